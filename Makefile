@@ -1,0 +1,71 @@
+# Every target works from nothing: it needs make and Python 3.11 or newer, and puts the rest in .venv.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+DEMO_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+MANIFESTS := $(wildcard deploy/kubernetes/*.yaml)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench lock clean python
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+demo: $(READY) ## simulator and daemon together, playing incidents (DEMO_ARGS=...)
+	$(BIN)/tonwatch demo $(DEMO_ARGS)
+
+test: $(READY) ## all tests (PYTEST_ARGS=...)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY) ## ruff, mypy, hadolint, kubernetes-validate
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/kubernetes-validate --strict $(MANIFESTS)
+
+format: $(READY) ## what ruff can repair by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY) ## latency, throughput, memory and start-up (BENCH_ARGS=...)
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+# Keeps the pinned versions; `make lock UPGRADE=1` takes the newest ones that pyproject.toml allows.
+UV_COMPILE = .cache/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header \
+	--no-config --python-version 3.11 $(if $(UPGRADE),--upgrade)
+
+lock: .cache/lock/bin/uv ## write requirements/*.txt anew from pyproject.toml (UPGRADE=1)
+	@mkdir -p requirements
+	$(UV_COMPILE) -o requirements/runtime.txt pyproject.toml
+	$(UV_COMPILE) -o requirements/build.txt --group pyproject.toml:build
+	$(UV_COMPILE) -o requirements/dev.txt --group dev pyproject.toml \
+		--constraint requirements/runtime.txt --constraint requirements/build.txt
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'tonwatch needs Python 3.11 or newer; "$(PYTHON)" is not.' >&2; \
+		echo 'Name another one: make PYTHON=python3.12 ...' >&2; exit 1; }
+
+# Built anew when a lock or pyproject.toml changes, so that nothing of an older lock stays behind.
+# The build backend is in the lock too: no build fetches anything without a hash.
+$(READY): pyproject.toml requirements/dev.txt | python
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --editable .
+	@touch $@
+
+.cache/lock/bin/uv: | python
+	$(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'

@@ -1,0 +1,25 @@
+"""Fixtures for the tests of the wire."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("wire", deadline=None, derandomize=True, max_examples=100)
+settings.load_profile("wire")
+
+
+@pytest.fixture
+async def nothing_left() -> AsyncIterator[None]:
+    """Fails a test that leaves a task, a file or a socket behind."""
+    tasks, files = asyncio.all_tasks(), _open_files()
+    yield
+    left = asyncio.all_tasks() - tasks - {asyncio.current_task()}
+    assert not left, f"left behind: {left}"
+    assert _open_files() == files, "a file or socket was left open"
+
+
+def _open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))

@@ -1,0 +1,1 @@
+"""Speaks to TON; knows nothing of probes or metrics."""

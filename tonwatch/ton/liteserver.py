@@ -1,0 +1,215 @@
+"""A lite client: questions to one liteserver, answers checked before they are believed.
+
+It takes pytoniq's parts (TL schemas, cells, proof checks) rather than
+``pytoniq.LiteClient`` on another transport: that class parses all schemas for
+each client, starts a pinger and a block updater behind the caller's back, and
+reads accounts at whatever block the updater saw last. A monitor has to name
+the block of every question and to see every failure.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from pytoniq_core.boc.cell import Cell
+from pytoniq_core.proof.check_proof import ProofError, check_block_header_proof
+from pytoniq_core.tl.block import BlockIdExt
+from pytoniq_core.tlb.block import BlockInfo
+
+from tonwatch.ton import tl
+from tonwatch.ton.adnl import AdnlConnection
+from tonwatch.ton.errors import BadAnswer, LiteServerError, ProofInvalid, Reason
+from tonwatch.ton.liteserver_errors import classify
+
+MASTERCHAIN: Final = -1
+WHOLE_SHARD: Final = -(1 << 63)
+
+CAPABILITY_INFO_EXT: Final = 2
+"""`getMasterchainInfoExt` is served."""
+CAPABILITY_SHARD_CLIENT: Final = 8
+"""`getMasterchainInfoExt` mode 1 is served: the shard client's block (nodes from 2026-05)."""
+
+_MAX_PROOF: Final = 8 * 1024
+"""Bytes of a block header proof; a real one has under 1 KiB. Parsing a hostile one of this
+size blocks the event loop for 50 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class MasterchainInfo:
+    """``liteServer.masterchainInfoExt``, or as much of it as an older node tells.
+
+    Attributes:
+        last: the block that the node answers with.
+        zerostate: root hash of the network's zerostate.
+        last_utime: generation time of `last`, Unix seconds; None where not told.
+        now: the server's clock, Unix seconds; None where not told.
+        version: of the liteserver protocol, ``(major << 8) + minor``; None where not told.
+        capabilities: the node's bits; 0 where not told.
+        elapsed: seconds from question to answer.
+    """
+
+    last: BlockIdExt
+    zerostate: bytes
+    last_utime: int | None
+    now: int | None
+    version: int | None
+    capabilities: int
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHeader:
+    """What a proven block header says.
+
+    Attributes:
+        id: the block.
+        gen_utime: when it was made, Unix seconds.
+    """
+
+    id: BlockIdExt
+    gen_utime: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerVersion:
+    """``liteServer.version``: protocol version, capability bits, server clock (Unix seconds).
+
+    `elapsed` are the seconds from question to answer.
+    """
+
+    version: int
+    capabilities: int
+    now: int
+    elapsed: float
+
+
+class LiteClient:
+    """Typed questions on one `AdnlConnection`. Every method takes a timeout in seconds.
+
+    All methods raise `LiteServerError` for an error answer, `BadAnswer` for an
+    answer that cannot be read, and what `AdnlConnection.query` raises.
+    """
+
+    def __init__(self, connection: AdnlConnection) -> None:
+        self.connection = connection
+
+    async def version(self, timeout: float) -> ServerVersion:
+        """``liteServer.getVersion``: what the node can do, and its clock."""
+        fields, elapsed = await self._ask("getVersion", {}, "version", timeout)
+        return ServerVersion(fields["version"], fields["capabilities"], fields["now"], elapsed)
+
+    async def masterchain_info(self, timeout: float) -> MasterchainInfo:
+        """``liteServer.getMasterchainInfo``: the block alone, as any node answers."""
+        fields, elapsed = await self._ask("getMasterchainInfo", {}, "masterchainInfo", timeout)
+        return _masterchain_info(fields, elapsed)
+
+    async def masterchain_info_ext(self, mode: int, timeout: float) -> MasterchainInfo:
+        """``liteServer.getMasterchainInfoExt``.
+
+        Args:
+            mode: 0 for the block that the node serves; 1 for the shard client's
+                block (only with `CAPABILITY_SHARD_CLIENT`).
+            timeout: seconds.
+        """
+        fields, elapsed = await self._ask(
+            "getMasterchainInfoExt", {"mode": mode}, "masterchainInfoExt", timeout
+        )
+        return _masterchain_info(fields, elapsed)
+
+    async def block_header(self, block: BlockIdExt, timeout: float) -> BlockHeader:
+        """``liteServer.getBlockHeader``, its proof checked against `block`.
+
+        Raises:
+            ProofInvalid: the header's proof does not lead to the block's root hash.
+        """
+        fields, _ = await self._ask(
+            "getBlockHeader", {"id": block.to_dict(), "mode": 0}, "blockHeader", timeout
+        )
+        header = _block_header(fields)
+        if header.id != block:
+            raise BadAnswer(f"asked for the header of block {block.seqno}, got another block's")
+        return header
+
+    async def lookup_block(self, seqno: int, timeout: float) -> BlockHeader:
+        """``liteServer.lookupBlock``: the masterchain block with this seqno.
+
+        Raises:
+            ProofInvalid: the header's proof does not lead to the block's root hash.
+        """
+        wanted = {"workchain": MASTERCHAIN, "shard": WHOLE_SHARD, "seqno": seqno}
+        fields, _ = await self._ask(
+            "lookupBlock", {"mode": 1, "id": wanted}, "blockHeader", timeout
+        )
+        header = _block_header(fields)
+        if header.id.seqno != seqno:
+            raise BadAnswer(f"asked for block {seqno}, got block {header.id.seqno}")
+        return header
+
+    async def can_read_accounts(self, block: BlockIdExt, timeout: float) -> None:
+        """Ask for a basechain account at `block`, whatever the account holds.
+
+        Accounts are served from the shard client's state, so this is how a node
+        without `CAPABILITY_SHARD_CLIENT` shows that its shard client is behind:
+        it answers error 651, reason ``shard_lag``.
+        """
+        account = {"workchain": 0, "id": bytes(32).hex()}
+        await self._ask(
+            "getAccountState", {"id": block.to_dict(), "account": account}, "accountState", timeout
+        )
+
+    async def _ask(
+        self, function: str, arguments: tl.Fields, answer: str, timeout: float
+    ) -> tuple[tl.Fields, float]:
+        query = tl.encode_query(function, arguments)
+        body, elapsed = await self.connection.query(query, timeout)
+        if tl.is_constructor(body, "liteServer.error"):
+            code, message = tl.decode_error(body)
+            raise LiteServerError(classify(code, message), code, message)
+        return tl.decode(body, f"liteServer.{answer}"), elapsed
+
+
+def _masterchain_info(fields: tl.Fields, elapsed: float) -> MasterchainInfo:
+    with _reading("masterchain info"):
+        last = BlockIdExt.from_dict(fields["last"])
+        zerostate = bytes.fromhex(fields["init"]["root_hash"])
+    if last.workchain != MASTERCHAIN or last.seqno < 0:
+        raise BadAnswer(f"last masterchain block is ({last.workchain}, seqno {last.seqno})")
+    return MasterchainInfo(
+        last=last,
+        zerostate=zerostate,
+        last_utime=fields.get("last_utime"),
+        now=fields.get("now"),
+        version=fields.get("version"),
+        capabilities=fields.get("capabilities", 0),
+        elapsed=elapsed,
+    )
+
+
+def _block_header(fields: tl.Fields) -> BlockHeader:
+    """Check the header proof and read BlockInfo alone: the rest of the block is pruned."""
+    proof: bytes = fields["header_proof"]
+    if len(proof) > _MAX_PROOF:
+        raise BadAnswer(f"header proof of {len(proof)} bytes", Reason.ANSWER_TOO_LARGE)
+    with _reading("block header"):
+        block_id = BlockIdExt.from_dict(fields["id"])
+        block = Cell.one_from_boc(proof)[0]
+        check_block_header_proof(block, block_id.root_hash)
+        info = BlockInfo.deserialize(block[0].begin_parse())
+        if info.seqno != block_id.seqno or info.shard.workchain_id != block_id.workchain:
+            raise ProofInvalid("header proof is of another block")
+    return BlockHeader(block_id, info.gen_utime)
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Turn whatever pytoniq raises on foreign bytes into our own errors."""
+    try:
+        yield
+    except (BadAnswer, ProofInvalid):
+        raise
+    except ProofError as error:
+        raise ProofInvalid(f"{what}: {error}") from error
+    except Exception as error:
+        # Index, type, recursion and bit errors: pytoniq trusts the bytes it parses.
+        raise BadAnswer(f"cannot read {what}: {error}") from error

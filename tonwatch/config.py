@@ -1,0 +1,281 @@
+"""What to watch and how: the models of the configuration, and what they accept.
+
+`tonwatch.settings.load` fills them from the YAML file, the environment and flags.
+"""
+
+import base64
+import binascii
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    HttpUrl,
+    Tag,
+    model_validator,
+)
+
+from tonwatch.ton import wire
+from tonwatch.ton.networks import ZEROSTATES
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
+_NAME: Final = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+
+Role = Literal["primary", "reference"]
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match is None:
+            raise ValueError("write a duration with its unit, such as 500ms, 15s, 2m or 1h")
+        return float(match[1]) * _UNITS[match[2]]
+    if isinstance(value, int | float) and not isinstance(value, bool) and value != 0:
+        raise ValueError(f"write a duration with its unit, such as {value}s")
+    return value
+
+
+def _server_key(value: str) -> str:
+    decode_key(value)
+    return value
+
+
+def _zerostate(value: str) -> str:
+    if value not in ZEROSTATES and not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+        raise ValueError(
+            f"write {', '.join(ZEROSTATES)} or the zerostate's root hash in 64 hex digits"
+        )
+    return value
+
+
+def _base_url(value: HttpUrl) -> HttpUrl:
+    if value.username or value.password or value.query or value.fragment:
+        raise ValueError(
+            "keep the URL free of user, password, query and fragment;"
+            " an API key belongs into the file that api_key_file names"
+        )
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(_duration), Field(ge=0)]
+"""Seconds, written with a unit: 500ms, 15s, 2m, 1h."""
+
+PositiveDuration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
+
+Name = Annotated[str, Field(pattern=_NAME)]
+"""Becomes the label `target`: lower-case letters, digits, and . _ - inside; at most 63."""
+
+ServerKey = Annotated[str, AfterValidator(_server_key)]
+"""An ed25519 public key, 32 bytes in base64 or hex."""
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LiteServer(Section):
+    """A liteserver, by where it is and the key it proves itself with."""
+
+    name: Name
+    host: Annotated[str, Field(min_length=1, max_length=253)]
+    port: Annotated[int, Field(ge=1, le=65535)]
+    key: ServerKey | None = Field(None, description="public key, base64 or hex")
+    key_file: Path | None = Field(
+        None, description="the node's liteserver.pub, or a text file with the key; may come later"
+    )
+    role: Role = "primary"
+
+    @model_validator(mode="after")
+    def _one_key(self) -> "LiteServer":
+        if (self.key is None) == (self.key_file is None):
+            raise ValueError("give exactly one of key and key_file")
+        return self
+
+
+class GlobalConfig(Section):
+    """TON's own global.config.json as a source of liteservers, named `name`-1, `name`-2..."""
+
+    global_config: Path
+    name: Name = "public"
+    count: Annotated[int, Field(ge=1, le=100)] = 3
+    role: Role = "reference"
+
+
+def _kind_of_source(value: Any) -> str:
+    if isinstance(value, GlobalConfig) or (isinstance(value, dict) and "global_config" in value):
+        return "global_config"
+    return "liteserver"
+
+
+LiteServerSource = Annotated[
+    Annotated[LiteServer, Tag("liteserver")] | Annotated[GlobalConfig, Tag("global_config")],
+    Discriminator(_kind_of_source),
+]
+
+
+class Provider(Section):
+    """An RPC provider over HTTP."""
+
+    name: Name
+    kind: Literal["toncenter-v2"]
+    url: Annotated[HttpUrl, AfterValidator(_base_url)] = Field(
+        description="up to and without the method, such as https://toncenter.com/api/v2"
+    )
+    api_key_file: Path | None = None
+    requests_per_second: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    role: Role = "primary"
+
+
+class ProbeConfig(Section):
+    """When to ask, and for how long to wait."""
+
+    interval: PositiveDuration = Field(5.0, description="between two looks at a target's head")
+    timeout: PositiveDuration = Field(3.0, description="for one probe; less than interval")
+    connect_interval: PositiveDuration = Field(
+        30.0, description="between two cold connections to a liteserver"
+    )
+    stale_after: PositiveDuration = Field(
+        20.0, description="age at which a result is no longer shown or believed"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ProbeConfig":
+        if self.timeout >= self.interval:
+            raise ValueError("timeout must be shorter than interval, or probes pile up")
+        if self.stale_after < 2 * self.interval:
+            raise ValueError("stale_after must be at least two intervals, or one loss blinds it")
+        return self
+
+
+class Thresholds(Section):
+    """Where a number becomes a finding. All are exported as metrics."""
+
+    behind_warn: PositiveDuration = Field(10.0, description="behind the head: lagging")
+    behind_unready: PositiveDuration = Field(20.0, description="behind the head: not ready")
+    shard_gap_warn: Annotated[int, Field(ge=1)] = Field(
+        16, description="blocks the shard client is behind: shard_lagging"
+    )
+    shard_gap_unready: Annotated[int, Field(ge=1)] = Field(
+        40, description="blocks the shard client is behind: not ready"
+    )
+    stalled: PositiveDuration = Field(15.0, description="without a new block")
+    clock_warn: PositiveDuration = Field(2.0, description="clock off: clock_skewed")
+    clock_critical: PositiveDuration = Field(
+        5.0, description="clock off so far that its word on time is not believed"
+    )
+    slow: PositiveDuration = Field(1.0, description="median time of an answer: slow")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Thresholds":
+        for low, high in (
+            ("behind_warn", "behind_unready"),
+            ("shard_gap_warn", "shard_gap_unready"),
+            ("clock_warn", "clock_critical"),
+        ):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low} must not be above {high}")
+        return self
+
+
+class ReadinessConfig(Section):
+    """When /ready says yes."""
+
+    quorum: Literal["majority", "any", "all"] = Field(
+        "majority", description="how many targets with role primary must be in sync"
+    )
+    fail_after: Annotated[int, Field(ge=1)] = Field(3, description="bad probes in a row to leave")
+    recover_after: Annotated[int, Field(ge=1)] = Field(
+        2, description="good probes in a row to return"
+    )
+    gate_on_stall: bool = Field(False, description="whether a stalled chain makes it unready")
+    drain_delay: Duration = Field(
+        5.0, description="from SIGTERM to the end, while /ready already says no"
+    )
+
+
+class Serve(Section):
+    """Where to listen."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a sidecar is asked by the kubelet and Prometheus
+    port: Annotated[int, Field(ge=0, le=65535)] = 9717
+
+
+class Log(Section):
+    """What to write to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto: colours on a terminal, JSON lines elsewhere"
+    )
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    network: Annotated[str, AfterValidator(_zerostate)] = Field(
+        "mainnet", description="mainnet, testnet, or the zerostate's root hash in hex"
+    )
+    liteservers: tuple[LiteServerSource, ...] = ()
+    providers: tuple[Provider, ...] = ()
+    probe: ProbeConfig = ProbeConfig()
+    thresholds: Thresholds = Thresholds()
+    readiness: ReadinessConfig = ReadinessConfig()
+    serve: Serve = Serve()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "Config":
+        first: dict[str, str] = {}
+        for kind, entries in (("liteservers", self.liteservers), ("providers", self.providers)):
+            for index, entry in enumerate(entries):
+                here = f"{kind}[{index}]"
+                for name in _target_names(entry):
+                    if name in first:
+                        raise ValueError(
+                            f"{here} and {first[name]} are both named {name!r};"
+                            " a name is the label of one target: rename one of them"
+                        )
+                    first[name] = here
+        return self
+
+    @property
+    def zerostate(self) -> bytes:
+        """Root hash of the configured network's zerostate."""
+        return ZEROSTATES.get(self.network) or bytes.fromhex(self.network)
+
+
+def _target_names(entry: LiteServer | GlobalConfig | Provider) -> list[str]:
+    if isinstance(entry, GlobalConfig):
+        return [f"{entry.name}-{number}" for number in range(1, entry.count + 1)]
+    return [entry.name]
+
+
+def decode_key(text: str) -> bytes:
+    """An ed25519 public key in base64 or hex.
+
+    Raises:
+        ValueError: neither, not 32 bytes, or not a point of the curve.
+    """
+    text = text.strip()
+    try:
+        if re.fullmatch(r"[0-9a-fA-F]{64}", text):
+            key = bytes.fromhex(text)
+        else:
+            key = base64.b64decode(
+                text, altchars=b"-_" if set(text) & set("-_") else None, validate=True
+            )
+    except (binascii.Error, ValueError):
+        raise ValueError("not base64 or hex; take `key` of the server's `id`") from None
+    if len(key) != 32:
+        raise ValueError(f"a key of {len(key)} bytes; an ed25519 public key has 32")
+    wire.parse_key(key)
+    return key

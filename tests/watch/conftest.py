@@ -1,0 +1,106 @@
+"""A board filled by hand: what targets say is written down, time is moved by the test."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tonwatch.config import Config, ReadinessConfig
+from tonwatch.probes.sample import Head, Probe, Sample
+from tonwatch.ton.errors import Reason
+from tonwatch.ton.networks import ZEROSTATES
+from tonwatch.watch.board import Board, Target
+from tonwatch.watch.diagnosis import Diagnosis, diagnose
+from tonwatch.watch.judge import Judgement, judge
+from tonwatch.watch.readiness import Readiness, step
+
+MAINNET = ZEROSTATES["mainnet"]
+BLOCKS_PER_SECOND = 2.5
+NODE = Target("node", "liteserver", "primary")
+OTHER = Target("other", "liteserver", "reference")
+PROVIDER = Target("provider", "toncenter-v2", "reference")
+
+
+class Scene:
+    """Targets on a chain with 2.5 blocks a second whose head is always one second old."""
+
+    def __init__(self, clock: Any, *targets: Target, **readiness: Any) -> None:
+        self.clock = clock
+        self.targets = targets or (NODE, OTHER, PROVIDER)
+        self.board = Board(self.targets)
+        self.config = Config(readiness=ReadinessConfig(**readiness))
+        self.judgement: Judgement | None = None
+        self.readiness: Readiness | None = None
+        self.diagnosis: Diagnosis | None = None
+
+    def head(self, behind: float = 0.0, **told: Any) -> Head:
+        """What a target that is `behind` the chain by so many seconds would tell."""
+        made = self.clock.wall_time - 1.0 - behind
+        position = int((made - 1_700_000_000.0) * BLOCKS_PER_SECOND)
+        head = Head(
+            seqno=position,
+            root_hash=position.to_bytes(32, "big"),
+            gen_utime=int(made),
+            zerostate=MAINNET,
+            shard_client_seqno=position,
+            clock_offset=0.0,
+            version=0x101,
+        )
+        return replace(head, **told)
+
+    def answer(self, target: Target, behind: float = 0.0, *, query: float = 0.01, **told: Any) -> None:
+        """The target answers."""
+        self._add(target, Reason.OK, query, self.head(behind, **told))
+
+    def fail(self, target: Target, reason: Reason, detail: str = "as the test says") -> None:
+        """The target does not."""
+        self._add(target, reason, 3.0, None, detail)
+
+    def _add(
+        self, target: Target, reason: Reason, query: float, head: Head | None, detail: str = ""
+    ) -> None:
+        self.board.add(
+            Sample(
+                target=target.name,
+                probe=Probe.HEAD,
+                started=self.clock.wall_time,
+                finished=self.clock.monotonic_time,
+                duration=query,
+                reason=reason,
+                detail=detail,
+                phases={"query": query} if head else {},
+                head=head,
+            )
+        )
+
+    def look(self, *, draining: bool = False) -> Judgement:
+        """Judge what is on the board now; each look follows on the one before."""
+        self.judgement = judge(
+            self.board.snapshot(wall=self.clock.wall(), monotonic=self.clock.monotonic()),
+            self.judgement,
+            zerostate=self.config.zerostate,
+            thresholds=self.config.thresholds,
+            probe=self.config.probe,
+            gate_on_stall=self.config.readiness.gate_on_stall,
+        )
+        self.readiness = step(
+            self.readiness, self.judgement, self.config.readiness, draining=draining
+        )
+        self.diagnosis = diagnose(self.judgement, self.diagnosis)
+        return self.judgement
+
+    def beats(self, count: int, beat: Callable[[], None], interval: float = 5.0) -> Judgement:
+        """Let `beat` put samples on the board `count` times, with a look after each."""
+        for _ in range(count):
+            self.clock.advance(interval)
+            beat()
+            self.look()
+        assert self.judgement is not None
+        return self.judgement
+
+
+@pytest.fixture
+def scene(clock: Any) -> Callable[..., Scene]:
+    """Makes a `Scene` of the given targets and readiness settings."""
+    return lambda *targets, **readiness: Scene(clock, *targets, **readiness)

@@ -1,0 +1,71 @@
+"""The board: what it keeps, what it counts, and how little it grows."""
+
+from typing import Any
+
+import pytest
+
+from tonwatch.probes.sample import Probe
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.board import BUCKETS, FAILURES, HISTORY
+
+
+@pytest.fixture
+def trio(scene: Any) -> Any:
+    return scene()
+
+
+def record(trio: Any) -> Any:
+    return trio.board.snapshot(wall=0.0, monotonic=0.0).records["node"]
+
+
+def test_history_and_failures_are_bounded(trio: Any) -> None:
+    for _ in range(HISTORY + FAILURES + 5):
+        trio.fail(trio.targets[0], Reason.QUERY_TIMEOUT)
+    assert len(record(trio).heads) == HISTORY
+    assert len(record(trio).failures) == FAILURES
+
+
+def test_failures_outlive_the_history(trio: Any) -> None:
+    trio.fail(trio.targets[0], Reason.QUERY_TIMEOUT)
+    for _ in range(HISTORY):
+        trio.answer(trio.targets[0])
+    assert [sample.reason for sample in record(trio).failures] == [Reason.QUERY_TIMEOUT]
+
+
+def test_results_are_counted_by_reason(trio: Any) -> None:
+    for _ in range(3):
+        trio.answer(trio.targets[0])
+    trio.fail(trio.targets[0], Reason.NOT_SYNCED)
+    assert record(trio).results == {
+        (Probe.HEAD, Reason.OK): 3,
+        (Probe.HEAD, Reason.NOT_SYNCED): 1,
+    }
+
+
+def test_durations_fill_the_right_buckets(trio: Any) -> None:
+    trio.answer(trio.targets[0], query=BUCKETS[2])
+    trio.answer(trio.targets[0], query=BUCKETS[-1] + 1)
+    histogram = record(trio).durations[Probe.HEAD]
+    assert histogram.counts[2] == 1
+    assert histogram.counts[-1] == 1
+    assert histogram.sum == pytest.approx(BUCKETS[2] + BUCKETS[-1] + 1)
+
+
+def test_steps_back_are_tolerated_and_counted(trio: Any) -> None:
+    for seqno in (100, 103, 101, 104):
+        trio.answer(trio.targets[0], seqno=seqno)
+    assert record(trio).steps_back == 1
+
+
+def test_a_snapshot_does_not_change_any_more(trio: Any) -> None:
+    trio.answer(trio.targets[0])
+    before = record(trio)
+    trio.answer(trio.targets[0])
+    assert before.results == {(Probe.HEAD, Reason.OK): 1}
+
+
+def test_a_stranger_is_refused(trio: Any, scene: Any) -> None:
+    from tonwatch.watch.board import Target
+
+    with pytest.raises(KeyError):
+        trio.answer(Target("stranger", "liteserver", "primary"))

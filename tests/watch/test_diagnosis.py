@@ -1,0 +1,191 @@
+"""The diagnosis: one cause, a sentence with numbers, what else is wrong below it."""
+
+from typing import Any
+
+import pytest
+
+from tonwatch.ton.errors import Reason
+from tonwatch.ton.networks import ZEROSTATES
+from tonwatch.watch.board import Target
+from tonwatch.watch.diagnosis import Cause, duration
+from tonwatch.watch.judge import State, Verdict
+
+
+@pytest.fixture
+def trio(scene: Any) -> Any:
+    return scene()
+
+
+def healthy(trio: Any) -> None:
+    for target in trio.targets:
+        trio.answer(target)
+
+
+class TestSentences:
+    """Every state of the node, as an SRE would say it."""
+
+    @pytest.mark.parametrize(
+        ("told", "cause", "words"),
+        [
+            ({"behind": 34.0}, Cause.NODE_LAGGING, "node is 34 s (85 blocks) behind the head"),
+            ({"query": 2.0}, Cause.NODE_SLOW, "node takes 2.0 s for an answer"),
+            (
+                {"clock_offset": -30.0},
+                Cause.NODE_CLOCK_SKEWED,
+                "The clock of node is 30.0 s behind ours",
+            ),
+            (
+                {"zerostate": ZEROSTATES["testnet"]},
+                Cause.WRONG_NETWORK,
+                "node serves another network, the one with zerostate testnet",
+            ),
+        ],
+    )
+    def test_answering(self, trio: Any, told: Any, cause: Cause, words: str) -> None:
+        def beat() -> None:
+            trio.answer(trio.targets[0], **told)
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
+        trio.beats(6, beat)
+        assert trio.diagnosis.cause is cause
+        assert words in trio.diagnosis.sentence
+
+    @pytest.mark.parametrize(
+        ("reason", "cause", "words"),
+        [
+            (Reason.CONNECT_REFUSED, Cause.NODE_DOWN, "no process listens"),
+            (Reason.HANDSHAKE_TIMEOUT, Cause.NODE_DOWN, "hangs, or its key"),
+            (Reason.HANDSHAKE_FAILED, Cause.NODE_DOWN, "its key is another than configured"),
+            (Reason.CONNECTION_LOST, Cause.NODE_DOWN, "cuts connections"),
+            (Reason.PROTOCOL_ERROR, Cause.NODE_DOWN, "break the protocol"),
+            (Reason.NOT_SYNCED, Cause.NODE_NOT_SYNCED, "alive but not in sync"),
+        ],
+    )
+    def test_not_answering(self, trio: Any, reason: Reason, cause: Cause, words: str) -> None:
+        def beat() -> None:
+            trio.fail(trio.targets[0], reason)
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
+        trio.beats(2, beat)
+        assert trio.diagnosis.cause is cause
+        assert words in trio.diagnosis.sentence
+
+    @pytest.mark.parametrize(
+        ("reason", "cause", "words"),
+        [
+            (Reason.UNAUTHORIZED, Cause.PROVIDER_UNAUTHORIZED, "refuses our API key"),
+            (Reason.RATE_LIMITED, Cause.PROVIDER_THROTTLED, "works, but limits our requests"),
+            (Reason.BAD_ANSWER, Cause.PROVIDER_DOWN, "cannot be read"),
+            (Reason.UPSTREAM_FAILED, Cause.PROVIDER_DOWN, "no working node behind it"),
+        ],
+    )
+    def test_provider(self, trio: Any, reason: Reason, cause: Cause, words: str) -> None:
+        def beat() -> None:
+            trio.answer(trio.targets[0])
+            trio.answer(trio.targets[1])
+            trio.fail(trio.targets[2], reason)
+
+        trio.beats(2, beat)
+        assert trio.diagnosis.cause is cause
+        assert words in trio.diagnosis.sentence
+
+    def test_stalled_node(self, trio: Any) -> None:
+        stuck = trio.head()
+
+        def beat() -> None:
+            trio.answer(trio.targets[0], seqno=stuck.seqno, gen_utime=stuck.gen_utime)
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
+        trio.beats(6, beat)
+        assert trio.diagnosis.cause is Cause.NODE_STALLED
+        assert f"stays at block {stuck.seqno}" in trio.diagnosis.sentence
+
+    def test_shard_client(self, trio: Any) -> None:
+        def beat() -> None:
+            trio.answer(trio.targets[0], shard_client_seqno=trio.head().seqno - 60)
+            trio.answer(trio.targets[1])
+
+        trio.beats(2, beat)
+        assert trio.diagnosis.cause is Cause.NODE_SHARD_LAGGING
+        assert "60 blocks behind" in trio.diagnosis.sentence
+
+    def test_healthy(self, trio: Any) -> None:
+        trio.beats(2, lambda: healthy(trio))
+        assert trio.diagnosis.cause is Cause.HEALTHY
+        assert "All 3 targets are alive and in sync" in trio.diagnosis.sentence
+
+    def test_starting(self, trio: Any) -> None:
+        trio.look()
+        assert trio.diagnosis.cause is Cause.STARTING
+
+    @pytest.mark.parametrize("kind", ["liteserver", "toncenter-v2"])
+    @pytest.mark.parametrize("state", set(State) - {State.OK, State.FORKED})
+    def test_every_state_of_every_kind_has_one(self, scene: Any, kind: Any, state: State) -> None:
+        solo = scene(Target("it", kind, "primary"))
+        judgement = solo.beats(1, lambda: solo.answer(solo.targets[0]))
+        verdict = Verdict(target=solo.targets[0], state=state, since=0.0, newest=1.0)
+        judgement.verdicts["it"] = verdict
+        from tonwatch.watch.diagnosis import diagnose
+
+        assert "it" in diagnose(judgement, None).sentence
+
+
+class TestBlame:
+    """What is named first explains the rest."""
+
+    def test_a_stalled_chain_blames_no_node(self, trio: Any) -> None:
+        stuck = trio.head()
+
+        def beat() -> None:
+            for target in trio.targets:
+                trio.answer(target, seqno=stuck.seqno, gen_utime=stuck.gen_utime)
+
+        trio.beats(5, beat)
+        assert trio.diagnosis.cause is Cause.CHAIN_STALLED
+        assert trio.diagnosis.also == ()
+
+    def test_our_own_clock_comes_first(self, trio: Any) -> None:
+        def beat() -> None:
+            trio.answer(trio.targets[0], clock_offset=60.0)
+            trio.answer(trio.targets[1], clock_offset=60.2)
+            trio.fail(trio.targets[2], Reason.RATE_LIMITED)
+
+        trio.beats(2, beat)
+        assert trio.diagnosis.cause is Cause.LOCAL_CLOCK_SKEWED
+        assert [finding.cause for finding in trio.diagnosis.also] == [Cause.PROVIDER_THROTTLED]
+
+    def test_a_primary_comes_before_a_reference(self, trio: Any) -> None:
+        def beat() -> None:
+            trio.answer(trio.targets[0], query=2.0)
+            trio.fail(trio.targets[1], Reason.CONNECT_REFUSED)
+            trio.answer(trio.targets[2])
+
+        trio.beats(3, beat)
+        assert trio.diagnosis.cause is Cause.NODE_SLOW
+        assert [finding.cause for finding in trio.diagnosis.also] == [Cause.NODE_DOWN]
+
+    def test_since_is_kept_while_the_cause_lasts(self, trio: Any) -> None:
+        trio.beats(2, lambda: healthy(trio))
+        trio.beats(2, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED))
+        began = trio.diagnosis.since
+        trio.beats(3, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED))
+        assert trio.diagnosis.since == began
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0.0 s"),
+        (4.25, "4.2 s"),
+        (48.4, "48 s"),
+        (119.0, "119 s"),
+        (720.0, "12 min"),
+        (12600.0, "3.5 h"),
+        (200000.0, "2 days"),
+    ],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

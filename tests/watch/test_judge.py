@@ -1,0 +1,336 @@
+"""Verdicts: what the targets say, and what that makes of each of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tonwatch.ton.errors import Reason
+from tonwatch.ton.networks import ZEROSTATES
+from tonwatch.watch.judge import State
+
+TESTNET = ZEROSTATES["testnet"]
+
+
+@pytest.fixture
+def trio(scene: Any) -> Any:
+    """A primary node, a reference node and a provider."""
+    return scene()
+
+
+def node(judgement: Any) -> Any:
+    return judgement.verdicts["node"]
+
+
+def everyone(scene: Any, **told: Any) -> Callable[[], None]:
+    """A beat on which all targets answer, the node with `told`."""
+
+    def beat() -> None:
+        first, *others = scene.targets
+        scene.answer(first, **told)
+        for other in others:
+            scene.answer(other)
+
+    return beat
+
+
+class TestAnswers:
+    """A target that answers is judged by what it says."""
+
+    @pytest.mark.parametrize(
+        ("told", "state", "usable"),
+        [
+            pytest.param({}, State.OK, True, id="in sync"),
+            pytest.param({"behind": 4.0}, State.OK, True, id="4 s behind is noise"),
+            pytest.param({"behind": 9.0}, State.OK, True, id="just below the warning"),
+            pytest.param({"behind": 12.0}, State.LAGGING, True, id="lagging, still usable"),
+            pytest.param({"behind": 25.0}, State.LAGGING, False, id="too far behind"),
+            pytest.param({"query": 0.9}, State.OK, True, id="not quite slow"),
+            pytest.param({"query": 1.5}, State.SLOW, True, id="slow"),
+            pytest.param({"clock_offset": 1.5}, State.OK, True, id="clock a little off"),
+            pytest.param({"clock_offset": -30.0}, State.CLOCK_SKEWED, True, id="clock behind"),
+            pytest.param({"clock_offset": 30.0}, State.CLOCK_SKEWED, True, id="clock ahead"),
+            pytest.param({"zerostate": TESTNET}, State.WRONG_NETWORK, False, id="wrong network"),
+            pytest.param({"gen_utime": None}, State.OK, True, id="tells no time"),
+            pytest.param({"shard_client_seqno": None}, State.OK, True, id="tells no shard client"),
+        ],
+    )
+    def test_state(self, trio: Any, told: Any, state: State, usable: bool) -> None:
+        verdict = node(trio.beats(3, everyone(trio, **told)))
+        assert (verdict.state, verdict.usable, verdict.up) == (state, usable, True)
+
+    @pytest.mark.parametrize(
+        ("gap", "state", "usable"),
+        [
+            pytest.param(0, State.OK, True, id="none"),
+            pytest.param(15, State.OK, True, id="below the warning"),
+            pytest.param(16, State.SHARD_LAGGING, True, id="warning"),
+            pytest.param(40, State.SHARD_LAGGING, False, id="unready"),
+        ],
+    )
+    def test_shard_client(self, trio: Any, gap: int, state: State, usable: bool) -> None:
+        def beat() -> None:
+            trio.answer(trio.targets[0], shard_client_seqno=trio.head().seqno - gap)
+            trio.answer(trio.targets[1])
+
+        verdict = node(trio.beats(2, beat))
+        assert (verdict.state, verdict.shard_gap, verdict.usable) == (state, gap, usable)
+
+    def test_behind_in_seconds_and_blocks(self, trio: Any) -> None:
+        verdict = node(trio.beats(6, everyone(trio, behind=30.0)))
+        assert verdict.behind_seconds == 30.0
+        assert verdict.behind_blocks == 75
+
+    def test_asked_at_different_times_is_not_behind(self, trio: Any) -> None:
+        first, second, third = trio.targets
+
+        def beat() -> None:
+            trio.answer(first)
+            trio.clock.advance(4.5)
+            trio.answer(second)
+            trio.answer(third)
+
+        verdict = node(trio.beats(6, beat, interval=0.5))
+        assert verdict.behind_seconds <= 1.0
+        assert verdict.behind_blocks <= 1
+
+
+class TestFailures:
+    """A target that does not answer is judged by why."""
+
+    @pytest.mark.parametrize(
+        ("reason", "state"),
+        [
+            (Reason.NOT_SYNCED, State.NOT_SYNCED),
+            (Reason.NOT_READY, State.NOT_SYNCED),
+            (Reason.SHARD_LAG, State.SHARD_LAGGING),
+            (Reason.RATE_LIMITED, State.THROTTLED),
+            (Reason.UNAUTHORIZED, State.UNAUTHORIZED),
+            *(
+                (reason, State.DOWN)
+                for reason in (
+                    Reason.KEY_UNAVAILABLE,
+                    Reason.RESOLVE_FAILED,
+                    Reason.CONNECT_REFUSED,
+                    Reason.CONNECT_TIMEOUT,
+                    Reason.HANDSHAKE_FAILED,
+                    Reason.HANDSHAKE_TIMEOUT,
+                    Reason.CONNECTION_LOST,
+                    Reason.QUERY_TIMEOUT,
+                    Reason.PROTOCOL_ERROR,
+                    Reason.BAD_ANSWER,
+                    Reason.PROOF_INVALID,
+                    Reason.UPSTREAM_FAILED,
+                    Reason.SERVER_ERROR,
+                    Reason.PROBE_FAILED,
+                )
+            ),
+        ],
+    )
+    def test_state(self, trio: Any, reason: Reason, state: State) -> None:
+        trio.beats(1, everyone(trio))
+        verdict = node(trio.beats(2, lambda: trio.fail(trio.targets[0], reason)))
+        assert (verdict.state, verdict.reason) == (state, reason)
+        assert not verdict.usable
+        assert not verdict.up
+        assert verdict.head is None
+
+    def test_one_lost_answer_changes_nothing(self, trio: Any) -> None:
+        trio.beats(2, everyone(trio))
+        before = node(trio.judgement)
+        after = node(trio.beats(1, lambda: trio.fail(trio.targets[0], Reason.QUERY_TIMEOUT)))
+        assert after.state is State.OK
+        assert after.since == before.since
+
+    def test_one_lost_answer_is_still_a_bad_probe(self, trio: Any) -> None:
+        trio.beats(2, everyone(trio))
+        verdict = node(trio.beats(1, lambda: trio.fail(trio.targets[0], Reason.QUERY_TIMEOUT)))
+        assert not verdict.usable
+
+    def test_a_target_that_never_answered_is_down_at_once(self, trio: Any) -> None:
+        verdict = node(trio.beats(1, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED)))
+        assert verdict.state is State.DOWN
+
+
+class TestAge:
+    """What is not known now is not known."""
+
+    def test_never_asked(self, trio: Any) -> None:
+        verdict = node(trio.look())
+        assert (verdict.state, verdict.usable, verdict.newest) == (State.UNKNOWN, False, None)
+
+    def test_too_old(self, trio: Any) -> None:
+        trio.beats(2, everyone(trio))
+        trio.clock.advance(trio.config.probe.stale_after + 0.1)
+        verdict = node(trio.look())
+        assert verdict.state is State.UNKNOWN
+        assert verdict.head is None
+        assert verdict.behind_seconds is None
+
+    def test_since_lasts_as_long_as_the_state(self, trio: Any) -> None:
+        trio.beats(1, everyone(trio, behind=30.0))
+        began = trio.clock.wall_time
+        verdict = node(trio.beats(4, everyone(trio, behind=30.0)))
+        assert verdict.since == began
+
+
+class TestHead:
+    """Two witnesses support the head; our own clock can be one."""
+
+    def test_nobody_answers(self, trio: Any) -> None:
+        assert trio.look().head is None
+
+    def test_the_only_one_that_answers(self, trio: Any) -> None:
+        judgement = trio.beats(1, lambda: trio.answer(trio.targets[0]))
+        assert judgement.head.target == "node"
+        assert node(judgement).behind_seconds == 0.0
+
+    def test_one_liar_cannot_move_it(self, trio: Any) -> None:
+        def beat() -> None:
+            seqno = trio.head().seqno
+            trio.answer(trio.targets[0], seqno=seqno + 1000, gen_utime=int(trio.clock.wall_time))
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
+        judgement = trio.beats(3, beat)
+        assert judgement.head.seqno == trio.head().seqno
+        assert judgement.verdicts["other"].state is State.OK
+
+    def test_a_liar_from_the_future_cannot_move_it_either(self, trio: Any) -> None:
+        def beat() -> None:
+            seqno = trio.head().seqno
+            trio.answer(
+                trio.targets[0], seqno=seqno + 1000, gen_utime=int(trio.clock.wall_time) + 600
+            )
+            trio.answer(trio.targets[1])
+
+        judgement = trio.beats(3, beat)
+        assert judgement.head.target == "other"
+
+    def test_of_two_targets_our_clock_tells_which_is_behind(self, scene: Any) -> None:
+        duo = scene(*scene().targets[:2])
+        judgement = duo.beats(3, everyone(duo, behind=60.0))
+        assert judgement.head.target == "other"
+        assert node(judgement).state is State.LAGGING
+
+    def test_two_that_lag_together_do_not_make_the_third_wrong(self, trio: Any) -> None:
+        def beat() -> None:
+            trio.answer(trio.targets[0], behind=60.0)
+            trio.answer(trio.targets[1], behind=60.0)
+            trio.answer(trio.targets[2])
+
+        judgement = trio.beats(3, beat)
+        assert judgement.verdicts["node"].state is State.LAGGING
+        assert judgement.verdicts["other"].state is State.LAGGING
+        assert judgement.verdicts["provider"].state is State.OK
+
+    def test_another_network_has_no_say(self, trio: Any) -> None:
+        def beat() -> None:
+            for target in trio.targets[:2]:
+                trio.answer(target, seqno=10**8, zerostate=TESTNET)
+            trio.answer(trio.targets[2])
+
+        assert trio.beats(2, beat).head.target == "provider"
+
+
+class TestStall:
+    """A node that stands still, and a chain that does."""
+
+    def test_a_node_that_stands_still(self, trio: Any) -> None:
+        stuck = trio.head()
+
+        def beat() -> None:
+            trio.answer(trio.targets[0], seqno=stuck.seqno, gen_utime=stuck.gen_utime)
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
+        judgement = trio.beats(5, beat)
+        assert node(judgement).state is State.STALLED
+        assert not node(judgement).usable
+        assert not judgement.stalled
+
+    def test_the_chain_stands_still(self, trio: Any) -> None:
+        stuck = trio.head()
+
+        def beat() -> None:
+            for target in trio.targets:
+                trio.answer(target, seqno=stuck.seqno, gen_utime=stuck.gen_utime)
+
+        judgement = trio.beats(5, beat)
+        assert judgement.stalled
+        assert {verdict.state for verdict in judgement.verdicts.values()} == {State.STALLED}
+        assert all(verdict.usable for verdict in judgement.verdicts.values())
+        assert all(verdict.behind_seconds == 0.0 for verdict in judgement.verdicts.values())
+
+    def test_a_stalled_chain_gates_where_that_is_wanted(self, scene: Any) -> None:
+        gated = scene(gate_on_stall=True)
+        stuck = gated.head()
+
+        def beat() -> None:
+            for target in gated.targets:
+                gated.answer(target, seqno=stuck.seqno, gen_utime=stuck.gen_utime)
+
+        assert not node(gated.beats(5, beat)).usable
+
+    def test_when_the_chain_goes_on_nobody_is_blamed(self, trio: Any) -> None:
+        stuck = trio.head()
+
+        def beat() -> None:
+            for target in trio.targets:
+                trio.answer(target, seqno=stuck.seqno, gen_utime=stuck.gen_utime)
+
+        trio.beats(6, beat)
+        trio.clock.advance(1.0)
+        trio.answer(trio.targets[0])
+        judgement = trio.look()
+        assert not judgement.stalled
+        assert State.STALLED not in {verdict.state for verdict in judgement.verdicts.values()}
+
+    def test_not_having_asked_is_no_stall(self, trio: Any) -> None:
+        trio.beats(2, everyone(trio))
+        trio.clock.advance(trio.config.probe.stale_after - 1.0)
+        judgement = trio.look()
+        assert not judgement.stalled
+        assert node(judgement).state is State.OK
+
+    def test_a_single_source_cannot_say_that_the_chain_stalls(self, scene: Any) -> None:
+        solo = scene(scene().targets[0])
+        stuck = solo.head()
+
+        def beat() -> None:
+            solo.answer(solo.targets[0], seqno=stuck.seqno, gen_utime=stuck.gen_utime)
+
+        judgement = solo.beats(5, beat)
+        assert not judgement.stalled
+        assert node(judgement).state is State.STALLED
+
+
+class TestClock:
+    """Whose clock is off: the server's or ours."""
+
+    @pytest.mark.parametrize(
+        ("node_offset", "other_offset", "ours", "node_state"),
+        [
+            pytest.param(0.0, 0.3, None, State.OK, id="all right"),
+            pytest.param(30.0, 0.3, None, State.CLOCK_SKEWED, id="the node's"),
+            pytest.param(30.0, 30.4, 30.2, State.OK, id="ours"),
+            pytest.param(-7.0, -7.5, -7.25, State.OK, id="ours, ahead"),
+            pytest.param(30.0, -30.0, None, State.CLOCK_SKEWED, id="they disagree"),
+        ],
+    )
+    def test_whose(
+        self,
+        trio: Any,
+        node_offset: float,
+        other_offset: float,
+        ours: float | None,
+        node_state: State,
+    ) -> None:
+        def beat() -> None:
+            trio.answer(trio.targets[0], clock_offset=node_offset)
+            trio.answer(trio.targets[1], clock_offset=other_offset)
+            trio.answer(trio.targets[2], clock_offset=None)
+
+        judgement = trio.beats(2, beat)
+        assert judgement.clock_offset == (None if ours is None else pytest.approx(ours))
+        assert node(judgement).state is node_state

@@ -1,0 +1,125 @@
+"""/ready as the kubelet sees it: hysteresis, quorum, starting, draining."""
+
+from typing import Any
+
+import pytest
+
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.board import Target
+from tonwatch.watch.readiness import Phase
+
+STARTING, READY, UNREADY = Phase.STARTING, Phase.READY, Phase.UNREADY
+
+
+def play(scene: Any, beats: str) -> list[Phase]:
+    """One letter a beat for the first target: g answers, b fails, l lags too far, _ is silent."""
+    phases = []
+    for letter in beats:
+        scene.clock.advance(5.0)
+        for other in scene.targets[1:]:
+            scene.answer(other)
+        if letter == "g":
+            scene.answer(scene.targets[0])
+        elif letter == "b":
+            scene.fail(scene.targets[0], Reason.CONNECT_REFUSED)
+        elif letter == "l":
+            scene.answer(scene.targets[0], behind=60.0)
+        scene.look()
+        phases.append(scene.readiness.phase)
+    return phases
+
+
+@pytest.mark.parametrize(
+    ("beats", "phases"),
+    [
+        pytest.param("g", [READY], id="one good answer is enough at the start"),
+        pytest.param("bb", [STARTING, STARTING], id="no hurry to give up at the start"),
+        pytest.param("bbb", [STARTING, STARTING, UNREADY], id="three bad ones are"),
+        pytest.param("gb", [READY, READY], id="one lost answer"),
+        pytest.param("gbbg", [READY] * 4, id="two lost answers"),
+        pytest.param("gbbb", [READY, READY, READY, UNREADY], id="three leave"),
+        pytest.param("glll", [READY, READY, READY, UNREADY], id="lagging leaves as well"),
+        pytest.param("gbbbg", [READY, READY, READY, UNREADY, UNREADY], id="one does not return"),
+        pytest.param("gbbbgg", [READY, READY, READY, UNREADY, UNREADY, READY], id="two return"),
+        pytest.param("gbgbgbgb", [READY] * 8, id="every other answer lost"),
+        pytest.param("g_____", [READY] * 5 + [UNREADY], id="silence of ours is not health"),
+    ],
+)
+def test_hysteresis(scene: Any, beats: str, phases: list[Phase]) -> None:
+    assert play(scene(), beats) == phases
+
+
+def test_a_look_without_a_new_sample_counts_nothing(scene: Any) -> None:
+    trio = scene()
+    play(trio, "gb")
+    for _ in range(10):
+        trio.look()
+    assert trio.readiness.phase is READY
+
+
+def test_nothing_asked_yet(scene: Any) -> None:
+    trio = scene()
+    trio.look()
+    assert trio.readiness.phase is STARTING
+
+
+@pytest.mark.parametrize(
+    ("quorum", "broken", "phase"),
+    [
+        ("any", 2, READY),
+        ("any", 3, UNREADY),
+        ("majority", 1, READY),
+        ("majority", 2, UNREADY),
+        ("all", 0, READY),
+        ("all", 1, UNREADY),
+    ],
+)
+def test_quorum_of_three(scene: Any, quorum: str, broken: int, phase: Phase) -> None:
+    primaries = [Target(f"node-{number}", "liteserver", "primary") for number in range(3)]
+    reference = Target("reference", "liteserver", "reference")
+    quartet = scene(*primaries, reference, quorum=quorum)
+
+    def beat() -> None:
+        quartet.answer(reference)
+        for number, primary in enumerate(primaries):
+            if number < broken:
+                quartet.fail(primary, Reason.CONNECT_REFUSED)
+            else:
+                quartet.answer(primary)
+
+    quartet.beats(3, beat)
+    assert quartet.readiness.phase is phase
+
+
+def test_references_do_not_decide(scene: Any) -> None:
+    trio = scene()
+
+    def beat() -> None:
+        trio.answer(trio.targets[0])
+        trio.fail(trio.targets[1], Reason.CONNECT_REFUSED)
+        trio.fail(trio.targets[2], Reason.SERVER_ERROR)
+
+    trio.beats(4, beat)
+    assert trio.readiness.phase is READY
+
+
+def test_without_primaries_all_decide(scene: Any) -> None:
+    solo = scene(Target("public-1", "liteserver", "reference"))
+    solo.beats(3, lambda: solo.fail(solo.targets[0], Reason.CONNECT_REFUSED))
+    assert solo.readiness.phase is UNREADY
+
+
+def test_draining_wins_and_lasts(scene: Any) -> None:
+    trio = scene()
+    play(trio, "g")
+    trio.look(draining=True)
+    assert trio.readiness.phase is Phase.DRAINING
+    assert not trio.readiness.ready
+
+
+def test_since_is_when_the_phase_began(scene: Any) -> None:
+    trio = scene()
+    play(trio, "g")
+    began = trio.clock.wall_time
+    play(trio, "ggg")
+    assert trio.readiness.since == began

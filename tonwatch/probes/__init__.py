@@ -1,0 +1,1 @@
+"""One question each: a client in, a Sample out, no state."""

@@ -1,0 +1,182 @@
+"""Questions to a liteserver."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+
+from tonwatch.probes.sample import Findings, Head, Probe, Sample, record
+from tonwatch.ton.errors import ConnectionLost, LiteServerError, QueryTimeout, Reason, TonError
+from tonwatch.ton.link import Link
+from tonwatch.ton.liteserver import (
+    CAPABILITY_INFO_EXT,
+    CAPABILITY_SHARD_CLIENT,
+    LiteClient,
+    MasterchainInfo,
+)
+from tonwatch.ton.liteserver_errors import shard_client_seqno
+
+_PING_SHARE: Final = 0.25
+"""Part of a probe's timeout kept for a ping, so that silence can be told from not synced."""
+
+
+async def connect(target: str, link: Link, *, timeout: float, wall: Callable[[], float]) -> Sample:
+    """Connect anew, shake hands, and check the proof of the last block's header.
+
+    Args:
+        target: configured name.
+        link: where the liteserver is; its kept connection is not touched.
+        timeout: seconds for all of it.
+        wall: our clock, Unix seconds.
+    """
+
+    async def ask(findings: Findings) -> None:
+        budget = _Budget(timeout)
+        connection = await link.open(budget.left())
+        try:
+            findings.phases.update(connection.phases._asdict())
+            client = LiteClient(connection)
+            info = await _answered(client, budget, client.masterchain_info)
+            findings.phases["query"] = info.elapsed
+            await client.block_header(info.last, budget.left())
+        finally:
+            await connection.close()
+
+    return await record(target, Probe.CONNECT, wall, ask)
+
+
+async def head(target: str, link: Link, *, timeout: float, wall: Callable[[], float]) -> Sample:
+    """Ask on the kept connection where the node stands; arguments as `connect`.
+
+    A connection that broke the rules or stays silent is dropped, so that the
+    next probe starts from a fresh one.
+    """
+
+    async def ask(findings: Findings) -> None:
+        budget = _Budget(timeout)
+        try:
+            client = await _reach(link, findings, budget)
+            asked = wall()
+            info = await _answered(client, budget, partial(_masterchain_info, client))
+            findings.phases["query"] = info.elapsed
+            findings.head = await _head(client, info, asked, budget, wall)
+        except LiteServerError:
+            raise
+        except TonError as error:
+            if error.reason is not Reason.NOT_SYNCED:
+                await link.drop()
+            raise
+
+    return await record(target, Probe.HEAD, wall, ask)
+
+
+class _Budget:
+    """Seconds left of a probe's timeout."""
+
+    def __init__(self, timeout: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + timeout
+        self._ping = timeout * _PING_SHARE
+
+    @property
+    def ping(self) -> float:
+        """For a ping: its share, or what is left where that is less."""
+        return min(self._ping, self.left())
+
+    def left(self, keep: float = 0.0) -> float:
+        return max(0.01, self._deadline - self._loop.time() - keep)
+
+
+async def _reach(link: Link, findings: Findings, budget: _Budget) -> LiteClient:
+    """A client whose connection answers a ping.
+
+    A kept connection may have died unnoticed since the last beat (a restart, a
+    stateful firewall): that says nothing of the node now, so it gets one more
+    try on a new connection.
+    """
+    attempts = AsyncRetrying(
+        retry=retry_if_exception_type(ConnectionLost), stop=stop_after_attempt(2), reraise=True
+    )
+
+    async def pinged() -> LiteClient:
+        client = await link.client(budget.left())
+        findings.phases["ping"] = await client.connection.ping(budget.ping)
+        return client
+
+    return await attempts(pinged)
+
+
+async def _answered(
+    client: LiteClient,
+    budget: _Budget,
+    question: Callable[[float], Awaitable[MasterchainInfo]],
+) -> MasterchainInfo:
+    """Ask, and where no answer comes, find out by a ping whether anybody is there.
+
+    Raises:
+        TonError: ``not_synced`` where the ping is answered: a node that is not
+            synced answers pings and nothing else.
+    """
+    try:
+        return await question(budget.left(keep=budget.ping))
+    except QueryTimeout as error:
+        try:
+            await client.connection.ping(budget.left())
+        except TonError:
+            raise error from None
+        raise TonError(
+            Reason.NOT_SYNCED, f"answers pings but no queries ({error.detail})"
+        ) from error
+
+
+async def _masterchain_info(client: LiteClient, timeout: float) -> MasterchainInfo:
+    """`getMasterchainInfoExt`, or on nodes that do not know it the plain one."""
+    budget = _Budget(timeout)
+    try:
+        return await client.masterchain_info_ext(0, budget.left())
+    except LiteServerError as error:
+        if error.reason is not Reason.UNSUPPORTED:
+            raise
+        return await client.masterchain_info(budget.left())
+
+
+async def _head(
+    client: LiteClient,
+    info: MasterchainInfo,
+    asked: float,
+    budget: _Budget,
+    wall: Callable[[], float],
+) -> Head:
+    """Complete what the node told of its last block."""
+    gen_utime, now, version, elapsed = info.last_utime, info.now, info.version, info.elapsed
+    if not info.capabilities & CAPABILITY_INFO_EXT:
+        gen_utime = (await client.block_header(info.last, budget.left())).gen_utime
+        asked = wall()
+        told = await client.version(budget.left())
+        now, version, elapsed = told.now, told.version, told.elapsed
+    return Head(
+        seqno=info.last.seqno,
+        root_hash=info.last.root_hash,
+        gen_utime=gen_utime,
+        zerostate=info.zerostate,
+        shard_client_seqno=await _shard_client(client, info, budget),
+        # Whole seconds on its side: on average it is half a second later than it says.
+        clock_offset=None if now is None else now + 0.5 - (asked + elapsed / 2),
+        version=version,
+    )
+
+
+async def _shard_client(client: LiteClient, info: MasterchainInfo, budget: _Budget) -> int | None:
+    """The masterchain seqno up to which the node applied shards."""
+    if info.capabilities & CAPABILITY_SHARD_CLIENT:
+        return (await client.masterchain_info_ext(1, budget.left())).last.seqno
+    try:
+        await client.can_read_accounts(info.last, budget.left())
+    except LiteServerError as error:
+        seqno = shard_client_seqno(error.detail)
+        if error.reason is not Reason.SHARD_LAG or seqno is None:
+            raise
+        return seqno
+    return info.last.seqno

@@ -1,0 +1,128 @@
+"""What one probe found: the only thing that probes hand to the right."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import structlog
+
+from tonwatch.ton.errors import Reason, TonError
+
+log = structlog.get_logger(__name__)
+
+
+class Probe(StrEnum):
+    """The questions asked of a target."""
+
+    CONNECT = "connect"
+    """A cold connection and handshake, the version, and a proven block header (slow beat)."""
+
+    HEAD = "head"
+    """The last masterchain block, its time, the shard client and the server's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Where a target stands on the chain. None where it did not tell.
+
+    Attributes:
+        seqno: of its last masterchain block.
+        root_hash: of that block.
+        gen_utime: when that block was made, Unix seconds.
+        zerostate: root hash of its network's zerostate.
+        shard_client_seqno: the masterchain block up to which it applied shards.
+        clock_offset: its clock minus ours, seconds; exact to half a second.
+        version: of the liteserver protocol, ``(major << 8) + minor``.
+    """
+
+    seqno: int
+    root_hash: bytes
+    gen_utime: int | None = None
+    zerostate: bytes | None = None
+    shard_client_seqno: int | None = None
+    clock_offset: float | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One probe's result.
+
+    Attributes:
+        target: configured name.
+        probe: which question.
+        started: when it was asked, Unix seconds.
+        finished: when it ended, on the event loop's clock.
+        duration: seconds from start to end, waiting for our own pacing not counted.
+        reason: ``ok`` or the kind of failure.
+        detail: what failed, in one line; empty when ok.
+        phases: seconds spent on each step that was reached.
+        head: what was learnt; also on some failures (a lagging shard client).
+    """
+
+    target: str
+    probe: Probe
+    started: float
+    finished: float
+    duration: float
+    reason: Reason = Reason.OK
+    detail: str = ""
+    phases: Mapping[str, float] = field(default_factory=dict)
+    head: Head | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.reason is Reason.OK
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a running probe has learnt so far; kept when it fails on the way.
+
+    `waited` are seconds spent on our own pacing, which are nobody's latency.
+    """
+
+    phases: dict[str, float] = field(default_factory=dict)
+    head: Head | None = None
+    waited: float = 0.0
+
+
+async def record(
+    target: str,
+    probe: Probe,
+    wall: Callable[[], float],
+    ask: Callable[[Findings], Awaitable[None]],
+) -> Sample:
+    """Run `ask` and make a Sample of whatever comes of it; never raises but when cancelled.
+
+    Args:
+        target: configured name.
+        probe: which question it is.
+        wall: our clock, Unix seconds.
+        ask: puts what it learns into the Findings, raises `TonError` on failure.
+    """
+    loop = asyncio.get_running_loop()
+    findings = Findings()
+    started, began = wall(), loop.time()
+    reason, detail = Reason.OK, ""
+    try:
+        await ask(findings)
+    except TonError as error:
+        reason, detail = error.reason, error.detail
+    except Exception as error:
+        # A bug of ours must cost one sample, not the daemon; its text could quote anything.
+        log.exception("probe failed", target=target, probe=probe)
+        reason, detail = Reason.PROBE_FAILED, f"bug in tonwatch: {type(error).__name__}"
+    finished = loop.time()
+    return Sample(
+        target=target,
+        probe=probe,
+        started=started,
+        finished=finished,
+        duration=max(0.0, finished - began - findings.waited),
+        reason=reason,
+        detail=detail,
+        phases=findings.phases,
+        head=findings.head,
+    )

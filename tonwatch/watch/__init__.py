@@ -1,0 +1,1 @@
+"""From samples to verdicts: scheduler, board, judge, readiness, diagnosis."""

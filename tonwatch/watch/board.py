@@ -1,0 +1,182 @@
+"""The latest samples of every target, a short history, and the totals since start.
+
+The board only remembers; what it means is for the judge. Its `snapshot` is the
+one thing that judge, metrics and pages look at.
+"""
+
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from tonwatch.probes.sample import Probe, Sample
+from tonwatch.ton.errors import Reason
+
+HISTORY: Final = 120
+"""Head samples kept of each target: ten minutes at the default interval."""
+
+FAILURES: Final = 10
+"""Failed samples kept of each target, however long ago: the history would forget them."""
+
+BUCKETS: Final = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+"""Upper bounds of the duration histogram, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that is watched: its configured name, what it is, and what for."""
+
+    name: str
+    kind: Literal["liteserver", "toncenter-v2"]
+    role: Literal["primary", "reference"]
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """The questions that are asked of it."""
+        return (Probe.HEAD, Probe.CONNECT) if self.kind == "liteserver" else (Probe.HEAD,)
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Durations of one probe: counts per bucket (the last is +Inf), not cumulative; their sum."""
+
+    counts: tuple[int, ...] = (0,) * (len(BUCKETS) + 1)
+    sum: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What the board knows of one target.
+
+    Attributes:
+        latest: the last sample of each probe.
+        heads: head samples, oldest first.
+        failures: the last failed samples of any probe, oldest first.
+        results: how many samples ended in each reason, by probe.
+        durations: histogram of each probe.
+        overruns: beats that were skipped because a probe took too long, by probe.
+        advanced: event loop time at which its seqno last grew, or it first told one.
+        steps_back: how often its seqno went back (load balancers do that).
+        dropped_answers: answers that came late or unasked.
+    """
+
+    target: Target
+    latest: Mapping[Probe, Sample]
+    heads: tuple[Sample, ...]
+    failures: tuple[Sample, ...]
+    results: Mapping[tuple[Probe, Reason], int]
+    durations: Mapping[Probe, Histogram]
+    overruns: Mapping[Probe, int]
+    advanced: float | None
+    steps_back: int
+    dropped_answers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole board at one moment.
+
+    Attributes:
+        wall: our clock, Unix seconds.
+        monotonic: the event loop's clock, seconds.
+        records: by target name, in the order of the configuration.
+    """
+
+    wall: float
+    monotonic: float
+    records: Mapping[str, Record]
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A target's changing half."""
+
+    latest: dict[Probe, Sample] = field(default_factory=dict)
+    heads: deque[Sample] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    failures: deque[Sample] = field(default_factory=lambda: deque(maxlen=FAILURES))
+    results: Counter[tuple[Probe, Reason]] = field(default_factory=Counter)
+    durations: dict[Probe, Histogram] = field(default_factory=dict)
+    overruns: Counter[Probe] = field(default_factory=Counter)
+    seqno: int = -1
+    advanced: float | None = None
+    steps_back: int = 0
+
+
+class Board:
+    """Takes samples in, gives snapshots out.
+
+    Args:
+        targets: all that is watched.
+        dropped_answers: reads a target's counter of dropped answers.
+    """
+
+    def __init__(
+        self,
+        targets: Iterable[Target],
+        dropped_answers: Callable[[str], int] = lambda _: 0,
+    ) -> None:
+        self._targets = {target.name: target for target in targets}
+        self._entries = {name: _Entry() for name in self._targets}
+        self._dropped_answers = dropped_answers
+
+    def add(self, sample: Sample) -> None:
+        """Remember a sample.
+
+        Raises:
+            KeyError: it is of a target that nobody configured.
+        """
+        entry = self._entries[sample.target]
+        entry.latest[sample.probe] = sample
+        entry.results[sample.probe, sample.reason] += 1
+        entry.durations[sample.probe] = _observe(
+            entry.durations.get(sample.probe, Histogram()), sample.duration
+        )
+        if not sample.ok:
+            entry.failures.append(sample)
+        if sample.probe is Probe.HEAD:
+            entry.heads.append(sample)
+            if sample.head is not None:
+                _advance(entry, sample.head.seqno, sample.finished)
+
+    def overrun(self, target: str, probe: Probe, beats: int) -> None:
+        """Count beats that were skipped because the probe before them was still running."""
+        self._entries[target].overruns[probe] += beats
+
+    def snapshot(self, *, wall: float, monotonic: float) -> Snapshot:
+        """Everything known now, in a form that does not change any more."""
+        return Snapshot(
+            wall,
+            monotonic,
+            {
+                name: Record(
+                    target=self._targets[name],
+                    latest=dict(entry.latest),
+                    heads=tuple(entry.heads),
+                    failures=tuple(entry.failures),
+                    results=dict(entry.results),
+                    durations=dict(entry.durations),
+                    overruns=dict(entry.overruns),
+                    advanced=entry.advanced,
+                    steps_back=entry.steps_back,
+                    dropped_answers=self._dropped_answers(name),
+                )
+                for name, entry in self._entries.items()
+            },
+        )
+
+
+def _advance(entry: _Entry, seqno: int, at: float) -> None:
+    if seqno < entry.seqno:
+        entry.steps_back += 1
+    elif seqno > entry.seqno:
+        entry.advanced = at
+    entry.seqno = seqno
+
+
+def _observe(histogram: Histogram, seconds: float) -> Histogram:
+    counts = list(histogram.counts)
+    counts[bisect_left(BUCKETS, seconds)] += 1
+    return Histogram(tuple(counts), histogram.sum + seconds)

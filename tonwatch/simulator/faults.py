@@ -1,0 +1,125 @@
+"""What can be wrong with a simulated server, and how that is written down."""
+
+import math
+from enum import StrEnum
+from typing import Final, NamedTuple, Self
+
+
+class Fault(StrEnum):
+    """One thing that is wrong; see `describe` for what a peer sees."""
+
+    REFUSE = "refuse"
+    HANG = "hang"
+    NOT_SYNCED = "not_synced"
+    SLOW = "slow"
+    GARBAGE = "garbage"
+    WRONG_KEY = "wrong_key"
+    LAG = "lag"
+    SHARD_LAG = "shard_lag"
+    STALL = "stall"
+    WRONG_NETWORK = "wrong_network"
+    CLOCK_SKEW = "clock_skew"
+    THROTTLE = "throttle"
+    UNAUTHORIZED = "unauthorized"
+    BAD_JSON = "bad_json"
+    DROP_MID_FRAME = "drop_mid_frame"
+
+
+class _Value(NamedTuple):
+    """The number that a fault takes: its default, its unit and its least value."""
+
+    default: float
+    unit: str
+    least: float
+
+
+_VALUES: Final = {
+    Fault.SLOW: _Value(2.0, "seconds", 0.0),
+    Fault.LAG: _Value(30.0, "seconds", 0.0),
+    Fault.SHARD_LAG: _Value(60.0, "blocks", 0.0),
+    Fault.CLOCK_SKEW: _Value(30.0, "seconds", -math.inf),
+}
+
+_DESCRIPTIONS: Final = {
+    Fault.REFUSE: "nothing listens, open connections are reset",
+    Fault.HANG: "connections are accepted and never answered, not even pings",
+    Fault.NOT_SYNCED: "handshakes and pings are answered, queries never",
+    Fault.SLOW: "queries are answered late",
+    Fault.GARBAGE: "answers are random bytes",
+    Fault.WRONG_KEY: "the server has another key: it closes connections at the handshake",
+    Fault.LAG: "the node follows the chain, but late",
+    Fault.SHARD_LAG: "the shard client is behind the masterchain",
+    Fault.STALL: "the node stays at the block it has now",
+    Fault.WRONG_NETWORK: "the node belongs to another network",
+    Fault.CLOCK_SKEW: "the server's clock is wrong",
+    Fault.THROTTLE: "every request is over the rate limit",
+    Fault.UNAUTHORIZED: "no API key is accepted",
+    Fault.BAD_JSON: "bodies are cut short under status 200",
+    Fault.DROP_MID_FRAME: "connections are closed in the middle of an answer",
+}
+
+
+class ActiveFault(NamedTuple):
+    """A fault and its number, 0 for a fault that takes none."""
+
+    fault: Fault
+    value: float
+
+    @classmethod
+    def of(cls, fault: Fault, value: float | None = None) -> Self:
+        """Check `value`, or take the fault's own default.
+
+        Raises:
+            ValueError: the fault takes no number, or not this one.
+        """
+        takes = _VALUES.get(fault)
+        if takes is None:
+            if value is not None:
+                raise ValueError(f"{fault} takes no number")
+            return cls(fault, 0.0)
+        if value is None:
+            return cls(fault, takes.default)
+        if not math.isfinite(value) or value < takes.least:
+            raise ValueError(f"{fault} takes a number of {takes.unit} from 0, not {value:g}")
+        return cls(fault, value)
+
+    def __str__(self) -> str:
+        return f"{self.fault}:{self.value:g}" if self.fault in _VALUES else str(self.fault)
+
+
+def describe(fault: Fault) -> str:
+    """What a peer sees, in one clause, with the fault's number and default."""
+    takes = _VALUES.get(fault)
+    number = f" ({takes.unit}, default {takes.default:g})" if takes else ""
+    return _DESCRIPTIONS[fault] + number
+
+
+def parse_fault(name: str) -> Fault:
+    """The fault called `name`.
+
+    Raises:
+        ValueError: there is none; the text names all.
+    """
+    try:
+        return Fault(name)
+    except ValueError:
+        raise ValueError(f"no fault {name!r}; faults are: {', '.join(Fault)}") from None
+
+
+def parse_assignment(text: str) -> tuple[str, Fault, float | None]:
+    """Read ``TARGET=FAULT`` or ``TARGET=FAULT:NUMBER``.
+
+    Raises:
+        ValueError: it is not written so, or there is no such fault.
+    """
+    target, equals, rest = text.partition("=")
+    name, colon, number = rest.partition(":")
+    if not target or not equals or not name:
+        raise ValueError(f"{text!r} is not TARGET=FAULT or TARGET=FAULT:NUMBER")
+    fault = parse_fault(name)
+    if not colon:
+        return target, fault, None
+    try:
+        return target, fault, float(number)
+    except ValueError:
+        raise ValueError(f"{text!r}: {number!r} is not a number") from None

@@ -1,0 +1,201 @@
+"""A small TON network in one process: a chain, liteservers, providers, faults."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import yaml
+
+from tonwatch.simulator.chain import HISTORY, Chain
+from tonwatch.simulator.faults import ActiveFault, Fault
+from tonwatch.simulator.liteserver import LiteServer
+from tonwatch.simulator.target import Target
+from tonwatch.simulator.toncenter import Toncenter
+
+CHAIN: Final = "chain"
+"""The name under which the whole network takes `Fault.STALL`."""
+
+
+class UnknownTarget(ValueError):
+    """No target has this name."""
+
+
+class Simulator:
+    """A network that runs inside ``async with``.
+
+    Args:
+        liteservers: how many (``node-1``, ``node-2``, ...), or their names.
+        providers: how many (``provider-1``, ...), or their names.
+        primaries: how many liteservers, from the first, have the role primary
+            in `config`; the others and all providers are references.
+        seed: names the network.
+        block_interval: seconds between blocks.
+        backfill: seconds of blocks that exist from the start, so that a node
+            can be behind at once.
+        automatic: False produces no blocks; whoever uses it calls `chain.advance`.
+        clock: the wall clock in seconds.
+
+    Attributes:
+        chain: the network.
+        foreign: another network, for `Fault.WRONG_NETWORK`.
+    """
+
+    def __init__(
+        self,
+        *,
+        liteservers: int | Sequence[str] = 2,
+        providers: int | Sequence[str] = 1,
+        primaries: int = 1,
+        seed: str = "tonwatch",
+        block_interval: float = 0.4,
+        backfill: float = 60.0,
+        automatic: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        blocks = max(1, min(HISTORY, round(backfill / block_interval))) if block_interval > 0 else 1
+        self.chain = Chain(seed, interval=block_interval, clock=clock, backfill=blocks)
+        self.foreign = Chain(f"not {seed}", interval=block_interval, clock=clock)
+        self.liteservers = [
+            LiteServer(name, self.chain, foreign=self.foreign)
+            for name in _names(liteservers, "node")
+        ]
+        self.providers = [
+            Toncenter(name, self.chain, foreign=self.foreign)
+            for name in _names(providers, "provider")
+        ]
+        self._primaries = primaries
+        self._automatic = automatic
+        self._targets: dict[str, Target] = {}
+        for target in (*self.liteservers, *self.providers):
+            if target.name == CHAIN or target.name in self._targets:
+                raise ValueError(f"the name {target.name!r} is taken")
+            self._targets[target.name] = target
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def targets(self) -> list[Target]:
+        return list(self._targets.values())
+
+    async def __aenter__(self) -> Self:
+        try:
+            for target in self.targets:
+                await target.start()
+        except BaseException:
+            await self._close()
+            raise
+        if self._automatic:
+            self._tasks = [
+                asyncio.create_task(chain.run(), name="simulated chain")
+                for chain in (self.chain, self.foreign)
+            ]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        for target in self.targets:
+            await target.close()
+
+    # Faults.
+
+    def target(self, name: str) -> Target:
+        """The server called `name`.
+
+        Raises:
+            UnknownTarget: there is none; the text names all.
+        """
+        try:
+            return self._targets[name]
+        except KeyError:
+            known = ", ".join([*self._targets, CHAIN])
+            raise UnknownTarget(f"no target {name!r}; targets are: {known}") from None
+
+    def check(self, target: str, fault: Fault, value: float | None = None) -> ActiveFault:
+        """What `set_fault` would set.
+
+        Raises:
+            UnknownTarget: no such target.
+            ValueError: the target does not support the fault, or not with this number.
+        """
+        if target != CHAIN:
+            return self.target(target).check(fault, value)
+        if fault is not Fault.STALL:
+            raise ValueError(f"{CHAIN} cannot {fault}; it supports: {Fault.STALL}")
+        return ActiveFault.of(fault, value)
+
+    async def set_fault(self, target: str, fault: Fault, value: float | None = None) -> None:
+        """Give a target a fault in place of the one it has; ``chain`` stalls the network.
+
+        Raises:
+            UnknownTarget, ValueError: as `check`.
+        """
+        checked = self.check(target, fault, value)
+        if target == CHAIN:
+            self.chain.stalled = True
+        else:
+            await self.target(target).set_fault(checked.fault, value)
+
+    async def clear(self, target: str | None = None) -> None:
+        """End the fault of `target`, or of everything.
+
+        Raises:
+            UnknownTarget: no such target.
+        """
+        if target is None or target == CHAIN:
+            self.chain.stalled = False
+        if target is None:
+            for each in self.targets:
+                await each.clear_fault()
+        elif target != CHAIN:
+            await self.target(target).clear_fault()
+
+    # What tonwatch is told.
+
+    def config(self) -> dict[str, Any]:
+        """A configuration for tonwatch that watches all of this."""
+        return {
+            "network": self.chain.zerostate.root_hash.hex(),
+            "liteservers": [
+                {
+                    "name": node.name,
+                    "host": node.host,
+                    "port": node.port,
+                    "key": base64.b64encode(node.public_key).decode(),
+                    "role": "primary" if index < self._primaries else "reference",
+                }
+                for index, node in enumerate(self.liteservers)
+            ],
+            "providers": [
+                {
+                    "name": provider.name,
+                    "kind": provider.kind,
+                    "url": provider.url,
+                    "requests_per_second": 10,
+                    "role": "reference",
+                }
+                for provider in self.providers
+            ],
+        }
+
+    def config_yaml(self) -> str:
+        """`config` as the file that ``tonwatch --config`` reads."""
+        return yaml.safe_dump(self.config(), sort_keys=False)
+
+
+def _names(wanted: int | Sequence[str], stem: str) -> list[str]:
+    if isinstance(wanted, int):
+        return [f"{stem}-{number}" for number in range(1, wanted + 1)]
+    return list(wanted)

@@ -17,7 +17,9 @@ from pydantic import (
     Discriminator,
     Field,
     HttpUrl,
+    PlainSerializer,
     Tag,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -64,10 +66,17 @@ def _base_url(value: HttpUrl) -> HttpUrl:
     return value
 
 
-Duration = Annotated[float, BeforeValidator(_duration), Field(ge=0)]
+_Seconds = Annotated[
+    float,
+    BeforeValidator(_duration),
+    PlainSerializer(lambda seconds: f"{seconds:g}s", when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
+]
+
+Duration = Annotated[_Seconds, Field(ge=0)]
 """Seconds, written with a unit: 500ms, 15s, 2m, 1h."""
 
-PositiveDuration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
+PositiveDuration = Annotated[_Seconds, Field(gt=0)]
 
 Name = Annotated[str, Field(pattern=_NAME)]
 """Becomes the label `target`: lower-case letters, digits, and . _ - inside; at most 63."""

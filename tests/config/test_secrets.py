@@ -74,5 +74,5 @@ def test_server_key(content: bytes) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"abc", bytes(36), b"\xff" * 32, bytes(100)])
 def test_not_a_server_key(content: bytes) -> None:
-    with pytest.raises(ValueError, match="key|base64"):
+    with pytest.raises(ValueError, match=r"key|base64"):
         server_key(content)

@@ -45,9 +45,7 @@ def global_config(tmp_path: Path, zerostate: bytes = ZEROSTATES["mainnet"], coun
         for number in range(count)
     ]
     zero_state = {"root_hash": base64.b64encode(zerostate).decode()}
-    file.write_text(
-        json.dumps({"liteservers": servers, "validator": {"zero_state": zero_state}})
-    )
+    file.write_text(json.dumps({"liteservers": servers, "validator": {"zero_state": zero_state}}))
     return file
 
 
@@ -207,7 +205,7 @@ class TestMistakes:
 
     def test_unknown_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TONWATCH_SERV__PORT", "1")
-        with pytest.raises(ConfigError, match="TONWATCH_SERV__PORT: .*did you mean serve"):
+        with pytest.raises(ConfigError, match=r"TONWATCH_SERV__PORT: .*did you mean serve"):
             load(None)
 
     def test_variable_that_is_no_json(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,9 +49,25 @@ class Scene:
         )
         return replace(head, **told)
 
-    def answer(self, target: Target, behind: float = 0.0, *, query: float = 0.01, **told: Any) -> None:
+    def answer(
+        self, target: Target, behind: float = 0.0, *, query: float = 0.01, **told: Any
+    ) -> None:
         """The target answers."""
         self._add(target, Reason.OK, query, self.head(behind, **told))
+
+    def connect(self, target: Target, reason: Reason = Reason.OK) -> None:
+        """The target is connected to anew."""
+        self.board.add(
+            Sample(
+                target=target.name,
+                probe=Probe.CONNECT,
+                started=self.clock.wall_time,
+                finished=self.clock.monotonic_time,
+                duration=0.01,
+                reason=reason,
+                detail="" if reason is Reason.OK else "as the test says",
+            )
+        )
 
     def fail(self, target: Target, reason: Reason, detail: str = "as the test says") -> None:
         """The target does not."""

@@ -6,7 +6,7 @@ import pytest
 
 from tonwatch.probes.sample import Probe
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.board import BUCKETS, FAILURES, HISTORY
+from tonwatch.watch.board import BUCKETS, FAILURES, HISTORY, Target
 
 
 @pytest.fixture
@@ -64,8 +64,6 @@ def test_a_snapshot_does_not_change_any_more(trio: Any) -> None:
     assert before.results == {(Probe.HEAD, Reason.OK): 1}
 
 
-def test_a_stranger_is_refused(trio: Any, scene: Any) -> None:
-    from tonwatch.watch.board import Target
-
+def test_a_stranger_is_refused(trio: Any) -> None:
     with pytest.raises(KeyError):
         trio.answer(Target("stranger", "liteserver", "primary"))

@@ -76,6 +76,14 @@ class TestAnswers:
         verdict = node(trio.beats(2, beat))
         assert (verdict.state, verdict.shard_gap, verdict.usable) == (state, gap, usable)
 
+    def test_a_served_block_that_is_old_only_for_the_shard_client(self, trio: Any) -> None:
+        def beat() -> None:
+            trio.answer(trio.targets[0], behind=12.0, known_seqno=trio.head().seqno)
+            trio.answer(trio.targets[1])
+
+        verdict = node(trio.beats(2, beat))
+        assert (verdict.state, verdict.shard_gap) == (State.SHARD_LAGGING, 30)
+
     def test_behind_in_seconds_and_blocks(self, trio: Any) -> None:
         verdict = node(trio.beats(6, everyone(trio, behind=30.0)))
         assert verdict.behind_seconds == 30.0
@@ -150,6 +158,28 @@ class TestFailures:
     def test_a_target_that_never_answered_is_down_at_once(self, trio: Any) -> None:
         verdict = node(trio.beats(1, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED)))
         assert verdict.state is State.DOWN
+
+
+class TestNewConnections:
+    """A kept connection may go on working where nobody new is let in."""
+
+    @pytest.mark.parametrize(
+        ("connects", "state"),
+        [
+            pytest.param([Reason.OK, Reason.OK], State.OK, id="let in"),
+            pytest.param([Reason.OK, Reason.CONNECT_TIMEOUT], State.OK, id="turned away once"),
+            pytest.param([Reason.CONNECT_TIMEOUT] * 2, State.DOWN, id="turned away twice"),
+            pytest.param([Reason.PROOF_INVALID] * 2, State.DOWN, id="a false proof, twice"),
+            pytest.param([Reason.QUERY_TIMEOUT] * 2, State.OK, id="slow, not turned away"),
+            pytest.param([Reason.CONNECT_REFUSED, Reason.OK], State.OK, id="let in again"),
+        ],
+    )
+    def test_state(self, trio: Any, connects: list[Reason], state: State) -> None:
+        for reason in connects:
+            trio.connect(trio.targets[0], reason)
+        verdict = node(trio.beats(2, everyone(trio)))
+        assert verdict.state is state
+        assert verdict.usable is (state is State.OK)
 
 
 class TestAge:

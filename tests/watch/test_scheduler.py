@@ -47,9 +47,7 @@ async def test_every_job_has_its_own_beat() -> None:
 
         return Job(name, Probe.HEAD, interval, ask)
 
-    running = asyncio.create_task(
-        scheduler.run([job("a", 0.02), job("b", 5.0)], board, Random(1))
-    )
+    running = asyncio.create_task(scheduler.run([job("a", 0.02), job("b", 5.0)], board, Random(1)))
     await until(lambda: asked.count("a") >= 5 and "b" in asked)
     running.cancel()
     assert asked.count("b") == 1

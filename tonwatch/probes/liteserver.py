@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -17,6 +19,9 @@ from tonwatch.ton.liteserver import (
     MasterchainInfo,
 )
 from tonwatch.ton.liteserver_errors import shard_client_seqno
+
+_OLD_BLOCK: Final = 5.0
+"""Seconds: a healthy node's last block is younger; one that is older needs an explanation."""
 
 _PING_SHARE: Final = 0.25
 """Part of a probe's timeout kept for a ping, so that silence can be told from not synced."""
@@ -61,7 +66,10 @@ async def head(target: str, link: Link, *, timeout: float, wall: Callable[[], fl
             asked = wall()
             info = await _answered(client, budget, partial(_masterchain_info, client))
             findings.phases["query"] = info.elapsed
-            findings.head = await _head(client, info, asked, budget, wall)
+            findings.head = _told(info, asked)
+            with suppress(QueryTimeout):
+                # A slow node has said where it is; what it had no time to add stays unknown.
+                await _complete(client, info, findings.head, findings, budget, wall)
         except LiteServerError:
             raise
         except TonError as error:
@@ -142,30 +150,45 @@ async def _masterchain_info(client: LiteClient, timeout: float) -> MasterchainIn
         return await client.masterchain_info(budget.left())
 
 
-async def _head(
-    client: LiteClient,
-    info: MasterchainInfo,
-    asked: float,
-    budget: _Budget,
-    wall: Callable[[], float],
-) -> Head:
-    """Complete what the node told of its last block."""
-    gen_utime, now, version, elapsed = info.last_utime, info.now, info.version, info.elapsed
-    if not info.capabilities & CAPABILITY_INFO_EXT:
-        gen_utime = (await client.block_header(info.last, budget.left())).gen_utime
-        asked = wall()
-        told = await client.version(budget.left())
-        now, version, elapsed = told.now, told.version, told.elapsed
+def _told(info: MasterchainInfo, asked: float) -> Head:
+    """What the first answer says by itself."""
     return Head(
         seqno=info.last.seqno,
         root_hash=info.last.root_hash,
-        gen_utime=gen_utime,
+        gen_utime=info.last_utime,
         zerostate=info.zerostate,
-        shard_client_seqno=await _shard_client(client, info, budget),
-        # Whole seconds on its side: on average it is half a second later than it says.
-        clock_offset=None if now is None else now + 0.5 - (asked + elapsed / 2),
-        version=version,
+        clock_offset=None if info.now is None else _offset(info.now, asked, info.elapsed),
+        version=info.version,
     )
+
+
+async def _complete(
+    client: LiteClient,
+    info: MasterchainInfo,
+    head: Head,
+    findings: Findings,
+    budget: _Budget,
+    wall: Callable[[], float],
+) -> None:
+    """Ask for what the first answer did not tell; each answer completes the findings' head."""
+    if not info.capabilities & CAPABILITY_INFO_EXT:
+        header = await client.block_header(info.last, budget.left())
+        findings.head = head = replace(head, gen_utime=header.gen_utime)
+        asked = wall()
+        told = await client.version(budget.left())
+        offset = _offset(told.now, asked, told.elapsed)
+        findings.head = head = replace(head, clock_offset=offset, version=told.version)
+    if head.gen_utime is not None and wall() - head.gen_utime >= _OLD_BLOCK:
+        # Until its shard client is far behind, a node serves that one's block as its last.
+        known = await client.last_known_seqno(budget.left())
+        findings.head = head = replace(head, known_seqno=known)
+    findings.head = replace(head, shard_client_seqno=await _shard_client(client, info, budget))
+
+
+def _offset(now: int, asked: float, elapsed: float) -> float:
+    """The server's clock less ours, seconds."""
+    # Whole seconds on its side: on average it is half a second later than it says.
+    return now + 0.5 - (asked + elapsed / 2)
 
 
 async def _shard_client(client: LiteClient, info: MasterchainInfo, budget: _Budget) -> int | None:

@@ -32,6 +32,8 @@ class Head:
         gen_utime: when that block was made, Unix seconds.
         zerostate: root hash of its network's zerostate.
         shard_client_seqno: the masterchain block up to which it applied shards.
+        known_seqno: the newest masterchain block it has, where that may be newer than
+            the one it serves.
         clock_offset: its clock minus ours, seconds; exact to half a second.
         version: of the liteserver protocol, ``(major << 8) + minor``.
     """
@@ -41,6 +43,7 @@ class Head:
     gen_utime: int | None = None
     zerostate: bytes | None = None
     shard_client_seqno: int | None = None
+    known_seqno: int | None = None
     clock_offset: float | None = None
     version: int | None = None
 

@@ -54,6 +54,7 @@ class Record:
     Attributes:
         latest: the last sample of each probe.
         heads: head samples, oldest first.
+        connects: the last two samples of the connect probe, oldest first.
         failures: the last failed samples of any probe, oldest first.
         results: how many samples ended in each reason, by probe.
         durations: histogram of each probe.
@@ -66,6 +67,7 @@ class Record:
     target: Target
     latest: Mapping[Probe, Sample]
     heads: tuple[Sample, ...]
+    connects: tuple[Sample, ...]
     failures: tuple[Sample, ...]
     results: Mapping[tuple[Probe, Reason], int]
     durations: Mapping[Probe, Histogram]
@@ -96,6 +98,7 @@ class _Entry:
 
     latest: dict[Probe, Sample] = field(default_factory=dict)
     heads: deque[Sample] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    connects: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
     failures: deque[Sample] = field(default_factory=lambda: deque(maxlen=FAILURES))
     results: Counter[tuple[Probe, Reason]] = field(default_factory=Counter)
     durations: dict[Probe, Histogram] = field(default_factory=dict)
@@ -140,6 +143,8 @@ class Board:
             entry.heads.append(sample)
             if sample.head is not None:
                 _advance(entry, sample.head.seqno, sample.finished)
+        else:
+            entry.connects.append(sample)
 
     def overrun(self, target: str, probe: Probe, beats: int) -> None:
         """Count beats that were skipped because the probe before them was still running."""
@@ -155,6 +160,7 @@ class Board:
                     target=self._targets[name],
                     latest=dict(entry.latest),
                     heads=tuple(entry.heads),
+                    connects=tuple(entry.connects),
                     failures=tuple(entry.failures),
                     results=dict(entry.results),
                     durations=dict(entry.durations),

@@ -42,6 +42,19 @@ _STATE_OF_FAILURE: Final = {
 }
 """What a failed sample makes of its target; every other reason makes it `down`."""
 
+_TURNED_AWAY: Final = frozenset(
+    {
+        Reason.RESOLVE_FAILED,
+        Reason.CONNECT_REFUSED,
+        Reason.CONNECT_TIMEOUT,
+        Reason.CONNECT_FAILED,
+        Reason.HANDSHAKE_FAILED,
+        Reason.HANDSHAKE_TIMEOUT,
+        Reason.PROOF_INVALID,
+    }
+)
+"""Failures of the connect probe that condemn a target although its kept connection works."""
+
 LATENCY_SAMPLES: Final = 3
 """Answers whose median is a target's latency: one slow answer changes nothing."""
 
@@ -239,6 +252,15 @@ class _Judged:
                 newest=newest.finished if newest else None,
             )
         assert newest is not None, "a believed sample is in the history that newest ends"
+        refused = _turned_away(record)
+        if refused is not None:
+            return self._verdict(
+                record,
+                State.DOWN,
+                reason=refused.reason,
+                detail=f"on a new connection: {refused.detail}",
+                newest=newest.finished,
+            )
         return self._standing(record, sample, sample.head, newest)
 
     def _standing(self, record: Record, sample: Sample, head: Head, newest: Sample) -> Verdict:
@@ -250,7 +272,8 @@ class _Judged:
         behind_blocks = None if wrong_network else self._behind_blocks(sample, head)
         gap = None
         if head.shard_client_seqno is not None:
-            gap = max(0, head.seqno - head.shard_client_seqno)
+            gap = max(head.seqno, head.known_seqno or 0) - head.shard_client_seqno
+            gap = max(0, gap)
         idle = None if record.advanced is None else sample.finished - record.advanced
         latency = _latency(record)
         stuck = self._is_stuck(record, sample, head, idle)
@@ -260,10 +283,10 @@ class _Judged:
             state = State.WRONG_NETWORK
         elif stuck:
             state = State.STALLED
+        elif (gap or 0) >= limits.shard_gap_warn:
+            state = State.SHARD_LAGGING  # before lagging: it is why the block served is old
         elif (behind or 0.0) >= limits.behind_warn:
             state = State.LAGGING
-        elif (gap or 0) >= limits.shard_gap_warn:
-            state = State.SHARD_LAGGING
         elif skew >= limits.clock_warn:
             state = State.CLOCK_SKEWED
         elif (latency or 0.0) >= limits.slow:
@@ -289,9 +312,7 @@ class _Judged:
             newest=newest.finished,
         )
 
-    def _is_stuck(
-        self, record: Record, sample: Sample, head: Head, idle: float | None
-    ) -> bool:
+    def _is_stuck(self, record: Record, sample: Sample, head: Head, idle: float | None) -> bool:
         """Whether it has had no new block for too long, by its own fault or the chain's.
 
         Where the chain goes on again after a stall, targets that have not been
@@ -347,6 +368,15 @@ def _believed(record: Record, oldest: float) -> Sample | None:
     if len(heads) == 2 and heads[0].ok and not heads[1].ok:
         return heads[0]
     return heads[-1]
+
+
+def _turned_away(record: Record) -> Sample | None:
+    """The last connect sample, where it and the one before say that nobody new is let in."""
+    if len(record.connects) == 2 and all(
+        sample.reason in _TURNED_AWAY for sample in record.connects
+    ):
+        return record.connects[-1]
+    return None
 
 
 def _why_unknown(newest: Sample | None) -> str:

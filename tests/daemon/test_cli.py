@@ -1,0 +1,264 @@
+"""The commands as a user runs them: real processes, real signals, exit codes and texts."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.network import Simulator
+
+ENVIRONMENT = {name: text for name, text in os.environ.items() if "TONWATCH" not in name}
+
+
+@asynccontextmanager
+async def started(*arguments: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A command under way; killed at the end if it is still there."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tonwatch",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=ENVIRONMENT | environment,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def finished(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command that ends by itself."""
+    async with started(*arguments, **environment) as process:
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def serving(process: asyncio.subprocess.Process) -> str:
+    """The base URL, read from the daemon's own log."""
+    assert process.stderr is not None
+    async for line in process.stderr:
+        entry = json.loads(line)
+        if entry["event"] == "serving":
+            return str(entry["url"])
+    pytest.fail("the daemon ended without serving")
+
+
+async def get(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return response.status, await response.text()
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    async with Simulator(liteservers=2, providers=1, block_interval=0.1) as running:
+        yield running
+
+
+@pytest.fixture
+def config_file(simulator: Simulator, tmp_path: Path) -> Any:
+    """Writes a configuration that watches the simulator."""
+
+    def write(**settings: Any) -> str:
+        file = tmp_path / "tonwatch.yaml"
+        quick = {
+            "probe": {"interval": "500ms", "timeout": "400ms", "stale_after": "3s"},
+            "serve": {"host": "127.0.0.1", "port": 0},
+            "readiness": {"drain_delay": "0s"},
+        }
+        file.write_text(yaml.safe_dump(simulator.config() | quick | settings))
+        return str(file)
+
+    return write
+
+
+class TestRun:
+    async def test_nothing_to_watch(self) -> None:
+        code, _, err = await finished("run")
+        assert code == 2
+        assert len(err.splitlines()) == 3
+        assert "tonwatch demo" in err
+
+    async def test_a_bad_file(self, tmp_path: Path) -> None:
+        file = tmp_path / "tonwatch.yaml"
+        file.write_text("serve:\n  prot: 1\n")
+        code, _, err = await finished("run", "--config", str(file))
+        assert code == 2
+        assert f"{file}:2: serve.prot: unknown key; did you mean port?" in err
+        assert "Traceback" not in err
+
+    async def test_the_file_named_by_the_environment(self, tmp_path: Path) -> None:
+        code, _, err = await finished("run", TONWATCH_CONFIG=str(tmp_path / "nothing.yaml"))
+        assert code == 2
+        assert "nothing.yaml: cannot read it" in err
+
+    async def test_a_port_that_is_taken(self, config_file: Any, simulator: Simulator) -> None:
+        taken = simulator.targets[0].port
+        code, _, err = await finished("run", "--config", config_file(), f"--serve.port={taken}")
+        assert code == 1
+        assert f"cannot listen on 127.0.0.1 port {taken}" in err
+        assert "Traceback" not in err
+
+    async def test_it_serves_before_the_first_probe_ends(
+        self, config_file: Any, simulator: Simulator
+    ) -> None:
+        for target in simulator.targets:
+            await simulator.set_fault(target.name, Fault.HANG)
+        probe = {"interval": "60s", "timeout": "50s", "stale_after": "200s"}
+        async with started("run", "--config", config_file(probe=probe)) as process:
+            url = await serving(process)
+            assert await get(f"{url}/live") == (200, "alive\n")
+            assert (await get(f"{url}/ready"))[0] == 503
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    async def test_a_signal_drains_and_ends_it(self, config_file: Any, number: int) -> None:
+        file = config_file(readiness={"drain_delay": "1s"})
+        async with started("run", "--config", file) as process:
+            url = await serving(process)
+            await until_status(f"{url}/ready", 200)
+            process.send_signal(number)
+            await until_status(f"{url}/ready", 503)
+            assert "draining" in (await get(f"{url}/ready"))[1]
+            assert (await get(f"{url}/live"))[0] == 200
+            _, err = await process.communicate()
+        assert process.returncode == 0
+        assert json.loads(err.splitlines()[-1])["event"] == "stopped"
+
+    async def test_a_second_signal_ends_it_at_once(self, config_file: Any) -> None:
+        file = config_file(readiness={"drain_delay": "1h"})
+        async with started("run", "--config", file) as process:
+            url = await serving(process)
+            process.send_signal(signal.SIGTERM)
+            await until_status(f"{url}/ready", 503)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 128 + signal.SIGTERM
+
+
+async def until_status(url: str, status: int) -> None:
+    async with asyncio.timeout(15):
+        while (await get(url))[0] != status:
+            await asyncio.sleep(0.05)
+
+
+class TestCheck:
+    async def test_all_is_well(self, config_file: Any) -> None:
+        code, out, _ = await finished("check", "--config", config_file())
+        assert code == 0
+        lines = out.splitlines()
+        assert lines[0].split()[:3] == ["TARGET", "ROLE", "STATE"]
+        assert [line.split()[0] for line in lines[1:4]] == ["node-1", "node-2", "provider-1"]
+        assert lines[-1].startswith("healthy: All 3 targets are alive and in sync")
+
+    async def test_a_problem(self, config_file: Any, simulator: Simulator) -> None:
+        file = config_file()
+        await simulator.target("node-1").close()
+        code, out, _ = await finished("check", "--config", file)
+        assert code == 1
+        assert "node_down: node-1 refuses connections" in out
+
+    async def test_json(self, config_file: Any) -> None:
+        code, out, _ = await finished("check", "--json", "--config", config_file())
+        assert code == 0
+        assert json.loads(out)["diagnosis"]["cause"] == "healthy"
+
+    async def test_nothing_to_check(self) -> None:
+        assert (await finished("check"))[0] == 2
+
+
+class TestConfig:
+    async def test_check(self, config_file: Any) -> None:
+        code, out, _ = await finished("config", "check", "--config", config_file())
+        assert code == 0
+        assert out.startswith("ok: liteservers: 2, providers: 1, network: ")
+
+    async def test_show_is_a_configuration_again(self, config_file: Any, tmp_path: Path) -> None:
+        _, shown, _ = await finished("config", "show", "--config", config_file())
+        again = tmp_path / "again.yaml"
+        again.write_text(shown)
+        _, shown_again, _ = await finished("config", "show", "--config", str(again))
+        assert shown_again == shown
+
+    async def test_schema(self) -> None:
+        code, out, _ = await finished("config", "schema")
+        assert code == 0
+        assert "liteservers" in json.loads(out)["properties"]
+
+
+class TestHealthcheck:
+    async def test_alive(self, config_file: Any) -> None:
+        async with started("run", "--config", config_file()) as process:
+            port = (await serving(process)).rpartition(":")[2]
+            code, out, _ = await finished(
+                "healthcheck", TONWATCH_SERVE__HOST="127.0.0.1", TONWATCH_SERVE__PORT=port
+            )
+        assert (code, out) == (0, "alive\n")
+
+    async def test_nobody_there(self) -> None:
+        code, _, err = await finished("healthcheck", TONWATCH_SERVE__PORT="1")
+        assert code == 1
+        assert "no answer from 127.0.0.1:1" in err
+
+
+class TestSimulate:
+    async def test_it_prints_a_configuration_that_works(self, tmp_path: Path) -> None:
+        async with started("simulate", "--fault", "node-1=refuse") as process:
+            assert process.stdout is not None
+            before = await process.stdout.readuntil(b"providers:")
+            provider = await process.stdout.readuntil(b"role: reference\n")
+            file = tmp_path / "simulated.yaml"
+            file.write_bytes(before + provider)
+            code, out, _ = await finished("check", "--config", str(file))
+            assert code == 1
+            assert "node_down: node-1 refuses connections" in out
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 0
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--fault", "node-9=lag"], "no target 'node-9'"),
+            (["--fault", "node-1=explode"], "explode"),
+            (["--fault", "node-1"], "node-1"),
+            (["--liteservers", "0", "--providers", "0"], "at least one"),
+        ],
+    )
+    async def test_mistakes(self, arguments: list[str], words: str) -> None:
+        code, _, err = await finished("simulate", *arguments)
+        assert code == 2
+        assert words in err
+
+
+@pytest.mark.timeout(60)
+async def test_the_demo_breaks_something_and_says_what() -> None:
+    async with started("demo", "--port", "0", "--pace", "5") as process:
+        assert process.stdout is not None
+        told = ""
+        async for line in process.stdout:
+            told += line.decode()
+            if "node_not_synced: node-1" in told:
+                break
+        assert "/health" in told
+        assert "healthy: All 3 targets" in told
+        assert "* node-1 was restarted" in told
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+
+
+async def test_version() -> None:
+    from importlib.metadata import version
+
+    assert await finished("--version") == (0, f"{version('tonwatch')}\n", "")

@@ -1,0 +1,7 @@
+"""``python -m tonwatch``."""
+
+import sys
+
+from tonwatch.cli import main
+
+sys.exit(main())

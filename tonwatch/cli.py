@@ -1,0 +1,234 @@
+"""The commands. Each imports what it needs when it runs, so that all start fast."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tonwatch.config import Config
+
+OK, PROBLEM, USAGE = 0, 1, 2
+
+_NOTHING_TO_WATCH = """\
+tonwatch: nothing to watch: no liteserver and no provider is configured.
+Write them into a file (see docs/configuration.md) and start `tonwatch run --config FILE`.
+To see it work first, on a simulated network with incidents: `tonwatch demo`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0 ok, 1 a problem was found, 2 wrong usage."""
+    parser = _Parser()
+    options = parser.parse_args(arguments)
+    from tonwatch.settings import ConfigError
+
+    try:
+        code: int = options.command(options, parser)
+    except ConfigError as error:
+        print(f"tonwatch: the configuration cannot be used:\n{error}", file=sys.stderr)
+        return USAGE
+    return code
+
+
+class _Parser:
+    """The command line: one parser for each command, settings as flags where they apply."""
+
+    def __init__(self) -> None:
+        from pydantic_settings import CliSettingsSource
+
+        from tonwatch.settings import ENV_CONFIG, Settings
+
+        settings = argparse.ArgumentParser(add_help=False)
+        settings.add_argument(
+            "--config",
+            type=Path,
+            default=os.environ.get(ENV_CONFIG),
+            metavar="FILE",
+            help=f"YAML file with what to watch (or {ENV_CONFIG} in the environment)",
+        )
+        self.source: CliSettingsSource[Settings] = CliSettingsSource(Settings, root_parser=settings)
+        self._root = argparse.ArgumentParser(
+            prog="tonwatch", description="Watches TON liteservers and RPC providers."
+        )
+        self._root.add_argument("--version", action="version", version=version("tonwatch"))
+        self._commands = self._root.add_subparsers(required=True, metavar="COMMAND")
+        self._add("run", _run, "watch and serve until told to stop", settings)
+        check = self._add("check", _check, "ask everything once; exit 1 on a problem", settings)
+        check.add_argument("--json", action="store_true", help="print the /health document")
+        self._add_config(settings)
+        self._add_simulate()
+        demo = self._add("demo", _demo, "watch a simulated network that has incidents")
+        demo.add_argument("--port", type=int, default=9717, help="where to serve (default: 9717)")
+        demo.add_argument(
+            "--pace", type=float, default=1.0, help="how much faster incidents follow (default: 1)"
+        )
+        self._add("healthcheck", _healthcheck, "ask /live of the daemon on this machine", settings)
+
+    def parse_args(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        return self._root.parse_args(arguments)
+
+    def load(self, options: argparse.Namespace) -> "Config":
+        """The configuration that the options, the environment and the file make together."""
+        from tonwatch.settings import load
+
+        path = Path(options.config) if options.config else None
+        return load(path, self.source(parsed_args=options))
+
+    def _add(
+        self,
+        name: str,
+        command: Callable[[argparse.Namespace, "_Parser"], int],
+        text: str,
+        *parents: argparse.ArgumentParser,
+        to: "argparse._SubParsersAction[argparse.ArgumentParser] | None" = None,
+    ) -> argparse.ArgumentParser:
+        parser = (to or self._commands).add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".", parents=list(parents)
+        )
+        parser.set_defaults(command=command)
+        return parser
+
+    def _add_config(self, settings: argparse.ArgumentParser) -> None:
+        parser = self._commands.add_parser("config", help="look at the configuration")
+        actions = parser.add_subparsers(required=True, metavar="ACTION")
+        self._add("check", _config_check, "say whether it can be used", settings, to=actions)
+        self._add("show", _config_show, "print all of it, defaults included", settings, to=actions)
+        self._add("schema", _config_schema, "print its JSON Schema, for editors", to=actions)
+
+    def _add_simulate(self) -> None:
+        parser = self._add("simulate", _simulate, "run a small TON network to break at will")
+        parser.add_argument("--liteservers", type=int, default=2, metavar="N")
+        parser.add_argument("--providers", type=int, default=1, metavar="N")
+        parser.add_argument(
+            "--block-interval", type=float, default=0.4, metavar="SECONDS", help="default: 0.4"
+        )
+        parser.add_argument(
+            "--control-port", type=int, default=0, metavar="PORT", help="default: a free one"
+        )
+        parser.add_argument(
+            "--fault",
+            action="append",
+            default=[],
+            metavar="TARGET=FAULT[:NUMBER]",
+            help="break something from the start, such as node-1=lag:30; may be repeated",
+        )
+
+
+def _run(options: argparse.Namespace, parser: _Parser) -> int:
+    from tonwatch import daemon, logs
+
+    config = parser.load(options)
+    if not config.liteservers and not config.providers:
+        print(_NOTHING_TO_WATCH, file=sys.stderr)
+        return USAGE
+    logs.configure(config.log)
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        daemon.stop_on_signals(stop)
+        await daemon.run(config, stop)
+
+    try:
+        asyncio.run(until_stopped())
+    except daemon.CannotListen as error:
+        print(f"tonwatch run: {error}", file=sys.stderr)
+        return PROBLEM
+    return OK
+
+
+def _check(options: argparse.Namespace, parser: _Parser) -> int:
+    from tonwatch import logs
+    from tonwatch.check import check
+
+    config = parser.load(options)
+    if not config.liteservers and not config.providers:
+        print(_NOTHING_TO_WATCH, file=sys.stderr)
+        return USAGE
+    # The table says all there is to say; only bugs of ours are logged.
+    logs.configure(config.log.model_copy(update={"level": "error"}))
+    return OK if asyncio.run(check(config, as_json=options.json)) else PROBLEM
+
+
+def _config_check(options: argparse.Namespace, parser: _Parser) -> int:
+    config = parser.load(options)
+    print(
+        f"ok: liteservers: {len(config.liteservers)}, providers: {len(config.providers)},"
+        f" network: {config.network}"
+    )
+    return OK
+
+
+def _config_show(options: argparse.Namespace, parser: _Parser) -> int:
+    import yaml
+
+    shown = parser.load(options).model_dump(mode="json", exclude_none=True)
+    print(yaml.safe_dump(shown, sort_keys=False), end="")
+    return OK
+
+
+def _config_schema(_: argparse.Namespace, __: _Parser) -> int:
+    import json
+
+    from tonwatch.settings import schema
+
+    print(json.dumps(schema(), indent=2))
+    return OK
+
+
+def _simulate(options: argparse.Namespace, _: _Parser) -> int:
+    from tonwatch.simulator.command import run_simulator
+
+    try:
+        asyncio.run(
+            run_simulator(
+                liteservers=options.liteservers,
+                providers=options.providers,
+                block_interval=options.block_interval,
+                control_port=options.control_port,
+                faults=options.fault,
+                out=sys.stdout,
+            )
+        )
+    except ValueError as error:
+        print(f"tonwatch simulate: {error}", file=sys.stderr)
+        return USAGE
+    except OSError as error:
+        print(f"tonwatch simulate: {error}", file=sys.stderr)
+        return PROBLEM
+    return OK
+
+
+def _demo(options: argparse.Namespace, _: _Parser) -> int:
+    from tonwatch import daemon
+    from tonwatch.demo import run_demo
+
+    try:
+        asyncio.run(run_demo(port=options.port, pace=options.pace, out=sys.stdout))
+    except daemon.CannotListen as error:
+        print(f"tonwatch demo: {error} (here: --port)", file=sys.stderr)
+        return PROBLEM
+    return OK
+
+
+def _healthcheck(options: argparse.Namespace, parser: _Parser) -> int:
+    """Plain `http.client`: a container runtime starts this every few seconds."""
+    import http.client
+
+    serve = parser.load(options).serve
+    host = "127.0.0.1" if serve.host in {"0.0.0.0", "::"} else serve.host  # noqa: S104
+    connection = http.client.HTTPConnection(host, serve.port, timeout=3)
+    try:
+        connection.request("GET", "/live")
+        response = connection.getresponse()
+        text = response.read(200).decode(errors="replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        print(f"tonwatch healthcheck: no answer from {host}:{serve.port}: {error}", file=sys.stderr)
+        return PROBLEM
+    finally:
+        connection.close()
+    print(text)
+    return OK if response.status == http.client.OK else PROBLEM

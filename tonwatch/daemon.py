@@ -1,0 +1,94 @@
+"""The daemon: serves, watches, and leaves in good order."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+
+import structlog
+from aiohttp import web
+
+from tonwatch.assembly import assembled
+from tonwatch.config import Config, Serve
+from tonwatch.secrets import keep_fresh
+from tonwatch.serve.app import build
+from tonwatch.watch import scheduler
+
+log = structlog.get_logger(__name__)
+
+
+class CannotListen(Exception):
+    """The address to serve on is taken or not ours; the text says what to do."""
+
+
+async def run(
+    config: Config, stop: asyncio.Event, *, serving: Callable[[str], None] | None = None
+) -> None:
+    """Watch and serve until `stop` is set, then drain and return.
+
+    Args:
+        config: as `settings.load` returns it.
+        stop: set it once to drain and end.
+        serving: told the base URL once it answers, before the first probe.
+
+    Raises:
+        CannotListen: the port is taken.
+    """
+    async with assembled(config) as parts:
+        app = build(parts.watcher, config)
+        async with _listening(app, config.serve) as url, asyncio.TaskGroup() as group:
+            log.info("serving", url=url, targets=len(parts.watcher.view.judgement.verdicts))
+            if serving is not None:
+                serving(url)
+            tasks = [
+                group.create_task(parts.watcher.run(), name="watcher"),
+                group.create_task(
+                    scheduler.run(parts.jobs, parts.board, Random()), name="scheduler"
+                ),
+                group.create_task(keep_fresh(parts.files), name="secrets"),
+            ]
+            await stop.wait()
+            parts.watcher.drain()
+            await asyncio.sleep(config.readiness.drain_delay)
+            for task in tasks:
+                task.cancel()
+    log.info("stopped")
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` on SIGTERM or SIGINT; a second signal ends the process at once.
+
+    As PID 1 in a container there is no default action to fall back on, so both
+    signals are always handled here.
+    """
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: int) -> None:
+        if stop.is_set():
+            raise SystemExit(128 + number)
+        log.info("stopping", signal=signal.Signals(number).name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+
+
+@asynccontextmanager
+async def _listening(app: web.Application, serve: Serve) -> AsyncIterator[str]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, serve.host, serve.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise CannotListen(
+                f"cannot listen on {serve.host} port {serve.port}: {error.strerror};"
+                " choose another with serve.host and serve.port"
+            ) from error
+        host, port = runner.addresses[0][:2]
+        name = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host  # noqa: S104
+        yield f"http://{name}:{port}"
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,143 @@
+"""``tonwatch demo``: the daemon on a simulated network, with one incident after another."""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any, Final, TextIO
+
+import aiohttp
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
+
+from tonwatch import daemon, logs
+from tonwatch.config import Config, Log
+from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.network import CHAIN, Simulator
+
+QUIET: Final = 20.0
+"""Seconds of peace before each incident."""
+
+DURATION: Final = 40.0
+"""Seconds that an incident lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that breaks: where, how, and what a bystander would say of it."""
+
+    target: str
+    fault: Fault
+    story: str
+
+
+INCIDENTS: Final = (
+    Incident("node-1", Fault.NOT_SYNCED, "node-1 was restarted and is not in sync yet"),
+    Incident("node-1", Fault.SHARD_LAG, "node-1's shard client falls behind its masterchain"),
+    Incident("provider-1", Fault.THROTTLE, "provider-1 limits our requests"),
+    Incident("node-1", Fault.REFUSE, "node-1 has crashed"),
+    Incident(CHAIN, Fault.STALL, "the whole chain stops making blocks"),
+    Incident("node-2", Fault.CLOCK_SKEW, "the clock of node-2 runs wrong"),
+    Incident("node-1", Fault.LAG, "node-1 lags 30 s behind"),
+    Incident("provider-1", Fault.BAD_JSON, "provider-1 answers with half a page"),
+    Incident("node-1", Fault.WRONG_NETWORK, "node-1 was started with another network's config"),
+)
+
+
+async def run_demo(*, port: int, pace: float, out: TextIO) -> None:
+    """Run until a signal ends it.
+
+    Args:
+        port: where tonwatch serves; 0 for a free one.
+        pace: how much faster incidents follow each other than by default.
+        out: is told the URLs, what breaks, and what tonwatch makes of it.
+
+    Raises:
+        CannotListen: the port is taken.
+    """
+    logs.configure(Log(level="error"))
+    stop = asyncio.Event()
+    daemon.stop_on_signals(stop)
+    async with Simulator(liteservers=2, providers=1) as simulator:
+        config = Config.model_validate(
+            simulator.config()
+            | {
+                "serve": {"host": "127.0.0.1", "port": port},
+                "probe": {"interval": "2s", "timeout": "1s", "connect_interval": "5s"},
+                "readiness": {"drain_delay": "0s"},
+                "thresholds": {"slow": "500ms"},
+            }
+        )
+        stories: list[asyncio.Task[None]] = []
+
+        def serving(url: str) -> None:
+            _say(out, _WELCOME.format(url=url, targets=", ".join(_names(simulator))))
+            stories.append(asyncio.create_task(_play(simulator, pace, out)))
+            stories.append(asyncio.create_task(_narrate(url, out)))
+
+        try:
+            await daemon.run(config, stop, serving=serving)
+        finally:
+            for story in stories:
+                story.cancel()
+            await asyncio.gather(*stories, return_exceptions=True)
+
+
+_WELCOME: Final = """\
+tonwatch watches a simulated TON network: {targets}.
+Every minute or so something breaks. Ctrl-C ends it.
+
+  What is wrong   {url}/health
+  For Prometheus  {url}/metrics
+  For Kubernetes  {url}/ready?verbose
+"""
+
+
+async def _play(simulator: Simulator, pace: float, out: TextIO) -> None:
+    """Break one thing after another."""
+    for incident in cycle(INCIDENTS):
+        await asyncio.sleep(QUIET / pace)
+        _say(out, f"{_now()}  * {incident.story}")
+        await simulator.set_fault(incident.target, incident.fault)
+        await asyncio.sleep(DURATION / pace)
+        _say(out, f"{_now()}  * mended")
+        await simulator.clear(incident.target)
+
+
+async def _narrate(url: str, out: TextIO) -> None:
+    """Read /health like anybody else would, and say what has changed."""
+    cause = None
+    async with aiohttp.ClientSession() as session:
+        while True:
+            health = await _health(session, url)
+            diagnosis = health["diagnosis"]
+            if diagnosis["cause"] != cause:
+                cause = diagnosis["cause"]
+                _say(out, f"{_now()}    {cause}: {diagnosis['sentence']}")
+            await asyncio.sleep(0.5)
+
+
+async def _health(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
+    attempts = AsyncRetrying(
+        retry=retry_if_exception_type(aiohttp.ClientError), wait=wait_fixed(0.2)
+    )
+
+    async def ask() -> dict[str, Any]:
+        async with session.get(f"{url}/health") as response:
+            answer: dict[str, Any] = await response.json(content_type=None)
+            return answer
+
+    return await attempts(ask)
+
+
+def _names(simulator: Simulator) -> list[str]:
+    return [target.name for target in simulator.targets]
+
+
+def _now() -> str:
+    return time.strftime("%H:%M:%S")
+
+
+def _say(out: TextIO, text: str) -> None:
+    with suppress(BrokenPipeError):
+        print(text, file=out, flush=True)

@@ -1,0 +1,57 @@
+"""The documentation speaks of this program: its examples work, its lists are complete."""
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tonwatch.settings import load
+from tonwatch.ton.networks import ZEROSTATES
+from tonwatch.watch.diagnosis import Cause, Diagnosis
+
+ROOT = Path(__file__).parents[2]
+KEY = "n4VDnSCUuSpjnCyUk9e3QOOd6o0ItSWYbTnW3Wnn8wk="
+
+
+def examples(file: str) -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", (ROOT / file).read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("file", ["README.md", "docs/configuration.md"])
+def test_examples_are_accepted(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    servers = [{"ip": 1, "port": 1, "id": {"key": KEY}}] * 3
+    zero_state = {"root_hash": base64.b64encode(ZEROSTATES["mainnet"]).decode()}
+    content = {"liteservers": servers, "validator": {"zero_state": zero_state}}
+    Path("global.config.json").write_text(json.dumps(content))
+    assert examples(file)
+    for example in examples(file):
+        Path("tonwatch.yaml").write_text(example)
+        load(Path("tonwatch.yaml"))
+
+
+def test_the_defaults_in_the_documentation_are_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = examples("docs/configuration.md")[0]
+    sections = text[text.index("\nprobe:") :]
+    Path("tonwatch.yaml").write_text(sections)
+    assert load(Path("tonwatch.yaml")) == load(None)
+
+
+def test_every_diagnosis_has_its_section_in_the_order_of_blame() -> None:
+    headings = re.findall(r"^## (.*)$", (ROOT / "docs/diagnoses.md").read_text(), re.MULTILINE)
+    assert headings == [str(cause) for cause in Cause]
+
+
+def test_a_diagnosis_names_its_section() -> None:
+    assert Diagnosis(Cause.NODE_DOWN, "", 0.0).runbook == "diagnoses.md#node_down"
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")))
+def test_links_lead_somewhere(file: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", file.read_text())
+    assert [link for link in links if not (file.parent / link).exists()] == []

@@ -6,6 +6,7 @@ Pure: the same snapshot and the same previous judgement give the same result.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from statistics import median
 from typing import Any, Final
 
@@ -384,19 +385,24 @@ def _why_unknown(newest: Sample | None) -> str:
 
 
 def _latency(record: Record) -> float | None:
-    times = [
-        sample.phases["query"] for sample in record.heads if sample.ok and "query" in sample.phases
-    ]
-    return median(times[-LATENCY_SAMPLES:]) if times else None
+    answered = (
+        sample.phases["query"]
+        for sample in reversed(record.heads)
+        if sample.ok and "query" in sample.phases
+    )
+    times = list(islice(answered, LATENCY_SAMPLES))
+    return median(times) if times else None
 
 
 def _block_rate(record: Record) -> float:
     """Blocks per second that the target has reported over its history."""
-    told = [sample for sample in record.heads if sample.head is not None]
-    if len(told) < 2 or told[0].head is None or told[-1].head is None:
+    told = (sample for sample in record.heads if sample.head is not None)
+    first = next(told, None)
+    last = next((sample for sample in reversed(record.heads) if sample.head is not None), None)
+    if first is None or last is None or first.head is None or last.head is None:
         return 0.0
-    seconds = told[-1].finished - told[0].finished
-    return max(0, told[-1].head.seqno - told[0].head.seqno) / seconds if seconds > 0 else 0.0
+    seconds = last.finished - first.finished
+    return max(0, last.head.seqno - first.head.seqno) / seconds if seconds > 0 else 0.0
 
 
 def _our_clock(answers: Mapping[str, Sample], thresholds: Thresholds) -> float | None:

@@ -1,0 +1,98 @@
+"""A real Watcher over a board that the test fills by hand, on clocks that the test moves."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.conftest import Clock
+from tonwatch.config import Config
+from tonwatch.probes.sample import Head, Probe, Sample
+from tonwatch.ton.errors import Reason
+from tonwatch.ton.networks import ZEROSTATES
+from tonwatch.watch.board import Board, Target
+from tonwatch.watch.watcher import View, Watcher
+
+NODE = Target("node", "liteserver", "primary")
+PUBLIC = Target("public-1", "liteserver", "reference")
+PROVIDER = Target("toncenter", "toncenter-v2", "reference")
+
+BLOCKS_PER_SECOND = 2.5
+
+
+class Stage:
+    """Targets on a chain whose newest block is always one second old."""
+
+    def __init__(
+        self, clock: Clock, targets: tuple[Target, ...] = (NODE, PUBLIC, PROVIDER), **config: Any
+    ) -> None:
+        self.clock = clock
+        self.targets = targets
+        self.board = Board(targets, dropped_answers=lambda _: 2)
+        self.config = Config(**config)
+        self.watcher = Watcher(self.config, self.board, wall=clock.wall, monotonic=clock.monotonic)
+
+    def answer(
+        self, target: Target, behind: float = 0.0, *, query: float = 0.0004, **told: Any
+    ) -> None:
+        """The target tells where it is, `behind` the chain by so many seconds."""
+        made = self.clock.wall_time - 1.0 - behind
+        seqno = int((made - 1_780_000_000) * BLOCKS_PER_SECOND)
+        tells: dict[str, Any] = {
+            "seqno": seqno,
+            "root_hash": seqno.to_bytes(32, "big"),
+            "gen_utime": int(made),
+            "zerostate": ZEROSTATES["mainnet"],
+        }
+        if target.kind == "liteserver":
+            tells |= {"shard_client_seqno": seqno - 1, "clock_offset": 0.1, "version": 0x101}
+        phases = {"ping": query / 2, "query": query}
+        self.put(target, Probe.HEAD, phases, head=Head(**(tells | told)))
+
+    def fail(
+        self, target: Target, reason: Reason, detail: str = "", probe: Probe = Probe.HEAD
+    ) -> None:
+        """The target does not answer as it should."""
+        self.put(target, probe, {"connect": 0.0001}, reason=reason, detail=detail)
+
+    def put(self, target: Target, probe: Probe, phases: dict[str, float], **rest: Any) -> None:
+        """A sample that ends now."""
+        self.board.add(
+            Sample(
+                target=target.name,
+                probe=probe,
+                started=self.clock.wall_time,
+                finished=self.clock.monotonic_time,
+                duration=sum(phases.values()),
+                phases=phases,
+                **rest,
+            )
+        )
+
+    def answers(self) -> None:
+        """Every target is well."""
+        for target in self.targets:
+            self.answer(target)
+
+    def beats(self, count: int, beat: Callable[[], None]) -> View:
+        """Let `beat` fill the board `count` times, five seconds apart, with a look after each."""
+        for _ in range(count):
+            self.clock.advance(5.0)
+            beat()
+            self.watcher.look()
+        return self.watcher.view
+
+    def nothing(self) -> View:
+        """No probe has ended yet."""
+        return self.watcher.view
+
+    def healthy(self) -> View:
+        return self.beats(3, self.answers)
+
+    def node_down(self) -> View:
+        """The node stops listening; the others go on until readiness has noticed."""
+        self.healthy()
+        return self.beats(4, self._without_node)
+
+    def _without_node(self) -> None:
+        self.fail(NODE, Reason.CONNECT_REFUSED, "TCP connection refused")
+        self.answer(PUBLIC)
+        self.answer(PROVIDER)

@@ -1,0 +1,290 @@
+"""The exposition: what is in it, what is not, and that it never fails."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from tests.conftest import Clock
+from tests.serve.conftest import Client
+from tests.serve.scraping import ALL, Scrape, everything, names_of, scrape
+from tests.serve.stage import NODE, PROVIDER, Stage
+from tonwatch.config import Thresholds
+from tonwatch.serve import catalogue, metrics
+from tonwatch.serve.reasons import REASONS
+from tonwatch.serve.scene import Scene
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.board import Target
+from tonwatch.watch.diagnosis import Cause
+from tonwatch.watch.judge import State
+from tonwatch.watch.readiness import Phase
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+
+
+class TestFormats:
+    async def test_text_by_default(self, client: Client, stage: Stage) -> None:
+        everything(stage)
+        response = await client.get("/metrics")
+        assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        assert len(list(parse_text(await response.text()))) > 30
+
+    async def test_openmetrics_on_request(self, client: Client, stage: Stage) -> None:
+        everything(stage)
+        response = await client.get("/metrics", headers={"Accept": OPENMETRICS})
+        assert response.content_type == "application/openmetrics-text"
+        body = await response.text()
+        families = {family.name: family for family in parse_openmetrics(body)}
+        assert families["tonwatch_probe_duration_seconds"].type == "histogram"
+        assert families["tonwatch_probe_duration_seconds"].unit == "seconds"
+        assert families["tonwatch_target_shard_gap_blocks"].unit == "blocks"
+        assert families["tonwatch_target"].type == "info"
+        assert body.endswith("# EOF\n")
+        assert "_created" not in body
+
+    @pytest.mark.parametrize(
+        "accept",
+        [
+            "application/openmetrics-text; version=abc",
+            "application/openmetrics-text; version=",
+            "text/plain; version=9.9.9; escaping=<b>",
+            ";;;,,,",
+            "*/*",
+        ],
+    )
+    async def test_any_accept_is_answered(self, client: Client, stage: Stage, accept: str) -> None:
+        stage.healthy()
+        response = await client.get("/metrics", headers={"Accept": accept})
+        assert response.status == 200
+        assert "<b>" not in response.headers["Content-Type"]
+        assert "tonwatch_head_seqno" in await response.text()
+
+
+class TestValues:
+    def test_of_a_target_that_is_well(self, stage: Stage) -> None:
+        view = stage.healthy()
+        seen = scrape(stage)
+        assert view.judgement.head is not None
+        seqno = view.judgement.head.seqno
+        expected = {
+            "tonwatch_target_up": 1,
+            "tonwatch_target_usable": 1,
+            "tonwatch_target_seqno": seqno,
+            "tonwatch_target_block_timestamp_seconds": int(stage.clock.wall_time - 1),
+            "tonwatch_target_shard_client_seqno": seqno - 1,
+            "tonwatch_target_shard_gap_blocks": 1,
+            "tonwatch_target_behind_seconds": 0,
+            "tonwatch_target_behind_blocks": 0,
+            "tonwatch_target_clock_offset_seconds": 0.1,
+            "tonwatch_target_latency_seconds": 0.0004,
+            "tonwatch_target_last_answer_timestamp_seconds": stage.clock.wall_time,
+            "tonwatch_target_steps_back_total": 0,
+            "tonwatch_target_dropped_answers_total": 2,
+        }
+        assert {name: seen.value(name, target="node") for name in expected} == expected
+        assert seen.value("tonwatch_target_protocol_version_info", target="node", version="1.1")
+        assert seen.value(
+            "tonwatch_target_info", target="toncenter", kind="toncenter-v2", role="reference"
+        )
+        assert seen.value("tonwatch_head_seqno") == seqno
+        assert seen.value("tonwatch_build_info", version="1.2.3") == 1
+        assert seen.value("tonwatch_start_timestamp_seconds") == 1_800_000_000
+
+    def test_state_sets_have_every_value_and_one_that_holds(self, stage: Stage) -> None:
+        stage.node_down()
+        seen = scrape(stage)
+        assert len(seen.values("tonwatch_target_state", target="node")) == len(State)
+        assert seen.holding("tonwatch_target_state", "state", target="node") == ["down"]
+        assert len(seen.values("tonwatch_diagnosis")) == len(Cause)
+        assert seen.holding("tonwatch_diagnosis", "cause") == ["node_down"]
+        assert len(seen.values("tonwatch_readiness")) == len(Phase)
+        assert seen.holding("tonwatch_readiness", "phase") == ["unready"]
+        assert seen.value("tonwatch_ready") == 0
+
+    def test_thresholds_are_the_configured_ones(self, clock: Clock) -> None:
+        seen = scrape(Stage(clock, thresholds={"behind_warn": "7s", "shard_gap_warn": 9}))
+        assert seen.value("tonwatch_threshold_seconds", threshold="behind_warn") == 7
+        assert seen.value("tonwatch_threshold_blocks", threshold="shard_gap_warn") == 9
+        told = seen.values("tonwatch_threshold_seconds") + seen.values("tonwatch_threshold_blocks")
+        assert len(told) == len(Thresholds.model_fields)
+
+    def test_durations_are_a_cumulative_histogram(self, stage: Stage) -> None:
+        for query in (0.0004, 0.03, 99.0):
+            stage.answer(NODE, query=query)
+        stage.watcher.look()
+        seen = scrape(stage)
+        name, labels = "tonwatch_probe_duration_seconds", {"target": "node", "probe": "head"}
+        assert seen.value(f"{name}_bucket", le="0.001", **labels) == 1
+        assert seen.value(f"{name}_bucket", le="10.0", **labels) == 2
+        assert seen.value(f"{name}_bucket", le="+Inf", **labels) == 3
+        assert seen.value(f"{name}_count", **labels) == 3
+        assert seen.value(f"{name}_sum", **labels) == pytest.approx(1.5 * 99.0304)
+
+
+class TestCountersStartAtZero:
+    @pytest.mark.parametrize("target", [NODE, PROVIDER], ids=lambda target: target.kind)
+    def test_for_every_reason_there_can_be(self, stage: Stage, target: Target) -> None:
+        seen = scrape(stage)
+        for probe in target.probes:
+            for reason in REASONS[target.kind]:
+                labels = {"target": target.name, "probe": probe.value, "reason": reason.value}
+                assert seen.value("tonwatch_probe_results_total", **labels) == 0
+        wanted = len(target.probes) * len(REASONS[target.kind])
+        assert len(seen.values("tonwatch_probe_results_total", target=target.name)) == wanted
+
+    @pytest.mark.parametrize(
+        "name", ["tonwatch_probe_overruns_total", "tonwatch_probe_duration_seconds_count"]
+    )
+    def test_for_every_probe(self, stage: Stage, name: str) -> None:
+        assert scrape(stage).values(name) == [0] * 5
+
+    def test_every_kind_has_its_reasons(self) -> None:
+        assert set(REASONS) == set(Target.__annotations__["kind"].__args__)
+
+    def test_a_reason_nobody_thought_of_is_counted_too(self, stage: Stage) -> None:
+        assert Reason.WRONG_NETWORK not in REASONS["liteserver"]
+        stage.fail(NODE, Reason.WRONG_NETWORK)
+        stage.watcher.look()
+        assert scrape(stage).value("tonwatch_probe_results_total", reason="wrong_network") == 1
+
+
+JUDGED = [
+    "tonwatch_target_up",
+    "tonwatch_target_usable",
+    "tonwatch_target_seqno",
+    "tonwatch_target_block_timestamp_seconds",
+    "tonwatch_target_shard_client_seqno",
+    "tonwatch_target_shard_gap_blocks",
+    "tonwatch_target_behind_seconds",
+    "tonwatch_target_behind_blocks",
+    "tonwatch_target_clock_offset_seconds",
+    "tonwatch_target_latency_seconds",
+    "tonwatch_target_protocol_version_info",
+    "tonwatch_probe_phase_seconds",
+]
+WHOLE = [
+    "tonwatch_head_seqno",
+    "tonwatch_head_timestamp_seconds",
+    "tonwatch_chain_stalled",
+    "tonwatch_clock_offset_seconds",
+]
+
+
+class TestAbsence:
+    @pytest.mark.parametrize("name", [*JUDGED, *WHOLE])
+    def test_nothing_is_known_at_the_start(self, stage: Stage, name: str) -> None:
+        assert scrape(stage).values(name) == []
+
+    @pytest.mark.parametrize("name", [*JUDGED, *WHOLE])
+    def test_values_past_their_time_are_gone(self, stage: Stage, name: str) -> None:
+        everything(stage)
+        assert scrape(stage).values(name)
+        stage.clock.advance(50.1)  # the connect probe has one connect_interval more
+        stage.watcher.look()
+        assert scrape(stage).values(name) == []
+
+    def test_what_is_past_its_time_is_unknown(self, stage: Stage) -> None:
+        answered = stage.healthy().snapshot.wall
+        stage.clock.advance(21)
+        stage.watcher.look()
+        seen = scrape(stage)
+        assert seen.holding("tonwatch_target_state", "state", target="node") == ["unknown"]
+        told = seen.value("tonwatch_target_last_answer_timestamp_seconds", target="node")
+        assert told == answered
+
+    def test_a_cold_connection_is_shown_until_the_next_is_due(self, stage: Stage) -> None:
+        everything(stage)
+        stage.clock.advance(49)
+        stage.watcher.look()
+        phases = scrape(stage).holding("tonwatch_probe_phase_seconds", "phase", probe="connect")
+        assert phases == ["connect", "handshake", "query"]
+
+    def test_what_a_provider_does_not_tell_is_absent(self, stage: Stage) -> None:
+        stage.healthy()
+        seen = scrape(stage)
+        assert seen.values("tonwatch_target_shard_gap_blocks", target="toncenter") == []
+        assert seen.values("tonwatch_target_clock_offset_seconds", target="toncenter") == []
+
+    def test_a_stopped_watcher_leaves_only_what_stays_true(self, stage: Stage) -> None:
+        everything(stage)
+        stage.clock.advance(10)
+        left = {
+            sample.name
+            for family in scrape(stage).families
+            for sample in family.samples
+            if not sample.name.startswith("process_")
+        }
+        lasting = {
+            name
+            for metric in ALL
+            if metric.lasting or metric.type in {"counter", "histogram"}
+            for name in names_of(metric)
+        }
+        assert left == lasting | {metrics.ERRORS}
+
+
+class TestGuards:
+    @pytest.fixture
+    def broken(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
+        """One target has a head that cannot be read."""
+        view = stage.healthy()
+        verdicts = dict(view.judgement.verdicts)
+        verdicts["node"] = replace(verdicts["node"], head=object())  # type: ignore[arg-type]
+        judgement = replace(view.judgement, verdicts=verdicts)
+        monkeypatch.setattr(stage.watcher, "view", replace(view, judgement=judgement))
+        return stage
+
+    def test_one_target_never_takes_the_others_with_it(self, broken: Stage) -> None:
+        seen = scrape(broken)
+        assert seen.values("tonwatch_target_seqno", target="node") == []
+        assert len(seen.values("tonwatch_target_seqno")) == 2
+        assert seen.value("tonwatch_target_up", target="node") == 1
+        assert seen.value(metrics.ERRORS) == 5
+
+    async def test_no_500(self, client: Client, broken: Stage) -> None:
+        assert broken is not None
+        assert (await client.get("/metrics")).status == 200
+
+    def test_it_is_said_once_and_once_more_when_it_is_over(
+        self, broken: Stage, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        watcher, views = broken.watcher, [broken.watcher.view]
+        registry = metrics.registry(lambda: Scene(views[-1], broken.config, "", alive=True))
+        for _ in range(3):
+            metrics.exposition(registry, "")
+        assert capsys.readouterr().out.count("metric left out") == 5
+        views.append(watcher.look())
+        metrics.exposition(registry, "")
+        body, _ = metrics.exposition(registry, "")
+        assert capsys.readouterr().out.count("metric is back") == 5
+        assert Scrape(body.decode()).value(metrics.ERRORS) == 15
+
+    @pytest.mark.parametrize(
+        "points",
+        [
+            pytest.param([((), "text")], id="no number"),
+            pytest.param([(("surplus",), 1)], id="a label too many"),
+            pytest.param([5], id="no point"),
+            pytest.param(None, id="nothing at all"),
+        ],
+    )
+    def test_what_cannot_be_printed_is_found_before_printing(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, points: Any
+    ) -> None:
+        bad: catalogue.Metric[Scene] = catalogue.Metric(
+            "tonwatch_bad", "gauge", "Bad.", lambda _: points
+        )
+        monkeypatch.setattr(catalogue, "CHAIN", (bad,))
+        seen = scrape(stage)
+        assert seen.values("tonwatch_bad") == []
+        assert seen.value(metrics.ERRORS) == 1
+
+
+def test_our_own_process_is_measured(stage: Stage) -> None:
+    seen = scrape(stage)
+    assert seen.value("process_resident_memory_bytes") > 0
+    assert seen.value("process_open_fds") > 0

@@ -1,0 +1,179 @@
+"""The page in a real browser: Debian's Chromium."""
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.serve.conftest import Client
+from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
+from tonwatch.ton.errors import Reason
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+]
+
+pytestmark = pytest.mark.timeout(60)
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    chromium = shutil.which("chromium")
+    assert chromium, "the page is tested in Chromium: apt-get install -y chromium"
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield launched
+        await launched.close()
+
+
+@pytest.fixture
+def show(browser: Browser, client: Client) -> Open:
+    """Opens the page; `complaints` gathers all that the browser has to say against it."""
+
+    async def opened(
+        complaints: list[str], path: str = "/health", width: int = 1280, **context: Any
+    ) -> Page:
+        page = await browser.new_page(viewport={"width": width, "height": 740}, **context)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("requestfailed", lambda request: complaints.append(request.url))
+        await page.goto(str(client.make_url(path)))
+        return page
+
+    return opened
+
+
+def trouble(stage: Stage) -> None:
+    """Long and hostile words, a shard lag, throttling, and failures of every length."""
+    stage.healthy()
+
+    def beat() -> None:
+        stage.fail(NODE, Reason.SERVER_ERROR, "<img src=x onerror=alert(1)> " + "A" * 270)
+        stage.answer(PUBLIC, 12)
+        stage.fail(PROVIDER, Reason.RATE_LIMITED, "HTTP 429: Ratelimit exceed")
+
+    stage.beats(5, beat)
+
+
+@pytest.mark.parametrize(
+    "happened",
+    [
+        pytest.param(Stage.nothing, id="starting"),
+        pytest.param(Stage.healthy, id="healthy"),
+        pytest.param(trouble, id="trouble"),
+    ],
+)
+async def test_it_fits_and_nobody_complains(show: Open, stage: Stage, happened: Any) -> None:
+    happened(stage)
+    complaints: list[str] = []
+    for width in (360, 768, 1280):
+        page = await show(complaints, width=width)
+        await page.locator("summary").click()
+        assert await page.evaluate("document.documentElement.scrollWidth") == width
+        heading = page.locator("h1")
+        assert await heading.is_visible()
+        assert await heading.inner_text() == stage.watcher.view.diagnosis.sentence
+        box = await heading.bounding_box()
+        assert box is not None
+        assert box["y"] < 200
+    assert complaints == []
+
+
+async def test_its_style_is_let_through_and_nothing_else(show: Open, stage: Stage) -> None:
+    """The policy's hash fits, and the policy works: what it forbids is refused."""
+    stage.healthy()
+    complaints: list[str] = []
+    page = await show(complaints)
+    border = "getComputedStyle(document.querySelector('.verdict')).borderLeftWidth"
+    assert await page.evaluate(border) == "8px"
+    await page.evaluate("document.body.setAttribute('style', 'color: red')")
+    assert any("Content Security Policy" in complaint for complaint in complaints)
+
+
+async def test_dark_where_the_reader_prefers_it(show: Open, stage: Stage) -> None:
+    stage.healthy()
+    colours = []
+    for scheme in ("light", "dark"):
+        page = await show([], color_scheme=scheme)
+        colours.append(
+            await page.evaluate(
+                "[document.body, document.querySelector('h1')].map("
+                " element => getComputedStyle(element))"
+                ".map(style => [style.backgroundColor, style.color])"
+            )
+        )
+    assert colours[0] != colours[1]
+
+
+CONTRAST = """() => {
+  const parse = text => {
+    const canvas = new OffscreenCanvas(1, 1).getContext('2d');
+    canvas.fillStyle = text;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = ([r, g, b]) => [r, g, b]
+    .map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = element => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = parse(getComputedStyle(e).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const faint = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || element.closest('svg')) continue;
+    const pair = [parse(getComputedStyle(element).color), behind(element)].map(luminance);
+    const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+    if (ratio < 4.5) faint.push([element.className, walker.currentNode.data, ratio]);
+  }
+  return faint;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("happened", [Stage.healthy, Stage.node_down, trouble])
+async def test_all_text_has_the_contrast_of_wcag_aa(
+    show: Open, stage: Stage, happened: Any, scheme: str
+) -> None:
+    happened(stage)
+    page = await show([], color_scheme=scheme)
+    assert await page.evaluate(CONTRAST) == []
+
+
+async def test_a_states_shape_says_what_its_colour_says(show: Open, stage: Stage) -> None:
+    stage.node_down()
+    page = await show([])
+    uses = await page.locator(".pill use").evaluate_all("all => all.map(u => u.href.baseVal)")
+    assert uses == ["#bad", "#ok", "#ok"]
+    assert await page.locator(".pill").all_inner_texts() == ["down", "ok", "ok"]
+
+
+async def test_it_keeps_still_on_request(show: Open, stage: Stage) -> None:
+    stage.healthy()
+    page = await show([])
+    await page.get_by_role("link", name="pause").click()
+    await page.get_by_role("link", name="resume").wait_for()
+    assert await page.locator("meta[http-equiv=refresh]").count() == 0
+
+
+async def test_its_links_lead_somewhere(show: Open, client: Client, stage: Stage) -> None:
+    stage.healthy()
+    page = await show([])
+    links = await page.locator("a").evaluate_all("all => all.map(a => a.href)")
+    assert len(links) == 5
+    for link in links:
+        assert (await client.session.get(link)).status == 200, link

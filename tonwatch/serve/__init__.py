@@ -1,0 +1,1 @@
+"""What SREs and Prometheus see: metrics, readiness, the health page."""

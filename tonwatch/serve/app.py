@@ -1,0 +1,172 @@
+"""The HTTP server: /metrics, /live, /ready, /health. It reads; no request makes a probe run."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+from aiohttp import hdrs, web
+
+from tonwatch.config import Config
+from tonwatch.serve import health, metrics, page
+from tonwatch.serve.negotiation import prefers_page, takes_gzip
+from tonwatch.serve.scene import Scene
+from tonwatch.serve.words import readiness_sum, standing_words
+from tonwatch.watch.watcher import View, Watcher
+
+log = structlog.get_logger(__name__)
+
+PATHS: Final = ("/metrics", "/live", "/ready", "/health")
+
+_GZIP_FROM: Final = 1024
+"""Bytes; below that gzip costs more than it saves."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build(watcher: Watcher, config: Config) -> web.Application:
+    """The application; it shows the view that `watcher` made last.
+
+    Args:
+        watcher: is only read.
+        config: what the watcher judges by.
+    """
+    site = _Site(watcher, config)
+    app = web.Application(middlewares=[_plain_errors])
+    app.on_response_prepare.append(_headers)
+    app.router.add_get("/", site.root)
+    app.router.add_get("/metrics", site.metrics)
+    app.router.add_get("/live", site.live)
+    app.router.add_get("/ready", site.ready)
+    app.router.add_get("/health", site.health)
+    return app
+
+
+class _Site:
+    def __init__(self, watcher: Watcher, config: Config) -> None:
+        self._watcher = watcher
+        self._config = config
+        self._registry = metrics.registry(self._scene)
+
+    async def root(self, _: web.Request) -> web.Response:
+        # Relative, so that it also works below a proxy's path.
+        raise web.HTTPFound("health")
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        accept = request.headers.get(hdrs.ACCEPT, "")
+        zipped = takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+
+        def make() -> tuple[bytes, str]:
+            body, content_type = metrics.exposition(self._registry, accept)
+            return _packed(body, zipped=zipped), content_type
+
+        # In a thread: hundreds of targets take milliseconds that probes would measure as latency.
+        body, content_type = await asyncio.to_thread(make)
+        return _respond(body, content_type, zipped=zipped)
+
+    async def live(self, request: web.Request) -> web.Response:
+        alive = self._watcher.alive
+        text = "alive" if alive else "not alive: tonwatch's own loop has stopped beating"
+        if _verbose(request):
+            text = f"[{'+' if alive else '-'}]watcher {'ok' if alive else 'stopped'}\n{text}"
+        return _text(text, ok=alive)
+
+    async def ready(self, request: web.Request) -> web.Response:
+        view = self._watcher.view
+        if not self._watcher.alive:
+            # What was last seen may no longer be true.
+            return _text("not alive: tonwatch's own loop has stopped beating", ok=False)
+        text = _ready_lines(view, self._config) if _verbose(request) else view.readiness.phase
+        return _text(text, ok=view.readiness.ready)
+
+    async def health(self, request: web.Request) -> web.Response:
+        view, alive = self._watcher.view, self._watcher.alive
+        wanted = request.query.get("format")
+        as_page = wanted == "html" or (
+            wanted != "json" and prefers_page(request.headers.get(hdrs.ACCEPT, ""))
+        )
+        zipped = takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+        refresh = request.query.get("refresh") != "off"
+
+        def make() -> bytes:
+            if as_page:
+                text = page.render(view, self._config, alive=alive, refresh=refresh)
+            else:
+                content = health.document(view, self._config, alive=alive)
+                text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+            return _packed(text.encode(errors="replace"), zipped=zipped)
+
+        body = await asyncio.to_thread(make)
+        if as_page:
+            response = _respond(body, "text/html; charset=utf-8", zipped=zipped)
+            response.headers["Content-Security-Policy"] = page.content_security_policy()
+            return response
+        response = _respond(body, "application/health+json; charset=utf-8", zipped=zipped)
+        if health.status(view, alive=alive) == "fail":
+            response.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
+        return response
+
+    def _scene(self) -> Scene:
+        watcher = self._watcher
+        return Scene(watcher.view, self._config, health.VERSION, watcher.alive)
+
+
+def _ready_lines(view: View, config: Config) -> str:
+    """One line for each deciding target, as kube-apiserver does, and what they come to."""
+    lines = []
+    for name, standing in view.readiness.standings.items():
+        verdict = view.judgement.verdicts[name]
+        words = standing_words(standing, verdict, config.readiness)
+        lines.append(f"[{'+' if standing.ready else '-'}]{name} {words}")
+    return "\n".join([*lines, readiness_sum(view.readiness)])
+
+
+def _verbose(request: web.Request) -> bool:
+    return request.query.get("verbose", "0").lower() not in {"0", "false", "no"}
+
+
+def _text(text: str, *, ok: bool = True, status: int | None = None) -> web.Response:
+    fallback = HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE
+    return web.Response(text=text + "\n", status=status or fallback)
+
+
+def _packed(body: bytes, *, zipped: bool) -> bytes:
+    return gzip.compress(body, compresslevel=6) if zipped and len(body) >= _GZIP_FROM else body
+
+
+def _respond(body: bytes, content_type: str, *, zipped: bool) -> web.Response:
+    headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+    if zipped and body.startswith(b"\x1f\x8b"):
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+    return web.Response(body=body, headers=headers)
+
+
+async def _headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers[hdrs.SERVER] = "tonwatch"
+    response.headers[hdrs.CACHE_CONTROL] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+
+
+@web.middleware
+async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Errors as one line of text that helps, and never shows our insides."""
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        return _text(f"no such path; there are {' '.join(PATHS)}", status=HTTPStatus.NOT_FOUND)
+    except web.HTTPMethodNotAllowed:
+        text = f"only GET and HEAD, on {' '.join(PATHS)}"
+        response = _text(text, status=HTTPStatus.METHOD_NOT_ALLOWED)
+        response.headers[hdrs.ALLOW] = "GET, HEAD"
+        return response
+    except web.HTTPException:
+        raise
+    except Exception:
+        # The text of an unforeseen error could quote anything: it belongs into the log alone.
+        log.exception("request failed", path=request.path)
+        return _text("internal error; see tonwatch's log", status=HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -1,0 +1,165 @@
+"""The /health document: everything that is known and thought, as plain values with their units."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from tonwatch.config import Config
+from tonwatch.probes.sample import Sample
+from tonwatch.serve.words import explain, rfc3339
+from tonwatch.watch.board import Record
+from tonwatch.watch.diagnosis import Cause, Finding
+from tonwatch.watch.judge import Verdict
+from tonwatch.watch.readiness import Phase, Standing
+from tonwatch.watch.watcher import View
+
+
+def _own_version() -> str:
+    try:
+        return version("tonwatch")
+    except PackageNotFoundError:
+        return "unknown"  # a source tree that is not installed
+
+
+VERSION: Final = _own_version()
+
+
+def status(view: View, *, alive: bool = True) -> str:
+    """``pass``, ``warn`` or ``fail``: the words of the health+json draft.
+
+    fail: the primaries are not in sync, the chain stands still, or tonwatch
+    itself hangs. warn: anything else that is not as it should be.
+    """
+    if not alive or view.readiness.phase is Phase.UNREADY or view.judgement.stalled:
+        return "fail"
+    well = view.diagnosis.cause is Cause.HEALTHY and view.readiness.phase is Phase.READY
+    return "pass" if well else "warn"
+
+
+def document(view: View, config: Config, *, alive: bool = True) -> dict[str, Any]:
+    """The /health document, ready for `json.dumps`. Keys name their unit; None is not known.
+
+    Args:
+        view: what is described.
+        config: what it was judged by.
+        alive: whether the watcher still beats; if not, the view is of the past.
+    """
+    now, judgement = view.snapshot.wall, view.judgement
+    diagnosis, readiness, head = view.diagnosis, view.readiness, judgement.head
+    return {
+        "status": status(view, alive=alive),
+        "version": VERSION,
+        "time": rfc3339(now),
+        "uptime_seconds": _rounded(now - view.started, 0),
+        "alive": alive,
+        "network": config.network,
+        "diagnosis": {
+            "cause": diagnosis.cause,
+            "sentence": diagnosis.sentence,
+            "since": rfc3339(diagnosis.since),
+            "for_seconds": _rounded(now - diagnosis.since, 0),
+            "runbook": diagnosis.runbook,
+        },
+        "also": [_finding(finding) for finding in diagnosis.also],
+        "head": head
+        and {
+            "seqno": head.seqno,
+            "time": None if head.gen_utime is None else rfc3339(head.gen_utime),
+            "told_by": head.target,
+            "idle_seconds": _rounded(judgement.idle, 1),
+            "stalled": judgement.stalled,
+        },
+        "clock_offset_seconds": _rounded(judgement.clock_offset, 1),
+        "readiness": {
+            "phase": readiness.phase,
+            "ready": readiness.ready,
+            "since": rfc3339(readiness.since),
+            "needed": readiness.needed,
+            "targets": {
+                name: _standing(standing) for name, standing in readiness.standings.items()
+            },
+        },
+        "targets": [
+            _target(judgement.verdicts[name], record, view)
+            for name, record in view.snapshot.records.items()
+        ],
+        "thresholds": config.thresholds.model_dump(),
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "cause": finding.cause,
+        "sentence": finding.sentence,
+        "since": rfc3339(finding.since),
+        "target": finding.target or None,
+        "primary": finding.primary,
+    }
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    return {
+        "ready": standing.ready,
+        "good_in_a_row": standing.good,
+        "bad_in_a_row": standing.bad,
+    }
+
+
+def _target(verdict: Verdict, record: Record, view: View) -> dict[str, Any]:
+    known = verdict.head
+    protocol = known.version if known else None
+    return {
+        "name": verdict.target.name,
+        "kind": verdict.target.kind,
+        "role": verdict.target.role,
+        "state": verdict.state,
+        "since": rfc3339(verdict.since),
+        "why": explain(verdict) or None,
+        "up": verdict.up,
+        "usable": verdict.usable,
+        "reason": verdict.reason,
+        "detail": verdict.detail or None,
+        "seqno": known.seqno if known else None,
+        "root_hash": known.root_hash.hex() if known else None,
+        "block_time": None if not known or known.gen_utime is None else rfc3339(known.gen_utime),
+        "behind_seconds": _rounded(verdict.behind_seconds, 1),
+        "behind_blocks": verdict.behind_blocks,
+        "shard_client_seqno": known.shard_client_seqno if known else None,
+        "shard_gap_blocks": verdict.shard_gap,
+        "clock_offset_seconds": _rounded(known.clock_offset if known else None, 1),
+        "latency_ms": _milliseconds(verdict.latency),
+        "idle_seconds": _rounded(verdict.idle, 1),
+        "protocol_version": None if protocol is None else f"{protocol >> 8}.{protocol & 255}",
+        "steps_back": record.steps_back,
+        "dropped_answers": record.dropped_answers,
+        "probes": {
+            probe: {**_sample(sample, view), "phases_ms": _phases(sample)}
+            for probe, sample in record.latest.items()
+        },
+        "failures": [
+            {"probe": sample.probe, **_sample(sample, view)} for sample in reversed(record.failures)
+        ],
+    }
+
+
+def _sample(sample: Sample, view: View) -> dict[str, Any]:
+    return {
+        "time": rfc3339(sample.started),
+        "age_seconds": _rounded(view.snapshot.monotonic - sample.finished, 1),
+        "reason": sample.reason,
+        "detail": sample.detail or None,
+        "duration_ms": _milliseconds(sample.duration),
+    }
+
+
+def _phases(sample: Sample) -> dict[str, float | None]:
+    return {phase: _milliseconds(seconds) for phase, seconds in sample.phases.items()}
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+def _rounded(value: float | None, digits: int) -> float | int | None:
+    if value is None:
+        return None
+    return round(value, digits) if digits else round(value)

@@ -1,0 +1,43 @@
+"""What metrics are read off: one View and what belongs to it."""
+
+from dataclasses import dataclass
+
+from tonwatch.config import Config
+from tonwatch.probes.sample import Probe, Sample
+from tonwatch.watch.board import Record
+from tonwatch.watch.judge import Verdict
+from tonwatch.watch.watcher import View
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What whole-house metrics are read off.
+
+    Attributes:
+        alive: whether the watcher still beats; if not, its view is of the past.
+    """
+
+    view: View
+    config: Config
+    version: str
+    alive: bool
+
+    def fresh(self, sample: Sample) -> bool:
+        """Whether a sample is young enough to be shown.
+
+        A cold connection is made so rarely that it may be one beat older.
+        """
+        probe = self.config.probe
+        limit = probe.stale_after
+        if sample.probe is Probe.CONNECT:
+            limit += probe.connect_interval
+        return self.view.snapshot.monotonic - sample.finished <= limit
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a target's metrics are read off."""
+
+    scene: Scene
+    record: Record
+    verdict: Verdict

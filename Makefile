@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 MANIFESTS := $(wildcard deploy/kubernetes/*.yaml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench lock clean python
+.PHONY: help demo test lint format bench docs lock clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ format: $(READY) ## what ruff can repair by itself
 
 bench: $(READY) ## latency, throughput, memory and start-up (BENCH_ARGS=...)
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+docs: $(READY) ## write docs/metrics.md anew from the catalogue
+	$(BIN)/python -m tonwatch.serve.metrics > docs/metrics.md
 
 # Keeps the pinned versions; `make lock UPGRADE=1` takes the newest ones that pyproject.toml allows.
 UV_COMPILE = .cache/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header \

@@ -57,6 +57,20 @@ def test_steps_back_are_tolerated_and_counted(trio: Any) -> None:
     assert record(trio).steps_back == 1
 
 
+def test_flipping_between_two_blocks_is_no_progress(trio: Any) -> None:
+    for seqno in (100, 98, 100, 98, 100):
+        trio.answer(trio.targets[0], seqno=seqno)
+        trio.clock.advance(5.0)
+    assert record(trio).advanced == trio.clock.monotonic_time - 25.0
+
+
+def test_going_on_from_far_back_is_progress(trio: Any) -> None:
+    for seqno in (1000, 10, 20, 30):
+        trio.clock.advance(5.0)
+        trio.answer(trio.targets[0], seqno=seqno)
+    assert record(trio).advanced == trio.clock.monotonic_time
+
+
 def test_a_snapshot_does_not_change_any_more(trio: Any) -> None:
     trio.answer(trio.targets[0])
     before = record(trio)

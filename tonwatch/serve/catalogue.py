@@ -66,11 +66,6 @@ def _state_known(seen: Seen, value: bool) -> Iterable[Point]:
         yield (), float(value)
 
 
-def _last_answer(seen: Seen) -> Iterable[Point]:
-    samples = (*seen.record.heads, *seen.record.latest.values())
-    return _known(max((sample.started for sample in samples if sample.ok), default=None))
-
-
 def _version(seen: Seen) -> Iterable[Point]:
     version = seen.verdict.head.version if seen.verdict.head else None
     if version is not None:
@@ -247,7 +242,7 @@ TARGET: Final[tuple[Metric[Seen], ...]] = (
         "tonwatch_target_last_answer_timestamp_seconds",
         "gauge",
         "When it was last asked something that it answered well, Unix time in seconds.",
-        _last_answer,
+        lambda s: _known(s.record.answered),
         lasting=True,
     ),
     Metric(

@@ -35,7 +35,6 @@ _BAD_STATES: Final = frozenset(
         State.UNAUTHORIZED,
         State.NOT_SYNCED,
         State.WRONG_NETWORK,
-        State.FORKED,
         State.STALLED,
     }
 )

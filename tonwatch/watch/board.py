@@ -13,6 +13,9 @@ from typing import Final, Literal
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.ton.errors import Reason
 
+STEP_BACK_SPAN: Final = 5
+"""Answers above which a seqno counts as progress: load balancers flip between two nodes."""
+
 HISTORY: Final = 120
 """Head samples kept of each target: ten minutes at the default interval."""
 
@@ -59,6 +62,7 @@ class Record:
         results: how many samples ended in each reason, by probe.
         durations: histogram of each probe.
         overruns: beats that were skipped because a probe took too long, by probe.
+        answered: when it was last asked something that it answered well, Unix seconds.
         advanced: event loop time at which its seqno last grew, or it first told one.
         steps_back: how often its seqno went back (load balancers do that).
         dropped_answers: answers that came late or unasked.
@@ -72,6 +76,7 @@ class Record:
     results: Mapping[tuple[Probe, Reason], int]
     durations: Mapping[Probe, Histogram]
     overruns: Mapping[Probe, int]
+    answered: float | None
     advanced: float | None
     steps_back: int
     dropped_answers: int
@@ -103,7 +108,8 @@ class _Entry:
     results: Counter[tuple[Probe, Reason]] = field(default_factory=Counter)
     durations: dict[Probe, Histogram] = field(default_factory=dict)
     overruns: Counter[Probe] = field(default_factory=Counter)
-    seqno: int = -1
+    seqnos: deque[int] = field(default_factory=lambda: deque(maxlen=STEP_BACK_SPAN))
+    answered: float | None = None
     advanced: float | None = None
     steps_back: int = 0
 
@@ -137,7 +143,9 @@ class Board:
         entry.durations[sample.probe] = _observe(
             entry.durations.get(sample.probe, Histogram()), sample.duration
         )
-        if not sample.ok:
+        if sample.ok:
+            entry.answered = sample.started
+        else:
             entry.failures.append(sample)
         if sample.probe is Probe.HEAD:
             entry.heads.append(sample)
@@ -165,6 +173,7 @@ class Board:
                     results=dict(entry.results),
                     durations=dict(entry.durations),
                     overruns=dict(entry.overruns),
+                    answered=entry.answered,
                     advanced=entry.advanced,
                     steps_back=entry.steps_back,
                     dropped_answers=self._dropped_answers(name),
@@ -175,11 +184,14 @@ class Board:
 
 
 def _advance(entry: _Entry, seqno: int, at: float) -> None:
-    if seqno < entry.seqno:
+    """Count steps back; note progress: above all that was told lately, or two steps up in a row."""
+    before = entry.seqnos
+    if before and seqno < before[-1]:
         entry.steps_back += 1
-    elif seqno > entry.seqno:
+    climbing = len(before) > 1 and seqno > before[-1] > before[-2]
+    if climbing or seqno > max(before, default=-1):
         entry.advanced = at
-    entry.seqno = seqno
+    before.append(seqno)
 
 
 def _observe(histogram: Histogram, seconds: float) -> Histogram:

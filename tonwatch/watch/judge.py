@@ -26,7 +26,6 @@ class State(StrEnum):
     THROTTLED = "throttled"
     NOT_SYNCED = "not_synced"
     WRONG_NETWORK = "wrong_network"
-    FORKED = "forked"
     STALLED = "stalled"
     LAGGING = "lagging"
     SHARD_LAGGING = "shard_lagging"
@@ -85,7 +84,7 @@ class Verdict:
         state: and `since` when, Unix seconds.
         up: it answers our questions.
         usable: in sync within the limits of readiness.
-        reason: of the sample that the state is drawn from.
+        reason: of the sample that the state is drawn from, or ``wrong_network``.
         detail: that sample's words; empty when ok.
         head: what the target said of itself; None when not known or too old.
         behind_seconds: its block's age less the head's, at the time each was told; never negative.
@@ -183,6 +182,7 @@ def judge(
         alone=len(answers) == 1,
         clock_offset=clock_offset,
         gate_on_stall=gate_on_stall,
+        stale_after=probe.stale_after,
     )
     return Judgement(
         wall=snapshot.wall,
@@ -238,6 +238,7 @@ class _Judged:
     alone: bool
     clock_offset: float | None
     gate_on_stall: bool
+    stale_after: float
 
     def target(self, record: Record, sample: Sample | None) -> Verdict:
         newest = record.latest.get(Probe.HEAD)
@@ -276,7 +277,7 @@ class _Judged:
             gap = max(head.seqno, head.known_seqno or 0) - head.shard_client_seqno
             gap = max(0, gap)
         idle = None if record.advanced is None else sample.finished - record.advanced
-        latency = _latency(record)
+        latency = _latency(record, self.snapshot.monotonic - self.stale_after)
         stuck = self._is_stuck(record, sample, head, idle)
         skew = 0.0 if self.clock_offset is not None else abs(head.clock_offset or 0.0)
         state = State.OK
@@ -304,6 +305,7 @@ class _Judged:
             state,
             up=True,
             usable=usable,
+            reason=Reason.WRONG_NETWORK if wrong_network else Reason.OK,
             head=head,
             behind_seconds=behind,
             behind_blocks=behind_blocks,
@@ -384,11 +386,11 @@ def _why_unknown(newest: Sample | None) -> str:
     return "not asked yet" if newest is None else "its last answer is too old"
 
 
-def _latency(record: Record) -> float | None:
+def _latency(record: Record, oldest: float) -> float | None:
     answered = (
         sample.phases["query"]
         for sample in reversed(record.heads)
-        if sample.ok and "query" in sample.phases
+        if sample.ok and sample.finished >= oldest and "query" in sample.phases
     )
     times = list(islice(answered, LATENCY_SAMPLES))
     return median(times) if times else None

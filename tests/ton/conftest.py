@@ -1,8 +1,8 @@
 """Fixtures for the tests of the wire."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -22,4 +22,4 @@ async def nothing_left() -> AsyncIterator[None]:
 
 
 def _open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))

@@ -143,9 +143,11 @@ class Server:
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
         self.connections = 0
+        self.connected = asyncio.Event()
 
     @property
     def port(self) -> int:
@@ -171,25 +173,27 @@ class Server:
     ) -> None:
         assert self._server is not None
         self._server.close()
-        for task in self._tasks:
+        for task in self.tasks:
             task.cancel()
-        results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        results = await asyncio.gather(*self.tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.close()
+            with suppress(ConnectionError):  # the client went first
+                await writer.wait_closed()
         failures = [result for result in results if isinstance(result, Exception)]
         if failures and error is None:
             raise ExceptionGroup("a server's script failed", failures)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self._tasks.add(asyncio.create_task(self._run(Peer(reader, writer))))
+        self.connected.set()
+        self._writers.append(writer)
+        self.tasks.add(asyncio.create_task(self._run(Peer(reader, writer))))
 
     async def _run(self, peer: Peer) -> None:
-        try:
-            with suppress(EOFError, ConnectionError):  # the client has gone
-                await self._script(peer)
-        finally:
-            peer.writer.close()
-            with suppress(ConnectionError):  # it went first
-                await peer.writer.wait_closed()
+        with suppress(EOFError, ConnectionError):  # the client has gone
+            await self._script(peer)
+        peer.writer.close()
 
 
 def replay(answers: Mapping[bytes, bytes]) -> Script:
@@ -210,3 +214,30 @@ def recorded_answers() -> dict[bytes, bytes]:
     for pair in recorded().values():
         answers.setdefault(pair.query, pair.answer)
     return answers
+
+
+async def echo(peer: Peer) -> None:
+    """A good server: answers each query with its own body."""
+    await peer.accept()
+    while True:
+        query = await peer.query()
+        peer.answer(query, query.body)
+
+
+def query_then(act: Callable[[Peer, Message], Awaitable[None]]) -> Script:
+    """A server that does `act` with the first query and then waits for the client to close."""
+
+    async def script(peer: Peer) -> None:
+        await peer.accept()
+        await act(peer, await peer.query())
+        await peer.until_closed()
+
+    return script
+
+
+async def stay_silent(_: Peer, __: Message) -> None:
+    pass
+
+
+async def hang_up(peer: Peer, _: Message) -> None:
+    peer.writer.close()

@@ -1,20 +1,21 @@
-"""An ADNL connection against peers that misbehave: each failure has its reason, nothing leaks."""
+"""Asking on a connection whose peer misbehaves: what is answered, what is raised."""
 
 import asyncio
-import errno
-import gc
-import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import pytest
 
-from tests.ton.peers import HOST, OTHER_KEY, SERVER_KEY, Peer, Script, Server
+from tests.ton.peers import (
+    Peer,
+    Server,
+    echo,
+    hang_up,
+    query_then,
+    stay_silent,
+)
 from tonwatch.ton import wire
-from tonwatch.ton.adnl import AdnlConnection
 from tonwatch.ton.errors import (
-    ConnectError,
     ConnectionLost,
     ProtocolError,
     QueryTimeout,
@@ -31,201 +32,6 @@ SHORT: Final = 0.05
 LONG: Final = 5.0
 """Seconds to wait for what does come."""
 MAX_FRAME: Final = 4096
-
-
-async def echo(peer: Peer) -> None:
-    """A good server: answers each query with its own body."""
-    await peer.accept()
-    while True:
-        query = await peer.query()
-        peer.answer(query, query.body)
-
-
-# Opening.
-
-
-async def hang_up_at_once(peer: Peer) -> None:
-    pass
-
-
-async def hang_up_after_the_handshake_came(peer: Peer) -> None:
-    await peer.reader.readexactly(wire.HANDSHAKE_SIZE)
-
-
-async def reset(peer: Peer) -> None:
-    await peer.reader.readexactly(wire.HANDSHAKE_SIZE)
-    peer.writer.transport.abort()
-
-
-async def never_a_word(peer: Peer) -> None:
-    await peer.until_closed()
-
-
-async def garbage_instead_of_a_handshake(peer: Peer) -> None:
-    await peer.reader.readexactly(wire.HANDSHAKE_SIZE)
-    peer.writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n" * 2)
-    await peer.until_closed()
-
-
-async def half_a_handshake(peer: Peer) -> None:
-    packet = await peer.reader.readexactly(wire.HANDSHAKE_SIZE)
-    session = wire.accept_session(packet, peer_identity())
-    peer.writer.write(session.seal(b"")[:30])
-    await peer.until_closed()
-
-
-def peer_identity() -> Any:
-    from tests.ton.peers import IDENTITY
-
-    return IDENTITY
-
-
-@pytest.mark.parametrize(
-    ("script", "timeout", "reason", "says"),
-    [
-        (hang_up_at_once, LONG, R.HANDSHAKE_FAILED, "closed by the peer"),
-        (hang_up_after_the_handshake_came, LONG, R.HANDSHAKE_FAILED, "closed by the peer"),
-        (reset, LONG, R.HANDSHAKE_FAILED, "handshake failed"),
-        (garbage_instead_of_a_handshake, LONG, R.HANDSHAKE_FAILED, "frame announces"),
-        (never_a_word, SHORT, R.HANDSHAKE_TIMEOUT, "no handshake within 0.05 s"),
-        (half_a_handshake, SHORT, R.HANDSHAKE_TIMEOUT, "no handshake within 0.05 s"),
-    ],
-)
-async def test_opening_fails(script: Script, timeout: float, reason: Reason, says: str) -> None:
-    async with Server(script) as server:
-        with pytest.raises(ConnectError, match=says) as caught:
-            await server.connect(timeout=timeout, max_frame=MAX_FRAME)
-    assert caught.value.reason is reason
-
-
-async def test_nothing_listens() -> None:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        with pytest.raises(ConnectError) as caught:
-            await AdnlConnection.open(HOST, sock.getsockname()[1], SERVER_KEY, timeout=LONG)
-    assert caught.value.reason is R.CONNECT_REFUSED
-
-
-async def test_a_server_with_another_key() -> None:
-    async def as_the_node_does(peer: Peer) -> None:
-        packet = await peer.reader.readexactly(wire.HANDSHAKE_SIZE)
-        with pytest.raises(ProtocolError):
-            wire.accept_session(packet, peer_identity())
-
-    async with Server(as_the_node_does) as server:
-        with pytest.raises(ConnectError) as caught:
-            await AdnlConnection.open(HOST, server.port, OTHER_KEY, timeout=LONG)
-    assert caught.value.reason is R.HANDSHAKE_FAILED
-
-
-async def test_a_key_that_is_none_leaves_no_socket() -> None:
-    async with Server(never_a_word) as server:
-        with pytest.raises(ValueError, match="not an ed25519 public key"):
-            await AdnlConnection.open(HOST, server.port, bytes(31), timeout=LONG)
-
-
-def resolver(result: Exception | float) -> Callable[..., Awaitable[list[Any]]]:
-    """A stand-in for the loop's getaddrinfo that fails, or takes `result` seconds."""
-
-    async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
-        if isinstance(result, Exception):
-            raise result
-        await asyncio.sleep(result)
-        return []
-
-    return getaddrinfo
-
-
-@pytest.mark.parametrize(
-    ("result", "says"),
-    [
-        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "not known"),
-        (UnicodeError("label too long"), "label too long"),
-        (60.0, "timed out"),
-    ],
-    ids=["unknown", "impossible", "slow"],
-)
-async def test_names_that_do_not_resolve(
-    monkeypatch: pytest.MonkeyPatch, result: Exception | float, says: str
-) -> None:
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolver(result))
-    with pytest.raises(ConnectError, match=says) as caught:
-        await AdnlConnection.open("node.invalid", 1, SERVER_KEY, timeout=SHORT)
-    assert caught.value.reason is R.RESOLVE_FAILED
-
-
-async def _wait_forever(*_: Any, **__: Any) -> socket.socket:
-    await asyncio.sleep(60)
-    raise AssertionError
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (None, R.CONNECT_TIMEOUT),
-        (OSError(errno.ETIMEDOUT, "timed out"), R.CONNECT_TIMEOUT),
-        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), R.CONNECT_REFUSED),
-        (OSError(errno.EHOSTUNREACH, "No route to host"), R.CONNECT_FAILED),
-        (OSError(errno.ENETUNREACH, "Network is unreachable"), R.CONNECT_FAILED),
-        (OSError("Multiple exceptions: ..."), R.CONNECT_FAILED),
-    ],
-    ids=["silence", "kernel gave up", "refused", "no route", "no network", "several"],
-)
-async def test_tcp_that_does_not_connect(
-    monkeypatch: pytest.MonkeyPatch, error: OSError | None, reason: Reason
-) -> None:
-    async def fail(*_: Any, **__: Any) -> socket.socket:
-        assert error is not None
-        raise error
-
-    monkeypatch.setattr(
-        "tonwatch.ton.adnl.start_connection", _wait_forever if error is None else fail
-    )
-    with pytest.raises(ConnectError) as caught:
-        await AdnlConnection.open(HOST, 1, SERVER_KEY, timeout=SHORT)
-    assert caught.value.reason is reason
-
-
-async def test_cancelled_while_opening() -> None:
-    async with Server(never_a_word) as server:
-        opening = asyncio.create_task(server.connect())
-        while not server.connections:
-            await asyncio.sleep(0)
-        opening.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await opening
-
-
-async def test_phases_add_up() -> None:
-    async with Server(echo) as server:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        connection = await server.connect()
-        assert 0 < sum(connection.phases) <= loop.time() - began
-        assert all(seconds > 0 for seconds in connection.phases)
-        await connection.close()
-
-
-# Asking.
-
-
-def query_then(act: Callable[[Peer, Message], Awaitable[None]]) -> Script:
-    """A server that does `act` with the first query and then waits for the client to close."""
-
-    async def script(peer: Peer) -> None:
-        await peer.accept()
-        await act(peer, await peer.query())
-        await peer.until_closed()
-
-    return script
-
-
-async def stay_silent(_: Peer, __: Message) -> None:
-    pass
-
-
-async def hang_up(peer: Peer, _: Message) -> None:
-    peer.writer.close()
 
 
 async def send_garbage(peer: Peer, _: Message) -> None:
@@ -347,9 +153,7 @@ class TestAnswers:
         async def script(peer: Peer) -> None:
             await peer.accept()
             query = await peer.query()
-            frames = [
-                peer.seal(Message(wire.ANSWER, query.id, body)) for body in (b"one", b"two")
-            ]
+            frames = [peer.seal(Message(wire.ANSWER, query.id, body)) for body in (b"one", b"two")]
             peer.writer.write(b"".join(frames))
             await peer.until_closed()
 
@@ -403,6 +207,31 @@ class TestAnswers:
             assert connection.dropped == 0
             await connection.close()
 
+    async def test_those_asked_in_one_turn_of_the_loop_share_a_write(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with Server(echo) as server:
+            connection = await server.connect()
+            transport: Any = connection._transport
+            written: list[int] = []
+
+            class Counting:
+                def __getattr__(self, name: str) -> Any:
+                    return getattr(transport, name)
+
+                def write(self, data: bytes) -> None:
+                    written.append(len(data))
+                    transport.write(data)
+
+            monkeypatch.setattr(connection, "_transport", Counting())
+            asking = [asyncio.create_task(connection.query(b"question", LONG)) for _ in range(50)]
+            await asyncio.sleep(0)
+            assert len(written) == 1, "the first does not wait for the others"
+            await asyncio.gather(*asking)
+            assert len(written) == 2
+            assert written[1] == 49 * written[0]
+            await connection.close()
+
     async def test_a_query_while_pinging(self) -> None:
         async with Server(echo) as server:
             connection = await server.connect()
@@ -453,119 +282,3 @@ class TestPing:
                 await connection.ping(SHORT)
             assert connection.dropped == 1
             await connection.close()
-
-
-class TestEnding:
-    async def test_close_fails_all_waiters(self) -> None:
-        async with Server(query_then(stay_silent)) as server:
-            connection = await server.connect()
-            waiting = [
-                asyncio.create_task(connection.query(b"question", LONG)) for _ in range(5)
-            ]
-            waiting.append(asyncio.create_task(connection.ping(LONG)))  # type: ignore[arg-type]  # its result is not looked at
-            await asyncio.sleep(0)
-            await connection.close()
-            for error in await asyncio.gather(*waiting, return_exceptions=True):
-                assert isinstance(error, ConnectionLost)
-                assert error.detail == "closed by tonwatch"
-            assert not connection._waiting
-
-    async def test_loss_fails_all_waiters(self) -> None:
-        async with Server(query_then(hang_up)) as server:
-            connection = await server.connect()
-            errors = await asyncio.gather(
-                *(connection.query(b"question", LONG) for _ in range(5)), return_exceptions=True
-            )
-            assert [type(error) for error in errors] == [ConnectionLost] * 5
-            await connection.close()
-
-    async def test_asking_after_the_end(self) -> None:
-        async with Server(echo) as server:
-            connection = await server.connect()
-            await connection.close()
-            assert not connection.alive
-            with pytest.raises(ConnectionLost, match="closed by tonwatch"):
-                await connection.query(b"question", LONG)
-            with pytest.raises(ConnectionLost):
-                await connection.ping(LONG)
-
-    async def test_closing_twice(self) -> None:
-        async with Server(echo) as server:
-            connection = await server.connect()
-            await asyncio.gather(connection.close(), connection.close())
-            await connection.close()
-
-    async def test_cancelled_query_leaves_nothing(self) -> None:
-        async with Server(query_then(stay_silent)) as server:
-            connection = await server.connect()
-            asking = asyncio.create_task(connection.query(b"question", LONG))
-            await asyncio.sleep(0)
-            assert len(connection._waiting) == 1
-            asking.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await asking
-            assert not connection._waiting
-            await connection.close()
-
-    async def test_timed_out_queries_leave_nothing(self) -> None:
-        async with Server(query_then(stay_silent)) as server:
-            connection = await server.connect()
-            for _ in range(3):
-                with pytest.raises(QueryTimeout):
-                    await connection.query(b"question", 0.001)
-            assert not connection._waiting
-            await connection.close()
-
-    async def test_one_error_raised_often_does_not_grow(self) -> None:
-        """Python adds to an exception's traceback whenever it is raised."""
-        async with Server(echo) as server:
-            connection = await server.connect()
-            await connection.close()
-            lengths = []
-            for _ in range(3):
-                try:
-                    await connection.query(b"question", LONG)
-                except ConnectionLost as error:
-                    lengths.append(len(list(_frames(error))))
-            assert len(set(lengths)) == 1
-
-    async def test_closed_connection_is_freed(self) -> None:
-        async with Server(echo) as server:
-            connection = await server.connect()
-            await connection.query(b"question", LONG)
-            await connection.close()
-        del connection
-        await asyncio.sleep(0)
-        gc.collect()
-        assert not [thing for thing in gc.get_objects() if isinstance(thing, AdnlConnection)]
-
-    async def test_peer_that_never_reads(self) -> None:
-        """Our send buffer is bounded: past its limit questions fail at once."""
-
-        async def script(peer: Peer) -> None:
-            await peer.accept()
-            peer.writer.transport.pause_reading()  # type: ignore[attr-defined]  # streams type it too narrowly
-            await asyncio.sleep(60)
-
-        async with Server(script) as server:
-            connection = await server.connect()
-            question, asked, refused = bytes(256 * 1024), 0, 0
-            for _ in range(100):
-                try:
-                    await connection.query(question, 0.001)
-                except QueryTimeout as error:
-                    asked += 1
-                    refused += "does not read" in error.detail
-            assert refused
-            transport = connection._transport
-            assert transport is not None
-            assert transport.get_write_buffer_size() < 2 * 1024 * 1024
-            with suppress(TonError):
-                await connection.close()
-
-
-def _frames(error: BaseException) -> Iterator[object]:
-    trace = error.__traceback__
-    while trace is not None:
-        yield trace
-        trace = trace.tb_next

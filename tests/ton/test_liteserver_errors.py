@@ -27,7 +27,11 @@ ANY_TEXT = st.binary(max_size=200).map(lambda data: data.decode("latin-1"))
         (651, "too big masterchain block seqno", R.NOT_READY),
         # The block asked for is not known at all.
         (651, "cannot load block (-1,8000000000000000,9):AB:CD : block is not in db", R.NOT_FOUND),
-        (651, "cannot find block (-1,8000000000000000) seqno=9: ltdb: block not found", R.NOT_FOUND),
+        (
+            651,
+            "cannot find block (-1,8000000000000000) seqno=9: ltdb: block not found",
+            R.NOT_FOUND,
+        ),
         (-400, "not in db", R.NOT_FOUND),
         # Too much asked of it.
         (0, "too many pending external message checks", R.OVERLOADED),

@@ -41,6 +41,10 @@ ZEROSTATE: Final = bytes.fromhex("9aa92f6d579fdda7771472df467d4a6dd93739e77d4f01
 MADE: Final = 1795432849
 """When block 2016 was made; a second later the node was asked."""
 
+EXT: Final = "getMasterchainInfoExt mode 0"
+EXT_SHARD_CLIENT: Final = "getMasterchainInfoExt mode 1 (unsupported here)"
+BAD_SIGNATURE: Final = "sendMessage to wallet v1, right seqno, random signature"
+
 ERRORS: Final = {label: pair for label, pair in recorded().items() if pair.error is not None}
 
 
@@ -122,15 +126,15 @@ class TestClient:
     @pytest.mark.parametrize(
         ("label", "code", "says", "reason"),
         [
-            ("getMasterchainInfoExt mode 1 (unsupported here)", -400, "unsupported getMasterchainInfo mode", R.UNSUPPORTED),
-            ("lookupBlock future", 651, "cannot find block (-1,8000000000000000) seqno=102016", R.NOT_FOUND),
-            ("getAccountState at unknown future block", 651, "is not in db (last known masterchain block: 2016)", R.NOT_FOUND),
+            (EXT_SHARD_CLIENT, -400, "unsupported getMaster", R.UNSUPPORTED),
+            ("lookupBlock future", 651, "cannot find block (-1,8000000000000000)", R.NOT_FOUND),
+            ("getAccountState at unknown future block", 651, "not in db (last known", R.NOT_FOUND),
             ("getAccountState wrong root hash", 651, "cannot load block", R.NOT_FOUND),
-            ("getTransactions wallet v1 wrong hash", -400, "transaction hash mismatch", R.SERVER_ERROR),
-            ("getTransactions main wallet wrong hash", -400, "transaction hash mismatch", R.SERVER_ERROR),
-            ("sendMessage to wallet v1, impossible seqno", 0, "exitcode=33, steps=26", R.MESSAGE_REJECTED),
-            ("sendMessage to wallet v1, right seqno, random signature", 0, "exitcode=34, steps=31", R.MESSAGE_REJECTED),
-            ("sendMessage to missing account", 0, "Failed to unpack account state", R.MESSAGE_REJECTED),
+            ("getTransactions wallet v1 wrong hash", -400, "hash mismatch", R.SERVER_ERROR),
+            ("getTransactions main wallet wrong hash", -400, "hash mismatch", R.SERVER_ERROR),
+            ("sendMessage to wallet v1, impossible seqno", 0, "exitcode=33", R.MESSAGE_REJECTED),
+            (BAD_SIGNATURE, 0, "exitcode=34", R.MESSAGE_REJECTED),
+            ("sendMessage to missing account", 0, "Failed to unpack", R.MESSAGE_REJECTED),
             ("sendMessage garbage", 0, "failed to parse external message", R.MESSAGE_REJECTED),
             ("unknown function", 0, "Unknown constructor found 0xdeadbeef", R.UNSUPPORTED),
             ("getState (too big?)", -400, "possibly too large", R.SERVER_ERROR),
@@ -187,9 +191,6 @@ HEAD: Final = Head(
     clock_offset=None,
     version=0x0101,
 )
-
-EXT: Final = "getMasterchainInfoExt mode 0"
-EXT_SHARD_CLIENT: Final = "getMasterchainInfoExt mode 1 (unsupported here)"
 
 
 class TestHeadProbe:

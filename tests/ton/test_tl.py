@@ -89,7 +89,7 @@ class TestDecode:
     @pytest.mark.parametrize(
         ("data", "says"),
         [
-            pytest.param(b"", "got 0xnothing", id="nothing"),
+            pytest.param(b"", "got nothing", id="nothing"),
             pytest.param(b"\x01", "got 0x01", id="one byte"),
             pytest.param(bytes.fromhex("efbeadde"), "got 0xdeadbeef", id="unknown constructor"),
             pytest.param(recorded()["getTime"].answer, "got liteServer.currentTime", id="another"),

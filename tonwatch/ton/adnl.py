@@ -37,7 +37,10 @@ class Phases(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """An answer, and the seconds from handing the question to the socket to its arrival."""
+    """An answer, and the seconds from handing the question to the socket to its arrival.
+
+    Where many are asked at once, they also count until all of them are written.
+    """
 
     body: bytes
     elapsed: float
@@ -60,6 +63,8 @@ class AdnlConnection(asyncio.Protocol):
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._gone = asyncio.Event()
         self._waiting: dict[bytes, asyncio.Future[Reply]] = {}
+        self._unsent: list[bytes] = []
+        self._written = False
         self._lost: TonError | None = None
         self._received_at = 0.0
         self.dropped = 0
@@ -142,25 +147,46 @@ class AdnlConnection(asyncio.Protocol):
 
     async def _ask(self, message: wire.Message, timeout: float, what: str) -> Reply:
         if self._lost is not None:
-            raise self._lost
+            # Raised anew each time, or its traceback would grow with every question.
+            raise self._lost.with_traceback(None)
         transport = self._transport
         assert transport is not None, "open() returns only connected transports"
         if transport.get_write_buffer_size() > _MAX_UNSENT:
             raise QueryTimeout("the peer does not read what it is sent")
         waiter: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting[message.id] = waiter
-        frame = self._session.seal(message.encode())
-        sent_at = self._loop.time()
-        transport.write(frame)
-        timer = self._loop.call_later(
-            timeout, _fail, waiter, QueryTimeout(f"no {what} within {timeout:.3g} s")
-        )
+        sent_at = self._send(transport, message.encode())
+        timer = self._loop.call_later(timeout, _expire, waiter, timeout, what)
         try:
             reply = await waiter
         finally:
             timer.cancel()
             self._waiting.pop(message.id, None)
-        return reply._replace(elapsed=reply.elapsed - sent_at)
+        return Reply(reply.body, reply.elapsed - sent_at)
+
+    def _send(self, transport: asyncio.Transport, payload: bytes) -> float:
+        """Write a lone message at once, and those that follow it in one turn of the loop together.
+
+        A write to a socket costs more than all else that a question needs.
+
+        Returns:
+            When it was handed over, on the loop's clock.
+        """
+        if self._written:
+            self._unsent.append(payload)
+            return self._loop.time()
+        self._written = True
+        self._loop.call_soon(self._flush, transport)
+        frame = self._session.seal(payload)
+        sent_at = self._loop.time()
+        transport.write(frame)
+        return sent_at
+
+    def _flush(self, transport: asyncio.Transport) -> None:
+        self._written = False
+        if self._unsent and self._lost is None:
+            transport.write(self._session.seal(*self._unsent))
+            self._unsent.clear()
 
     async def _shake_hands(self, deadline: float, timeout: float) -> None:
         try:
@@ -222,6 +248,10 @@ class AdnlConnection(asyncio.Protocol):
             _fail(waiter, error)
         if self._transport is not None:
             self._transport.abort()
+
+
+def _expire(waiter: asyncio.Future[Reply], timeout: float, what: str) -> None:
+    _fail(waiter, QueryTimeout(f"no {what} within {timeout:.3g} s"))
 
 
 def _fail(waiter: asyncio.Future[Reply] | asyncio.Future[None], error: TonError) -> None:

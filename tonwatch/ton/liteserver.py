@@ -20,7 +20,7 @@ from pytoniq_core.tlb.block import BlockInfo
 from tonwatch.ton import tl
 from tonwatch.ton.adnl import AdnlConnection
 from tonwatch.ton.errors import BadAnswer, LiteServerError, ProofInvalid, Reason
-from tonwatch.ton.liteserver_errors import classify
+from tonwatch.ton.liteserver_errors import classify, last_known_seqno
 
 MASTERCHAIN: Final = -1
 WHOLE_SHARD: Final = -(1 << 63)
@@ -30,9 +30,19 @@ CAPABILITY_INFO_EXT: Final = 2
 CAPABILITY_SHARD_CLIENT: Final = 8
 """`getMasterchainInfoExt` mode 1 is served: the shard client's block (nodes from 2026-05)."""
 
+_NO_SUCH_SEQNO: Final = (1 << 31) - 1
+"""A masterchain seqno that is decades away."""
+
 _MAX_PROOF: Final = 8 * 1024
 """Bytes of a block header proof; a real one has under 1 KiB. Parsing a hostile one of this
 size blocks the event loop for 50 ms."""
+
+# Questions that are always the same are encoded once.
+_GET_VERSION: Final = tl.encode_query("getVersion", {})
+_GET_MASTERCHAIN_INFO: Final = tl.encode_query("getMasterchainInfo", {})
+_GET_MASTERCHAIN_INFO_EXT: Final = tuple(
+    tl.encode_query("getMasterchainInfoExt", {"mode": mode}) for mode in (0, 1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +106,12 @@ class LiteClient:
 
     async def version(self, timeout: float) -> ServerVersion:
         """``liteServer.getVersion``: what the node can do, and its clock."""
-        fields, elapsed = await self._ask("getVersion", {}, "version", timeout)
+        fields, elapsed = await self._ask(_GET_VERSION, "version", timeout)
         return ServerVersion(fields["version"], fields["capabilities"], fields["now"], elapsed)
 
     async def masterchain_info(self, timeout: float) -> MasterchainInfo:
         """``liteServer.getMasterchainInfo``: the block alone, as any node answers."""
-        fields, elapsed = await self._ask("getMasterchainInfo", {}, "masterchainInfo", timeout)
+        fields, elapsed = await self._ask(_GET_MASTERCHAIN_INFO, "masterchainInfo", timeout)
         return _masterchain_info(fields, elapsed)
 
     async def masterchain_info_ext(self, mode: int, timeout: float) -> MasterchainInfo:
@@ -112,9 +122,8 @@ class LiteClient:
                 block (only with `CAPABILITY_SHARD_CLIENT`).
             timeout: seconds.
         """
-        fields, elapsed = await self._ask(
-            "getMasterchainInfoExt", {"mode": mode}, "masterchainInfoExt", timeout
-        )
+        query = _GET_MASTERCHAIN_INFO_EXT[mode]
+        fields, elapsed = await self._ask(query, "masterchainInfoExt", timeout)
         return _masterchain_info(fields, elapsed)
 
     async def block_header(self, block: BlockIdExt, timeout: float) -> BlockHeader:
@@ -123,9 +132,8 @@ class LiteClient:
         Raises:
             ProofInvalid: the header's proof does not lead to the block's root hash.
         """
-        fields, _ = await self._ask(
-            "getBlockHeader", {"id": block.to_dict(), "mode": 0}, "blockHeader", timeout
-        )
+        query = tl.encode_query("getBlockHeader", {"id": block.to_dict(), "mode": 0})
+        fields, _ = await self._ask(query, "blockHeader", timeout)
         header = _block_header(fields)
         if header.id != block:
             raise BadAnswer(f"asked for the header of block {block.seqno}, got another block's")
@@ -138,13 +146,24 @@ class LiteClient:
             ProofInvalid: the header's proof does not lead to the block's root hash.
         """
         wanted = {"workchain": MASTERCHAIN, "shard": WHOLE_SHARD, "seqno": seqno}
-        fields, _ = await self._ask(
-            "lookupBlock", {"mode": 1, "id": wanted}, "blockHeader", timeout
-        )
+        query = tl.encode_query("lookupBlock", {"mode": 1, "id": wanted})
+        fields, _ = await self._ask(query, "blockHeader", timeout)
         header = _block_header(fields)
         if header.id.seqno != seqno:
             raise BadAnswer(f"asked for block {seqno}, got block {header.id.seqno}")
         return header
+
+    async def last_known_seqno(self, timeout: float) -> int | None:
+        """The newest masterchain block that the node has, also while its shard client is behind.
+
+        No function tells it. But a lookup of a block that cannot exist yet fails
+        with a text that does; None where a node words it otherwise.
+        """
+        try:
+            await self.lookup_block(_NO_SUCH_SEQNO, timeout)
+        except LiteServerError as error:
+            return last_known_seqno(error.detail)
+        return None
 
     async def can_read_accounts(self, block: BlockIdExt, timeout: float) -> None:
         """Ask for a basechain account at `block`, whatever the account holds.
@@ -154,14 +173,10 @@ class LiteClient:
         it answers error 651, reason ``shard_lag``.
         """
         account = {"workchain": 0, "id": bytes(32).hex()}
-        await self._ask(
-            "getAccountState", {"id": block.to_dict(), "account": account}, "accountState", timeout
-        )
+        query = tl.encode_query("getAccountState", {"id": block.to_dict(), "account": account})
+        await self._ask(query, "accountState", timeout)
 
-    async def _ask(
-        self, function: str, arguments: tl.Fields, answer: str, timeout: float
-    ) -> tuple[tl.Fields, float]:
-        query = tl.encode_query(function, arguments)
+    async def _ask(self, query: bytes, answer: str, timeout: float) -> tuple[tl.Fields, float]:
         body, elapsed = await self.connection.query(query, timeout)
         if tl.is_constructor(body, "liteServer.error"):
             code, message = tl.decode_error(body)

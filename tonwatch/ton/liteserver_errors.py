@@ -43,6 +43,7 @@ _CODES: Final = {
 }
 
 _SHARD_CLIENT: Final = re.compile(r"shard_client_seqno=(\d{1,10})")
+_LAST_KNOWN: Final = re.compile(r"last known masterchain block: (\d{1,10})")
 
 
 def classify(code: int, message: str) -> Reason:
@@ -57,4 +58,10 @@ def classify(code: int, message: str) -> Reason:
 def shard_client_seqno(message: str) -> int | None:
     """The shard client's masterchain seqno that an ``out of sync`` text carries."""
     found = _SHARD_CLIENT.search(message)
+    return int(found.group(1)) if found else None
+
+
+def last_known_seqno(message: str) -> int | None:
+    """The newest masterchain seqno that the node has, from a ``cannot find block`` text."""
+    found = _LAST_KNOWN.search(message)
     return int(found.group(1)) if found else None

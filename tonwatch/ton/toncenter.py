@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import aiohttp
 from aiolimiter import AsyncLimiter
-from pydantic import AfterValidator, Base64Bytes, BaseModel, NonNegativeInt, ValidationError
+from pydantic import AfterValidator, Base64Bytes, BaseModel, Field, ValidationError
 
 from tonwatch.ton.errors import (
     BadAnswer,
@@ -43,12 +43,15 @@ def _hash_size(value: bytes) -> bytes:
 
 Hash = Annotated[Base64Bytes, AfterValidator(_hash_size)]
 
+Uint32 = Annotated[int, Field(ge=0, lt=1 << 32)]
+"""As wide as on the chain: JSON numbers have no end, and what computes with them has."""
+
 
 class BlockId(BaseModel):
-    """``ton.blockIdExt`` as JSON: hashes are base64."""
+    """``ton.blockIdExt`` of a masterchain block as JSON: hashes are base64."""
 
-    workchain: int
-    seqno: NonNegativeInt
+    workchain: Literal[-1]
+    seqno: Uint32
     root_hash: Hash
 
 
@@ -63,7 +66,7 @@ class BlockHeader(BaseModel):
     """``blocks.header``; `gen_utime` in Unix seconds."""
 
     id: BlockId
-    gen_utime: NonNegativeInt
+    gen_utime: Uint32
 
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -157,12 +160,12 @@ class ToncenterClient:
             ):
                 body = await _read(response)
             timing.query = loop.time() - began - (timing.resolve or 0) - (timing.connect or 0)
-            return _parse(response.status, body, model)
+            return _parse(response.status, body, model, secret=api_key)
         except TonError as error:
             if api_key and api_key in error.detail:
-                error.detail = error.detail.replace(api_key, "[redacted]")
+                error.detail = _redacted(error.detail, api_key)
                 error.args = (f"{error.reason}: {error.detail}",)
-                # The chain below may hold the body that held the key.
+                # The chain below may hold the bytes that held the key.
                 raise error from None
             raise
 
@@ -187,16 +190,19 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-def _parse(status: int, body: bytes, model: type[Answer]) -> Answer:
-    """Read ``{"ok": true, "result": ...}``, or raise what status and body say together."""
+def _parse(status: int, body: bytes, model: type[Answer], *, secret: str | None = None) -> Answer:
+    """Read ``{"ok": true, "result": ...}``, or raise what status and body say together.
+
+    Where the body repeats `secret`, no error does: it goes before any text is cut.
+    """
     answer = _json_object(body)
+    text = _redacted(_error_text(answer, body), secret)
     if status != 200:
-        text = _error_text(answer, body)
         raise ProviderError(reason_for(status, text), status, text)
     if answer is None:
-        raise BadAnswer(f"the body is not a JSON object: {body[:80].decode(errors='replace')!r}")
+        raise BadAnswer(f"the body is not a JSON object: {text[:80]!r}")
     if answer.get("ok") is not True:
-        code, text = answer.get("code"), _error_text(answer, body)
+        code = answer.get("code")
         code = code if isinstance(code, int) else status
         raise ProviderError(reason_for(code, text), code, text)
     try:
@@ -243,7 +249,11 @@ def _error_text(answer: dict[str, Any] | None, body: bytes) -> str:
         for key in ("error", "result", "detail"):
             if isinstance(answer.get(key), str):
                 return str(answer[key])
-    return body[:200].decode(errors="replace")
+    return body.decode(errors="replace")
+
+
+def _redacted(text: str, secret: str | None) -> str:
+    return text.replace(secret, "[redacted]") if secret else text
 
 
 @asynccontextmanager
@@ -254,7 +264,7 @@ async def _http_errors(timing: Timing, timeout: float) -> AsyncIterator[None]:
     except aiohttp.ClientConnectorDNSError as error:
         raise ConnectError(Reason.RESOLVE_FAILED, "cannot resolve the host") from error
     except (aiohttp.ClientSSLError, ssl.SSLError) as error:
-        raise ConnectError(Reason.TLS_FAILED, f"TLS failed: {error}") from error
+        raise ConnectError(Reason.TLS_FAILED, f"TLS failed: {_tls_words(error)}") from error
     except aiohttp.ClientConnectorError as error:
         if isinstance(error.os_error, ConnectionRefusedError):
             raise ConnectError(Reason.CONNECT_REFUSED, "TCP connection refused") from error
@@ -274,6 +284,12 @@ async def _http_errors(timing: Timing, timeout: float) -> AsyncIterator[None]:
         raise ConnectionLost("closed by the peer") from error
     except aiohttp.ClientError as error:
         raise ProtocolError(f"{type(error).__name__}: {error}") from error
+
+
+def _tls_words(error: Exception) -> str:
+    """What OpenSSL says, without the address that aiohttp puts around it."""
+    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
+    return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "no details")
 
 
 def _timed() -> aiohttp.TraceConfig:

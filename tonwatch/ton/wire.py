@@ -66,11 +66,18 @@ class Session:
         self._max_frame = max_frame
         self._buffer = bytearray()
 
-    def seal(self, payload: bytes) -> bytes:
-        """The next frame to send. Frames must be sent in the order they were sealed."""
-        body = secrets.token_bytes(32) + payload
-        length = (len(body) + 32).to_bytes(4, "little")
-        return self._outgoing.encrypt(length + body + hashlib.sha256(body).digest())
+    def seal(self, *payloads: bytes) -> bytes:
+        """The next frames to send, one for each payload.
+
+        Frames must be sent in the order they were sealed.
+        """
+        frames: list[bytes] = []
+        nonces = secrets.token_bytes(32 * len(payloads))
+        for index, payload in enumerate(payloads):
+            body = nonces[32 * index : 32 * index + 32] + payload
+            length = (len(body) + 32).to_bytes(4, "little")
+            frames += (length, body, hashlib.sha256(body).digest())
+        return self._outgoing.encrypt(b"".join(frames))
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take received bytes and yield the payload of every frame they complete.

@@ -1,0 +1,78 @@
+"""The clients that are compared, and a socket with nothing around it."""
+
+import base64
+import socket
+import time
+from typing import Final
+
+from pytoniq.liteclient.client import LiteClient as PytoniqClient
+
+from benchmarks.server import HOST, SERVER_KEY
+from tonwatch.ton import tl, wire
+from tonwatch.ton.adnl import AdnlConnection
+from tonwatch.ton.liteserver import LiteClient
+
+TIMEOUT: Final = 10
+
+_QUESTION: Final = tl.encode_query("getMasterchainInfoExt", {"mode": 0})
+
+
+async def tonwatch(port: int) -> LiteClient:
+    return LiteClient(await AdnlConnection.open(HOST, port, SERVER_KEY, timeout=TIMEOUT))
+
+
+async def pytoniq(port: int) -> PytoniqClient:
+    client = PytoniqClient(HOST, port, base64.b64encode(SERVER_KEY).decode(), timeout=TIMEOUT)
+    await client.connect()
+    return client
+
+
+class RawSocket:
+    """A blocking socket: what the kernel and the server need at the least."""
+
+    def __init__(self, port: int) -> None:
+        packet, self._session = wire.open_session(SERVER_KEY)
+        self._socket = socket.create_connection((HOST, port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.sendall(packet)
+        while not list(self._session.feed(self._socket.recv(65536))):
+            pass
+
+    def ask(self) -> float:
+        """One question; seconds from sending it to its answer's arrival."""
+        frame = self._session.seal(wire.Message(wire.QUERY, bytes(32), _QUESTION).encode())
+        began = time.perf_counter()
+        self._socket.sendall(frame)
+        data = self._socket.recv(65536)
+        elapsed = time.perf_counter() - began
+        if len(list(self._session.feed(data))) != 1:
+            raise RuntimeError("an answer came in parts")
+        return elapsed
+
+    def flood(self, queries: int, batch: int) -> float:
+        """Questions encoded beforehand, `batch` at a time; seconds until all are answered."""
+        payload = wire.Message(wire.QUERY, bytes(32), _QUESTION).encode()
+        batches = [self._session.seal(*[payload] * batch) for _ in range(queries // batch)]
+        self._socket.sendall(batches[0])
+        size = len(self._socket.recv(1 << 20))
+        while not size or self._socket_has_more():
+            size += len(self._socket.recv(1 << 20))
+        began = time.perf_counter()
+        for sealed in batches[1:]:
+            self._socket.sendall(sealed)
+            left = size
+            while left:
+                left -= len(self._socket.recv(left))
+        return time.perf_counter() - began
+
+    def _socket_has_more(self) -> bool:
+        self._socket.settimeout(0.05)
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except TimeoutError:
+            return False
+        finally:
+            self._socket.settimeout(None)
+
+    def close(self) -> None:
+        self._socket.close()

@@ -1,0 +1,80 @@
+"""How much of a reported latency is the client's own: single questions on an idle connection."""
+
+import asyncio
+import random
+import time
+from typing import Final
+
+from pytoniq.liteclient.client import LiteClient as PytoniqClient
+
+from benchmarks import clients
+from benchmarks.report import Goal, milliseconds, percentile, table
+from benchmarks.server import running
+
+_QUERIES: Final = 300
+_PAUSE: Final = (0.008, 0.028)
+"""Seconds between two questions, at random: a fixed pause would hit or miss a poll each time."""
+
+
+async def measure() -> tuple[str, list[Goal]]:
+    """Ask in turn with each client; returns the table and the goals."""
+    seen: dict[str, list[float]] = {
+        "raw blocking socket": [],
+        "tonwatch": [],
+        "pytoniq": [],
+        "pytoniq, waiting for a block": [],
+    }
+    rng = random.Random(1)
+    with running() as server:
+        raw = clients.RawSocket(server.port)
+        ours = await clients.tonwatch(server.port)
+        theirs = await clients.pytoniq(server.port)
+        waiting = await clients.pytoniq(server.holding_port)
+        await asyncio.sleep(0.5)
+        server.spent()
+
+        async def by_pytoniq(client: PytoniqClient) -> float:
+            began = time.perf_counter()
+            await client.get_masterchain_info_ext()
+            return time.perf_counter() - began
+
+        for _ in range(_QUERIES):
+            await asyncio.sleep(rng.uniform(*_PAUSE))
+            seen["raw blocking socket"].append(raw.ask())
+            await asyncio.sleep(rng.uniform(*_PAUSE))
+            seen["tonwatch"].append((await ours.masterchain_info_ext(0, 5)).elapsed)
+            await asyncio.sleep(rng.uniform(*_PAUSE))
+            seen["pytoniq"].append(await by_pytoniq(theirs))
+            await asyncio.sleep(rng.uniform(*_PAUSE))
+            seen["pytoniq, waiting for a block"].append(await by_pytoniq(waiting))
+        own = percentile(server.spent(), 50)
+        raw.close()
+        await ours.connection.close()
+        await theirs.close()
+        await waiting.close()
+    added = {
+        name: [percentile(values, percent) - own for percent in (50, 99)]
+        for name, values in seen.items()
+    }
+    rows = [["client", "p50 seen", "p99 seen", "p50 added", "p99 added", "tonwatch adds less by"]]
+    for name, values in seen.items():
+        rows.append(
+            [
+                name,
+                *(milliseconds(percentile(values, percent)) for percent in (50, 99)),
+                *(milliseconds(seconds) for seconds in added[name]),
+                f"{added[name][0] / added['tonwatch'][0]:.1f}x",
+            ]
+        )
+    ratio = added["pytoniq"][0] / added["tonwatch"][0]
+    p99 = added["tonwatch"][1]
+    text = (
+        f"Latency of one getMasterchainInfoExt on an idle connection, {_QUERIES} by each client\n"
+        f"in turn. Added: above the {milliseconds(own)} that the server itself takes (median).\n"
+        "pytoniq looks for answers every 20 ms, but at once while another question is open,\n"
+        "as it is while its background task waits for the next block.\n" + table(rows)
+    )
+    return text, [
+        Goal("added latency, p50, against pytoniq", "20x less", f"{ratio:.1f}x less", ratio >= 20),
+        Goal("added latency, p99", "< 1 ms", milliseconds(p99), p99 < 0.001),
+    ]

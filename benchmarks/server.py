@@ -1,0 +1,156 @@
+"""A liteserver for the benchmarks: recorded answers, as fast as Python allows.
+
+It runs in a process of its own. What the measured clients would wait for is
+kept out of it: answers are encoded beforehand, and all that one read brings is
+answered by one encryption and one write.
+
+Run alone (``python -m benchmarks.server``) it prints two ports as JSON, and the
+seconds of each lonely query when told to by a line on stdin. The ports differ in
+how they treat ``waitMasterchainSeqno``, which pytoniq's client always has open in
+the background: one holds the question for ever, as a node does until the next
+block comes, the other answers an error.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pytoniq_core.crypto.ciphers import Client
+
+from tonwatch.ton import wire
+
+HOST: Final = "127.0.0.1"
+IDENTITY: Final = Client(bytes(range(32)))
+SERVER_KEY: Final[bytes] = IDENTITY.ed25519_public.encode()
+
+_RECORDED: Final = Path(__file__).parents[1] / "tests/ton/fixtures/liteserver-v2025.10.jsonl"
+_LITE_QUERY: Final = bytes.fromhex("df068c79")
+_WAIT: Final = bytes.fromhex("92b8eaba")  # liteServer.waitMasterchainSeqno
+_ERROR: Final = bytes.fromhex("48e1a9bb")  # liteServer.error
+
+
+def recorded_answers() -> dict[bytes, bytes]:
+    """Bodies of ADNL queries, and the bodies of their answers."""
+    answers: dict[bytes, bytes] = {}
+    for line in _RECORDED.read_text(encoding="utf-8").splitlines():
+        pair = json.loads(line)
+        query = _LITE_QUERY + wire.tl_bytes(bytes.fromhex(pair["query"]))
+        answers.setdefault(query, bytes.fromhex(pair["answer"]))
+    return answers
+
+
+class _Peer(asyncio.Protocol):
+    def __init__(self, tails: dict[bytes, bytes], *, hold: bool, spent: list[float]) -> None:
+        self._tails = tails
+        self._hold = hold
+        self._spent = spent
+        self._session: wire.Session | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        began = time.perf_counter()
+        assert self._transport is not None
+        if self._session is None:
+            packet, data = data[: wire.HANDSHAKE_SIZE], data[wire.HANDSHAKE_SIZE :]
+            self._session = wire.accept_session(packet, IDENTITY)
+            self._transport.write(self._session.seal(b""))
+        replies = [self._reply(payload) for payload in self._session.feed(data)]
+        answers = [reply for reply in replies if reply]
+        if answers:
+            self._transport.write(self._session.seal(*answers))
+        if len(answers) == 1:
+            self._spent.append(time.perf_counter() - began)
+
+    def _reply(self, payload: bytes) -> bytes:
+        if payload[:4] == wire.PING:
+            return wire.PONG + payload[4:]
+        body = payload[36:]
+        tail = self._tails.get(body)
+        if tail is None:
+            question, _ = wire.read_tl_bytes(body, 0)
+            if question[:4] != _LITE_QUERY or _WAIT not in question[:12]:
+                raise LookupError(f"not recorded: {question.hex()}")
+            if self._hold:
+                return b""
+            error = _ERROR + (652).to_bytes(4, "little") + wire.tl_bytes(b"timeout")
+            tail = wire.tl_bytes(error)
+        return wire.ANSWER + payload[4:36] + tail
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    tails = {
+        wire.tl_bytes(query): wire.tl_bytes(answer) for query, answer in recorded_answers().items()
+    }
+    spent: list[float] = []
+    servers = [
+        await loop.create_server(lambda hold=hold: _Peer(tails, hold=hold, spent=spent), HOST)  # type: ignore[misc]  # mypy cannot infer defaults of lambdas
+        for hold in (False, True)
+    ]
+    print(json.dumps([server.sockets[0].getsockname()[1] for server in servers]), flush=True)
+    done = asyncio.Event()
+
+    def read() -> None:
+        while sys.stdin.readline():
+            print(json.dumps(spent), flush=True)
+            spent.clear()
+        loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=read, daemon=True).start()
+    await done.wait()
+    for server in servers:
+        server.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The server's process.
+
+    Attributes:
+        port: answers an error to those who wait for a block.
+        holding_port: lets them wait.
+    """
+
+    port: int
+    holding_port: int
+    process: subprocess.Popen[str]
+
+    def spent(self) -> list[float]:
+        """The server's own seconds for each query that came alone since the last call."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        spent: list[float] = json.loads(self.process.stdout.readline())
+        return spent
+
+
+@contextmanager
+def running() -> Iterator[Running]:
+    """The server in a process of its own, ended on leaving."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.server"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        port, holding_port = json.loads(process.stdout.readline())
+        yield Running(port, holding_port, process)
+        # The end of its stdin is its end.
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

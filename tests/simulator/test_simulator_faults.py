@@ -1,124 +1,37 @@
 """Every fault of every kind of server, as a peer sees it; and what is left when it ends."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
-import aiohttp
 import pytest
-from pytoniq_core.crypto.ciphers import create_aes_ctr_cipher
 
+from tests.simulator.lab import (
+    NOW,
+    PATIENCE,
+    SILENCE,
+    a_connection,
+    a_ping,
+    a_query,
+    connect,
+    get,
+    info,
+    lab,
+    outcome,
+    pick,
+    time_for,
+    until,
+)
 from tonwatch.simulator.chain import Chain
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.liteserver import LiteServer
-from tonwatch.simulator.target import Target
 from tonwatch.simulator.toncenter import Toncenter
 from tonwatch.ton import tl
-from tonwatch.ton.adnl import AdnlConnection
-from tonwatch.ton.errors import Reason, TonError
-
-# Both read files at their first use, which must not be inside an event loop.
-tl.lite_api()
-create_aes_ctr_cipher(bytes(32), bytes(16))
-
-NOW = 1_800_000_000.0
-PATIENCE = 5.0
-"""Seconds given to what must come."""
-SILENCE = 0.1
-"""Seconds after which what has not come counts as not coming."""
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Lab:
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.chain = Chain("here", clock=self.clock, backfill=80)
-        self.foreign = Chain("elsewhere", clock=self.clock, backfill=7)
-        self.node = LiteServer("node", self.chain, foreign=self.foreign)
-        self.provider = Toncenter("provider", self.chain, foreign=self.foreign)
-
-
-@asynccontextmanager
-async def lab() -> AsyncIterator[Lab]:
-    made = Lab()
-    await made.node.start()
-    await made.provider.start()
-    try:
-        yield made
-    finally:
-        await made.node.close()
-        await made.provider.close()
-
+from tonwatch.ton.errors import Reason
 
 # A liteserver.
 
-
-async def connect(node: LiteServer, timeout: float = PATIENCE) -> AdnlConnection:
-    return await AdnlConnection.open(node.host, node.port, node.public_key, timeout=timeout)
-
-
-async def info(connection: AdnlConnection, mode: int = 0, timeout: float = PATIENCE) -> tl.Fields:
-    query = tl.encode_query("getMasterchainInfoExt", {"mode": mode})
-    reply = await connection.query(query, timeout)
-    return tl.decode(reply.body, "liteServer.masterchainInfoExt")
-
-
-async def outcome(asked: Awaitable[object]) -> Reason:
-    """How a question ended."""
-    try:
-        await asked
-    except TonError as error:
-        return error.reason
-    return Reason.OK
-
-
-def time_for(expected: Reason) -> float:
-    """Seconds to wait for an outcome: not long where none is to come."""
-    silent = (Reason.QUERY_TIMEOUT, Reason.HANDSHAKE_TIMEOUT)
-    return SILENCE if expected in silent else PATIENCE
-
-
-async def a_query(node: LiteServer, timeout: float = PATIENCE) -> Reason:
-    connection = await connect(node)
-    try:
-        return await outcome(info(connection, timeout=timeout))
-    finally:
-        await connection.close()
-
-
-async def a_ping(node: LiteServer) -> Reason:
-    connection = await connect(node)
-    try:
-        return await outcome(connection.ping(PATIENCE))
-    finally:
-        await connection.close()
-
-
-async def a_connection(node: LiteServer, timeout: float) -> Reason:
-    try:
-        connection = await connect(node, timeout)
-    except TonError as error:
-        return error.reason
-    await connection.close()
-    return Reason.OK
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
-REFUSED, SILENT, CLOSED = (
+REFUSED, LOST, SILENT, CLOSED = (
     Reason.CONNECT_REFUSED,
+    Reason.CONNECT_TIMEOUT,
     Reason.HANDSHAKE_TIMEOUT,
     Reason.HANDSHAKE_FAILED,
 )
@@ -139,6 +52,14 @@ REFUSED, SILENT, CLOSED = (
         (Fault.STALL, Reason.OK, Reason.OK, Reason.OK),
         (Fault.WRONG_NETWORK, Reason.OK, Reason.OK, Reason.OK),
         (Fault.CLOCK_SKEW, Reason.OK, Reason.OK, Reason.OK),
+        (Fault.FORK, Reason.OK, Reason.OK, Reason.OK),
+        (Fault.UNREACHABLE, LOST, None, None),
+        (Fault.STEP_BACK, Reason.OK, Reason.OK, Reason.OK),
+        (Fault.FLAP, REFUSED, None, None),
+        (Fault.CATCH_UP, Reason.OK, Reason.OK, Reason.OK),
+        (Fault.SLOW_DRIP, Reason.OK, Reason.QUERY_TIMEOUT, Reason.QUERY_TIMEOUT),
+        (Fault.GIANT_ANSWER, Reason.OK, Reason.ANSWER_TOO_LARGE, Reason.ANSWER_TOO_LARGE),
+        (Fault.BAD_PROOF, Reason.OK, Reason.OK, Reason.OK),
     ],
     ids=str,
 )
@@ -148,8 +69,8 @@ async def test_a_new_connection_to_a_liteserver(
     async with lab() as it:
         await it.node.set_fault(fault)
         assert await a_connection(it.node, time_for(connecting)) == connecting
-        if query is not None:
-            assert await a_ping(it.node) == ping
+        if query is not None and ping is not None:
+            assert await a_ping(it.node, time_for(ping)) == ping
             assert await a_query(it.node, time_for(query)) == query
         await it.node.clear_fault()
         assert await a_query(it.node) == Reason.OK
@@ -165,6 +86,10 @@ async def test_a_new_connection_to_a_liteserver(
         (Fault.SLOW, Reason.QUERY_TIMEOUT),
         (Fault.GARBAGE, Reason.PROTOCOL_ERROR),
         (Fault.DROP_MID_FRAME, Reason.CONNECTION_LOST),
+        (Fault.UNREACHABLE, Reason.QUERY_TIMEOUT),
+        (Fault.FLAP, Reason.CONNECTION_LOST),
+        (Fault.SLOW_DRIP, Reason.QUERY_TIMEOUT),
+        (Fault.GIANT_ANSWER, Reason.ANSWER_TOO_LARGE),
     ],
     ids=str,
 )
@@ -275,24 +200,6 @@ async def test_a_wrong_clock(skew: float) -> None:
 
 # A provider.
 
-Answer = tuple[int | str, object]
-
-
-async def get(provider: Toncenter, method: str, timeout: float = PATIENCE) -> Answer:
-    """Status and body of one request, or the name of aiohttp's exception."""
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout)) as session,
-            session.get(f"{provider.url}/{method}") as response,
-        ):
-            text = await response.text()
-            try:
-                return response.status, json.loads(text)
-            except ValueError:
-                return response.status, text
-    except (aiohttp.ClientError, TimeoutError) as error:
-        return type(error).__name__, None
-
 
 @pytest.mark.parametrize(
     ("fault", "sees"),
@@ -308,6 +215,12 @@ async def get(provider: Toncenter, method: str, timeout: float = PATIENCE) -> An
         (Fault.LAG, 200),
         (Fault.STALL, 200),
         (Fault.WRONG_NETWORK, 200),
+        (Fault.FORK, 200),
+        (Fault.UNREACHABLE, "TimeoutError"),
+        (Fault.STEP_BACK, 200),
+        (Fault.FLAP, "ClientConnectorError"),
+        (Fault.CATCH_UP, 200),
+        (Fault.SLOW_DRIP, "TimeoutError"),
     ],
     ids=str,
 )
@@ -368,10 +281,6 @@ async def test_refusing_ends_the_providers_open_connections() -> None:
 # All kinds.
 
 
-def pick(it: Lab, kind: str) -> Target:
-    return it.node if kind == "node" else it.provider
-
-
 @pytest.mark.parametrize(
     ("kind", "fault", "value", "message"),
     [
@@ -381,6 +290,10 @@ def pick(it: Lab, kind: str) -> Target:
         ("node", Fault.LAG, -1.0, "a number of seconds from 0, not -1"),
         ("node", Fault.LAG, float("nan"), "not nan"),
         ("node", Fault.HANG, 3.0, "hang takes no number"),
+        ("node", Fault.LOSSY, 1.5, "a number of lost answers per query from 0 to 1, not 1.5"),
+        ("node", Fault.FLAP, 0.0, "a number of seconds from 0.01, not 0"),
+        ("node", Fault.CLOCK_SKEW, float("inf"), "a number of seconds, not inf"),
+        ("provider", Fault.BAD_PROOF, None, "cannot bad_proof"),
     ],
 )
 async def test_what_cannot_be_set(
@@ -393,11 +306,12 @@ async def test_what_cannot_be_set(
         assert target.fault is None
 
 
-async def test_without_another_network_no_server_can_belong_to_it() -> None:
+@pytest.mark.parametrize("fault", [Fault.WRONG_NETWORK, Fault.FORK], ids=str)
+async def test_without_another_chain_no_server_can_follow_it(fault: Fault) -> None:
     server = LiteServer("alone", Chain())
-    assert Fault.WRONG_NETWORK not in server.supported
-    with pytest.raises(ValueError, match="cannot wrong_network"):
-        await server.set_fault(Fault.WRONG_NETWORK)
+    assert fault not in server.supported
+    with pytest.raises(ValueError, match=f"cannot {fault}"):
+        await server.set_fault(fault)
 
 
 def test_every_fault_is_supported_somewhere() -> None:
@@ -430,7 +344,11 @@ async def test_closing_leaves_nothing_behind(fault: Fault | None) -> None:
             asyncio.create_task(get(it.provider, "getMasterchainInfo")),
         ]
         await until(
-            lambda: asked[1].done() or (it.provider._http and it.provider._http.connections)
+            lambda: (
+                asked[1].done()
+                or fault is Fault.UNREACHABLE
+                or (it.provider._http and it.provider._http.connections)
+            )
         )
         await it.node.close()
         await it.provider.close()

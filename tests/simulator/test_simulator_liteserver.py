@@ -14,9 +14,9 @@ from pytoniq_core.proof.check_proof import check_block_header_proof, check_shard
 from pytoniq_core.tl.block import BlockIdExt
 from pytoniq_core.tlb.block import ShardStateUnsplit
 
-from tonwatch.simulator.cells import WHOLE_SHARD, BlockId
 from tonwatch.simulator.chain import Chain
 from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.layouts import WHOLE_SHARD, BlockId
 from tonwatch.simulator.liteserver import LiteServer
 from tonwatch.ton import tl, wire
 from tonwatch.ton.adnl import AdnlConnection
@@ -147,7 +147,7 @@ async def test_time_version_and_head() -> None:
         assert extended["last"] == info["last"]
         assert info["last"]["root_hash"] == it.chain.head.id.root_hash.hex()
         assert info["init"]["root_hash"] == it.chain.zerostate.root_hash.hex()
-        assert info["state_root_hash"] == it.chain.head.state_hash.hex()
+        assert info["state_root_hash"] == it.chain.head.state.hash.hex()
         assert extended["last_utime"] == it.chain.head.gen_utime
         assert extended["capabilities"] == 15
 

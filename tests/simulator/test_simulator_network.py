@@ -17,6 +17,7 @@ from tonwatch.simulator.command import run_simulator
 from tonwatch.simulator.control import Control
 from tonwatch.simulator.faults import ActiveFault, Fault, parse_assignment
 from tonwatch.simulator.network import Simulator, UnknownTarget
+from tonwatch.simulator.scenario import Scenario, Step
 from tonwatch.ton import tl
 from tonwatch.ton.adnl import AdnlConnection
 
@@ -226,13 +227,7 @@ async def test_the_fault_of_an_unknown_target_cannot_be_ended() -> None:
 
 # The command.
 
-COMMAND: dict[str, Any] = {
-    "liteservers": 2,
-    "providers": 1,
-    "block_interval": 0.4,
-    "control_port": 0,
-    "faults": [],
-}
+COMMAND: dict[str, Any] = {"pace": 1.0, "base_port": 0, "control_port": 0}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -240,8 +235,8 @@ async def test_the_command_prints_a_config_and_runs_until_told_to_stop(
     number: signal.Signals,
 ) -> None:
     out = io.StringIO()
-    arguments = COMMAND | {"faults": ["node-2=lag:30"], "out": out}
-    running = asyncio.create_task(run_simulator(**arguments))
+    broken = Scenario(steps=(Step(set={"node-2": "lag:30"}),))
+    running = asyncio.create_task(run_simulator(broken, out=out, news=io.StringIO(), **COMMAND))
     async with asyncio.timeout(10):
         while "providers:" not in out.getvalue():
             await asyncio.sleep(0.01)
@@ -260,19 +255,20 @@ async def test_the_command_prints_a_config_and_runs_until_told_to_stop(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"faults": ["node-1"]}, "is not TARGET=FAULT"),
-        ({"faults": ["node-9=lag"]}, "targets are: node-1"),
-        ({"faults": ["node-1=throttle"]}, "it supports: refuse"),
-        ({"liteservers": 0, "providers": 0}, "at least one"),
-        ({"liteservers": -1}, "at least one"),
-        ({"block_interval": 0.0}, "above zero"),
+        ({"pace": 0.0}, "the pace must be above zero"),
+        ({"base_port": 65_534}, "the ports 65534 to 65536 are not all"),
+        ({"base_port": -1}, "the ports -1 to 1 are not all"),
+        ({"scenario": Scenario(steps=(Step(set={"node-9": "lag"}),))}, "targets are: node-1"),
+        ({"scenario": Scenario(steps=(Step(set={"node-1": "throttle"}),))}, "supports: refuse"),
     ],
     ids=str,
 )
 async def test_the_command_refuses_what_makes_no_sense(
     change: dict[str, Any], message: str
 ) -> None:
-    out = io.StringIO()
+    out, news = io.StringIO(), io.StringIO()
     with pytest.raises(ValueError, match=message):
-        await run_simulator(**(COMMAND | change | {"out": out}))
-    assert out.getvalue() == ""
+        await run_simulator(
+            **({"scenario": Scenario()} | COMMAND | change | {"out": out, "news": news})
+        )
+    assert out.getvalue() == news.getvalue() == ""

@@ -51,7 +51,7 @@ async def test_masterchain_info() -> None:
             "result": {
                 "@type": "blocks.masterchainInfo",
                 "last": encoded(chain.head.id),
-                "state_root_hash": base64.b64encode(chain.head.state_hash).decode(),
+                "state_root_hash": base64.b64encode(chain.head.state.hash).decode(),
                 "init": encoded(chain.zerostate) | {"shard": "0"},
             },
         }

@@ -2,12 +2,12 @@
 
 import asyncio
 import signal
-from collections.abc import Sequence
+import time
+from contextlib import suppress
 from typing import TextIO
 
 from tonwatch.simulator.control import Control
-from tonwatch.simulator.faults import parse_assignment
-from tonwatch.simulator.network import Simulator
+from tonwatch.simulator.scenario import Scenario, load, play, shipped
 
 _HEADER = """\
 # A simulated TON network is running: {interval:g} s a block. Ctrl-C ends it.
@@ -24,46 +24,63 @@ _HEADER = """\
 
 
 async def run_simulator(
-    *,
-    liteservers: int,
-    providers: int,
-    block_interval: float,
-    control_port: int,
-    faults: Sequence[str],
-    out: TextIO,
+    scenario: Scenario, *, pace: float, base_port: int, control_port: int, out: TextIO, news: TextIO
 ) -> None:
-    """Run a network until SIGINT or SIGTERM.
+    """Run a network and play its scenario; it goes on until SIGINT or SIGTERM.
 
     Args:
-        liteservers: how many: node-1, node-2, ...
-        providers: how many: provider-1, ...
-        block_interval: seconds between blocks.
+        scenario: the network, and what goes wrong in it.
+        pace: how much faster than written steps follow each other.
+        base_port: port of the first target, the others follow; 0 for free ports.
         control_port: port of the control API on 127.0.0.1; 0 for a free one.
-        faults: set from the start, as ``TARGET=FAULT`` or ``TARGET=FAULT:NUMBER``.
         out: gets a configuration for tonwatch with a comment on how to use it.
+        news: is told each step as it happens.
 
     Raises:
         ValueError: an argument makes no sense; nothing was started.
-        OSError: the control port is taken.
+        OSError: a port is taken.
     """
-    if liteservers < 0 or providers < 0 or liteservers + providers < 1:
-        raise ValueError("at least one liteserver or provider is needed")
-    if block_interval <= 0:
-        raise ValueError("the block interval must be above zero")
-    assignments = [parse_assignment(text) for text in faults]
-    simulator = Simulator(
-        liteservers=liteservers, providers=providers, block_interval=block_interval
-    )
-    for target, fault, value in assignments:
-        simulator.check(target, fault, value)
+    if pace <= 0:
+        raise ValueError("the pace must be above zero")
+    simulator = scenario.simulator(base_port=base_port)
+    last_port = base_port + len(simulator.targets) - 1
+    if not 0 <= base_port <= last_port <= 65535:
+        raise ValueError(f"the ports {base_port} to {last_port} are not all from 1 to 65535")
+
+    def tell(text: str) -> None:
+        with suppress(BrokenPipeError):
+            print(f"{time.strftime('%H:%M:%S')}  {text}", file=news, flush=True)
+
+    async def story() -> None:
+        try:
+            await play(scenario, simulator, pace=pace, tell=tell)
+        except OSError as error:
+            # Whoever rehearses still has the network and the control port.
+            tell(f"the scenario ends here: {error}")
+            return
+        if scenario.duration is not None:
+            tell("the scenario is over; all is well until Ctrl-C")
+
     async with simulator, Control(simulator, control_port) as control:
-        for target, fault, value in assignments:
-            await simulator.set_fault(target, fault, value)
         name = simulator.targets[0].name
-        out.write(_HEADER.format(interval=block_interval, url=control.url, name=name))
+        out.write(_HEADER.format(interval=simulator.chain.interval, url=control.url, name=name))
         out.write(simulator.config_yaml())
         out.flush()
+        if scenario.description:
+            tell(scenario.description)
+        playing = asyncio.create_task(story(), name="scenario")
         await _until_told_to_stop()
+        playing.cancel()
+        with suppress(asyncio.CancelledError):
+            await playing
+
+
+def list_scenarios(out: TextIO) -> None:
+    """Print the scenarios that come with the program, a line each."""
+    names = shipped()
+    width = max(map(len, names))
+    for name in names:
+        print(f"{name:{width}}  {load(name).description}", file=out)
 
 
 async def _until_told_to_stop() -> None:

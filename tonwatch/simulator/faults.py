@@ -23,21 +23,36 @@ class Fault(StrEnum):
     UNAUTHORIZED = "unauthorized"
     BAD_JSON = "bad_json"
     DROP_MID_FRAME = "drop_mid_frame"
+    FORK = "fork"
+    UNREACHABLE = "unreachable"
+    STEP_BACK = "step_back"
+    FLAP = "flap"
+    CATCH_UP = "catch_up"
+    LOSSY = "lossy"
+    SLOW_DRIP = "slow_drip"
+    GIANT_ANSWER = "giant_answer"
+    BAD_PROOF = "bad_proof"
 
 
 class _Value(NamedTuple):
-    """The number that a fault takes: its default, its unit and its least value."""
+    """The number that a fault takes: its default, its unit and its bounds."""
 
     default: float
     unit: str
-    least: float
+    least: float = 0.0
+    most: float = math.inf
 
 
 _VALUES: Final = {
-    Fault.SLOW: _Value(2.0, "seconds", 0.0),
-    Fault.LAG: _Value(30.0, "seconds", 0.0),
-    Fault.SHARD_LAG: _Value(60.0, "blocks", 0.0),
-    Fault.CLOCK_SKEW: _Value(30.0, "seconds", -math.inf),
+    Fault.SLOW: _Value(2.0, "seconds"),
+    Fault.LAG: _Value(30.0, "seconds"),
+    Fault.SHARD_LAG: _Value(60.0, "blocks"),
+    Fault.CLOCK_SKEW: _Value(30.0, "seconds", least=-math.inf),
+    Fault.STEP_BACK: _Value(5.0, "blocks"),
+    Fault.FLAP: _Value(15.0, "seconds", least=0.01),
+    Fault.CATCH_UP: _Value(120.0, "seconds"),
+    Fault.LOSSY: _Value(0.1, "lost answers per query", most=1.0),
+    Fault.SLOW_DRIP: _Value(0.5, "seconds"),
 }
 
 _DESCRIPTIONS: Final = {
@@ -56,6 +71,15 @@ _DESCRIPTIONS: Final = {
     Fault.UNAUTHORIZED: "no API key is accepted",
     Fault.BAD_JSON: "bodies are cut short under status 200",
     Fault.DROP_MID_FRAME: "connections are closed in the middle of an answer",
+    Fault.FORK: "the node follows a fork: its blocks have other hashes from now on",
+    Fault.UNREACHABLE: "packets are lost: connecting times out, open connections fall silent",
+    Fault.STEP_BACK: "every other answer comes from a node that is behind",
+    Fault.FLAP: "refusing and answering take turns",
+    Fault.CATCH_UP: "the node is behind now and catches up, four seconds of blocks a second",
+    Fault.LOSSY: "some queries get no answer",
+    Fault.SLOW_DRIP: "answers arrive byte by byte, with a pause before each",
+    Fault.GIANT_ANSWER: "answers are far longer than any real one",
+    Fault.BAD_PROOF: "proofs are well-formed and belong to another block",
 }
 
 
@@ -79,8 +103,10 @@ class ActiveFault(NamedTuple):
             return cls(fault, 0.0)
         if value is None:
             return cls(fault, takes.default)
-        if not math.isfinite(value) or value < takes.least:
-            raise ValueError(f"{fault} takes a number of {takes.unit} from 0, not {value:g}")
+        if not math.isfinite(value) or not takes.least <= value <= takes.most:
+            least = f" from {takes.least:g}" if math.isfinite(takes.least) else ""
+            most = f" to {takes.most:g}" if math.isfinite(takes.most) else ""
+            raise ValueError(f"{fault} takes a number of {takes.unit}{least}{most}, not {value:g}")
         return cls(fault, value)
 
     def __str__(self) -> str:

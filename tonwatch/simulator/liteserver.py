@@ -8,10 +8,14 @@ from typing import ClassVar, Final
 
 from pytoniq_core.crypto.ciphers import Client
 
+from tonwatch.simulator import noise as noises
 from tonwatch.simulator import queries
 from tonwatch.simulator.chain import Chain
 from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.queries import Call, LiteError
+from tonwatch.simulator.fork import Fork
+from tonwatch.simulator.noise import Noise
+from tonwatch.simulator.outbox import Outbox
+from tonwatch.simulator.queries import Call, LiteError, Node
 from tonwatch.simulator.target import Target
 from tonwatch.ton import wire
 from tonwatch.ton.errors import ProtocolError
@@ -26,6 +30,7 @@ class LiteServer(Target):
 
     Args:
         legacy: answer as nodes before May 2026: no `getMasterchainInfoExt` mode 1.
+        key: ed25519 private key, 32 bytes; a new one unless given.
 
     The other arguments are those of `Target`.
 
@@ -48,6 +53,15 @@ class LiteServer(Target):
             Fault.WRONG_NETWORK,
             Fault.CLOCK_SKEW,
             Fault.DROP_MID_FRAME,
+            Fault.FORK,
+            Fault.UNREACHABLE,
+            Fault.STEP_BACK,
+            Fault.FLAP,
+            Fault.CATCH_UP,
+            Fault.LOSSY,
+            Fault.SLOW_DRIP,
+            Fault.GIANT_ANSWER,
+            Fault.BAD_PROOF,
         }
     )
 
@@ -57,15 +71,23 @@ class LiteServer(Target):
         chain: Chain,
         *,
         foreign: Chain | None = None,
+        fork: Fork | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        noise: Noise = noises.NONE,
         legacy: bool = False,
+        key: bytes | None = None,
     ) -> None:
-        super().__init__(name, chain, foreign=foreign, host=host, port=port)
+        super().__init__(name, chain, foreign=foreign, fork=fork, host=host, port=port, noise=noise)
         self.legacy = legacy
-        self.identity = Client(Client.generate_ed25519_private_key())
+        self.identity = Client(key or Client.generate_ed25519_private_key())
         self.public_key: bytes = self.identity.ed25519_public.encode()
         self.peers: set[Peer] = set()
+
+    def node(self) -> Node:
+        """What the next answer depends on."""
+        bad_proofs = self.suffers(Fault.BAD_PROOF) is not None
+        return Node(self.answering_view(), self.now, self.legacy, bad_proofs)
 
     async def _listen(self, port: int) -> asyncio.Server:
         loop = asyncio.get_running_loop()
@@ -91,6 +113,7 @@ class Peer(asyncio.Protocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._outbox: Outbox | None = None
         self._handshake = b""
         self._session: wire.Session | None = None
         self._deaf = False
@@ -98,9 +121,10 @@ class Peer(asyncio.Protocol):
         self._pending: set[Callable[[], None]] = set()
 
     def fault_changed(self) -> None:
-        if self._deaf or any(
-            self._server.suffers(fault) is not None for fault in (Fault.REFUSE, Fault.WRONG_KEY)
-        ):
+        if self._outbox is not None and not self._server.silent:
+            self._outbox.hurry()
+        wrong_key = self._server.suffers(Fault.WRONG_KEY) is not None
+        if self._deaf or wrong_key or self._server.refusing:
             # Bytes that were not read are lost, and the key stream with them.
             self.abort()
 
@@ -113,10 +137,19 @@ class Peer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._outbox = Outbox(transport)
         self._server.peers.add(self)
 
+    def pause_writing(self) -> None:
+        if self._outbox is not None:
+            self._outbox.pause()
+
+    def resume_writing(self) -> None:
+        if self._outbox is not None:
+            self._outbox.resume()
+
     def data_received(self, data: bytes) -> None:
-        if self._server.suffers(Fault.HANG) is not None:
+        if self._server.silent:
             self._deaf = True
         if self._deaf:
             return
@@ -133,6 +166,8 @@ class Peer(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         for cancel in list(self._pending):
             cancel()
+        if self._outbox is not None:
+            self._outbox.close()
         self._server.peers.discard(self)
         self.gone.set()
 
@@ -149,19 +184,29 @@ class Peer(asyncio.Protocol):
         if self._server.suffers(Fault.WRONG_KEY) is not None:
             raise ProtocolError("handshake for another key")
         self._session = wire.accept_session(packet, self._server.identity, _MAX_QUERY)
-        self._write(self._session.seal(b""))
+        if self._outbox is not None:
+            self._outbox.send(self._session.seal(b""))
         return rest
 
     def _receive(self, payload: bytes) -> None:
         message = wire.parse_message(payload)
         if message is None:
             return
+        delay = self._server.delay()
+        if delay:
+            self._later(delay, partial(self._take, message))
+        else:
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
         if message.constructor == wire.PING:
             self._send(Message(wire.PONG, message.id))
         elif message.constructor == wire.QUERY and message.body:
             self._take_query(message)
 
     def _take_query(self, message: Message) -> None:
+        if self._server.loses_answer():
+            return
         try:
             call = queries.parse(message.body)
         except LiteError as error:
@@ -180,28 +225,31 @@ class Peer(asyncio.Protocol):
             self._answer_call(message, call)
 
     def _answer_call(self, message: Message, call: Call) -> None:
-        self._answer(message, queries.answer(self._server, call))
+        self._answer(message, queries.answer(self._server.node(), call))
 
     def _answer(self, message: Message, body: bytes) -> None:
         if self._server.suffers(Fault.NOT_SYNCED) is None:
             self._send(Message(wire.ANSWER, message.id, body))
 
     def _send(self, message: Message) -> None:
-        if self._session is None or self._deaf or self._server.suffers(Fault.HANG) is not None:
+        session, outbox, server = self._session, self._outbox, self._server
+        if session is None or outbox is None or self._deaf or server.silent:
             return
-        frame = self._session.seal(message.encode())
-        if self._server.suffers(Fault.GARBAGE) is not None:
+        frame = session.seal(message.encode())
+        pause = server.suffers(Fault.SLOW_DRIP)
+        if pause is not None:
+            outbox.drip(frame, pause)
+        elif server.suffers(Fault.GARBAGE) is not None:
             # The length stays right, so that the peer reads a whole frame and sees its checksum.
-            self._write(frame[:4] + secrets.token_bytes(len(frame) - 4))
-        elif self._server.suffers(Fault.DROP_MID_FRAME) is not None:
-            self._write(frame[: len(frame) // 2])
+            outbox.send(frame[:4] + secrets.token_bytes(len(frame) - 4))
+        elif server.suffers(Fault.DROP_MID_FRAME) is not None:
+            outbox.send(frame[: len(frame) // 2])
             self._close()
+        elif server.suffers(Fault.GIANT_ANSWER) is not None:
+            outbox.flood(frame)
+            self._deaf = True
         else:
-            self._write(frame)
-
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+            outbox.send(frame)
 
     def _close(self) -> None:
         if self._transport is not None:

@@ -2,16 +2,22 @@
 
 import asyncio
 import base64
+import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from itertools import count, repeat
 from types import TracebackType
 from typing import Any, Final, Self
 
 import yaml
 
+from tonwatch.simulator import noise as noises
 from tonwatch.simulator.chain import HISTORY, Chain
 from tonwatch.simulator.faults import ActiveFault, Fault
+from tonwatch.simulator.fork import Fork
 from tonwatch.simulator.liteserver import LiteServer
+from tonwatch.simulator.noise import Noise
 from tonwatch.simulator.target import Target
 from tonwatch.simulator.toncenter import Toncenter
 
@@ -31,16 +37,24 @@ class Simulator:
         providers: how many (``provider-1``, ...), or their names.
         primaries: how many liteservers, from the first, have the role primary
             in `config`; the others and all providers are references.
-        seed: names the network.
-        block_interval: seconds between blocks.
+        external: names of targets that `config` says are not on this machine.
+        seed: names the network, and makes its blocks and all keys.
+        base_port: the port of the first target, the next one has the next, and
+            so on, liteservers before providers; 0 for free ports.
+        block_interval: average seconds between blocks.
         backfill: seconds of blocks that exist from the start, so that a node
             can be behind at once.
         automatic: False produces no blocks; whoever uses it calls `chain.advance`.
         clock: the wall clock in seconds.
+        noise: what varies while nothing is wrong; each target's own `noise` can
+            be replaced later. Only providers are behind load balancers: its
+            `step_back` is theirs.
 
     Attributes:
         chain: the network.
-        foreign: another network, for `Fault.WRONG_NETWORK`.
+        foreign: another network, for `Fault.WRONG_NETWORK`; it makes blocks
+            only while a server belongs to it.
+        fork: a fork of the chain, for `Fault.FORK`; the same for all servers.
     """
 
     def __init__(
@@ -49,30 +63,48 @@ class Simulator:
         liteservers: int | Sequence[str] = 2,
         providers: int | Sequence[str] = 1,
         primaries: int = 1,
+        external: Collection[str] = (),
         seed: str = "tonwatch",
+        base_port: int = 0,
         block_interval: float = 0.4,
-        backfill: float = 60.0,
+        backfill: float = 180.0,
         automatic: bool = True,
         clock: Callable[[], float] = time.time,
+        noise: Noise = noises.NONE,
     ) -> None:
         blocks = max(1, min(HISTORY, round(backfill / block_interval))) if block_interval > 0 else 1
-        self.chain = Chain(seed, interval=block_interval, clock=clock, backfill=blocks)
-        self.foreign = Chain(f"not {seed}", interval=block_interval, clock=clock)
+        self.chain = Chain(seed, interval=block_interval, clock=clock, backfill=blocks, noise=noise)
+        self.foreign = Chain(
+            f"not {seed}", interval=block_interval, clock=clock, noise=noise, on_demand=True
+        )
+        self.fork = Fork(self.chain)
+        ports = count(base_port) if base_port else repeat(0)
+        common: dict[str, Any] = {"foreign": self.foreign, "fork": self.fork}
         self.liteservers = [
-            LiteServer(name, self.chain, foreign=self.foreign)
+            LiteServer(
+                name,
+                self.chain,
+                port=next(ports),
+                key=hashlib.sha256(f"key of {name} in {seed}".encode()).digest(),
+                noise=replace(noise, step_back=0),
+                **common,
+            )
             for name in _names(liteservers, "node")
         ]
         self.providers = [
-            Toncenter(name, self.chain, foreign=self.foreign)
+            Toncenter(name, self.chain, port=next(ports), noise=noise, **common)
             for name in _names(providers, "provider")
         ]
         self._primaries = primaries
+        self._external = frozenset(external)
         self._automatic = automatic
         self._targets: dict[str, Target] = {}
         for target in (*self.liteservers, *self.providers):
             if target.name == CHAIN or target.name in self._targets:
                 raise ValueError(f"the name {target.name!r} is taken")
             self._targets[target.name] = target
+        for name in self._external:
+            self.target(name)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -122,6 +154,15 @@ class Simulator:
         except KeyError:
             known = ", ".join([*self._targets, CHAIN])
             raise UnknownTarget(f"no target {name!r}; targets are: {known}") from None
+
+    def known(self, target: str) -> None:
+        """Do nothing if `target` can have a fault.
+
+        Raises:
+            UnknownTarget: there is none of this name; the text names all.
+        """
+        if target != CHAIN:
+            self.target(target)
 
     def check(self, target: str, fault: Fault, value: float | None = None) -> ActiveFault:
         """What `set_fault` would set.
@@ -175,6 +216,7 @@ class Simulator:
                     "port": node.port,
                     "key": base64.b64encode(node.public_key).decode(),
                     "role": "primary" if index < self._primaries else "reference",
+                    **self._place(node),
                 }
                 for index, node in enumerate(self.liteservers)
             ],
@@ -185,10 +227,14 @@ class Simulator:
                     "url": provider.url,
                     "requests_per_second": 10,
                     "role": "reference",
+                    **self._place(provider),
                 }
                 for provider in self.providers
             ],
         }
+
+    def _place(self, target: Target) -> dict[str, bool]:
+        return {"local": False} if target.name in self._external else {}
 
     def config_yaml(self) -> str:
         """`config` as the file that ``tonwatch --config`` reads."""

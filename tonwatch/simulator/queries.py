@@ -5,14 +5,12 @@ them, otherwise of the node's ``validator/impl/liteserver.cpp``.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
-from pytoniq_core.boc.cell import Cell
-
-from tonwatch.simulator import cells
-from tonwatch.simulator.cells import BASECHAIN, MASTERCHAIN, WHOLE_SHARD, BlockId
-from tonwatch.simulator.chain import Block, Chain
-from tonwatch.simulator.target import View
+from tonwatch.simulator import cells, layouts
+from tonwatch.simulator.blocks import Block
+from tonwatch.simulator.layouts import BASECHAIN, MASTERCHAIN, WHOLE_SHARD, BlockId
+from tonwatch.simulator.view import View
 from tonwatch.ton import wire
 from tonwatch.ton.tl import Fields, lite_api
 
@@ -35,17 +33,29 @@ _QUERY: Final = bytes.fromhex("df068c79")
 _ERROR: Final = bytes.fromhex("48e1a9bb")
 
 
-class Node(Protocol):
-    """What an answer depends on."""
+class Node(NamedTuple):
+    """What an answer depends on.
 
-    legacy: bool
+    Attributes:
+        view: how far the node is.
+        now: its clock, Unix seconds.
+        legacy: it is older than May 2026.
+        bad_proofs: its proofs belong to other blocks.
+    """
 
-    @property
-    def chain(self) -> Chain: ...
-    @property
-    def now(self) -> float: ...
-    def view(self) -> View: ...
-    def find(self, seqno: int) -> Block | None: ...
+    view: View
+    now: float
+    legacy: bool = False
+    bad_proofs: bool = False
+
+    def proven(self, block: Block) -> Block:
+        """The block whose proof is sent for `block`."""
+        if not self.bad_proofs:
+            return block
+        before = self.view.find(block.seqno - 1)
+        if before is not None:
+            return _in_workchain(before, block.id.workchain)
+        return block.shard or self.view.head
 
 
 class LiteError(Exception):
@@ -151,7 +161,7 @@ def _get_masterchain_info_ext(node: Node, arguments: Fields) -> _Answer:
     mode = arguments["mode"]
     if mode not in ((0,) if node.legacy else (0, 1)):
         raise LiteError(FAILURE, "unsupported getMasterchainInfo mode")
-    block = node.view().shard_client if mode == 1 else _served(node)
+    block = node.view.shard_client if mode == 1 else _served(node)
     return "masterchainInfoExt", {
         "mode": mode,
         **_server(node),
@@ -162,7 +172,7 @@ def _get_masterchain_info_ext(node: Node, arguments: Fields) -> _Answer:
 
 
 def _get_block_header(node: Node, arguments: Fields) -> _Answer:
-    return _header(_load(node, arguments["id"]))
+    return _header(node, _load(node, arguments["id"]))
 
 
 def _get_block(node: Node, arguments: Fields) -> _Answer:
@@ -175,10 +185,10 @@ def _lookup_block(node: Node, arguments: Fields) -> _Answer:
     workchain = wanted["workchain"]
     if workchain not in (MASTERCHAIN, BASECHAIN) or wanted["shard"] != WHOLE_SHARD:
         raise LiteError(NOT_READY, "cannot find block: no such shard")
-    chain, view = node.chain, node.view()
+    view, chain = node.view, node.view.chain
     if mode & 1:
         by = f"seqno={wanted['seqno']}"
-        found = node.find(wanted["seqno"])
+        found = node.view.find(wanted["seqno"])
         forgotten = found is None and wanted["seqno"] < chain.oldest.seqno
     elif mode & 2:
         by, lt = f"lt={arguments['lt']}", arguments["lt"]
@@ -197,16 +207,15 @@ def _lookup_block(node: Node, arguments: Fields) -> _Answer:
     if found is None or found.seqno > last.seqno:
         known = f"(last known masterchain block: {view.head.seqno})"
         raise LiteError(NOT_READY, f"{name}: ltdb: block not found {known}")
-    return _header(_in_workchain(found, workchain))
+    return _header(node, _in_workchain(found, workchain))
 
 
 def _get_all_shards_info(node: Node, arguments: Fields) -> _Answer:
     block = _load(node, arguments["id"])
     if block.shard is None:
         raise LiteError(FAILURE, "cannot get shards of a block that is not in the masterchain")
-    root = block.root
-    shards = cells.cell(b"", root[3][3][0], head="1")
-    proof = cells.boc(cells.merkle_proof(root, cells.SHOW_SHARDS))
+    shards = cells.cell(b"", layouts.shards_of(block.root), head="1")
+    proof = cells.boc(cells.merkle_proof(node.proven(block).root, layouts.SHOW_SHARDS))
     return "allShardsInfo", {"id": block.id.tl(), "proof": proof, "data": cells.boc(shards)}
 
 
@@ -218,14 +227,14 @@ def _get_account_state(node: Node, arguments: Fields) -> _Answer:
     block, shard_proof = master, b""
     if workchain == BASECHAIN:
         block = master.shard
-        if block.seqno > node.view().shard_client.seqno:
+        if block.seqno > node.view.shard_client.seqno:
             raise LiteError(NOT_READY, _not_in_db(node, block.id))
-        shard_proof = _state_proof(master, cells.STATE_SHOWS_SHARDS)
+        shard_proof = _state_proof(node.proven(master), layouts.STATE_SHOWS_SHARDS)
     return "accountState", {
         "id": master.id.tl(),
         "shardblk": block.id.tl(),
         "shard_proof": shard_proof,
-        "proof": _state_proof(block, cells.STATE_SHOWS_ACCOUNTS),
+        "proof": _state_proof(node.proven(block), layouts.STATE_SHOWS_ACCOUNTS),
         "state": b"",
     }
 
@@ -245,7 +254,7 @@ _ANSWERS: Final[dict[str, Callable[[Node, Fields], _Answer]]] = {
 
 def _served(node: Node) -> Block:
     """The block a node names as its last: the shard client's, unless that is too old."""
-    head, shard_client = node.view()
+    _, head, shard_client = node.view
     lags = node.now - shard_client.gen_utime > SHARD_CLIENT_PATIENCE
     return head if lags else shard_client
 
@@ -258,25 +267,26 @@ def _server(node: Node) -> dict[str, int]:
 def _chain_info(node: Node, block: Block) -> dict[str, Any]:
     return {
         "last": block.id.tl(),
-        "state_root_hash": block.state_hash.hex(),
-        "init": node.chain.zerostate.tl(),
+        "state_root_hash": block.state.hash.hex(),
+        "init": node.view.chain.zerostate.tl(),
     }
 
 
-def _header(block: Block) -> _Answer:
-    return "blockHeader", {"id": block.id.tl(), "mode": 0, "header_proof": block.header_proof}
+def _header(node: Node, block: Block) -> _Answer:
+    proof = node.proven(block).header_proof
+    return "blockHeader", {"id": block.id.tl(), "mode": 0, "header_proof": proof}
 
 
 def _load(node: Node, wanted: Fields) -> Block:
     """The block with exactly this id, if this node has it."""
     workchain, seqno = wanted["workchain"], wanted["seqno"]
-    found = node.find(seqno)
+    found = node.view.find(seqno)
     block_id = BlockId(
         workchain, seqno, bytes.fromhex(wanted["root_hash"]), bytes.fromhex(wanted["file_hash"])
     )
     if found is not None and wanted["shard"] == WHOLE_SHARD:
         block = _in_workchain(found, workchain)
-        applied = block is found or seqno <= node.view().shard_client.seqno
+        applied = block is found or seqno <= node.view.shard_client.seqno
         if applied and block.id == block_id:
             return block
     raise LiteError(NOT_READY, _not_in_db(node, block_id))
@@ -287,7 +297,7 @@ def _in_workchain(master: Block, workchain: int) -> Block:
 
 
 def _not_in_db(node: Node, block_id: BlockId) -> str:
-    head, shard_client = node.view()
+    _, head, shard_client = node.view
     text = f"cannot load block {block_id} : block {block_id.short} is not in db"
     if block_id.workchain != MASTERCHAIN:
         lag = f"shard_client_seqno={shard_client.seqno} ls_seqno={head.seqno}"
@@ -299,7 +309,7 @@ def _not_in_db(node: Node, block_id: BlockId) -> str:
 
 def _state_proof(block: Block, keep: cells.Keep) -> bytes:
     """Two roots: from the block's hash to its state's hash, and from there to what is kept."""
-    state: Cell = block.state_root
     return cells.boc(
-        cells.merkle_proof(block.root, cells.SHOW_STATE_HASH), cells.merkle_proof(state, keep)
+        cells.merkle_proof(block.root, layouts.SHOW_STATE_HASH),
+        cells.merkle_proof(block.state, keep),
     )

@@ -1,18 +1,20 @@
-"""What all simulated servers share: a socket, a view of the chain, a fault."""
+"""What all simulated servers share: a socket, a view of the chain, a fault, some noise."""
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from random import Random
+from typing import ClassVar, Final
 
-from tonwatch.simulator.chain import Block, Chain
+from tonwatch.simulator import noise as noises
+from tonwatch.simulator.chain import Chain, Ledger
 from tonwatch.simulator.faults import ActiveFault, Fault
+from tonwatch.simulator.fork import Fork
+from tonwatch.simulator.noise import Noise
+from tonwatch.simulator.unreachable import BlackHole
+from tonwatch.simulator.view import View
 
-
-class View(NamedTuple):
-    """How far a node is: its newest masterchain block, and its shard client's."""
-
-    head: Block
-    shard_client: Block
+_CATCHING_UP: Final = 4
+"""Seconds of blocks that a node takes in each second while it catches up."""
 
 
 class Target(ABC):
@@ -23,12 +25,15 @@ class Target(ABC):
         chain: the network that it serves.
         foreign: the network that it serves under `Fault.WRONG_NETWORK`; that
             fault is not supported without one.
+        fork: what it follows under `Fault.FORK`; not supported without one either.
         host: address to listen on.
         port: port to listen on; 0 for a free one, which then stays the same.
+        noise: what varies in its answers, whatever the fault.
 
     Attributes:
         port: the port in use, once started.
         fault: what is wrong now; None for nothing.
+        noise: may be replaced at any time.
     """
 
     kind: ClassVar[str]
@@ -40,57 +45,95 @@ class Target(ABC):
         chain: Chain,
         *,
         foreign: Chain | None = None,
+        fork: Fork | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        noise: Noise = noises.NONE,
     ) -> None:
         self.name = name
         self.host = host
         self.port = port
+        self.noise = noise
         self.fault: ActiveFault | None = None
         self._own_chain = chain
-        self._foreign = foreign
+        self._elsewhere = {Fault.WRONG_NETWORK: foreign, Fault.FORK: fork}
+        self._followed: Chain | Fork | None = None
+        self._chain: Ledger = chain
         self._frozen: View | None = None
+        self._since = 0.0
+        self._behind_is_next = False
+        self._seed = chain.zerostate.root_hash + name.encode()
+        self._noise_random = Random(self._seed + b" noise")
+        self._fault_random = Random(self._seed)
         self._listener: asyncio.Server | None = None
+        self._black_hole: BlackHole | None = None
+        self._flapping: asyncio.Task[None] | None = None
+        # A fault is set, a flapping server turns, or all is closed: one after the other.
+        self._changing = asyncio.Lock()
 
     @property
     def supported(self) -> list[Fault]:
         """The faults that can be set here, in the enum's order."""
-        without = {Fault.WRONG_NETWORK} if self._foreign is None else set()
+        without = {fault for fault, chain in self._elsewhere.items() if chain is None}
         return [fault for fault in Fault if fault in self.can - without]
-
-    @property
-    def chain(self) -> Chain:
-        """The network that is served now."""
-        if self._foreign is not None and self.suffers(Fault.WRONG_NETWORK) is not None:
-            return self._foreign
-        return self._own_chain
 
     @property
     def now(self) -> float:
         """The server's own clock, Unix seconds."""
         return self._own_chain.clock() + (self.suffers(Fault.CLOCK_SKEW) or 0.0)
 
+    @property
+    def chain(self) -> Ledger:
+        """The network that is served now."""
+        return self._chain
+
+    @property
+    def silent(self) -> bool:
+        """Nothing is answered on open connections."""
+        return self._has(Fault.HANG, Fault.UNREACHABLE)
+
+    @property
+    def refusing(self) -> bool:
+        """Nothing listens, and open connections are reset."""
+        return self._listener is None and self._has(Fault.REFUSE, Fault.FLAP)
+
     def view(self) -> View:
         """How far this server is, as its fault has it."""
         if self._frozen is not None:
             return self._frozen
-        lag = self.suffers(Fault.LAG)
-        if lag is not None:
-            head = self.chain.at(self.chain.clock() - lag)
-            return View(head, head)
-        head = shard_client = self.chain.head
+        chain = self._chain
+        behind = self._seconds_behind()
+        if behind > 0:
+            head = chain.at(chain.clock() - behind)
+            return View(chain, head, head)
+        head = shard_client = chain.head
         shard_lag = self.suffers(Fault.SHARD_LAG)
         if shard_lag is not None:
-            shard_client = self.chain.block(head.seqno - int(shard_lag)) or self.chain.oldest
-        return View(head, shard_client)
+            shard_client = chain.block(head.seqno - int(shard_lag)) or chain.oldest
+        return View(chain, head, shard_client)
 
-    def find(self, seqno: int) -> Block | None:
-        """The masterchain block `seqno` if this server has it."""
-        view = self.view()
-        for own in view:  # a stalled server keeps its block when the chain has forgotten it
-            if own.seqno == seqno:
-                return own
-        return self.chain.block(seqno) if seqno < view.head.seqno else None
+    def answering_view(self) -> View:
+        """The view that the next answer comes from; to be asked once for each answer.
+
+        It is the same as `view`, or further back: behind one address there may
+        be several servers.
+        """
+        blocks = self.noise.steps_back(self._noise_random)
+        step = self.suffers(Fault.STEP_BACK)
+        if step is not None:
+            blocks += int(step) if self._behind_is_next else 0
+            self._behind_is_next = not self._behind_is_next
+        return self.view().back(blocks) if blocks else self.view()
+
+    def delay(self) -> float:
+        """Seconds that the noise delays the next answer; to be asked once for each answer."""
+        return self.noise.delay(self._noise_random)
+
+    def loses_answer(self) -> bool:
+        """Whether the next answer gets lost; to be asked once for each answer."""
+        share = self.suffers(Fault.LOSSY) or 0.0
+        by_fault = share > 0 and self._fault_random.random() < share
+        return self.noise.loses(self._noise_random) or by_fault
 
     def suffers(self, fault: Fault) -> float | None:
         """The number of `fault` if that is what is wrong now; None if not."""
@@ -112,11 +155,16 @@ class Target(ABC):
 
         Raises:
             ValueError: as `check`.
+            OSError: the port was taken meanwhile, or cannot be made unreachable here.
         """
         await self._change(self.check(fault, value))
 
     async def clear_fault(self) -> None:
-        """Behave again."""
+        """Behave again.
+
+        Raises:
+            OSError: the port was taken meanwhile.
+        """
         await self._change(None)
 
     async def start(self) -> None:
@@ -130,24 +178,89 @@ class Target(ABC):
 
     async def close(self) -> None:
         """Stop listening and drop all connections; no task or timer is left."""
-        self._stop_listening()
-        await self._close_connections()
+        async with self._changing:
+            await self._stop_flapping()
+            self._stop_listening()
+            self._follow(None)
+            await self._close_connections()
+
+    # What changes with the fault.
 
     async def _change(self, fault: ActiveFault | None) -> None:
-        self.fault = fault
-        self._frozen = None
-        if self.suffers(Fault.STALL) is not None:
-            self._frozen = self.view()
-        if self.suffers(Fault.REFUSE) is not None:
+        async with self._changing:
+            await self._stop_flapping()
+            self.fault = fault
+            self._since = self._own_chain.clock()
+            self._behind_is_next = False
+            self._fault_random = Random(self._seed)
+            self._follow(self._elsewhere.get(fault.fault) if fault is not None else None)
+            self._frozen = None
+            if self._has(Fault.STALL):
+                self._frozen = self.view()
+            await self._open_port()
+            self._fault_changed()
+            if fault is not None and fault.fault is Fault.FLAP:
+                self._flapping = asyncio.create_task(
+                    self._flap(fault.value), name=f"{self.name} flaps"
+                )
+
+    async def _open_port(self) -> None:
+        """Listen, refuse or swallow, as the fault has it."""
+        if self._has(Fault.UNREACHABLE):
+            self._stop_listening()
+            try:
+                self._black_hole = BlackHole(self.host, self.port)
+            except OSError:
+                self.fault = None
+                self._listener = await self._listen(self.port)
+                raise
+        elif self._has(Fault.REFUSE, Fault.FLAP):
             self._stop_listening()
         elif self._listener is None:
+            self._stop_listening()  # of a black hole, if there is one
             self._listener = await self._listen(self.port)
-        self._fault_changed()
+
+    async def _flap(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            async with self._changing:
+                if self._listener is None:
+                    self._listener = await self._listen(self.port)
+                else:
+                    self._stop_listening()
+                self._fault_changed()
+
+    async def _stop_flapping(self) -> None:
+        # Whoever calls this holds the lock: the task sleeps, or waits for the lock.
+        task, self._flapping = self._flapping, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def _stop_listening(self) -> None:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+        if self._black_hole is not None:
+            self._black_hole.close()
+            self._black_hole = None
+
+    def _follow(self, other: Chain | Fork | None) -> None:
+        """Serve `other`, or the own chain again."""
+        before, self._followed = self._followed, other
+        # A fork that is set anew stays the same one: join before leaving.
+        self._chain = other.join() if other is not None else self._own_chain
+        if before is not None:
+            before.leave()
+
+    def _seconds_behind(self) -> float:
+        catching_up = self.suffers(Fault.CATCH_UP)
+        if catching_up is not None:
+            return catching_up - (_CATCHING_UP - 1) * (self._own_chain.clock() - self._since)
+        return self.suffers(Fault.LAG) or 0.0
+
+    def _has(self, *faults: Fault) -> bool:
+        return self.fault is not None and self.fault.fault in faults
 
     @abstractmethod
     async def _listen(self, port: int) -> asyncio.Server: ...

@@ -1,38 +1,29 @@
-"""A provider that speaks toncenter's API v2, with faults on command.
-
-Shapes of answers are those of toncenter's own servers (``ton-http-api`` and its
-OpenAPI document), their habits included: the health check always says "OK".
-"""
+"""A provider that speaks toncenter's API v2 over HTTP, with faults on command."""
 
 import asyncio
-import base64
 import json
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from aiohttp import web
 
-from tonwatch.simulator.cells import MASTERCHAIN, WHOLE_SHARD, BlockId
+from tonwatch.simulator import noise as noises
 from tonwatch.simulator.chain import Chain
 from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.fork import Fork
+from tonwatch.simulator.noise import Noise
 from tonwatch.simulator.target import Target
+from tonwatch.simulator.toncenter_methods import METHODS, Refusal
 
 _PREFIX: Final = "/api/v2/"
 _CLOSING: Final = 1.0
 """Seconds that requests under way may take to end when the server closes."""
 
-Json = dict[str, Any]
+_GIANT: Final = 1024 * 1024 * 1024
+"""Bytes after which a body without end does end, for a client that takes all of them."""
 
-
-class Refusal(Exception):
-    """An answer that is not ``ok``: the status and the whole body."""
-
-    def __init__(self, status: int, body: Json) -> None:
-        self.status = status
-        self.body = body
-        super().__init__(body)
+_CHUNK: Final = 64 * 1024
 
 
 class Toncenter(Target):
@@ -59,6 +50,14 @@ class Toncenter(Target):
             Fault.UNAUTHORIZED,
             Fault.BAD_JSON,
             Fault.DROP_MID_FRAME,
+            Fault.FORK,
+            Fault.UNREACHABLE,
+            Fault.STEP_BACK,
+            Fault.FLAP,
+            Fault.CATCH_UP,
+            Fault.LOSSY,
+            Fault.SLOW_DRIP,
+            Fault.GIANT_ANSWER,
         }
     )
 
@@ -68,12 +67,14 @@ class Toncenter(Target):
         chain: Chain,
         *,
         foreign: Chain | None = None,
+        fork: Fork | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        noise: Noise = noises.NONE,
         api_key: str | None = None,
         requests_per_second: int | None = None,
     ) -> None:
-        super().__init__(name, chain, foreign=foreign, host=host, port=port)
+        super().__init__(name, chain, foreign=foreign, fork=fork, host=host, port=port, noise=noise)
         self.api_key = api_key
         self._limit = requests_per_second
         self._answered: deque[float] = deque()
@@ -94,7 +95,7 @@ class Toncenter(Target):
     def _fault_changed(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-        if self.suffers(Fault.REFUSE) is not None:
+        if self.refusing:
             self._abort_connections()
 
     async def _close_connections(self) -> None:
@@ -113,8 +114,12 @@ class Toncenter(Target):
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         await self._wait_as_told()
+        if self.loses_answer():
+            return self._cut(request, b"")
         if self.suffers(Fault.GARBAGE) is not None:
             return self._cut(request, secrets.token_bytes(512))
+        if self.suffers(Fault.GIANT_ANSWER) is not None:
+            return await self._flood(request)
         status, body = self._answer(request)
         data = body.encode()
         if self.suffers(Fault.BAD_JSON) is not None:
@@ -122,19 +127,62 @@ class Toncenter(Target):
         if self.suffers(Fault.DROP_MID_FRAME) is not None:
             head = f"HTTP/1.1 {status} OK\r\nContent-Length: {len(data)}\r\n\r\n"
             return self._cut(request, head.encode() + data[: len(data) // 2])
+        if self.suffers(Fault.SLOW_DRIP) is not None:
+            return await self._drip(request, status, data)
         return web.Response(status=status, body=data, content_type="application/json")
 
     async def _wait_as_told(self) -> None:
-        """Hang or be slow; a fault that changes meanwhile is felt at once."""
-        while self.suffers(Fault.HANG) is not None:
-            await self._changed.wait()
-        delay = self.suffers(Fault.SLOW)
+        """Be slow or hang; a fault that changes meanwhile is felt at once."""
+        delay = self.delay() + (self.suffers(Fault.SLOW) or 0.0)
         if delay:
-            try:
-                async with asyncio.timeout(delay):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass  # the delay is over, which is what was waited for
+            await self._pause(delay)
+        while self.silent:
+            await self._changed.wait()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait that long, or until the fault changes."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass  # the time is over, which is what was waited for
+
+    async def _drip(self, request: web.BaseRequest, status: int, data: bytes) -> web.StreamResponse:
+        """Send the body byte by byte, the first after one pause, for as long as the fault lasts."""
+        response = web.StreamResponse(status=status)
+        response.content_type = "application/json"
+        response.content_length = len(data)
+        try:
+            await response.prepare(request)
+            for index in range(len(data)):
+                pause = self.suffers(Fault.SLOW_DRIP)
+                if pause is None:
+                    await response.write(data[index:])
+                    break
+                await self._pause(pause)
+                await response.write(data[index : index + 1])
+        except ConnectionError:
+            pass  # the peer has had enough, which is its right
+        return response
+
+    async def _flood(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Send a body without end, for as long as the peer takes it and the fault lasts."""
+        response = web.StreamResponse()
+        response.content_type = "application/json"
+        try:
+            await response.prepare(request)
+            await response.write(b'{"ok": true, "result": "')
+            sent = 0
+            while sent < _GIANT and self.suffers(Fault.GIANT_ANSWER) is not None:
+                await response.write(_CHUNK * b"x")
+                sent += _CHUNK
+                # A peer that reads as fast as we write must not keep the event loop for itself.
+                await asyncio.sleep(0)
+        except ConnectionError:
+            pass  # the peer has had enough, which is its right
+        else:
+            self._cut(request, b"")
+        return response
 
     def _cut(self, request: web.BaseRequest, data: bytes) -> web.Response:
         """Send raw bytes and close, whatever HTTP would have wanted next."""
@@ -146,13 +194,15 @@ class Toncenter(Target):
 
     def _answer(self, request: web.BaseRequest) -> tuple[int, str]:
         try:
-            method = _METHODS.get(request.path.removeprefix(_PREFIX))
+            method = METHODS.get(request.path.removeprefix(_PREFIX))
             if method is None or not request.path.startswith(_PREFIX):
                 raise Refusal(404, {"detail": "Not Found"})
             if request.method != "GET":
                 raise Refusal(405, {"detail": "Method Not Allowed"})
             self._admit(request)
-            return 200, json.dumps({"ok": True, "result": method(self, request.query)})
+            return 200, json.dumps(
+                {"ok": True, "result": method(self.answering_view(), request.query)}
+            )
         except Refusal as refusal:
             return refusal.status, json.dumps(refusal.body)
 
@@ -176,92 +226,3 @@ class Toncenter(Target):
             return False
         self._answered.append(now)
         return True
-
-
-# The methods.
-
-
-def _get_masterchain_info(provider: Toncenter, _: Mapping[str, str]) -> Json:
-    head = provider.view().head
-    return {
-        "@type": "blocks.masterchainInfo",
-        "last": _block_id(head.id),
-        "state_root_hash": _base64(head.state_hash),
-        # A zerostate has no shard of its own; tonlib writes 0.
-        "init": _block_id(provider.chain.zerostate) | {"shard": "0"},
-    }
-
-
-def _get_block_header(provider: Toncenter, query: Mapping[str, str]) -> Json:
-    workchain, shard = _integer(query, "workchain"), _integer(query, "shard")
-    seqno = _integer(query, "seqno")
-    found = provider.find(seqno)
-    block = found.shard if found is not None and workchain != MASTERCHAIN else found
-    if block is None or block.id.workchain != workchain or shard != WHOLE_SHARD:
-        shard_name = f"({workchain},{shard % (1 << 64):x})"
-        text = f"LITE_SERVER_NOTREADY: cannot find block {shard_name} seqno={seqno}: "
-        known = provider.view().head.seqno
-        text += f"ltdb: block not found (last known masterchain block: {known})"
-        raise Refusal(500, {"ok": False, "error": text, "code": 500})
-    header = block.header
-    return {
-        "@type": "blocks.header",
-        "id": _block_id(block.id),
-        "global_id": header.global_id,
-        "version": 0,
-        "flags": 1,
-        "after_merge": False,
-        "after_split": False,
-        "before_split": False,
-        "want_merge": True,
-        "want_split": False,
-        "validator_list_hash_short": 0,
-        "catchain_seqno": 0,
-        "min_ref_mc_seqno": header.min_ref_mc_seqno,
-        "is_key_block": False,
-        "prev_key_block_seqno": 0,
-        "start_lt": str(header.start_lt),
-        "end_lt": str(header.end_lt),
-        "gen_utime": header.gen_utime,
-        "prev_blocks": [_block_id(block.prev.id)],
-    }
-
-
-def _get_consensus_block(provider: Toncenter, _: Mapping[str, str]) -> Json:
-    head = provider.view().head
-    return {"consensus_block": head.seqno, "timestamp": head.produced}
-
-
-def _healthcheck(_: Toncenter, __: Mapping[str, str]) -> str:
-    return "OK"
-
-
-_METHODS: Final[dict[str, Callable[[Toncenter, Mapping[str, str]], Json | str]]] = {
-    "getMasterchainInfo": _get_masterchain_info,
-    "getBlockHeader": _get_block_header,
-    "getConsensusBlock": _get_consensus_block,
-    "healthcheck": _healthcheck,
-}
-
-
-def _block_id(block: BlockId) -> Json:
-    return {
-        "@type": "ton.blockIdExt",
-        "workchain": block.workchain,
-        "shard": str(WHOLE_SHARD),
-        "seqno": block.seqno,
-        "root_hash": _base64(block.root_hash),
-        "file_hash": _base64(block.file_hash),
-    }
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _integer(query: Mapping[str, str], name: str) -> int:
-    try:
-        return int(query[name])
-    except (KeyError, ValueError):
-        text = f"{name}: an integer is required"
-        raise Refusal(422, {"ok": False, "error": text, "code": 422}) from None

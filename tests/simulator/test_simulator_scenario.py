@@ -1,0 +1,177 @@
+"""Scenarios: what is written is done in its time, and what cannot be done is said before."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import virtual_time
+from tests.virtual_time import VirtualLoop
+from tonwatch.assembly import assembled
+from tonwatch.config import Config
+from tonwatch.simulator import scenario
+from tonwatch.simulator.network import Simulator
+from tonwatch.simulator.scenario import Scenario, Step, load, parse, play, shipped
+
+STEPS = [
+    {"at": "10s", "set": {"node-1": "lag:30", "provider-1": "throttle"}, "say": "trouble"},
+    {"at": "1m", "clear": ["node-1"], "set": {"node-2": "refuse"}},
+    {"at": "90s", "clear": "all"},
+]
+
+
+def read(tmp_path: Path, content: Any) -> Scenario:
+    file = tmp_path / "mine.yaml"
+    file.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return load(str(file))
+
+
+def faults(simulator: Simulator) -> dict[str, str]:
+    return {each.name: str(each.fault) for each in simulator.targets if each.fault is not None}
+
+
+class TestPlay:
+    def test_the_steps_in_their_time(self) -> None:
+        story = Scenario.model_validate({"steps": STEPS, "duration": "2m"})
+        told: list[tuple[int, str, dict[str, str]]] = []
+
+        async def main(loop: VirtualLoop) -> int:
+            async with story.simulator(clock=loop.wall) as simulator:
+                began = loop.time()
+
+                def tell(text: str) -> None:
+                    told.append((round(loop.time() - began), text, faults(simulator)))
+
+                await play(story, simulator, tell=tell)
+                assert faults(simulator) == {}
+                return round(loop.time() - began)
+
+        assert virtual_time.run(main) == 120
+        assert told == [
+            (10, "trouble", {"node-1": "lag:30", "provider-1": "throttle"}),
+            (60, "node-1: cleared, node-2: refuse", {"node-2": "refuse", "provider-1": "throttle"}),
+            (90, "all faults: cleared", {}),
+        ]
+
+    def test_faster(self) -> None:
+        story = Scenario.model_validate({"steps": STEPS, "duration": "2m"})
+
+        async def main(loop: VirtualLoop) -> float:
+            async with story.simulator(clock=loop.wall) as simulator:
+                began = loop.time()
+                await play(story, simulator, pace=4)
+                return loop.time() - began
+
+        assert round(virtual_time.run(main)) == 30
+
+    def test_without_a_duration_faults_stay(self) -> None:
+        story = Scenario.model_validate({"steps": STEPS[:1]})
+
+        async def main(loop: VirtualLoop) -> dict[str, str]:
+            async with story.simulator(clock=loop.wall) as simulator:
+                await play(story, simulator)
+                return faults(simulator)
+
+        assert virtual_time.run(main) == {"node-1": "lag:30", "provider-1": "throttle"}
+
+
+class TestFiles:
+    def test_a_file_is_named_after_itself(self, tmp_path: Path) -> None:
+        assert read(tmp_path, {"steps": STEPS}).name == "mine"
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ({"stepps": []}, "mine.yaml: stepps: unknown key"),
+            ({"steps": [{"att": "1s"}]}, "mine.yaml: steps[0].att: unknown key"),
+            ({"steps": [{"at": 5}]}, "steps[0].at: write a duration with its unit, such as 5s"),
+            ({"steps": [{"at": "9s"}, {"at": "8s"}]}, "steps[1].at: 8 s is before the step above"),
+            ({"steps": [{"at": "9s"}], "duration": "8s"}, "duration: the last step comes later"),
+            ({"network": {"liteservers": 0, "providers": 0}}, "network: at least one liteserver"),
+            (
+                {"network": {"providers": -1}},
+                "network.providers: write how many, or a list of names",
+            ),
+            ("steps: [", "mine.yaml: not YAML"),
+            ("- 1", "mine.yaml: Input should be"),
+        ],
+    )
+    def test_mistakes_are_named_with_their_place(
+        self, tmp_path: Path, content: Any, words: str
+    ) -> None:
+        with pytest.raises(ValueError) as caught:
+            read(tmp_path, content)
+        assert words in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("step", "words"),
+        [
+            ({"set": {"node-9": "lag"}}, "no target 'node-9'; targets are: node-1"),
+            ({"clear": ["node-9"]}, "no target 'node-9'; targets are: node-1"),
+            ({"set": {"node-1": "explode"}}, "no fault 'explode'"),
+            ({"set": {"node-1": "lag:much"}}, "'much' is not a number"),
+            ({"set": {"node-1": "throttle"}}, "node-1 (liteserver) cannot throttle"),
+        ],
+    )
+    def test_what_cannot_be_done_is_said_before_it_starts(
+        self, step: dict[str, Any], words: str
+    ) -> None:
+        with pytest.raises(ValueError) as caught:
+            Scenario(name="mine", steps=(Step.model_validate(step),)).simulator()
+        assert str(caught.value).startswith("mine: steps[0]: ")
+        assert words in str(caught.value)
+
+    def test_an_unknown_name_lists_the_known_ones(self) -> None:
+        with pytest.raises(ValueError, match="no file and no scenario 'nope'; scenarios are: bad-"):
+            load("nope")
+
+    def test_no_such_file(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            load(str(tmp_path / "nope.yaml"))
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_what_is_shipped_can_be_played_to_its_end(name: str) -> None:
+    story = load(name)
+    assert story.description
+    assert story.duration is not None
+    assert all(step.say for step in story.steps)
+
+    async def main(loop: VirtualLoop) -> dict[str, str]:
+        async with story.simulator(clock=loop.wall) as simulator:
+            await play(story, simulator)
+            return faults(simulator)
+
+    assert virtual_time.run(main) == {}
+
+
+class TestTheNetwork:
+    async def test_a_saved_configuration_works_next_time(self) -> None:
+        first, second = Simulator(base_port=23_450), Simulator(base_port=23_450)
+        assert first.config() == second.config()
+        async with second:
+            ports = [target.port for target in second.targets]
+            assert ports == [23_450, 23_451, 23_452]
+            assert second.config() == first.config()
+
+    async def test_keys_differ_from_target_to_target_and_seed_to_seed(self) -> None:
+        servers = [*Simulator().liteservers, *Simulator(seed="other").liteservers]
+        assert len({server.public_key for server in servers}) == len(servers)
+
+    async def test_external_targets_are_configured_as_such(self) -> None:
+        async with Simulator(external=["node-2", "provider-1"]) as simulator:
+            config = Config.model_validate(simulator.config())
+            async with assembled(config) as parts:
+                records = parts.watcher.view.snapshot.records
+                local = {name: record.target.local for name, record in records.items()}
+        assert local == {"node-1": True, "node-2": False, "provider-1": False}
+
+    def test_unknown_external_targets(self) -> None:
+        with pytest.raises(ValueError, match="no target 'node-7'"):
+            Simulator(external=["node-7"])
+
+
+def test_a_parsed_part_keeps_its_source() -> None:
+    with pytest.raises(ValueError, match=r"^here: at: write a duration"):
+        parse(scenario.Step, {"at": "soon"}, "here")

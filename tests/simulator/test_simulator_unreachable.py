@@ -1,0 +1,139 @@
+"""Unreachable for real: the kernel drops what is sent to the port."""
+
+import asyncio
+import contextlib
+import socket
+import time
+
+import pytest
+
+from tests.simulator.lab import PATIENCE, SILENCE, a_query, connect, get, info, lab, outcome, pick
+from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.unreachable import BlackHole
+from tonwatch.ton.errors import Reason
+
+KINDS = ["node", "provider"]
+
+
+async def opens(port: int, within: float) -> bool:
+    """Whether a TCP connection comes about."""
+    try:
+        async with asyncio.timeout(within):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except TimeoutError:
+        return False
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+    return True
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_connecting_times_out_for_everybody_until_it_is_cleared(kind: str) -> None:
+    async with lab() as it:
+        target = pick(it, kind)
+        await target.set_fault(Fault.UNREACHABLE)
+        tries = [opens(target.port, within=1.5) for _ in range(10)]  # a repeated SYN comes at 1 s
+        assert await asyncio.gather(*tries) == [False] * 10
+        await target.clear_fault()
+        assert await opens(target.port, PATIENCE)
+
+
+async def test_who_is_still_trying_when_it_ends_gets_through() -> None:
+    async with lab() as it:
+        await it.node.set_fault(Fault.UNREACHABLE)
+        trying = asyncio.create_task(opens(it.node.port, PATIENCE))
+        await asyncio.sleep(SILENCE)
+        assert not trying.done()
+        await it.node.clear_fault()
+        assert await trying, "the kernel repeats the SYN"
+
+
+async def test_open_connections_fall_silent_and_stay_open() -> None:
+    async with lab() as it:
+        idle, asking = await connect(it.node), await connect(it.node)
+        await it.node.set_fault(Fault.UNREACHABLE)
+        assert await outcome(info(asking, timeout=SILENCE)) == Reason.QUERY_TIMEOUT
+        assert await outcome(asking.ping(SILENCE)) == Reason.QUERY_TIMEOUT
+        assert asking.alive
+        await it.node.clear_fault()
+        assert await outcome(info(idle)) == Reason.OK
+        assert await outcome(info(asking)) == Reason.CONNECTION_LOST, "its bytes were lost"
+        assert await a_query(it.node) == Reason.OK
+        await idle.close()
+        await asking.close()
+
+
+async def test_a_providers_open_connections_fall_silent() -> None:
+    async with lab() as it:
+        reader, writer = await asyncio.open_connection(it.provider.host, it.provider.port)
+        request = b"GET /api/v2/healthcheck HTTP/1.1\r\nHost: x\r\n\r\n"
+        writer.write(request)
+        await reader.readuntil(b'"OK"}')
+        await it.provider.set_fault(Fault.UNREACHABLE)
+        writer.write(request)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(SILENCE):
+                await reader.read(1)
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("then", [Fault.REFUSE, Fault.FLAP, Fault.UNREACHABLE], ids=str)
+async def test_another_fault_takes_its_place_on_the_same_port(kind: str, then: Fault) -> None:
+    async with lab() as it:
+        target = pick(it, kind)
+        port = target.port
+        await target.set_fault(Fault.UNREACHABLE)
+        await target.set_fault(then)
+        if then is Fault.UNREACHABLE:
+            assert not await opens(port, SILENCE)
+        else:
+            with pytest.raises(ConnectionRefusedError):
+                await opens(port, PATIENCE)
+        await target.clear_fault()
+        assert target.port == port
+        assert await opens(port, PATIENCE)
+
+
+async def test_a_port_that_is_taken_leaves_no_fault_behind() -> None:
+    async with lab() as it:
+        await it.provider.close()
+        it.provider.port = it.node.port
+        with pytest.raises(OSError, match="in use"):
+            await it.provider.set_fault(Fault.UNREACHABLE)
+        assert it.provider.fault is None
+
+
+def test_a_black_hole_gives_everything_back() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+    for _ in range(3):
+        hole = BlackHole("127.0.0.1", port)
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            socket.create_connection(("127.0.0.1", port), timeout=0.2)
+        assert time.monotonic() - began >= 0.2
+        hole.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=1)
+
+
+def test_a_kernel_that_takes_them_all_is_not_called_unreachable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    roomy = socket.create_server(("127.0.0.1", 0), backlog=50)
+    monkeypatch.setattr(socket, "create_server", lambda *_, **__: roomy)
+    with pytest.raises(OSError, match="does not drop"):
+        BlackHole("127.0.0.1", roomy.getsockname()[1])
+    assert roomy.fileno() == -1, "closed"
+
+
+async def test_a_provider_that_is_unreachable_from_the_start_of_a_request() -> None:
+    async with lab() as it:
+        await it.provider.set_fault(Fault.UNREACHABLE)
+        asked = asyncio.create_task(get(it.provider, "getMasterchainInfo"))
+        await asyncio.sleep(SILENCE)
+        await it.provider.clear_fault()
+        assert (await asked)[0] == 200

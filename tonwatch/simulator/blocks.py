@@ -1,0 +1,142 @@
+"""How a block follows from the one before it, and what is kept of it.
+
+Blocks are real cells with real hashes and proofs; nobody signs them and nothing
+happens in them. Each masterchain block has exactly one basechain block under it,
+with the same seqno.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from tonwatch.simulator import cells, layouts
+from tonwatch.simulator.cells import Cell
+from tonwatch.simulator.layouts import BASECHAIN, MASTERCHAIN, BlockId, Header, Ref
+
+_LT_PER_BLOCK: Final = 1_000_000
+
+_GENESIS: Final = 1_573_822_385
+"""`gen_utime` of every zerostate; fixed, so that a seed gives the same network each time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One block.
+
+    Attributes:
+        header: its own numbers.
+        id: its full id.
+        prev: the block before it in its workchain.
+        produced: wall clock at which it appeared, in seconds; `gen_utime` is its whole part.
+        root: the block itself.
+        state: the state after it.
+        shard: the basechain block under a masterchain block; None for a basechain block.
+    """
+
+    header: Header
+    id: BlockId
+    prev: Ref
+    produced: float
+    root: Cell
+    state: Cell
+    shard: "Block | None" = None
+
+    @property
+    def seqno(self) -> int:
+        return self.id.seqno
+
+    @property
+    def gen_utime(self) -> int:
+        return self.header.gen_utime
+
+    @property
+    def data(self) -> bytes:
+        """The block's bag of cells; the hashes of `id` are those of these bytes."""
+        return cells.boc(self.root)
+
+    @cached_property
+    def header_proof(self) -> bytes:
+        """The answer to getBlockHeader mode 0: `BlockInfo` under the block's root hash."""
+        return cells.boc(cells.merkle_proof(self.root, layouts.SHOW_HEADER))
+
+
+class Builder:
+    """Makes one block after another, from a zerostate on.
+
+    Args:
+        seed: names the network; two seeds give two zerostates and other hashes throughout.
+
+    Attributes:
+        zerostate: the id of the masterchain's zerostate: the network's identity.
+    """
+
+    def __init__(self, seed: str) -> None:
+        self._seed = hashlib.sha256(seed.encode()).digest()
+        self._global_id = -int.from_bytes(self._seed[:2], "big") - 1000
+        self._config_address = self._seed
+        self._config = layouts.config_params(self._config_address)
+        shard, shard_id = self._zerostate(BASECHAIN, None)
+        master, self.zerostate = self._zerostate(MASTERCHAIN, shard_id)
+        self._states = {BASECHAIN: cells.pruned(shard), MASTERCHAIN: cells.pruned(master)}
+        self._last = {BASECHAIN: Ref(0, shard_id), MASTERCHAIN: Ref(0, self.zerostate)}
+        self._time = _GENESIS
+
+    def diverge(self, name: str) -> None:
+        """Make blocks with other hashes from the next one on; for a copy of another builder."""
+        self._seed = hashlib.sha256(self._seed + name.encode()).digest()
+        self._states, self._last = dict(self._states), dict(self._last)
+
+    def build(self, moment: float) -> Block:
+        """The next masterchain block, produced at wall clock `moment`."""
+        # As validators do: a wall clock that was set back does not turn the chain's time.
+        self._time = max(self._time, int(moment))
+        master = self._last[MASTERCHAIN]
+        shard = self._append(BASECHAIN, moment, master, None)
+        return self._append(MASTERCHAIN, moment, None, shard)
+
+    def _append(
+        self, workchain: int, moment: float, master: Ref | None, shard: Block | None
+    ) -> Block:
+        prev = self._last[workchain]
+        header = self._header(workchain, prev.id.seqno + 1, self._time)
+        shards = layouts.shard_hashes(shard.header, shard.id) if shard else None
+        state = self._state(header, master, shards)
+        after = cells.pruned(state)
+        root = layouts.block(
+            header,
+            prev,
+            cells.merkle_update(self._states[workchain], after),
+            hashlib.sha256(self._seed + header.seqno.to_bytes(4, "big")).digest(),
+            master=master,
+            shards=shards,
+        )
+        file_hash = hashlib.sha256(cells.boc(root)).digest()
+        block_id = BlockId(workchain, header.seqno, root.hash, file_hash)
+        self._states[workchain] = after
+        self._last[workchain] = Ref(header.end_lt, block_id)
+        return Block(header, block_id, prev, moment, root, state, shard)
+
+    def _zerostate(self, workchain: int, shard: BlockId | None) -> tuple[Cell, BlockId]:
+        header = self._header(workchain, 0, _GENESIS)
+        state = self._state(header, None, layouts.shard_hashes(header, shard) if shard else None)
+        file_hash = hashlib.sha256(cells.boc(state)).digest()
+        return state, BlockId(workchain, 0, state.hash, file_hash)
+
+    def _state(self, header: Header, master: Ref | None, shards: Cell | None) -> Cell:
+        custom = None
+        if shards:
+            custom = layouts.masterchain_custom(shards, self._config_address, self._config)
+        return layouts.shard_state(header, master=master, custom=custom)
+
+    def _header(self, workchain: int, seqno: int, gen_utime: int) -> Header:
+        start_lt = seqno * _LT_PER_BLOCK
+        return Header(
+            global_id=self._global_id,
+            workchain=workchain,
+            seqno=seqno,
+            gen_utime=gen_utime,
+            start_lt=start_lt,
+            end_lt=start_lt + 4 if seqno else 0,
+            min_ref_mc_seqno=max(seqno - 1, 0),
+        )

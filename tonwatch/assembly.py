@@ -1,8 +1,9 @@
 """Puts the stations together: from a configuration to targets, clients, jobs and a board."""
 
 import asyncio
+import ipaddress
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,13 +14,17 @@ from aiolimiter import AsyncLimiter
 from tonwatch import secrets
 from tonwatch.config import Config, LiteServer, Provider, decode_key
 from tonwatch.probes import liteserver, toncenter
-from tonwatch.probes.sample import Probe
+from tonwatch.probes.sample import Probe, Sample
 from tonwatch.secrets import SecretFile
 from tonwatch.ton.link import Link
 from tonwatch.ton.toncenter import ToncenterClient, open_session
 from tonwatch.watch.board import Board, Target
+from tonwatch.watch.judge import common_seqno, comparable
 from tonwatch.watch.scheduler import Job
 from tonwatch.watch.watcher import Watcher
+
+ForkProbe = Callable[[int], Awaitable[Sample]]
+"""Asks one target which masterchain block it has at a seqno."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,43 +59,68 @@ async def assembled(
         links: dict[str, Link] = {}
         targets: list[Target] = []
         jobs: list[Job] = []
+        fork_probes: dict[str, ForkProbe] = {}
+        timed: dict[str, Any] = {"timeout": config.probe.timeout, "wall": wall}
         for server in config.liteservers:
             if not isinstance(server, LiteServer):
                 raise TypeError("a global_config is replaced by its liteservers on loading")
-            link = links[server.name] = Link(server.host, server.port, _server_key(server, files))
+            name = server.name
+            link = links[name] = Link(server.host, server.port, _server_key(server, files))
             stack.push_async_callback(link.drop)
-            targets.append(Target(server.name, "liteserver", server.role))
-            jobs += _liteserver_jobs(server.name, link, config, wall)
+            targets.append(Target(name, "liteserver", server.role, _is_local(server, server.host)))
+            head = partial(liteserver.head, name, link, **timed)
+            connect = partial(liteserver.connect, name, link, **timed)
+            jobs.append(_job(name, Probe.HEAD, config.probe.interval, head))
+            jobs.append(_job(name, Probe.CONNECT, config.probe.connect_interval, connect))
+            fork_probes[name] = partial(liteserver.fork, name, link, **timed)
         for provider in config.providers:
+            name = provider.name
             client = await _toncenter(provider, files, stack)
-            targets.append(Target(provider.name, provider.kind, provider.role))
-            ask = partial(
-                toncenter.head, provider.name, client, timeout=config.probe.timeout, wall=wall
-            )
-            jobs.append(Job(provider.name, Probe.HEAD, config.probe.interval, ask))
+            local = _is_local(provider, provider.url.host or "")
+            targets.append(Target(name, provider.kind, provider.role, local))
+            head = partial(toncenter.head, name, client, **timed)
+            jobs.append(_job(name, Probe.HEAD, config.probe.interval, head))
+            fork_probes[name] = partial(toncenter.fork, name, client, **timed)
         for file in files:
             await asyncio.to_thread(file.refresh)
         board = Board(targets, lambda name: links[name].dropped_answers if name in links else 0)
         watcher = Watcher(config, board, wall=wall, monotonic=asyncio.get_running_loop().time)
+        jobs.append(_fork_round(fork_probes, watcher, config))
         yield Assembly(tuple(jobs), board, watcher, tuple(files))
 
 
-def _liteserver_jobs(name: str, link: Link, config: Config, wall: Callable[[], float]) -> list[Job]:
-    timeout = config.probe.timeout
-    return [
-        Job(
-            name,
-            Probe.HEAD,
-            config.probe.interval,
-            partial(liteserver.head, name, link, timeout=timeout, wall=wall),
-        ),
-        Job(
-            name,
-            Probe.CONNECT,
-            config.probe.connect_interval,
-            partial(liteserver.connect, name, link, timeout=timeout, wall=wall),
-        ),
-    ]
+def _job(name: str, probe: Probe, interval: float, ask: Callable[[], Awaitable[Sample]]) -> Job:
+    async def once() -> tuple[Sample]:
+        return (await ask(),)
+
+    return Job((name,), probe, interval, once)
+
+
+def _fork_round(probes: dict[str, ForkProbe], watcher: Watcher, config: Config) -> Job:
+    """Asks all targets at once for the block at a seqno that all of them have."""
+
+    async def once() -> Sequence[Sample]:
+        judgement = watcher.view.judgement
+        seqno = common_seqno(judgement)
+        if seqno is None:
+            return ()
+        asked = [probes[verdict.target.name](seqno) for verdict in comparable(judgement)]
+        return await asyncio.gather(*asked)
+
+    # The first round comes when every target has been asked where it is.
+    return Job(
+        tuple(probes), Probe.FORK, config.probe.fork_interval, once, delay=config.probe.interval
+    )
+
+
+def _is_local(target: LiteServer | Provider, host: str) -> bool:
+    """Whether reaching a target takes no network: as configured, or because it is loopback."""
+    if target.local is not None:
+        return target.local
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _server_key(server: LiteServer, files: list[SecretFile[Any]]) -> Callable[[], bytes]:

@@ -3,13 +3,18 @@
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 from tonwatch.assembly import assembled
 from tonwatch.config import Config
+from tonwatch.probes.sample import Probe
 from tonwatch.serve.health import document
-from tonwatch.watch.diagnosis import Cause, duration
+from tonwatch.watch.board import Board
+from tonwatch.watch.diagnosis import Cause
 from tonwatch.watch.judge import Verdict
+from tonwatch.watch.scheduler import Job
+from tonwatch.watch.sentences import duration
 from tonwatch.watch.watcher import View
 
 _COLUMNS = ("TARGET", "ROLE", "STATE", "BLOCK", "BEHIND", "SHARD GAP", "CLOCK", "LATENCY", "DETAIL")
@@ -22,14 +27,22 @@ async def check(config: Config, *, as_json: bool, out: TextIO = sys.stdout) -> b
         Whether all is well. A stall takes longer to see than one look.
     """
     async with assembled(config) as parts:
-        for sample in await asyncio.gather(*(job.ask() for job in parts.jobs)):
-            parts.board.add(sample)
+        forks = [job for job in parts.jobs if job.probe is Probe.FORK]
+        await _ask([job for job in parts.jobs if job not in forks], parts.board)
+        parts.watcher.look()  # who is to be compared must have been found first
+        await _ask(forks, parts.board)
         view = parts.watcher.look()
     if as_json:
         print(json.dumps(document(view, config), indent=2), file=out)
     else:
         print(_table(view), file=out)
     return view.diagnosis.cause is Cause.HEALTHY
+
+
+async def _ask(jobs: Sequence[Job], board: Board) -> None:
+    for samples in await asyncio.gather(*(job.ask() for job in jobs)):
+        for sample in samples:
+            board.add(sample)
 
 
 def _table(view: View) -> str:

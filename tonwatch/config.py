@@ -12,36 +12,21 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     HttpUrl,
-    PlainSerializer,
     Tag,
-    WithJsonSchema,
     model_validator,
 )
 
+from tonwatch.durations import Duration, PositiveDuration
 from tonwatch.ton import wire
 from tonwatch.ton.networks import ZEROSTATES
 
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
 _NAME: Final = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 
 Role = Literal["primary", "reference"]
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value.strip())
-        if match is None:
-            raise ValueError("write a duration with its unit, such as 500ms, 15s, 2m or 1h")
-        return float(match[1]) * _UNITS[match[2]]
-    if isinstance(value, int | float) and not isinstance(value, bool) and value != 0:
-        raise ValueError(f"write a duration with its unit, such as {value}s")
-    return value
 
 
 def _server_key(value: str) -> str:
@@ -65,18 +50,6 @@ def _base_url(value: HttpUrl) -> HttpUrl:
         )
     return value
 
-
-_Seconds = Annotated[
-    float,
-    BeforeValidator(_duration),
-    PlainSerializer(lambda seconds: f"{seconds:g}s", when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
-]
-
-Duration = Annotated[_Seconds, Field(ge=0)]
-"""Seconds, written with a unit: 500ms, 15s, 2m, 1h."""
-
-PositiveDuration = Annotated[_Seconds, Field(gt=0)]
 
 Name = Annotated[str, Field(pattern=_NAME)]
 """Becomes the label `target`: lower-case letters, digits, and . _ - inside; at most 63."""
@@ -102,6 +75,7 @@ class LiteServer(Section):
         None, description="the node's liteserver.pub, or a text file with the key; may come later"
     )
     role: Role = "primary"
+    local: bool | None = Field(None, description="on this machine; by default if host is loopback")
 
     @model_validator(mode="after")
     def _one_key(self) -> "LiteServer":
@@ -142,6 +116,7 @@ class Provider(Section):
     api_key_file: Path | None = None
     requests_per_second: Annotated[float, Field(gt=0, le=1000)] = 1.0
     role: Role = "primary"
+    local: bool | None = Field(None, description="on this machine; by default if host is loopback")
 
 
 class ProbeConfig(Section):
@@ -151,6 +126,9 @@ class ProbeConfig(Section):
     timeout: PositiveDuration = Field(3.0, description="for one probe; less than interval")
     connect_interval: PositiveDuration = Field(
         30.0, description="between two cold connections to a liteserver"
+    )
+    fork_interval: PositiveDuration = Field(
+        60.0, description="between two rounds in which all are asked for the same block"
     )
     stale_after: PositiveDuration = Field(
         20.0, description="age at which a result is no longer shown or believed"
@@ -182,6 +160,10 @@ class Thresholds(Section):
         5.0, description="clock off so far that its word on time is not believed"
     )
     slow: PositiveDuration = Field(1.0, description="median time of an answer: slow")
+    flapping: Annotated[int, Field(ge=1)] = Field(
+        3, description="interruptions within flapping_window: flapping; a lost answer is a third"
+    )
+    flapping_window: PositiveDuration = Field(180.0, description="over which they are counted")
 
     @model_validator(mode="after")
     def _in_order(self) -> "Thresholds":
@@ -195,6 +177,20 @@ class Thresholds(Section):
         return self
 
 
+class Gates(Section):
+    """What makes a target not ready. Whatever is not listed here always does: no answer."""
+
+    lagging: bool = Field(True, description="behind by behind_unready")
+    shard_lagging: bool = Field(True, description="shard client behind by shard_gap_unready")
+    stalled: bool = Field(True, description="no new block, while others have some")
+    forked: bool = True
+    wrong_network: bool = True
+    chain_stalled: bool = Field(False, description="no new block anywhere")
+    clock_skewed: bool = False
+    slow: bool = False
+    flapping: bool = Field(False, description="beyond what fail_after and recover_after hold back")
+
+
 class ReadinessConfig(Section):
     """When /ready says yes."""
 
@@ -205,7 +201,10 @@ class ReadinessConfig(Section):
     recover_after: Annotated[int, Field(ge=1)] = Field(
         2, description="good probes in a row to return"
     )
-    gate_on_stall: bool = Field(False, description="whether a stalled chain makes it unready")
+    gates: Gates = Gates()
+    startup_grace: Duration = Field(
+        0.0, description="after the start, during which it says starting rather than unready"
+    )
     drain_delay: Duration = Field(
         5.0, description="from SIGTERM to the end, while /ready already says no"
     )

@@ -27,6 +27,7 @@ class Scene:
 
     def __init__(self, clock: Any, *targets: Target, **readiness: Any) -> None:
         self.clock = clock
+        self.started = clock.wall_time
         self.targets = targets or (NODE, OTHER, PROVIDER)
         self.board = Board(self.targets)
         self.config = Config(readiness=ReadinessConfig(**readiness))
@@ -50,10 +51,16 @@ class Scene:
         return replace(head, **told)
 
     def answer(
-        self, target: Target, behind: float = 0.0, *, query: float = 0.01, **told: Any
+        self,
+        target: Target,
+        behind: float = 0.0,
+        *,
+        query: float = 0.01,
+        epoch: float | None = None,
+        **told: Any,
     ) -> None:
         """The target answers."""
-        self._add(target, Reason.OK, query, self.head(behind, **told))
+        self._add(target, Reason.OK, query, self.head(behind, **told), epoch=epoch)
 
     def connect(self, target: Target, reason: Reason = Reason.OK) -> None:
         """The target is connected to anew."""
@@ -69,12 +76,31 @@ class Scene:
             )
         )
 
+    def fork(self, target: Target, seqno: int, root_hash: bytes) -> None:
+        """The target is asked which block it has at `seqno`."""
+        self.board.add(
+            Sample(
+                target=target.name,
+                probe=Probe.FORK,
+                started=self.clock.wall_time,
+                finished=self.clock.monotonic_time,
+                duration=0.01,
+                head=Head(seqno=seqno, root_hash=root_hash),
+            )
+        )
+
     def fail(self, target: Target, reason: Reason, detail: str = "as the test says") -> None:
         """The target does not."""
         self._add(target, reason, 3.0, None, detail)
 
     def _add(
-        self, target: Target, reason: Reason, query: float, head: Head | None, detail: str = ""
+        self,
+        target: Target,
+        reason: Reason,
+        query: float,
+        head: Head | None,
+        detail: str = "",
+        epoch: float | None = None,
     ) -> None:
         self.board.add(
             Sample(
@@ -87,6 +113,7 @@ class Scene:
                 detail=detail,
                 phases={"query": query} if head else {},
                 head=head,
+                epoch=epoch,
             )
         )
 
@@ -98,10 +125,14 @@ class Scene:
             zerostate=self.config.zerostate,
             thresholds=self.config.thresholds,
             probe=self.config.probe,
-            gate_on_stall=self.config.readiness.gate_on_stall,
+            gates=self.config.readiness.gates,
         )
         self.readiness = step(
-            self.readiness, self.judgement, self.config.readiness, draining=draining
+            self.readiness,
+            self.judgement,
+            self.config.readiness,
+            started=self.started,
+            draining=draining,
         )
         self.diagnosis = diagnose(self.judgement, self.diagnosis)
         return self.judgement

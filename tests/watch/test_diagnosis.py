@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from tests.watch.conftest import NODE, OTHER, PROVIDER
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.board import Target
-from tonwatch.watch.diagnosis import Cause, duration
+from tonwatch.watch.diagnosis import Cause
 from tonwatch.watch.judge import State, Verdict
+from tonwatch.watch.sentences import duration
 
 
 @pytest.fixture
@@ -120,6 +122,15 @@ class TestSentences:
     def test_starting(self, trio: Any) -> None:
         trio.look()
         assert trio.diagnosis.cause is Cause.STARTING
+        assert trio.diagnosis.sentence == "3 of 3 targets have not been asked yet."
+
+    def test_still_starting_while_one_has_not_been_asked(self, trio: Any) -> None:
+        trio.beats(1, lambda: trio.answer(trio.targets[0]))
+        assert trio.diagnosis.cause is Cause.STARTING
+
+    def test_what_is_known_to_be_wrong_does_not_wait(self, trio: Any) -> None:
+        trio.beats(1, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED))
+        assert trio.diagnosis.cause is Cause.NODE_DOWN
 
     @pytest.mark.parametrize("kind", ["liteserver", "toncenter-v2"])
     @pytest.mark.parametrize("state", sorted(set(State) - {State.OK}))
@@ -131,6 +142,77 @@ class TestSentences:
         from tonwatch.watch.diagnosis import diagnose
 
         assert "it" in diagnose(judgement, None).sentence
+
+
+class TestTogether:
+    """What only all targets together show."""
+
+    def test_fork(self, trio: Any) -> None:
+        trio.beats(1, lambda: healthy(trio))
+        for target, root_hash in zip(trio.targets, (b"b", b"a", b"a"), strict=True):
+            trio.fork(target, trio.head().seqno + 1, root_hash)
+        trio.look()
+        assert trio.diagnosis.cause is Cause.NODE_FORKED
+        assert "node is on a fork" in trio.diagnosis.sentence
+
+    def test_disagreement(self, scene: Any) -> None:
+        duo = scene(NODE, OTHER)
+        duo.beats(1, lambda: healthy(duo))
+        for target, root_hash in zip(duo.targets, (b"b", b"a"), strict=True):
+            duo.fork(target, duo.head().seqno + 1, root_hash)
+        duo.look()
+        assert duo.diagnosis.cause is Cause.SOURCES_DISAGREE
+        assert "node and other have different blocks" in duo.diagnosis.sentence
+        assert len(duo.diagnosis.finding.evidence) == 2
+
+    def test_a_tie_is_no_disagreement_while_somebody_has_not_voted(self, trio: Any) -> None:
+        trio.beats(1, lambda: healthy(trio))
+        for target, root_hash in zip(trio.targets[:2], (b"b", b"a"), strict=True):
+            trio.fork(target, trio.head().seqno + 1, root_hash)
+        trio.look()
+        assert trio.diagnosis.cause is Cause.HEALTHY
+
+    @pytest.mark.parametrize(
+        ("reason", "words"),
+        [
+            (Reason.CONNECT_TIMEOUT, "Our own way out is broken: none of the 2 external targets"),
+            (Reason.RESOLVE_FAILED, "Host names do not resolve here"),
+        ],
+    )
+    def test_egress(self, scene: Any, reason: Reason, words: str) -> None:
+        local = Target("node", "liteserver", "primary", local=True)
+        trio = scene(local, OTHER, PROVIDER)
+
+        def beat() -> None:
+            trio.answer(local)
+            trio.fail(OTHER, reason)
+            trio.fail(PROVIDER, reason)
+
+        trio.beats(3, beat)
+        assert trio.diagnosis.cause is Cause.EGRESS_BROKEN
+        assert words in trio.diagnosis.sentence
+        assert trio.diagnosis.also == ()
+        assert len(trio.diagnosis.finding.evidence) == 3
+
+    def test_catching_up(self, trio: Any) -> None:
+        lag = iter([340.0, 325.0, 310.0, 295.0])
+
+        def beat() -> None:
+            trio.answer(trio.targets[0], behind=next(lag))
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
+        trio.beats(4, beat)
+        assert trio.diagnosis.cause is Cause.NODE_CATCHING_UP
+        assert "catching up: in sync in about 98 s" in trio.diagnosis.sentence
+
+    def test_flapping(self, trio: Any) -> None:
+        healthy(trio)
+        for _ in range(4):
+            trio.beats(3, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED))
+            trio.beats(3, lambda: healthy(trio))
+        causes = {finding.cause for finding in (trio.diagnosis.finding, *trio.diagnosis.also)}
+        assert Cause.NODE_FLAPPING in causes
 
 
 class TestBlame:
@@ -149,8 +231,8 @@ class TestBlame:
 
     def test_our_own_clock_comes_first(self, trio: Any) -> None:
         def beat() -> None:
-            trio.answer(trio.targets[0], clock_offset=60.0)
-            trio.answer(trio.targets[1], clock_offset=60.2)
+            trio.answer(trio.targets[0], behind=-60.0, clock_offset=60.0)
+            trio.answer(trio.targets[1], behind=-60.0, clock_offset=60.2)
             trio.fail(trio.targets[2], Reason.RATE_LIMITED)
 
         trio.beats(2, beat)

@@ -7,6 +7,7 @@ import pytest
 
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
+from tonwatch.watch.board import Target
 from tonwatch.watch.judge import State
 
 TESTNET = ZEROSTATES["testnet"]
@@ -293,7 +294,7 @@ class TestStall:
         assert all(verdict.behind_seconds == 0.0 for verdict in judgement.verdicts.values())
 
     def test_a_stalled_chain_gates_where_that_is_wanted(self, scene: Any) -> None:
-        gated = scene(gate_on_stall=True)
+        gated = scene(gates={"chain_stalled": True})
         stuck = gated.head()
 
         def beat() -> None:
@@ -316,6 +317,25 @@ class TestStall:
         assert not judgement.stalled
         assert State.STALLED not in {verdict.state for verdict in judgement.verdicts.values()}
 
+    def test_when_the_chain_goes_on_nobody_lags_who_was_not_asked_since(self, trio: Any) -> None:
+        stuck = trio.head()
+
+        def beat() -> None:
+            for target in trio.targets:
+                trio.answer(target, seqno=stuck.seqno, gen_utime=stuck.gen_utime)
+
+        trio.beats(30, beat)
+        trio.clock.advance(3.0)
+        trio.answer(trio.targets[0])
+        judgement = trio.look()
+        assert {verdict.state for verdict in judgement.verdicts.values()} == {State.OK}
+
+    def test_back_from_an_outage_at_an_old_block_is_no_stall(self, trio: Any) -> None:
+        trio.beats(2, everyone(trio))
+        trio.beats(10, lambda: trio.fail(trio.targets[0], Reason.NOT_SYNCED))
+        verdict = node(trio.beats(1, everyone(trio, behind=120.0)))
+        assert verdict.state is State.LAGGING
+
     def test_not_having_asked_is_no_stall(self, trio: Any) -> None:
         trio.beats(2, everyone(trio))
         trio.clock.advance(trio.config.probe.stale_after - 1.0)
@@ -336,31 +356,252 @@ class TestStall:
 
 
 class TestClock:
-    """Whose clock is off: the server's or ours."""
+    """Whose clock is off: a server's or ours. Blocks are witnesses as well."""
 
     @pytest.mark.parametrize(
-        ("node_offset", "other_offset", "ours", "node_state"),
+        ("node_offset", "other_offset", "block_age", "ours", "node_state"),
         [
-            pytest.param(0.0, 0.3, None, State.OK, id="all right"),
-            pytest.param(30.0, 0.3, None, State.CLOCK_SKEWED, id="the node's"),
-            pytest.param(30.0, 30.4, 30.2, State.OK, id="ours"),
-            pytest.param(-7.0, -7.5, -7.25, State.OK, id="ours, ahead"),
-            pytest.param(30.0, -30.0, None, State.CLOCK_SKEWED, id="they disagree"),
+            pytest.param(0.0, 0.3, 1.0, None, State.OK, id="all right"),
+            pytest.param(30.0, 0.3, 1.0, None, State.CLOCK_SKEWED, id="the node's"),
+            pytest.param(30.0, 30.4, -29.0, 30.2, State.OK, id="ours"),
+            pytest.param(-7.0, -7.5, 8.0, -7.25, State.OK, id="ours, ahead"),
+            pytest.param(30.0, 30.4, 1.0, None, State.CLOCK_SKEWED, id="both servers', not ours"),
+            pytest.param(30.0, -30.0, 1.0, None, State.CLOCK_SKEWED, id="they disagree"),
+            pytest.param(30.0, None, 1.0, None, State.CLOCK_SKEWED, id="the only server's"),
+            pytest.param(30.0, None, -29.0, 30.0, State.OK, id="ours against the only server's"),
+            pytest.param(None, None, -29.0, 28.5, State.OK, id="blocks from the future"),
+            pytest.param(None, None, 1.0, None, State.OK, id="nobody tells a time"),
         ],
     )
     def test_whose(
         self,
         trio: Any,
-        node_offset: float,
-        other_offset: float,
+        node_offset: float | None,
+        other_offset: float | None,
+        block_age: float,
         ours: float | None,
         node_state: State,
     ) -> None:
         def beat() -> None:
-            trio.answer(trio.targets[0], clock_offset=node_offset)
-            trio.answer(trio.targets[1], clock_offset=other_offset)
-            trio.answer(trio.targets[2], clock_offset=None)
+            offsets = (node_offset, other_offset, None)
+            for target, offset in zip(trio.targets, offsets, strict=True):
+                trio.answer(target, behind=block_age - 1.0, clock_offset=offset)
 
         judgement = trio.beats(2, beat)
-        assert judgement.clock_offset == (None if ours is None else pytest.approx(ours))
+        assert judgement.clock_offset == (None if ours is None else pytest.approx(ours, abs=0.6))
         assert node(judgement).state is node_state
+
+
+class TestClockSet:
+    """Our clock is set while samples are on the board: they are read as by the present one."""
+
+    def test_a_jump_is_ours_at_once(self, trio: Any) -> None:
+        epoch = trio.clock.wall_time - trio.clock.monotonic_time
+
+        def beat(*targets: Target, ahead: float) -> None:
+            for target in targets:
+                trio.answer(target, behind=ahead, clock_offset=-ahead, epoch=epoch + ahead)
+
+        trio.beats(2, lambda: beat(*trio.targets, ahead=0.0))
+        trio.clock.wall_time += 90.0
+        trio.clock.advance(5.0)
+        beat(trio.targets[0], ahead=90.0)
+        judgement = trio.look()
+        assert judgement.clock_offset == pytest.approx(-90.0, abs=1.0)
+        assert {verdict.state for verdict in judgement.verdicts.values()} == {State.OK}
+
+
+class TestForks:
+    """Root hashes at one seqno: the majority is the chain."""
+
+    @staticmethod
+    def round(scene: Any, *hashes: bytes, after: int = 1) -> None:
+        """All are asked for the block that comes so many after the head."""
+        for target, root_hash in zip(scene.targets, hashes, strict=True):
+            scene.fork(target, scene.head().seqno + after, root_hash)
+
+    @pytest.mark.parametrize(
+        ("hashes", "forked", "undecided"),
+        [
+            pytest.param((b"a", b"a", b"a"), set(), set(), id="all agree"),
+            pytest.param((b"b", b"a", b"a"), {"node"}, set(), id="the node is alone"),
+            pytest.param((b"a", b"a", b"b"), {"provider"}, set(), id="the provider is alone"),
+            pytest.param(
+                (b"a", b"b", b"c"), set(), {"node", "other", "provider"}, id="nobody agrees"
+            ),
+        ],
+    )
+    def test_minority(
+        self, trio: Any, hashes: tuple[bytes, ...], forked: set[str], undecided: set[str]
+    ) -> None:
+        trio.beats(1, everyone(trio))
+        self.round(trio, *hashes)
+        judgement = trio.look()
+        states = judgement.verdicts.items()
+        assert {name for name, verdict in states if verdict.state is State.FORKED} == forked
+        assert set(judgement.forks.undecided) == undecided
+
+    def test_a_forked_target_is_not_usable_and_has_no_say_in_the_head(self, trio: Any) -> None:
+        trio.beats(1, everyone(trio))
+        self.round(trio, b"b", b"a", b"a")
+        judgement = trio.beats(1, everyone(trio, behind=-100.0))
+        assert not node(judgement).usable
+        assert node(judgement).behind_seconds is None
+        assert judgement.head.target != "node"
+
+    def test_the_newest_comparison_counts(self, trio: Any) -> None:
+        trio.beats(1, everyone(trio))
+        self.round(trio, b"b", b"a", b"a")
+        self.round(trio, b"a", b"a", b"a", after=2)
+        assert node(trio.look()).state is State.OK
+
+    def test_two_targets_cannot_say_who_is_right(self, scene: Any) -> None:
+        duo = scene(*scene().targets[:2])
+        duo.beats(1, everyone(duo))
+        self.round(duo, b"a", b"b")
+        judgement = duo.look()
+        assert set(judgement.forks.undecided) == {"node", "other"}
+        assert node(judgement).state is State.OK
+
+    def test_heads_of_equal_seqno_are_compared_as_well(self, trio: Any) -> None:
+        def beat() -> None:
+            for target, root_hash in zip(trio.targets, (b"b", b"a", b"a"), strict=True):
+                trio.answer(target, root_hash=root_hash)
+
+        assert node(trio.beats(1, beat)).state is State.FORKED
+
+    def test_another_network_is_no_fork(self, trio: Any) -> None:
+        def beat() -> None:
+            trio.answer(trio.targets[0], root_hash=b"b", zerostate=TESTNET)
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
+        assert node(trio.beats(1, beat)).state is State.WRONG_NETWORK
+
+
+class TestEgress:
+    """All external targets out of reach at once: that is our end of the way."""
+
+    @pytest.fixture
+    def outside(self, scene: Any) -> Any:
+        """A local node and two external references."""
+        return scene(
+            Target("node", "liteserver", "primary", local=True),
+            Target("public", "liteserver", "reference"),
+            Target("provider", "toncenter-v2", "reference"),
+        )
+
+    @pytest.mark.parametrize(
+        ("public", "provider", "broken"),
+        [
+            pytest.param(Reason.CONNECT_TIMEOUT, Reason.CONNECT_TIMEOUT, True, id="dropped"),
+            pytest.param(Reason.RESOLVE_FAILED, Reason.RESOLVE_FAILED, True, id="no names"),
+            pytest.param(Reason.CONNECT_REFUSED, Reason.CONNECT_FAILED, True, id="rejected"),
+            pytest.param(Reason.CONNECT_TIMEOUT, Reason.QUERY_TIMEOUT, True, id="one just silent"),
+            pytest.param(Reason.QUERY_TIMEOUT, Reason.QUERY_TIMEOUT, False, id="only silent"),
+            pytest.param(Reason.CONNECT_TIMEOUT, Reason.RATE_LIMITED, False, id="one answers"),
+            pytest.param(Reason.HANDSHAKE_FAILED, Reason.CONNECT_TIMEOUT, False, id="reached"),
+        ],
+    )
+    def test_broken(self, outside: Any, public: Reason, provider: Reason, broken: bool) -> None:
+        def beat() -> None:
+            outside.answer(outside.targets[0])
+            outside.fail(outside.targets[1], public)
+            outside.fail(outside.targets[2], provider)
+
+        assert bool(outside.beats(2, beat).unreachable) is broken
+
+    def test_a_single_lost_answer_each_is_not_enough(self, outside: Any) -> None:
+        outside.beats(1, everyone(outside))
+
+        def beat() -> None:
+            for target in outside.targets[1:]:
+                outside.fail(target, Reason.CONNECT_TIMEOUT)
+
+        assert not outside.beats(1, beat).unreachable
+
+    def test_when_it_is_back_whoever_was_not_asked_since_is_excused(self, outside: Any) -> None:
+        def cut() -> None:
+            outside.answer(outside.targets[0])
+            for target in outside.targets[1:]:
+                outside.fail(target, Reason.CONNECT_TIMEOUT)
+
+        outside.beats(3, cut)
+        outside.clock.advance(4.0)
+        outside.answer(outside.targets[1])
+        assert set(outside.look().excused) == {"provider"}
+        outside.clock.advance(4.0)
+        outside.fail(outside.targets[2], Reason.CONNECT_TIMEOUT)
+        assert not outside.look().excused
+
+    def test_one_external_target_alone_says_nothing(self, scene: Any) -> None:
+        solo = scene(Target("provider", "toncenter-v2", "primary"))
+        judgement = solo.beats(3, lambda: solo.fail(solo.targets[0], Reason.CONNECT_TIMEOUT))
+        assert not judgement.unreachable
+
+
+class TestCatchingUp:
+    """How long until a target is in sync, by its own rate."""
+
+    def test_it_gains(self, trio: Any) -> None:
+        lag = iter([340.0, 325.0, 310.0, 295.0])
+
+        def beat() -> None:
+            trio.answer(trio.targets[0], behind=next(lag))
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
+        verdict = node(trio.beats(4, beat))
+        assert verdict.state is State.LAGGING
+        assert verdict.in_sync_in == pytest.approx(295.0 / 3.0, abs=3.0)
+
+    @pytest.mark.parametrize("lag", [[60.0] * 4, [60.0, 65.0, 70.0], [60.0, 59.0, 58.0]])
+    def test_it_does_not(self, trio: Any, lag: list[float]) -> None:
+        values = iter(lag)
+
+        def beat() -> None:
+            trio.answer(trio.targets[0], behind=next(values))
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
+        assert node(trio.beats(len(lag), beat)).in_sync_in is None
+
+
+class TestFlapping:
+    """A target that comes and goes is said to flap, once."""
+
+    @staticmethod
+    def play(trio: Any, beats: str) -> list[State]:
+        """One letter a beat: g answers, b does not."""
+        states = []
+        for letter in beats:
+            trio.clock.advance(5.0)
+            for other in trio.targets[1:]:
+                trio.answer(other)
+            if letter == "g":
+                trio.answer(trio.targets[0])
+            else:
+                trio.fail(trio.targets[0], Reason.CONNECT_REFUSED)
+            states.append(node(trio.look()).state)
+        return states
+
+    def test_three_interruptions(self, trio: Any) -> None:
+        states = self.play(trio, "g" + "bbbggg" * 3 + "bbbggg" * 2)
+        assert State.FLAPPING not in states[:16]
+        assert set(states[16:]) == {State.FLAPPING}
+
+    def test_it_ends_when_it_is_calm_for_long_enough(self, trio: Any) -> None:
+        states = self.play(trio, "g" + "bbbggg" * 3 + "g" * 40)
+        assert states[-1] is State.OK
+
+    def test_a_target_that_stays_down_is_down(self, trio: Any) -> None:
+        states = self.play(trio, "g" + "bbbggg" * 3 + "b" * 20)
+        assert states[-1] is State.DOWN
+
+    def test_single_lost_answers_now_and_then_are_nothing(self, trio: Any) -> None:
+        states = self.play(trio, "gggggggb" * 12)
+        assert set(states) == {State.OK}
+
+    def test_every_other_answer_lost_is(self, trio: Any) -> None:
+        states = self.play(trio, "gb" * 18)
+        assert states[-1] is State.FLAPPING

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from tonwatch.config import Gates
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Target
-from tonwatch.watch.readiness import Phase
+from tonwatch.watch.readiness import Phase, ask
 
 STARTING, READY, UNREADY = Phase.STARTING, Phase.READY, Phase.UNREADY
 
@@ -123,3 +124,79 @@ def test_since_is_when_the_phase_began(scene: Any) -> None:
     began = trio.clock.wall_time
     play(trio, "ggg")
     assert trio.readiness.since == began
+
+
+class TestGrace:
+    """For a while after the start, not being ready yet is no alarm."""
+
+    def test_it_says_starting_rather_than_unready(self, scene: Any) -> None:
+        assert play(scene(startup_grace="30s"), "bbbbbbb") == [STARTING] * 5 + [UNREADY] * 2
+
+    def test_it_is_over_once_ready(self, scene: Any) -> None:
+        assert play(scene(startup_grace="300s"), "gbbb")[-1] is UNREADY
+
+
+class TestGates:
+    """What counts against a target is a matter of policy."""
+
+    @pytest.mark.parametrize(
+        ("gates", "phase"),
+        [
+            pytest.param({}, UNREADY, id="lagging counts"),
+            pytest.param({"lagging": False}, READY, id="unless switched off"),
+        ],
+    )
+    def test_lagging(self, scene: Any, gates: dict[str, bool], phase: Phase) -> None:
+        assert play(scene(gates=gates), "glll")[-1] is phase
+
+    @pytest.mark.parametrize(
+        ("gates", "phase"),
+        [
+            pytest.param({}, READY, id="slow does not count"),
+            pytest.param({"slow": True}, UNREADY, id="unless switched on"),
+        ],
+    )
+    def test_slow(self, scene: Any, gates: dict[str, bool], phase: Phase) -> None:
+        trio = scene(gates=gates)
+
+        def beat() -> None:
+            trio.answer(trio.targets[0], query=2.0)
+            trio.answer(trio.targets[1])
+
+        trio.beats(5, beat)
+        assert trio.readiness.phase is phase
+
+    def test_no_answer_always_counts(self, scene: Any) -> None:
+        gates = dict.fromkeys(Gates.model_fields, False)
+        assert play(scene(gates=gates), "gbbb")[-1] is UNREADY
+
+
+class TestAsk:
+    """A human's question with limits of its own: as of now."""
+
+    @pytest.mark.parametrize(
+        ("behind", "limits", "ready"),
+        [
+            pytest.param(15.0, {}, True, id="configured limit"),
+            pytest.param(15.0, {"behind": 10.0}, False, id="stricter"),
+            pytest.param(60.0, {}, False, id="beyond the configured limit"),
+            pytest.param(60.0, {"behind": 120.0}, True, id="more generous"),
+            pytest.param(0.0, {"shard_gap": 1}, True, id="no gap"),
+        ],
+    )
+    def test_limits(self, scene: Any, behind: float, limits: Any, ready: bool) -> None:
+        trio = scene()
+
+        def beat() -> None:
+            trio.answer(trio.targets[0], behind=behind)
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
+        judgement = trio.beats(1, beat)
+        assert ask(judgement, "majority", **limits).ready is ready
+
+    def test_it_knows_no_hysteresis(self, scene: Any) -> None:
+        trio = scene()
+        play(trio, "gb")
+        assert trio.readiness.phase is READY
+        assert not ask(trio.judgement, "majority").ready

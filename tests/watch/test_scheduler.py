@@ -2,12 +2,16 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
+from tests import virtual_time
+from tests.virtual_time import VirtualLoop
 from tonwatch.probes.sample import Probe, Sample
+from tonwatch.ton.errors import Reason
 from tonwatch.watch import scheduler
 from tonwatch.watch.board import Board, Target
 from tonwatch.watch.scheduler import Job, next_beat
@@ -41,11 +45,11 @@ async def test_every_job_has_its_own_beat() -> None:
     asked: list[str] = []
 
     def job(name: str, interval: float) -> Job:
-        async def ask() -> Sample:
+        async def ask() -> list[Sample]:
             asked.append(name)
-            return sample(name)
+            return [sample(name)]
 
-        return Job(name, Probe.HEAD, interval, ask)
+        return Job((name,), Probe.HEAD, interval, ask)
 
     running = asyncio.create_task(scheduler.run([job("a", 0.02), job("b", 5.0)], board, Random(1)))
     await until(lambda: asked.count("a") >= 5 and "b" in asked)
@@ -57,19 +61,19 @@ async def test_a_slow_probe_is_counted_and_does_not_hold_up_the_others() -> None
     board = Board([Target(name, "toncenter-v2", "primary") for name in ("slow", "quick")])
     quick = itertools.count()
 
-    async def ask_slow() -> Sample:
+    async def ask_slow() -> list[Sample]:
         await until(lambda: next(quick) > 50)
-        return sample("slow")
+        return [sample("slow")]
 
-    async def ask_quick() -> Sample:
+    async def ask_quick() -> list[Sample]:
         next(quick)
-        return sample("quick")
+        return [sample("quick")]
 
     running = asyncio.create_task(
         scheduler.run(
             [
-                Job("slow", Probe.HEAD, 0.005, ask_slow),
-                Job("quick", Probe.HEAD, 0.005, ask_quick),
+                Job(("slow",), Probe.HEAD, 0.005, ask_slow),
+                Job(("quick",), Probe.HEAD, 0.005, ask_quick),
             ],
             board,
             Random(1),
@@ -82,3 +86,53 @@ async def test_a_slow_probe_is_counted_and_does_not_hold_up_the_others() -> None
 
     await until(lambda: overruns() > 0)
     running.cancel()
+
+
+class TestConfirmation:
+    """A first failure is looked at again soon, and not only on the next beat."""
+
+    @staticmethod
+    def asked_at(reasons: list[Reason]) -> list[float]:
+        """When a target was asked that answers like this, on a beat of ten seconds."""
+
+        async def play(loop: VirtualLoop) -> list[float]:
+            board = Board([Target("it", "toncenter-v2", "primary")])
+            times: list[float] = []
+            answers = iter(reasons)
+
+            async def ask() -> list[Sample]:
+                times.append(round(loop.time(), 1))
+                return [replace(sample("it"), reason=next(answers))]
+
+            job = Job(("it",), Probe.HEAD, 10.0, ask, delay=0.0)
+            running = asyncio.create_task(scheduler.run([job], board, Random(1)))
+            while len(times) < len(reasons):
+                await asyncio.sleep(0.1)
+            running.cancel()
+            return times
+
+        return virtual_time.run(play)
+
+    @pytest.mark.parametrize(
+        ("reasons", "times"),
+        [
+            pytest.param([Reason.OK] * 3, [0.0, 10.0, 20.0], id="all is well"),
+            pytest.param(
+                [Reason.OK, Reason.QUERY_TIMEOUT, Reason.OK, Reason.OK],
+                [0.0, 10.0, 11.0, 20.0],
+                id="one lost answer",
+            ),
+            pytest.param(
+                [Reason.OK, *[Reason.QUERY_TIMEOUT] * 4],
+                [0.0, 10.0, 11.0, 20.0, 30.0],
+                id="lost for good: confirmed once",
+            ),
+            pytest.param(
+                [Reason.OK, Reason.RATE_LIMITED, Reason.RATE_LIMITED],
+                [0.0, 10.0, 20.0],
+                id="whoever limits us is not pressed",
+            ),
+        ],
+    )
+    def test_when(self, reasons: list[Reason], times: list[float]) -> None:
+        assert self.asked_at(reasons) == times

@@ -80,6 +80,32 @@ async def head(target: str, link: Link, *, timeout: float, wall: Callable[[], fl
     return await record(target, Probe.HEAD, wall, ask)
 
 
+async def fork(
+    target: str, link: Link, seqno: int, *, timeout: float, wall: Callable[[], float]
+) -> Sample:
+    """Ask on a connection of its own which block the node has at `seqno`.
+
+    Args:
+        target: configured name.
+        link: where the liteserver is; its kept connection is not touched, since
+            what is timed there must not wait behind this.
+        seqno: of a masterchain block.
+        timeout: seconds for all of it.
+        wall: our clock, Unix seconds.
+    """
+
+    async def ask(findings: Findings) -> None:
+        budget = _Budget(timeout)
+        connection = await link.open(budget.left())
+        try:
+            header = await LiteClient(connection).lookup_block(seqno, budget.left())
+            findings.head = Head(seqno=seqno, root_hash=header.id.root_hash)
+        finally:
+            await connection.close()
+
+    return await record(target, Probe.FORK, wall, ask)
+
+
 class _Budget:
     """Seconds left of a probe's timeout."""
 
@@ -110,6 +136,8 @@ async def _reach(link: Link, findings: Findings, budget: _Budget) -> LiteClient:
 
     async def pinged() -> LiteClient:
         client = await link.client(budget.left())
+        if link.fresh:
+            findings.phases.update(client.connection.phases._asdict())
         findings.phases["ping"] = await client.connection.ping(budget.ping)
         return client
 

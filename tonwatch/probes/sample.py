@@ -21,6 +21,9 @@ class Probe(StrEnum):
     HEAD = "head"
     """The last masterchain block, its time, the shard client and the server's clock."""
 
+    FORK = "fork"
+    """The masterchain block at a seqno that all targets are asked for (slow beat)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
@@ -62,6 +65,8 @@ class Sample:
         detail: what failed, in one line; empty when ok.
         phases: seconds spent on each step that was reached.
         head: what was learnt; also on some failures (a lagging shard client).
+        epoch: our wall clock less the event loop's when it was asked, seconds; it only
+            changes where our wall clock is set. None where nobody noted it.
     """
 
     target: str
@@ -73,6 +78,7 @@ class Sample:
     detail: str = ""
     phases: Mapping[str, float] = field(default_factory=dict)
     head: Head | None = None
+    epoch: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -128,4 +134,5 @@ async def record(
         detail=detail,
         phases=findings.phases,
         head=findings.head,
+        epoch=started - began,
     )

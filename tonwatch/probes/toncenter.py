@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tonwatch.probes.sample import Findings, Head, Probe, Sample, record
+from tonwatch.ton.errors import ProviderError, Reason
 from tonwatch.ton.toncenter import Timing, ToncenterClient
 
 
@@ -30,6 +31,11 @@ async def head(
             )
             header = await client.block_header(info.last.seqno, timeout, second)
             findings.head = replace(findings.head, gen_utime=header.gen_utime)
+        except ProviderError as error:
+            # Behind one address there may be several servers, some without the others' last
+            # block. What the first of them told is true; only the block's time stays unknown.
+            if findings.head is None or error.reason is not Reason.UPSTREAM_FAILED:
+                raise
         finally:
             findings.waited = first.waited + second.waited
             findings.phases.update(
@@ -39,3 +45,24 @@ async def head(
             )
 
     return await record(target, Probe.HEAD, wall, ask)
+
+
+async def fork(
+    target: str,
+    client: ToncenterClient,
+    seqno: int,
+    *,
+    timeout: float,
+    wall: Callable[[], float],
+) -> Sample:
+    """Ask which block the provider has at `seqno` of the masterchain; arguments as `head`."""
+
+    async def ask(findings: Findings) -> None:
+        timing = Timing()
+        try:
+            header = await client.block_header(seqno, timeout, timing)
+            findings.head = Head(seqno=seqno, root_hash=header.id.root_hash)
+        finally:
+            findings.waited = timing.waited
+
+    return await record(target, Probe.FORK, wall, ask)

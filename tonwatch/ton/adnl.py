@@ -269,11 +269,16 @@ _AddressInfo = tuple[
 
 
 async def _resolve(host: str, port: int, deadline: float) -> list[_AddressInfo]:
-    loop = asyncio.get_running_loop()
-    flags = socket.AI_NUMERICHOST if _is_address(host) else 0
     try:
-        async with asyncio.timeout_at(deadline):
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+        if _is_address(host):
+            # Reads the text and asks nobody: not worth a thread, as names are.
+            found = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+            )
+        else:
+            async with asyncio.timeout_at(deadline):
+                loop = asyncio.get_running_loop()
+                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except TimeoutError:
         raise ConnectError(Reason.RESOLVE_FAILED, "name resolution timed out") from None
     except (OSError, UnicodeError) as error:

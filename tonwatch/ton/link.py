@@ -13,6 +13,9 @@ _MAX_FRAME: Final = 1024 * 1024
 class Link:
     """Where a liteserver is, and the connection kept to it.
 
+    Attributes:
+        fresh: whether the connection of the last `client` was opened for it.
+
     Args:
         host: name or address.
         port: TCP port.
@@ -25,6 +28,7 @@ class Link:
         self._host = host
         self._port = port
         self._server_key = server_key
+        self.fresh = False
         self._connection: AdnlConnection | None = None
         self._dropped = 0
 
@@ -45,6 +49,7 @@ class Link:
         Raises:
             ConnectError: no connection could be made.
         """
+        self.fresh = self._connection is None or not self._connection.alive
         if self._connection is None or not self._connection.alive:
             await self.drop()
             self._connection = await self.open(timeout)

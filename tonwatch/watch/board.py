@@ -30,16 +30,22 @@ BUCKETS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something that is watched: its configured name, what it is, and what for."""
+    """Something that is watched: its configured name, what it is, and what for.
+
+    `local` targets are on this machine: reaching them takes no network.
+    """
 
     name: str
     kind: Literal["liteserver", "toncenter-v2"]
     role: Literal["primary", "reference"]
+    local: bool = False
 
     @property
     def probes(self) -> tuple[Probe, ...]:
         """The questions that are asked of it."""
-        return (Probe.HEAD, Probe.CONNECT) if self.kind == "liteserver" else (Probe.HEAD,)
+        if self.kind == "liteserver":
+            return (Probe.HEAD, Probe.CONNECT, Probe.FORK)
+        return (Probe.HEAD, Probe.FORK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class Record:
         latest: the last sample of each probe.
         heads: head samples, oldest first.
         connects: the last two samples of the connect probe, oldest first.
+        forks: the last two answers to the fork probe, oldest first.
         failures: the last failed samples of any probe, oldest first.
         results: how many samples ended in each reason, by probe.
         durations: histogram of each probe.
@@ -72,6 +79,7 @@ class Record:
     latest: Mapping[Probe, Sample]
     heads: tuple[Sample, ...]
     connects: tuple[Sample, ...]
+    forks: tuple[Sample, ...]
     failures: tuple[Sample, ...]
     results: Mapping[tuple[Probe, Reason], int]
     durations: Mapping[Probe, Histogram]
@@ -104,6 +112,7 @@ class _Entry:
     latest: dict[Probe, Sample] = field(default_factory=dict)
     heads: deque[Sample] = field(default_factory=lambda: deque(maxlen=HISTORY))
     connects: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
+    forks: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
     failures: deque[Sample] = field(default_factory=lambda: deque(maxlen=FAILURES))
     results: Counter[tuple[Probe, Reason]] = field(default_factory=Counter)
     durations: dict[Probe, Histogram] = field(default_factory=dict)
@@ -148,11 +157,16 @@ class Board:
         else:
             entry.failures.append(sample)
         if sample.probe is Probe.HEAD:
+            if len(entry.heads) > 1 and not entry.heads[-1].ok and not entry.heads[-2].ok:
+                # Back from an outage, perhaps from an older block: its progress starts anew.
+                entry.seqnos.clear()
             entry.heads.append(sample)
             if sample.head is not None:
                 _advance(entry, sample.head.seqno, sample.finished)
-        else:
+        elif sample.probe is Probe.CONNECT:
             entry.connects.append(sample)
+        elif sample.ok:
+            entry.forks.append(sample)
 
     def overrun(self, target: str, probe: Probe, beats: int) -> None:
         """Count beats that were skipped because the probe before them was still running."""
@@ -169,6 +183,7 @@ class Board:
                     latest=dict(entry.latest),
                     heads=tuple(entry.heads),
                     connects=tuple(entry.connects),
+                    forks=tuple(entry.forks),
                     failures=tuple(entry.failures),
                     results=dict(entry.results),
                     durations=dict(entry.durations),

@@ -3,33 +3,40 @@
 Pure: a diagnosis is made of a judgement and the diagnosis before it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
-from tonwatch.ton.errors import Reason
-from tonwatch.ton.networks import network_name
 from tonwatch.watch.judge import Judgement, State, Verdict
+from tonwatch.watch.sentences import duration, sentence, standing
 
 
 class Cause(StrEnum):
     """What is wrong. The order is the order of blame: what is named first explains the rest."""
 
     STARTING = "starting"
+    EGRESS_BROKEN = "egress_broken"
     LOCAL_CLOCK_SKEWED = "local_clock_skewed"
     WRONG_NETWORK = "wrong_network"
     CHAIN_STALLED = "chain_stalled"
+    NODE_FORKED = "node_forked"
+    PROVIDER_FORKED = "provider_forked"
+    SOURCES_DISAGREE = "sources_disagree"
     NODE_DOWN = "node_down"
     NODE_NOT_SYNCED = "node_not_synced"
     NODE_STALLED = "node_stalled"
     NODE_LAGGING = "node_lagging"
+    NODE_CATCHING_UP = "node_catching_up"
     NODE_SHARD_LAGGING = "node_shard_lagging"
     PROVIDER_DOWN = "provider_down"
     PROVIDER_UNAUTHORIZED = "provider_unauthorized"
     PROVIDER_THROTTLED = "provider_throttled"
     PROVIDER_STALLED = "provider_stalled"
     PROVIDER_LAGGING = "provider_lagging"
+    NODE_FLAPPING = "node_flapping"
+    PROVIDER_FLAPPING = "provider_flapping"
     NODE_CLOCK_SKEWED = "node_clock_skewed"
     NODE_SLOW = "node_slow"
     PROVIDER_SLOW = "provider_slow"
@@ -37,12 +44,17 @@ class Cause(StrEnum):
     HEALTHY = "healthy"
 
 
+WITNESSES: Final = 3
+"""Targets that are well which a finding on another names as evidence."""
+
 _ORDER: Final = {cause: rank for rank, cause in enumerate(Cause)}
 
 _NODE_CAUSES: Final = {
     State.DOWN: Cause.NODE_DOWN,
+    State.FLAPPING: Cause.NODE_FLAPPING,
     State.NOT_SYNCED: Cause.NODE_NOT_SYNCED,
     State.WRONG_NETWORK: Cause.WRONG_NETWORK,
+    State.FORKED: Cause.NODE_FORKED,
     State.STALLED: Cause.NODE_STALLED,
     State.LAGGING: Cause.NODE_LAGGING,
     State.SHARD_LAGGING: Cause.NODE_SHARD_LAGGING,
@@ -53,10 +65,12 @@ _NODE_CAUSES: Final = {
 
 _PROVIDER_CAUSES: Final = {
     State.DOWN: Cause.PROVIDER_DOWN,
+    State.FLAPPING: Cause.PROVIDER_FLAPPING,
     State.NOT_SYNCED: Cause.PROVIDER_DOWN,
     State.UNAUTHORIZED: Cause.PROVIDER_UNAUTHORIZED,
     State.THROTTLED: Cause.PROVIDER_THROTTLED,
     State.WRONG_NETWORK: Cause.WRONG_NETWORK,
+    State.FORKED: Cause.PROVIDER_FORKED,
     State.STALLED: Cause.PROVIDER_STALLED,
     State.LAGGING: Cause.PROVIDER_LAGGING,
     State.SLOW: Cause.PROVIDER_SLOW,
@@ -66,7 +80,7 @@ _PROVIDER_CAUSES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong.
+    """One thing that is wrong, or that nothing is.
 
     Attributes:
         cause: its name.
@@ -74,6 +88,7 @@ class Finding:
         since: Unix seconds.
         target: the target that shows it; empty where it is about the whole.
         primary: whether it touches a target of role primary, or the whole.
+        evidence: what it is concluded from, one line for each target.
     """
 
     cause: Cause
@@ -81,28 +96,32 @@ class Finding:
     since: float
     target: str = ""
     primary: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """The named cause, and what else is wrong below it.
-
-    Attributes:
-        cause: exactly one.
-        sentence: plain English, with the numbers.
-        since: when this cause was first named, Unix seconds.
-        also: further findings, in the order of blame.
-    """
-
-    cause: Cause
-    sentence: str
-    since: float
-    also: tuple[Finding, ...] = ()
+    evidence: tuple[str, ...] = ()
 
     @property
     def runbook(self) -> str:
         """Where to read on, below the documentation's root."""
         return f"diagnoses.md#{self.cause}"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The finding that explains the rest, and the rest in the order of blame.
+
+    `since` is when this cause was first named without a break, whichever target showed it.
+    """
+
+    finding: Finding
+    since: float
+    also: tuple[Finding, ...] = ()
+
+    @property
+    def cause(self) -> Cause:
+        return self.finding.cause
+
+    @property
+    def sentence(self) -> str:
+        return self.finding.sentence
 
 
 def diagnose(judgement: Judgement, previous: Diagnosis | None) -> Diagnosis:
@@ -111,75 +130,140 @@ def diagnose(judgement: Judgement, previous: Diagnosis | None) -> Diagnosis:
     Findings on primaries come before those on references; within each, the
     order of `Cause` decides.
     """
+    known = {}
+    if previous is not None:
+        known = {(f.cause, f.target): f.since for f in (previous.finding, *previous.also)}
     findings = sorted(
-        _findings(judgement),
+        (
+            replace(finding, since=known.get((finding.cause, finding.target), finding.since))
+            for finding in _findings(judgement)
+        ),
         key=lambda finding: (not finding.primary, _ORDER[finding.cause], finding.since),
     )
     first = findings[0] if findings else _all_well(judgement)
     since = first.since
     if previous is not None:
         since = previous.since if previous.cause is first.cause else judgement.wall
-    return Diagnosis(first.cause, first.sentence, since, tuple(findings[1:]))
+    return Diagnosis(first, since, tuple(findings[1:]))
 
 
 def _findings(judgement: Judgement) -> list[Finding]:
     verdicts = list(judgement.verdicts.values())
-    if verdicts and all(verdict.newest is None for verdict in verdicts):
-        sentence = "No target has been asked yet."
-        return [Finding(Cause.STARTING, sentence, verdicts[0].since)]
     findings = []
+    if judgement.unreachable:
+        findings.append(_egress(judgement))
+    elif judgement.excused:
+        findings.append(_egress_back(judgement))
     if judgement.clock_offset is not None:
         findings.append(_local_clock(judgement, judgement.clock_offset))
     if judgement.stalled and judgement.idle is not None:
         findings.append(_chain_stalled(judgement, judgement.idle))
-    for verdict in verdicts:
-        if judgement.stalled and verdict.state is State.STALLED:
-            continue  # the chain's stall says it already
-        finding = _of_target(verdict)
-        if finding is not None:
-            findings.append(finding)
+    if judgement.forks.undecided:
+        findings.append(_disagreement(judgement))
+    unexplained = (verdict for verdict in verdicts if not _explained(verdict, judgement))
+    findings += (_of_target(verdict, judgement) for verdict in unexplained)
+    waiting = [verdict for verdict in verdicts if verdict.newest is None]
+    if waiting and not findings:
+        words = f"{len(waiting)} of {len(verdicts)} targets have not been asked yet."
+        findings.append(Finding(Cause.STARTING, words, waiting[0].since))
     return findings
 
 
-def _of_target(verdict: Verdict) -> Finding | None:
+def _explained(verdict: Verdict, judgement: Judgement) -> bool:
+    """Whether a target is well, or a finding about the whole says all that is wrong with it."""
+    return (
+        verdict.state is State.OK
+        or verdict.newest is None  # not asked yet
+        or (judgement.stalled and verdict.state is State.STALLED)
+        or verdict.target.name in judgement.unreachable
+        or verdict.target.name in judgement.excused
+    )
+
+
+def _of_target(verdict: Verdict, judgement: Judgement) -> Finding:
     target = verdict.target
-    if verdict.state is State.OK:
-        return None
     if target.kind == "liteserver":
         cause = _NODE_CAUSES.get(verdict.state, Cause.NODE_DOWN)
+        if verdict.state is State.LAGGING and verdict.in_sync_in is not None:
+            cause = Cause.NODE_CATCHING_UP
     else:
         cause = _PROVIDER_CAUSES.get(verdict.state, Cause.PROVIDER_DOWN)
+    well = (other for other in judgement.verdicts.values() if other.state is State.OK)
     return Finding(
         cause,
-        _SENTENCES[verdict.state](verdict),
+        sentence(verdict),
         verdict.since,
         target.name,
         target.role == "primary",
+        _evidence([verdict, *islice(well, WITNESSES)]),
+    )
+
+
+def _egress(judgement: Judgement) -> Finding:
+    outside = [judgement.verdicts[name] for name in judgement.unreachable]
+    inside = [v for v in judgement.verdicts.values() if v.target.name not in judgement.unreachable]
+    words = f"Our own way out is broken: none of the {len(outside)} external targets can be reached"
+    if all(verdict.reason == "resolve_failed" for verdict in outside):
+        words = f"Host names do not resolve here: none of {len(outside)} external targets is found"
+    if any(verdict.up for verdict in inside):
+        words += ", while local ones answer"
+    return Finding(
+        Cause.EGRESS_BROKEN, f"{words}.", judgement.wall, evidence=_evidence([*outside, *inside])
+    )
+
+
+def _egress_back(judgement: Judgement) -> Finding:
+    waiting = [judgement.verdicts[name] for name in judgement.excused]
+    names = ", ".join(verdict.target.name for verdict in waiting)
+    return Finding(
+        Cause.EGRESS_BROKEN,
+        f"Our own way out is back; not asked again yet: {names}.",
+        judgement.wall,
+        evidence=_evidence(judgement.verdicts.values()),
     )
 
 
 def _local_clock(judgement: Judgement, offset: float) -> Finding:
-    agreeing = sum(
-        verdict.head is not None and verdict.head.clock_offset is not None
+    tellers = [
+        (verdict.target.name, verdict.head.clock_offset)
         for verdict in judgement.verdicts.values()
-    )
+        if verdict.head is not None and verdict.head.clock_offset is not None
+    ]
     side = "behind" if offset > 0 else "ahead of"
-    return Finding(
-        Cause.LOCAL_CLOCK_SKEWED,
-        f"The clock of this machine is {abs(offset):.1f} s {side} the clocks of"
-        f" all {agreeing} servers that tell theirs.",
-        judgement.wall,
-    )
+    whose = {0: "the times in the blocks", 1: f"the clock of {tellers[0][0]}" if tellers else ""}
+    against = whose.get(len(tellers), f"the clocks of all {len(tellers)} servers that tell theirs")
+    words = f"The clock of this machine is {abs(offset):.1f} s {side} {against}."
+    evidence = tuple(f"{name}: its clock less ours is {told:+.1f} s" for name, told in tellers)
+    return Finding(Cause.LOCAL_CLOCK_SKEWED, words, judgement.wall, evidence=evidence)
 
 
 def _chain_stalled(judgement: Judgement, idle: float) -> Finding:
-    answering = sum(verdict.up for verdict in judgement.verdicts.values())
+    answering = [verdict for verdict in judgement.verdicts.values() if verdict.up]
     block = f" after block {judgement.head.seqno}" if judgement.head else ""
     return Finding(
         Cause.CHAIN_STALLED,
-        f"The chain stands still: none of the {answering} targets that answer has seen"
+        f"The chain stands still: none of the {len(answering)} targets that answer has seen"
         f" a new masterchain block for {duration(idle)}{block}.",
         judgement.wall - idle,
+        evidence=_evidence(judgement.verdicts.values()),
+    )
+
+
+def _disagreement(judgement: Judgement) -> Finding:
+    undecided = judgement.forks.undecided
+    names = list(undecided)
+    seqno = max(undecided.values())
+    evidence = tuple(
+        f"{name}: block {undecided[name]} has root hash {judgement.forks.hashes[name].hex()}"
+        for name in names
+    )
+    return Finding(
+        Cause.SOURCES_DISAGREE,
+        f"{', '.join(names[:-1])} and {names[-1]} have different blocks at seqno {seqno}, and no"
+        " majority says which is right: one of them is on a fork.",
+        judgement.wall,
+        primary=any(judgement.verdicts[name].target.role == "primary" for name in names),
+        evidence=evidence,
     )
 
 
@@ -190,104 +274,5 @@ def _all_well(judgement: Judgement) -> Finding:
     return Finding(Cause.HEALTHY, f"{subject} alive and in sync{head}.", judgement.wall)
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people say them: 4.2 s, 48 s, 12 min, 3.5 h, 2 days."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 172800:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86400:.0f} days"
-
-
-def _blocks(count: int | None) -> str:
-    if count is None:
-        return ""
-    return " (1 block)" if count == 1 else f" ({count} blocks)"
-
-
-_DOWN: Final = {
-    Reason.KEY_UNAVAILABLE: "cannot be asked: its key is not there yet",
-    Reason.RESOLVE_FAILED: "has a host name that does not resolve",
-    Reason.CONNECT_REFUSED: "refuses connections: no process listens on its port",
-    Reason.CONNECT_TIMEOUT: "does not accept connections: packets to it are lost or dropped",
-    Reason.CONNECT_FAILED: "cannot be reached",
-    Reason.TLS_FAILED: "fails the TLS handshake",
-    Reason.HANDSHAKE_FAILED: "breaks off the ADNL handshake: its key is another than configured,"
-    " or the port is not a liteserver's",
-    Reason.HANDSHAKE_TIMEOUT: "accepts TCP but stays silent: the process hangs, or its key"
-    " is another than configured",
-    Reason.CONNECTION_LOST: "cuts connections while answering",
-    Reason.QUERY_TIMEOUT: "does not answer",
-    Reason.PROTOCOL_ERROR: "sends bytes that break the protocol",
-    Reason.ANSWER_TOO_LARGE: "sends answers larger than any real one",
-    Reason.BAD_ANSWER: "answers what cannot be read",
-    Reason.PROOF_INVALID: "sends blocks whose proofs do not hold",
-    Reason.OVERLOADED: "is overloaded",
-    Reason.UPSTREAM_TIMEOUT: "gets no answer in time from the node behind it",
-    Reason.UPSTREAM_FAILED: "has no working node behind it",
-    Reason.NOT_FOUND: "does not know the question: the URL is not its API's",
-    Reason.SERVER_ERROR: "answers with an error of its own",
-}
-
-
-def _down(verdict: Verdict) -> str:
-    name = verdict.target.name
-    return f"{name} {_DOWN.get(verdict.reason, 'does not answer as it should')} ({verdict.detail})."
-
-
-def _wrong_network(verdict: Verdict) -> str:
-    served = verdict.head.zerostate if verdict.head else None
-    network = network_name(served) if served else "unknown"
-    return f"{verdict.target.name} serves another network, the one with zerostate {network}."
-
-
-def _stalled(verdict: Verdict) -> str:
-    at = f" and stays at block {verdict.head.seqno}" if verdict.head else ""
-    behind = ""
-    if verdict.behind_seconds:
-        behind = f", now {duration(verdict.behind_seconds)}{_blocks(verdict.behind_blocks)} behind"
-    return (
-        f"{verdict.target.name} answers, but has had no new block"
-        f" for {duration(verdict.idle or 0.0)}{at}{behind}."
-    )
-
-
-def _lagging(verdict: Verdict) -> str:
-    return (
-        f"{verdict.target.name} is {duration(verdict.behind_seconds or 0.0)}"
-        f"{_blocks(verdict.behind_blocks)} behind the head of the chain."
-    )
-
-
-def _shard_lagging(verdict: Verdict) -> str:
-    if verdict.shard_gap is None:
-        return f"{verdict.target.name} cannot read accounts yet ({verdict.detail})."
-    return (
-        f"{verdict.target.name} follows the masterchain, but its shard client is"
-        f" {verdict.shard_gap} blocks behind it: accounts and balances are that old or fail."
-    )
-
-
-def _clock_skewed(verdict: Verdict) -> str:
-    offset = (verdict.head.clock_offset if verdict.head else None) or 0.0
-    side = "ahead of" if offset > 0 else "behind"
-    return f"The clock of {verdict.target.name} is {abs(offset):.1f} s {side} ours."
-
-
-_SENTENCES: Final[dict[State, Callable[[Verdict], str]]] = {
-    State.DOWN: _down,
-    State.NOT_SYNCED: lambda v: f"{v.target.name} is alive but not in sync: {v.detail}.",
-    State.UNAUTHORIZED: lambda v: f"{v.target.name} refuses our API key ({v.detail}).",
-    State.THROTTLED: lambda v: f"{v.target.name} works, but limits our requests ({v.detail}).",
-    State.WRONG_NETWORK: _wrong_network,
-    State.STALLED: _stalled,
-    State.LAGGING: _lagging,
-    State.SHARD_LAGGING: _shard_lagging,
-    State.CLOCK_SKEWED: _clock_skewed,
-    State.SLOW: lambda v: f"{v.target.name} takes {duration(v.latency or 0.0)} for an answer.",
-    State.UNKNOWN: lambda v: f"Nothing is known of {v.target.name}: {v.detail}.",
-}
+def _evidence(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
+    return tuple(standing(verdict) for verdict in verdicts)

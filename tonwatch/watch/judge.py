@@ -1,19 +1,20 @@
-"""Judges all targets together: where the chain's head is, and how each target stands to it.
+"""Judges each target in the light of all: how it stands to the chain and to the others.
 
 Pure: the same snapshot and the same previous judgement give the same result.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import islice
-from statistics import median
 from typing import Any, Final
 
-from tonwatch.config import ProbeConfig, Thresholds
+from tonwatch.config import Gates, ProbeConfig, Thresholds
 from tonwatch.probes.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
+from tonwatch.watch import history, together
 from tonwatch.watch.board import Record, Snapshot, Target
+from tonwatch.watch.together import ChainHead, Forks
 
 
 class State(StrEnum):
@@ -22,10 +23,12 @@ class State(StrEnum):
     OK = "ok"
     UNKNOWN = "unknown"
     DOWN = "down"
+    FLAPPING = "flapping"
     UNAUTHORIZED = "unauthorized"
     THROTTLED = "throttled"
     NOT_SYNCED = "not_synced"
     WRONG_NETWORK = "wrong_network"
+    FORKED = "forked"
     STALLED = "stalled"
     LAGGING = "lagging"
     SHARD_LAGGING = "shard_lagging"
@@ -42,38 +45,17 @@ _STATE_OF_FAILURE: Final = {
 }
 """What a failed sample makes of its target; every other reason makes it `down`."""
 
-_TURNED_AWAY: Final = frozenset(
-    {
-        Reason.RESOLVE_FAILED,
-        Reason.CONNECT_REFUSED,
-        Reason.CONNECT_TIMEOUT,
-        Reason.CONNECT_FAILED,
-        Reason.HANDSHAKE_FAILED,
-        Reason.HANDSHAKE_TIMEOUT,
-        Reason.PROOF_INVALID,
-    }
-)
-"""Failures of the connect probe that condemn a target although its kept connection works."""
+FORK_ROUNDS: Final = 2.5
+"""Intervals of the fork probe for which a comparison counts."""
 
-LATENCY_SAMPLES: Final = 3
-"""Answers whose median is a target's latency: one slow answer changes nothing."""
+COMPARED_WITHIN: Final = 10_000
+"""Blocks behind the head above which a target does not hold up the comparison of the others."""
 
+_COMES_AND_GOES: Final = frozenset({State.DOWN, State.NOT_SYNCED})
+"""States that alternating with ``ok`` makes flapping; the others say more than that."""
 
-@dataclass(frozen=True, slots=True)
-class ChainHead:
-    """The highest masterchain block that two witnesses support.
-
-    Attributes:
-        seqno: of the block.
-        gen_utime: when it was made, Unix seconds; None where no supporter told.
-        target: who told of it.
-        seen: event loop time of that answer.
-    """
-
-    seqno: int
-    gen_utime: int | None
-    target: str
-    seen: float
+_SETTLED: Final = 1 / 3
+"""Part of the flapping window after which a failure that goes on is no flapping any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +65,18 @@ class Verdict:
     Attributes:
         state: and `since` when, Unix seconds.
         up: it answers our questions.
-        usable: in sync within the limits of readiness.
+        barred: the states that speak against using it, of those that the gates of
+            readiness let count; several may hold at once.
         reason: of the sample that the state is drawn from, or ``wrong_network``.
         detail: that sample's words; empty when ok.
         head: what the target said of itself; None when not known or too old.
         behind_seconds: its block's age less the head's, at the time each was told; never negative.
         behind_blocks: blocks missing to the head at that time; never negative.
+        in_sync_in: seconds until it has caught up, by its own rate; None where it does not.
         shard_gap: blocks that its shard client is behind its own masterchain.
         latency: median seconds of its last answers.
         idle: seconds from the growth of its seqno to its last answer.
+        interruptions: within the flapping window; a lost answer counts a third.
         newest: event loop time of the newest head sample; None before the first.
     """
 
@@ -99,16 +84,23 @@ class Verdict:
     state: State
     since: float
     up: bool = False
-    usable: bool = False
+    barred: frozenset[State] = frozenset()
     reason: Reason = Reason.OK
     detail: str = ""
     head: Head | None = None
     behind_seconds: float | None = None
     behind_blocks: int | None = None
+    in_sync_in: float | None = None
     shard_gap: int | None = None
     latency: float | None = None
     idle: float | None = None
+    interruptions: float = 0.0
     newest: float | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing speaks against using it."""
+        return not self.barred
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +111,12 @@ class Judgement:
         wall: when it was passed, Unix seconds.
         head: of the chain; None where nobody tells.
         stalled: at least two targets answer and none has had a new block for too long.
-        idle: the least `idle` of all targets that answer, seconds;
-            None where none answers.
-        clock_offset: the servers' clocks less ours where they agree on it, seconds;
-            then it is our clock that is off. None where they do not.
+        idle: the least `idle` of all targets that answer, seconds; None where none answers.
+        clock_offset: their time less ours where it is our clock that is off, seconds.
+        forks: who told of another block than others at the same seqno.
+        unreachable: the external targets, where none of them can be reached: our egress.
+        excused: those of them that have not been asked again since it came back, and
+            the event loop time when it did.
         verdicts: by target name, in the order of the configuration.
     """
 
@@ -131,6 +125,9 @@ class Judgement:
     stalled: bool
     idle: float | None
     clock_offset: float | None
+    forks: Forks
+    unreachable: tuple[str, ...]
+    excused: Mapping[str, float]
     verdicts: Mapping[str, Verdict]
 
 
@@ -141,7 +138,7 @@ def judge(
     zerostate: bytes,
     thresholds: Thresholds,
     probe: ProbeConfig,
-    gate_on_stall: bool,
+    gates: Gates,
 ) -> Judgement:
     """Judge every target of a snapshot.
 
@@ -151,167 +148,174 @@ def judge(
         zerostate: root hash of the network that ought to be served.
         thresholds: where numbers become states.
         probe: how old a sample may be.
-        gate_on_stall: whether targets of a stalled chain are unusable.
+        gates: what makes a target unusable.
     """
+    oldest = snapshot.monotonic - probe.stale_after
+    epoch = snapshot.wall - snapshot.monotonic
     believed = {
-        name: sample
+        name: history.by_present_clock(sample, epoch)
         for name, record in snapshot.records.items()
-        if (sample := _believed(record, snapshot.monotonic - probe.stale_after)) is not None
+        if (sample := history.believed(record, oldest)) is not None
     }
     answers = {
         name: sample
         for name, sample in believed.items()
         if sample.ok and sample.head is not None and sample.head.zerostate in (None, zerostate)
     }
-    head = find_head(answers, thresholds)
+    forks = together.find_forks(
+        snapshot.records,
+        answers.keys(),
+        zerostate,
+        snapshot.monotonic - FORK_ROUNDS * probe.fork_interval,
+    )
     idles = [
         sample.finished - advanced
         for name, sample in answers.items()
         if (advanced := snapshot.records[name].advanced) is not None
     ]
     idle = min(idles, default=None)
-    stalled = idle is not None and idle >= thresholds.stalled and len(idles) > 1
-    clock_offset = _our_clock(answers, thresholds)
-    judged = _Judged(
-        snapshot=snapshot,
-        previous=previous,
-        zerostate=zerostate,
-        thresholds=thresholds,
-        head=head,
-        stalled=stalled,
-        alone=len(answers) == 1,
-        clock_offset=clock_offset,
-        gate_on_stall=gate_on_stall,
-        stale_after=probe.stale_after,
-    )
-    return Judgement(
+    trusted = {name: sample for name, sample in answers.items() if name not in forks.minority}
+    unreachable = together.egress_broken(snapshot.records, oldest, believed)
+    whole = Judgement(
         wall=snapshot.wall,
-        head=head,
-        stalled=stalled,
+        head=together.find_head(trusted, thresholds),
+        stalled=idle is not None and idle >= thresholds.stalled and len(idles) > 1,
         idle=idle,
-        clock_offset=clock_offset,
-        verdicts={
-            name: judged.target(record, believed.get(name))
-            for name, record in snapshot.records.items()
-        },
+        clock_offset=together.our_clock(answers, thresholds),
+        forks=forks,
+        unreachable=unreachable,
+        excused={} if unreachable else _excused(snapshot, previous),
+        verdicts={},
     )
+    judged = _Judge(snapshot, previous, whole, zerostate, thresholds, gates, oldest, len(answers))
+    verdicts = {
+        name: judged.target(record, believed.get(name)) for name, record in snapshot.records.items()
+    }
+    return replace(whole, verdicts=verdicts)
 
 
-def find_head(answers: Mapping[str, Sample], thresholds: Thresholds) -> ChainHead | None:
-    """The highest seqno that two witnesses support, or one where only one answers.
-
-    Two targets that told of a block at least as high are two witnesses, so that
-    no single liar moves the head. Our own clock is a witness too, but only for a
-    block that is fresh by it while the others' blocks are old: of two targets
-    with one behind, the seqnos alone could not say which.
-    """
-    heads = sorted(
-        (
-            ChainHead(sample.head.seqno, sample.head.gen_utime, name, sample.finished)
-            for name, sample in answers.items()
-            if sample.head is not None
-        ),
-        key=lambda head: head.seqno,
-        reverse=True,
-    )
-    if len(heads) < 2:
-        return heads[0] if heads else None
-    first, second = heads[0], heads[1]
-    if first.gen_utime is None or second.gen_utime is None:
-        return second
-    age = answers[first.target].started - first.gen_utime
-    fresh = -thresholds.clock_critical <= age < thresholds.behind_warn
-    ahead = first.gen_utime - second.gen_utime >= thresholds.behind_warn
-    return first if fresh and ahead else second
+def _excused(snapshot: Snapshot, previous: Judgement | None) -> dict[str, float]:
+    """Who was out of reach with all others, and was last asked before the first was reached."""
+    if previous is None:
+        return {}
+    came_back = previous.excused or dict.fromkeys(previous.unreachable, snapshot.monotonic)
+    return {
+        name: at
+        for name, at in came_back.items()
+        if (newest := snapshot.records[name].latest.get(Probe.HEAD)) is not None
+        and not newest.ok
+        and newest.finished - newest.duration < at
+    }
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """What is already known of the whole when a single target is judged."""
+class _Judge:
+    """What is already known when a single target is judged."""
 
     snapshot: Snapshot
     previous: Judgement | None
+    whole: Judgement
     zerostate: bytes
     thresholds: Thresholds
-    head: ChainHead | None
-    stalled: bool
-    alone: bool
-    clock_offset: float | None
-    gate_on_stall: bool
-    stale_after: float
+    gates: Gates
+    oldest: float
+    answering: int
 
     def target(self, record: Record, sample: Sample | None) -> Verdict:
         newest = record.latest.get(Probe.HEAD)
+        if newest is None:
+            return self._verdict(record, State.UNKNOWN, detail="not asked yet")
         if sample is None:
-            return self._verdict(record, State.UNKNOWN, detail=_why_unknown(newest))
-        if not sample.ok or sample.head is None:
+            why = "its last answer is too old"
+            return self._verdict(record, State.UNKNOWN, detail=why, newest=newest.finished)
+        window = self.snapshot.monotonic - self.thresholds.flapping_window
+        interruptions = history.interruptions(record, window)
+        settled = history.down_for(record) >= self.thresholds.flapping_window * _SETTLED
+        flapping = interruptions >= self.thresholds.flapping and not settled
+        if sample.ok and sample.head is not None:
+            refused = history.turned_away(record)
+            if refused is None:
+                return self._standing(record, sample, sample.head, newest, interruptions, flapping)
+            state, reason = State.DOWN, refused.reason
+            detail = f"on a new connection: {refused.detail}"
+        else:
             state = _STATE_OF_FAILURE.get(sample.reason, State.DOWN)
-            return self._verdict(
-                record,
-                state,
-                reason=sample.reason,
-                detail=sample.detail,
-                newest=newest.finished if newest else None,
-            )
-        assert newest is not None, "a believed sample is in the history that newest ends"
-        refused = _turned_away(record)
-        if refused is not None:
-            return self._verdict(
-                record,
-                State.DOWN,
-                reason=refused.reason,
-                detail=f"on a new connection: {refused.detail}",
-                newest=newest.finished,
-            )
-        return self._standing(record, sample, sample.head, newest)
-
-    def _standing(self, record: Record, sample: Sample, head: Head, newest: Sample) -> Verdict:
-        """The verdict on a target that answers."""
-        limits = self.thresholds
-        wrong_network = head.zerostate is not None and head.zerostate != self.zerostate
-        # The distance to another network's blocks means nothing.
-        behind = None if wrong_network else self._behind_seconds(sample, head)
-        behind_blocks = None if wrong_network else self._behind_blocks(sample, head)
-        gap = None
-        if head.shard_client_seqno is not None:
-            gap = max(head.seqno, head.known_seqno or 0) - head.shard_client_seqno
-            gap = max(0, gap)
-        idle = None if record.advanced is None else sample.finished - record.advanced
-        latency = _latency(record, self.snapshot.monotonic - self.stale_after)
-        stuck = self._is_stuck(record, sample, head, idle)
-        skew = 0.0 if self.clock_offset is not None else abs(head.clock_offset or 0.0)
-        state = State.OK
-        if wrong_network:
-            state = State.WRONG_NETWORK
-        elif stuck:
-            state = State.STALLED
-        elif (gap or 0) >= limits.shard_gap_warn:
-            state = State.SHARD_LAGGING  # before lagging: it is why the block served is old
-        elif (behind or 0.0) >= limits.behind_warn:
-            state = State.LAGGING
-        elif skew >= limits.clock_warn:
-            state = State.CLOCK_SKEWED
-        elif (latency or 0.0) >= limits.slow:
-            state = State.SLOW
-        usable = (
-            newest.ok
-            and not wrong_network
-            and (behind or 0.0) < limits.behind_unready
-            and (gap or 0) < limits.shard_gap_unready
-            and (not stuck or (self.stalled and not self.gate_on_stall))
-        )
+            reason, detail = sample.reason, sample.detail
         return self._verdict(
             record,
-            state,
+            State.FLAPPING if flapping and state in _COMES_AND_GOES else state,
+            reason=reason,
+            detail=detail,
+            interruptions=interruptions,
+            newest=newest.finished,
+        )
+
+    def _standing(
+        self,
+        record: Record,
+        sample: Sample,
+        head: Head,
+        newest: Sample,
+        interruptions: float,
+        flapping: bool,
+    ) -> Verdict:
+        """The verdict on a target that answers."""
+        limits, gates, whole = self.thresholds, self.gates, self.whole
+        wrong_network = head.zerostate is not None and head.zerostate != self.zerostate
+        forked = record.target.name in whole.forks.minority
+        # The distance to the blocks of another chain means nothing.
+        elsewhere = wrong_network or forked
+        behind = None if elsewhere else self._behind_seconds(record, sample, head)
+        behind_blocks = None if elsewhere else self._behind_blocks(sample, head)
+        gap = None
+        if head.shard_client_seqno is not None:
+            gap = max(0, max(head.seqno, head.known_seqno or 0) - head.shard_client_seqno)
+        idle = None if record.advanced is None else sample.finished - record.advanced
+        stuck = self._is_stuck(record, sample, head, idle)
+        skew = 0.0 if whole.clock_offset is not None else abs(head.clock_offset or 0.0)
+        latency = history.latency(record, self.oldest)
+        slow = (latency or 0.0) >= limits.slow
+        rate = None
+        if (behind or 0.0) >= limits.behind_warn:
+            rate = history.catch_up_rate(record, limits.behind_warn)
+        # In the order of blame; the shard client is why a block that is served is old.
+        found = {
+            State.WRONG_NETWORK: wrong_network,
+            State.FORKED: forked,
+            State.STALLED: stuck,
+            State.SHARD_LAGGING: (gap or 0) >= limits.shard_gap_warn,
+            State.LAGGING: (behind or 0.0) >= limits.behind_warn,
+            State.FLAPPING: flapping,
+            State.CLOCK_SKEWED: skew >= limits.clock_warn,
+            State.SLOW: slow,
+        }
+        bars = {
+            State.WRONG_NETWORK: gates.wrong_network and wrong_network,
+            State.FORKED: gates.forked and forked,
+            State.STALLED: stuck and (gates.chain_stalled if whole.stalled else gates.stalled),
+            State.SHARD_LAGGING: gates.shard_lagging and (gap or 0) >= limits.shard_gap_unready,
+            State.LAGGING: gates.lagging and (behind or 0.0) >= limits.behind_unready,
+            State.FLAPPING: gates.flapping and flapping,
+            State.CLOCK_SKEWED: gates.clock_skewed and skew >= limits.clock_critical,
+            State.SLOW: gates.slow and slow,
+        }
+        barred = {state for state, holds in bars.items() if holds}
+        if not newest.ok:
+            barred.add(_STATE_OF_FAILURE.get(newest.reason, State.DOWN))
+        return self._verdict(
+            record,
+            next((state for state, holds in found.items() if holds), State.OK),
             up=True,
-            usable=usable,
+            barred=frozenset(barred),
             reason=Reason.WRONG_NETWORK if wrong_network else Reason.OK,
             head=head,
             behind_seconds=behind,
             behind_blocks=behind_blocks,
+            in_sync_in=behind / rate if rate and behind is not None else None,
             shard_gap=gap,
             latency=latency,
             idle=idle,
+            interruptions=interruptions,
             newest=newest.finished,
         )
 
@@ -323,7 +327,7 @@ class _Judged:
         """
         if idle is None or idle < self.thresholds.stalled:
             return False
-        if self.stalled or self.alone:
+        if self.whole.stalled or self.answering == 1:
             return True
         return any(
             other.head is not None
@@ -334,87 +338,76 @@ class _Judged:
             for other in rest.heads
         )
 
-    def _behind_seconds(self, sample: Sample, head: Head) -> float | None:
+    def _behind_seconds(self, record: Record, sample: Sample, head: Head) -> float | None:
         """How far behind the head it was when it answered.
 
-        Answers are some seconds apart, in which the chain goes on. Of the two
-        ways to allow for that the smaller result is taken: block against block
-        overstates where the target was asked first, age against age where the
-        chain stands still.
+        Answers are some seconds apart, in which the chain goes on, unless it
+        stands still: so the ages of blocks are compared, not their times.
         """
-        if self.head is None or self.head.gen_utime is None or head.gen_utime is None:
+        chain = self.whole.head
+        if chain is None or chain.gen_utime is None or head.gen_utime is None:
             return None
-        blocks_apart = self.head.gen_utime - head.gen_utime
-        ages_apart = blocks_apart - (self.head.seen - sample.finished)
-        return float(max(0.0, min(blocks_apart, ages_apart)))
+        behind = float(chain.gen_utime - head.gen_utime)
+        if not self.whole.stalled:
+            behind -= chain.seen - sample.finished
+        if behind >= self.thresholds.behind_warn:
+            # The chain may have stood still when it answered: nobody was ahead of it then.
+            behind = min(behind, self._ahead_then(record, sample) - head.gen_utime)
+        return max(0.0, behind)
+
+    def _ahead_then(self, record: Record, sample: Sample) -> float:
+        """The newest block time that others had told of when this target answered.
+
+        What they told a little earlier is carried forward to that moment.
+        """
+        newest = -math.inf
+        oldest = sample.finished - (self.snapshot.monotonic - self.oldest)
+        for name, rest in self.snapshot.records.items():
+            if name == record.target.name:
+                continue
+            for other in reversed(rest.heads):
+                told = other.head.gen_utime if other.head is not None else None
+                if told is not None and other.finished <= sample.finished:
+                    if other.finished >= oldest:
+                        newest = max(newest, told + sample.finished - other.finished)
+                    break
+        return newest if newest > -math.inf else math.inf
 
     def _behind_blocks(self, sample: Sample, head: Head) -> int | None:
-        if self.head is None:
+        chain = self.whole.head
+        if chain is None:
             return None
-        since = max(0.0, self.head.seen - sample.finished)
-        made_since = since * _block_rate(self.snapshot.records[self.head.target])
-        return max(0, round(self.head.seqno - head.seqno - made_since))
+        since = max(0.0, chain.seen - sample.finished)
+        made_since = since * history.block_rate(self.snapshot.records[chain.target])
+        return max(0, round(chain.seqno - head.seqno - made_since))
 
     def _verdict(self, record: Record, state: State, **rest: Any) -> Verdict:
         name = record.target.name
         before = self.previous.verdicts.get(name) if self.previous else None
         same = before is not None and before.state is state
         since = before.since if before is not None and same else self.snapshot.wall
+        rest.setdefault("barred", frozenset({state}))
         return Verdict(target=record.target, state=state, since=since, **rest)
 
 
-def _believed(record: Record, oldest: float) -> Sample | None:
-    """The sample to judge by: the newest, unless it is a single failure after a success."""
-    heads = [sample for sample in record.heads[-2:] if sample.finished >= oldest]
-    if not heads:
-        return None
-    if len(heads) == 2 and heads[0].ok and not heads[1].ok:
-        return heads[0]
-    return heads[-1]
+def common_seqno(judgement: Judgement) -> int | None:
+    """The highest seqno that all targets have which answer and are not far behind.
+
+    None where there are not two of them to compare.
+    """
+    heads = [verdict.head.seqno for verdict in comparable(judgement) if verdict.head is not None]
+    return min(heads) if len(heads) > 1 else None
 
 
-def _turned_away(record: Record) -> Sample | None:
-    """The last connect sample, where it and the one before say that nobody new is let in."""
-    if len(record.connects) == 2 and all(
-        sample.reason in _TURNED_AWAY for sample in record.connects
-    ):
-        return record.connects[-1]
-    return None
-
-
-def _why_unknown(newest: Sample | None) -> str:
-    return "not asked yet" if newest is None else "its last answer is too old"
-
-
-def _latency(record: Record, oldest: float) -> float | None:
-    answered = (
-        sample.phases["query"]
-        for sample in reversed(record.heads)
-        if sample.ok and sample.finished >= oldest and "query" in sample.phases
-    )
-    times = list(islice(answered, LATENCY_SAMPLES))
-    return median(times) if times else None
-
-
-def _block_rate(record: Record) -> float:
-    """Blocks per second that the target has reported over its history."""
-    told = (sample for sample in record.heads if sample.head is not None)
-    first = next(told, None)
-    last = next((sample for sample in reversed(record.heads) if sample.head is not None), None)
-    if first is None or last is None or first.head is None or last.head is None:
-        return 0.0
-    seconds = last.finished - first.finished
-    return max(0, last.head.seqno - first.head.seqno) / seconds if seconds > 0 else 0.0
-
-
-def _our_clock(answers: Mapping[str, Sample], thresholds: Thresholds) -> float | None:
-    """How far all servers' clocks are from ours where they agree with each other."""
-    offsets = [
-        sample.head.clock_offset
-        for sample in answers.values()
-        if sample.head is not None and sample.head.clock_offset is not None
+def comparable(judgement: Judgement) -> list[Verdict]:
+    """The targets of this network that answer and are not too far behind to be compared."""
+    if judgement.head is None:
+        return []
+    oldest = judgement.head.seqno - COMPARED_WITHIN
+    return [
+        verdict
+        for verdict in judgement.verdicts.values()
+        if verdict.head is not None
+        and verdict.head.seqno >= oldest
+        and verdict.state is not State.WRONG_NETWORK
     ]
-    if len(offsets) < 2 or max(offsets) - min(offsets) >= thresholds.clock_warn:
-        return None
-    middle = median(offsets)
-    return middle if abs(middle) >= thresholds.clock_warn else None

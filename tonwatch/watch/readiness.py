@@ -6,9 +6,12 @@ Pure: each step takes the one before and the newest judgement.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from tonwatch.config import ReadinessConfig
 from tonwatch.watch.judge import Judgement, State, Verdict
+
+Quorum = Literal["majority", "any", "all"]
 
 
 class Phase(StrEnum):
@@ -62,25 +65,92 @@ def step(
     judgement: Judgement,
     config: ReadinessConfig,
     *,
+    started: float,
     draining: bool,
 ) -> Readiness:
     """The readiness after one more judgement.
 
     Targets with role primary decide; where none is configured, all do.
+
+    Args:
+        previous: the readiness before; None at the start.
+        judgement: the newest.
+        config: quorum, hysteresis, grace.
+        started: when tonwatch started, Unix seconds.
+        draining: whether it is about to stop.
     """
-    primaries = [v for v in judgement.verdicts.values() if v.target.role == "primary"]
-    deciding = primaries or list(judgement.verdicts.values())
+    deciding = _deciding(judgement)
     before = previous.standings if previous else {}
     standings = {
         verdict.target.name: _count(before.get(verdict.target.name, Standing()), verdict, config)
         for verdict in deciding
     }
-    needed = {"any": 1, "all": len(deciding), "majority": len(deciding) // 2 + 1}[config.quorum]
+    needed = _needed(config.quorum, len(deciding))
     phase = Phase.DRAINING if draining else _phase(standings, needed)
+    in_grace = judgement.wall - started < config.startup_grace
+    if phase is Phase.UNREADY and in_grace and (not previous or previous.phase is Phase.STARTING):
+        phase = Phase.STARTING
     since = judgement.wall
     if previous is not None and previous.phase is phase:
         since = previous.since
     return Readiness(phase, since, needed, standings)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a question with limits of its own comes to: as of now, without hysteresis.
+
+    Attributes:
+        ready: whether the quorum is met.
+        needed: how many primaries it takes.
+        barred: what speaks against each primary by these limits, by name.
+    """
+
+    ready: bool
+    needed: int
+    barred: Mapping[str, frozenset[State]]
+
+
+def ask(
+    judgement: Judgement,
+    quorum: Quorum,
+    *,
+    behind: float | None = None,
+    shard_gap: int | None = None,
+) -> Asked:
+    """Whether the primaries are ready by limits that the asker sets.
+
+    Args:
+        judgement: the newest.
+        quorum: how many primaries it takes.
+        behind: seconds behind the head from which a target is not ready; None
+            leaves that to the configured threshold.
+        shard_gap: blocks, likewise.
+    """
+    barred = {}
+    for verdict in _deciding(judgement):
+        states = set(verdict.barred)
+        if behind is not None and verdict.up:
+            states.discard(State.LAGGING)
+            if (verdict.behind_seconds or 0.0) >= behind:
+                states.add(State.LAGGING)
+        if shard_gap is not None and verdict.up:
+            states.discard(State.SHARD_LAGGING)
+            if (verdict.shard_gap or 0) >= shard_gap:
+                states.add(State.SHARD_LAGGING)
+        barred[verdict.target.name] = frozenset(states)
+    needed = _needed(quorum, len(barred))
+    ready = sum(not states for states in barred.values())
+    return Asked(ready >= needed > 0, needed, barred)
+
+
+def _deciding(judgement: Judgement) -> list[Verdict]:
+    verdicts = list(judgement.verdicts.values())
+    return [verdict for verdict in verdicts if verdict.target.role == "primary"] or verdicts
+
+
+def _needed(quorum: Quorum, deciding: int) -> int:
+    return {"any": 1, "all": deciding, "majority": deciding // 2 + 1}[quorum]
 
 
 def _count(standing: Standing, verdict: Verdict, config: ReadinessConfig) -> Standing:

@@ -1,4 +1,4 @@
-"""Asks each question on its own beat: jittered start, kept grid, no pile-up."""
+"""Asks each question on its own beat: kept grid, spread start, no pile-up."""
 
 import asyncio
 import math
@@ -8,7 +8,11 @@ from random import Random
 from typing import Final
 
 from tonwatch.probes.sample import Probe, Sample
+from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Board
+
+CONFIRM_AFTER: Final = 1.0
+"""Seconds from the first failed look at a target's head to a second one."""
 
 FIRST_BEAT_WITHIN: Final = 1.0
 """Seconds over which first beats are spread, so that few targets do not wait for an interval."""
@@ -19,16 +23,18 @@ class Job:
     """A question asked again and again.
 
     Attributes:
-        target: configured name.
+        targets: whom it is asked, by configured name.
         probe: which question.
         interval: seconds from beat to beat.
-        ask: runs the probe once.
+        ask: runs the probe once; a sample for each target that was asked.
+        delay: seconds before the first beat; None to spread it with the others'.
     """
 
-    target: str
+    targets: tuple[str, ...]
     probe: Probe
     interval: float
-    ask: Callable[[], Awaitable[Sample]]
+    ask: Callable[[], Awaitable[Sequence[Sample]]]
+    delay: float | None = None
 
 
 async def run(jobs: Sequence[Job], board: Board, random: Random) -> None:
@@ -43,20 +49,36 @@ async def run(jobs: Sequence[Job], board: Board, random: Random) -> None:
         for job in jobs:
             # Few targets answer within a second of the start; many are spread further.
             spread = min(job.interval, max(FIRST_BEAT_WITHIN, len(jobs) * 0.02))
-            group.create_task(
-                _repeat(job, board, random.uniform(0, spread)), name=f"{job.probe} {job.target}"
-            )
+            delay = random.uniform(0, spread) if job.delay is None else job.delay
+            name = f"{job.probe} {' '.join(job.targets)}"
+            group.create_task(_repeat(job, board, delay), name=name)
 
 
 async def _repeat(job: Job, board: Board, delay: float) -> None:
     loop = asyncio.get_running_loop()
     beat = loop.time() + delay
+    well = True
     while True:
         await asyncio.sleep(beat - loop.time())
-        board.add(await job.ask())
-        beat, skipped = next_beat(beat, job.interval, loop.time())
+        was_well, well = well, await _ask(job, board)
+        skipped = next_beat(beat, job.interval, loop.time())[1]
         if skipped:
-            board.overrun(job.target, job.probe, skipped)
+            for target in job.targets:
+                board.overrun(target, job.probe, skipped)
+        if job.probe is Probe.HEAD and was_well and not well:
+            # One lost answer changes nothing, so do not let a real loss wait for the next beat.
+            await asyncio.sleep(CONFIRM_AFTER)
+            well = await _ask(job, board)
+        beat = next_beat(beat, job.interval, loop.time())[0]
+
+
+async def _ask(job: Job, board: Board) -> bool:
+    """Ask once; returns whether there is nothing to confirm by asking again soon."""
+    well = True
+    for sample in await job.ask():
+        board.add(sample)
+        well = well and (sample.ok or sample.reason is Reason.RATE_LIMITED)
+    return well
 
 
 def next_beat(beat: float, interval: float, now: float) -> tuple[float, int]:

@@ -14,17 +14,30 @@ import structlog
 from tonwatch.config import Config
 from tonwatch.watch import diagnosis, readiness
 from tonwatch.watch.board import Board, Snapshot
-from tonwatch.watch.diagnosis import Cause, Diagnosis
+from tonwatch.watch.diagnosis import Cause, Diagnosis, Finding
 from tonwatch.watch.judge import Judgement, State, Verdict, judge
 from tonwatch.watch.readiness import Readiness
 
 log = structlog.get_logger(__name__)
 
-BEAT: Final = 1.0
+BEAT: Final = 0.5
 """Seconds between two views."""
 
 LIVE_WITHIN: Final = 10.0
 """Seconds within which a view must have been made for us to count as alive."""
+
+
+HISTORY: Final = 20
+"""Ended diagnoses that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A diagnosis of the past; times in Unix seconds."""
+
+    finding: Finding
+    since: float
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +46,7 @@ class View:
 
     Attributes:
         started: when tonwatch started, Unix seconds.
+        history: diagnoses that have ended, the last one first.
     """
 
     started: float
@@ -40,6 +54,7 @@ class View:
     judgement: Judgement
     readiness: Readiness
     diagnosis: Diagnosis
+    history: tuple[Ended, ...] = ()
 
 
 class Watcher:
@@ -101,16 +116,25 @@ class Watcher:
             zerostate=config.zerostate,
             thresholds=config.thresholds,
             probe=config.probe,
-            gate_on_stall=config.readiness.gate_on_stall,
+            gates=config.readiness.gates,
         )
         ready = readiness.step(
             before.readiness if before else None,
             judgement,
             config.readiness,
+            started=self._started,
             draining=self._draining,
         )
         named = diagnosis.diagnose(judgement, before.diagnosis if before else None)
-        return View(self._started, snapshot, judgement, ready, named)
+        past = _history(before, named, snapshot.wall) if before else ()
+        return View(self._started, snapshot, judgement, ready, named, past)
+
+
+def _history(before: View, now: Diagnosis, wall: float) -> tuple[Ended, ...]:
+    was = before.diagnosis
+    if was.cause is now.cause:
+        return before.history
+    return (Ended(was.finding, was.since, wall), *before.history)[:HISTORY]
 
 
 def _log_changes(before: View, after: View) -> None:

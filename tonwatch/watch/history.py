@@ -1,0 +1,148 @@
+"""What one target's history says: its speed, whether it catches up, whether it comes and goes.
+
+Pure functions over a `Record`.
+"""
+
+from dataclasses import replace
+from itertools import groupby, islice
+from statistics import median
+from typing import Final
+
+from tonwatch.probes.sample import Sample
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.board import Record
+
+LATENCY_SAMPLES: Final = 3
+"""Answers whose median is a target's latency: one slow answer changes nothing."""
+
+_CLOCK_SET: Final = 0.5
+"""Seconds by which our clock must jump to count as set; slewing and rounding stay below."""
+
+_LONE_FAILURE: Final = 1 / 3
+"""What a single lost answer counts for as an interruption: three of them make one."""
+
+_CATCH_UP: Final = 3.0
+"""Seconds a block must have come closer to count as catching up; block times are whole."""
+
+TURNED_AWAY: Final = frozenset(
+    {
+        Reason.RESOLVE_FAILED,
+        Reason.CONNECT_REFUSED,
+        Reason.CONNECT_TIMEOUT,
+        Reason.CONNECT_FAILED,
+        Reason.HANDSHAKE_FAILED,
+        Reason.HANDSHAKE_TIMEOUT,
+        Reason.PROOF_INVALID,
+    }
+)
+"""Failures of the connect probe that condemn a target although its kept connection works."""
+
+
+def believed(record: Record, oldest: float) -> Sample | None:
+    """The sample to judge by: the newest, unless it is a single failure after a success.
+
+    Args:
+        record: of the target.
+        oldest: event loop time before which nothing is believed.
+    """
+    heads = [sample for sample in record.heads[-2:] if sample.finished >= oldest]
+    if not heads:
+        return None
+    if len(heads) == 2 and heads[0].ok and not heads[1].ok:
+        return heads[0]
+    return heads[-1]
+
+
+def by_present_clock(sample: Sample, epoch: float) -> Sample:
+    """The sample as it would read had our clock been set then as it is now.
+
+    Args:
+        sample: as it was taken.
+        epoch: our wall clock less the event loop's, now.
+    """
+    if sample.epoch is None or abs(epoch - sample.epoch) < _CLOCK_SET:
+        return sample
+    shift = epoch - sample.epoch
+    head = sample.head
+    if head is not None and head.clock_offset is not None:
+        head = replace(head, clock_offset=head.clock_offset - shift)
+    return replace(sample, started=sample.started + shift, epoch=epoch, head=head)
+
+
+def turned_away(record: Record) -> Sample | None:
+    """The last connect sample, where it and the one before say that nobody new is let in.
+
+    A head probe that had to connect anew since, and could, knows better.
+    """
+    if len(record.connects) < 2 or any(s.reason not in TURNED_AWAY for s in record.connects):
+        return None
+    last = record.connects[-1]
+    let_in = any(
+        sample.ok and sample.finished > last.finished and "handshake" in sample.phases
+        for sample in record.heads
+    )
+    return None if let_in else last
+
+
+def latency(record: Record, oldest: float) -> float | None:
+    """Median seconds of the last answers since `oldest`; None without any."""
+    answered = (
+        sample.phases["query"]
+        for sample in reversed(record.heads)
+        if sample.ok and sample.finished >= oldest and "query" in sample.phases
+    )
+    times = list(islice(answered, LATENCY_SAMPLES))
+    return median(times) if times else None
+
+
+def block_rate(record: Record) -> float:
+    """Blocks per second that the target has reported over its history."""
+    told = (sample for sample in record.heads if sample.head is not None)
+    first = next(told, None)
+    last = next((sample for sample in reversed(record.heads) if sample.head is not None), None)
+    if first is None or last is None or first.head is None or last.head is None:
+        return 0.0
+    seconds = last.finished - first.finished
+    return max(0, last.head.seqno - first.head.seqno) / seconds if seconds > 0 else 0.0
+
+
+def catch_up_rate(record: Record, behind_warn: float) -> float | None:
+    """Seconds that a target gains on the chain each second; None where it does not.
+
+    Only the samples of the present lag count: answers in a row whose block was
+    older than `behind_warn`.
+    """
+    ages = []
+    for sample in reversed(record.heads):
+        if not sample.ok or sample.head is None or sample.head.gen_utime is None:
+            break
+        age = sample.started - sample.head.gen_utime
+        if age < behind_warn:
+            break
+        ages.append((sample.finished, age))
+    if len(ages) < 2:
+        return None
+    (now, age), (then, age_then) = ages[0], ages[-1]
+    gained = age_then - age
+    return gained / (now - then) if gained >= _CATCH_UP and now > then else None
+
+
+def interruptions(record: Record, oldest: float) -> float:
+    """How often the target stopped answering since `oldest`, a lost answer counting a third.
+
+    A run of failures counts once it has ended: before, the target is just down.
+    """
+    recent = [sample for sample in record.heads if sample.finished >= oldest]
+    runs = [(ok, len(list(run))) for ok, run in groupby(recent, key=lambda sample: sample.ok)]
+    ended = runs[:-1] if runs and not runs[-1][0] else runs
+    return sum(1.0 if length > 1 else _LONE_FAILURE for ok, length in ended if not ok)
+
+
+def down_for(record: Record) -> float:
+    """Seconds from the first to the last of the failures that the history ends with."""
+    failures = []
+    for sample in reversed(record.heads):
+        if sample.ok:
+            break
+        failures.append(sample.finished)
+    return failures[0] - failures[-1] if failures else 0.0

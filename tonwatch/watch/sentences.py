@@ -1,0 +1,148 @@
+"""What is wrong with a target, as an SRE would say it, with the numbers in it."""
+
+from collections.abc import Callable
+from typing import Final
+
+from tonwatch.ton.errors import Reason
+from tonwatch.ton.networks import network_name
+from tonwatch.watch.judge import State, Verdict
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 4.2 s, 48 s, 12 min, 3.5 h, 2 days."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172800:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.0f} days"
+
+
+def sentence(verdict: Verdict) -> str:
+    """The sentence for a verdict that is not ``ok``."""
+    return _SENTENCES[verdict.state](verdict)
+
+
+def _blocks(count: int | None) -> str:
+    if count is None:
+        return ""
+    return " (1 block)" if count == 1 else f" ({count} blocks)"
+
+
+_DOWN: Final = {
+    Reason.KEY_UNAVAILABLE: "cannot be asked: its key is not there yet",
+    Reason.RESOLVE_FAILED: "has a host name that does not resolve",
+    Reason.CONNECT_REFUSED: "refuses connections: no process listens on its port",
+    Reason.CONNECT_TIMEOUT: "does not accept connections: packets to it are lost or dropped",
+    Reason.CONNECT_FAILED: "cannot be reached",
+    Reason.TLS_FAILED: "fails the TLS handshake",
+    Reason.HANDSHAKE_FAILED: "breaks off the ADNL handshake: its key is another than configured,"
+    " or the port is not a liteserver's",
+    Reason.HANDSHAKE_TIMEOUT: "accepts TCP but stays silent: the process hangs, or its key"
+    " is another than configured",
+    Reason.CONNECTION_LOST: "cuts connections while answering",
+    Reason.QUERY_TIMEOUT: "does not answer",
+    Reason.PROTOCOL_ERROR: "sends bytes that break the protocol",
+    Reason.ANSWER_TOO_LARGE: "sends answers larger than any real one",
+    Reason.BAD_ANSWER: "answers what cannot be read",
+    Reason.PROOF_INVALID: "sends blocks whose proofs do not hold",
+    Reason.OVERLOADED: "is overloaded",
+    Reason.UPSTREAM_TIMEOUT: "gets no answer in time from the node behind it",
+    Reason.UPSTREAM_FAILED: "has no working node behind it",
+    Reason.NOT_FOUND: "does not know the question: the URL is not its API's",
+    Reason.SERVER_ERROR: "answers with an error of its own",
+}
+
+
+def _down(verdict: Verdict) -> str:
+    name = verdict.target.name
+    return f"{name} {_DOWN.get(verdict.reason, 'does not answer as it should')} ({verdict.detail})."
+
+
+def _flapping(verdict: Verdict) -> str:
+    now = "answers now" if verdict.up else f"is gone now ({verdict.detail})"
+    return (
+        f"{verdict.target.name} comes and goes: {verdict.interruptions:.0f} interruptions"
+        f" in the last minutes; it {now}."
+    )
+
+
+def _wrong_network(verdict: Verdict) -> str:
+    served = verdict.head.zerostate if verdict.head else None
+    network = network_name(served) if served else "unknown"
+    return f"{verdict.target.name} serves another network, the one with zerostate {network}."
+
+
+def _forked(verdict: Verdict) -> str:
+    at = f" at block {verdict.head.seqno}" if verdict.head else ""
+    return (
+        f"{verdict.target.name} is on a fork{at}: it has other blocks than the majority,"
+        " and what is read from it or sent through it may never have happened."
+    )
+
+
+def _stalled(verdict: Verdict) -> str:
+    at = f" and stays at block {verdict.head.seqno}" if verdict.head else ""
+    behind = ""
+    if verdict.behind_seconds:
+        behind = f", now {duration(verdict.behind_seconds)}{_blocks(verdict.behind_blocks)} behind"
+    return (
+        f"{verdict.target.name} answers, but has had no new block"
+        f" for {duration(verdict.idle or 0.0)}{at}{behind}."
+    )
+
+
+def _lagging(verdict: Verdict) -> str:
+    distance = f"{duration(verdict.behind_seconds or 0.0)}{_blocks(verdict.behind_blocks)}"
+    behind = f"{verdict.target.name} is {distance} behind the head of the chain"
+    if verdict.in_sync_in is not None:
+        return f"{behind} and catching up: in sync in about {duration(verdict.in_sync_in)}."
+    return f"{behind}."
+
+
+def _shard_lagging(verdict: Verdict) -> str:
+    if verdict.shard_gap is None:
+        return f"{verdict.target.name} cannot read accounts yet ({verdict.detail})."
+    blocks = "1 block" if verdict.shard_gap == 1 else f"{verdict.shard_gap} blocks"
+    return (
+        f"{verdict.target.name} follows the masterchain, but its shard client is"
+        f" {blocks} behind it: accounts and balances are that old or fail."
+    )
+
+
+def _clock_skewed(verdict: Verdict) -> str:
+    offset = (verdict.head.clock_offset if verdict.head else None) or 0.0
+    side = "ahead of" if offset > 0 else "behind"
+    return f"The clock of {verdict.target.name} is {abs(offset):.1f} s {side} ours."
+
+
+_SENTENCES: Final[dict[State, Callable[[Verdict], str]]] = {
+    State.DOWN: _down,
+    State.FLAPPING: _flapping,
+    State.NOT_SYNCED: lambda v: f"{v.target.name} is alive but not in sync: {v.detail}.",
+    State.UNAUTHORIZED: lambda v: f"{v.target.name} refuses our API key ({v.detail}).",
+    State.THROTTLED: lambda v: f"{v.target.name} works, but limits our requests ({v.detail}).",
+    State.WRONG_NETWORK: _wrong_network,
+    State.FORKED: _forked,
+    State.STALLED: _stalled,
+    State.LAGGING: _lagging,
+    State.SHARD_LAGGING: _shard_lagging,
+    State.CLOCK_SKEWED: _clock_skewed,
+    State.SLOW: lambda v: f"{v.target.name} takes {duration(v.latency or 0.0)} for an answer.",
+    State.UNKNOWN: lambda v: f"Nothing is known of {v.target.name}: {v.detail}.",
+}
+
+
+def standing(verdict: Verdict) -> str:
+    """How a target stands, in a few words, as evidence: ``node: ok at block 4711``."""
+    words = verdict.state.replace("_", " ")
+    if verdict.head is not None:
+        words += f" at block {verdict.head.seqno}"
+    if verdict.behind_seconds:
+        words += f", {duration(verdict.behind_seconds)} behind"
+    if verdict.detail:
+        words += f" ({verdict.reason}: {verdict.detail})"
+    return f"{verdict.target.name}: {words}"

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
 from tonwatch.probes.sample import Probe
 from tonwatch.serve import catalogue, metrics
-from tonwatch.serve.catalogue import Metric
+from tonwatch.serve.reading import Metric
 from tonwatch.serve.scene import Scene
 
 ALL: tuple[Metric[Any], ...] = (
@@ -55,12 +55,15 @@ def scrape(stage: Stage) -> Scrape:
 
 
 def everything(stage: Stage) -> None:
-    """A scene in which every metric has something to say: our clock is off, too."""
-    for _ in range(3):
+    """A scene in which every metric has something to say.
+
+    Our clock is eight seconds behind, and the node is catching up.
+    """
+    for lag in (62, 42, 22):
         stage.clock.advance(5)
-        stage.answer(NODE, clock_offset=8.0)
-        stage.answer(PUBLIC, clock_offset=8.1)
-        stage.answer(PROVIDER)
+        stage.answer(NODE, lag - 8, clock_offset=8.0)
+        stage.answer(PUBLIC, -8, clock_offset=8.1)
+        stage.answer(PROVIDER, -8)
         stage.put(NODE, Probe.CONNECT, {"connect": 0.001, "handshake": 0.002, "query": 0.001})
         stage.watcher.look()
 

@@ -17,6 +17,9 @@ PROVIDER = Target("toncenter", "toncenter-v2", "reference")
 
 BLOCKS_PER_SECOND = 2.5
 
+OWN_BLOCK = bytes.fromhex("9e3f5ac1") * 8
+"""Root hash of a block that nobody else has."""
+
 
 class Stage:
     """Targets on a chain whose newest block is always one second old."""
@@ -31,9 +34,19 @@ class Stage:
         self.watcher = Watcher(self.config, self.board, wall=clock.wall, monotonic=clock.monotonic)
 
     def answer(
-        self, target: Target, behind: float = 0.0, *, query: float = 0.0004, **told: Any
+        self,
+        target: Target,
+        behind: float = 0.0,
+        *,
+        gap: int = 1,
+        query: float = 0.0004,
+        **told: Any,
     ) -> None:
-        """The target tells where it is, `behind` the chain by so many seconds."""
+        """The target tells where it is, `behind` the chain by so many seconds.
+
+        Below 0 the blocks are newer than our clock allows: it is behind. The
+        shard client is `gap` blocks behind the masterchain.
+        """
         made = self.clock.wall_time - 1.0 - behind
         seqno = int((made - 1_780_000_000) * BLOCKS_PER_SECOND)
         tells: dict[str, Any] = {
@@ -43,7 +56,7 @@ class Stage:
             "zerostate": ZEROSTATES["mainnet"],
         }
         if target.kind == "liteserver":
-            tells |= {"shard_client_seqno": seqno - 1, "clock_offset": 0.1, "version": 0x101}
+            tells |= {"shard_client_seqno": seqno - gap, "clock_offset": 0.1, "version": 0x101}
         phases = {"ping": query / 2, "query": query}
         self.put(target, Probe.HEAD, phases, head=Head(**(tells | told)))
 
@@ -90,9 +103,57 @@ class Stage:
     def node_down(self) -> View:
         """The node stops listening; the others go on until readiness has noticed."""
         self.healthy()
-        return self.beats(4, self._without_node)
+        return self.beats(4, self.without_node)
 
-    def _without_node(self) -> None:
-        self.fail(NODE, Reason.CONNECT_REFUSED, "TCP connection refused")
+    def catching_up(self) -> View:
+        """The node was a minute behind and gains two seconds each second."""
+        self.healthy()
+        lags = iter((60, 50, 40, 30))
+        return self.beats(4, lambda: self._others(lambda: self.answer(NODE, next(lags))))
+
+    def flapping(self) -> View:
+        """The node comes and goes, two probes at a time."""
+        self.healthy()
+        for _ in range(3):
+            self.beats(2, self.without_node)
+            self.beats(2, self.answers)
+        return self.watcher.view
+
+    def forked(self) -> View:
+        """The node goes on with blocks of its own."""
+        self.healthy()
+        return self.beats(3, lambda: self._others(lambda: self.answer(NODE, root_hash=OWN_BLOCK)))
+
+    def disagreeing(self) -> View:
+        """The provider is gone, and the two others have different blocks."""
+        self.healthy()
+
+        def beat() -> None:
+            self.answer(NODE, root_hash=OWN_BLOCK)
+            self.answer(PUBLIC)
+            self.fail(PROVIDER, Reason.QUERY_TIMEOUT, "no answer within 3 s")
+
+        return self.beats(3, beat)
+
+    def cut_off(self) -> View:
+        """Nothing outside can be reached, and nothing is local."""
+        self.healthy()
+        return self.beats(3, self._without_any)
+
+    def recovered(self) -> View:
+        """All is well again after the node was down."""
+        self.node_down()
+        return self.beats(3, self.answers)
+
+    def _without_any(self) -> None:
+        for target in self.targets:
+            self.fail(target, Reason.CONNECT_TIMEOUT, "TCP connection timed out")
+
+    def _others(self, node: Callable[[], None]) -> None:
+        node()
         self.answer(PUBLIC)
         self.answer(PROVIDER)
+
+    def without_node(self) -> None:
+        """The node does not listen; the others are well."""
+        self._others(lambda: self.fail(NODE, Reason.CONNECT_REFUSED, "TCP connection refused"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.serve.conftest import Client
-from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
+from tests.serve.stage import NODE, Stage
 from tonwatch.serve import health, page
 from tonwatch.ton.errors import Reason
 
@@ -26,79 +26,6 @@ async def test_not_alive_once_the_watcher_stops(client: Client, stage: Stage) ->
     response = await client.get("/live?verbose")
     text = "[-]watcher stopped\nnot alive: tonwatch's own loop has stopped beating\n"
     assert (response.status, await response.text()) == (503, text)
-
-
-async def test_not_ready_once_the_watcher_stops(client: Client, stage: Stage) -> None:
-    """The last view says ready, but that was ten seconds ago."""
-    stage.healthy()
-    stage.clock.advance(10)
-    assert (await client.get("/ready")).status == 503
-
-
-@pytest.mark.parametrize(
-    ("happened", "status", "phase"),
-    [
-        pytest.param(Stage.nothing, 503, "starting", id="nothing yet"),
-        pytest.param(Stage.healthy, 200, "ready", id="all in sync"),
-        pytest.param(Stage.node_down, 503, "unready", id="the primary is down"),
-        pytest.param(
-            lambda stage: (stage.healthy(), stage.watcher.drain()), 503, "draining", id="stopping"
-        ),
-    ],
-)
-async def test_ready_tells_the_phase(
-    client: Client, stage: Stage, happened: Any, status: int, phase: str
-) -> None:
-    happened(stage)
-    response = await client.get("/ready")
-    assert (response.status, await response.text()) == (status, f"{phase}\n")
-
-
-@pytest.mark.parametrize(
-    ("behind", "beats", "lines"),
-    [
-        pytest.param(0, 1, "[+]node ok\nready: 1 of 1 in sync, 1 needed\n", id="fine"),
-        pytest.param(
-            27,
-            2,
-            "[+]node lagging: 27 s behind the head: 2 of 3 bad probes to leave\n"
-            "ready: 1 of 1 in sync, 1 needed\n",
-            id="on its way out",
-        ),
-        pytest.param(
-            27,
-            3,
-            "[-]node lagging: 27 s behind the head\nunready: 0 of 1 in sync, 1 needed\n",
-            id="out",
-        ),
-    ],
-)
-async def test_ready_verbose_has_a_line_for_each_primary(
-    client: Client, stage: Stage, behind: float, beats: int, lines: str
-) -> None:
-    stage.healthy()
-
-    def beat() -> None:
-        stage.answer(NODE, behind)
-        stage.answer(PUBLIC)
-        stage.answer(PROVIDER)
-
-    stage.beats(beats, beat)
-    assert await (await client.get("/ready?verbose")).text() == lines
-
-
-async def test_verbose_lines_stay_lines(client: Client, stage: Stage) -> None:
-    """A peer's words cannot pretend to be a line of ours."""
-    stage.beats(3, lambda: stage.fail(NODE, Reason.SERVER_ERROR, "no\n[+]node ok\r\n"))
-    lines = (await (await client.get("/ready?verbose=1")).text()).splitlines()
-    assert lines[0] == "[-]node down: server error: no [+]node ok"
-    assert len(lines) == 2
-
-
-@pytest.mark.parametrize("value", ["0", "false", "no"])
-async def test_verbose_can_be_off(client: Client, stage: Stage, value: str) -> None:
-    stage.healthy()
-    assert await (await client.get(f"/ready?verbose={value}")).text() == "ready\n"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from tests.serve.scraping import ALL, everything, names_of, scrape
 from tests.serve.stage import Stage
 from tonwatch.serve import catalogue, metrics
-from tonwatch.serve.catalogue import Metric
+from tonwatch.serve.reading import Metric
 
 
 def test_what_it_names_is_emitted_and_nothing_else(stage: Stage) -> None:

@@ -1,50 +1,20 @@
-"""What /health says, as a document and as a page."""
+"""What /health says of a situation, in the document and on the page."""
 
 import json
 import re
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
 from tests.conftest import Clock
-from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
-from tonwatch.probes.sample import Probe
-from tonwatch.serve import page
-from tonwatch.serve.health import document, status
-from tonwatch.serve.sparkline import sparkline
-from tonwatch.serve.words import offset, short_time
+from tests.serve.shown import described, render, text_of
+from tests.serve.stage import NODE, OWN_BLOCK, PROVIDER, PUBLIC, Stage
+from tonwatch.serve.health import status
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Target
+from tonwatch.watch.diagnosis import WITNESSES
 
 KEY = "58" + "66" * 31
-HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&\n\x00\ud800"
-
-
-def render(stage: Stage, *, refresh: bool = True) -> str:
-    return page.render(stage.watcher.view, stage.config, alive=True, refresh=refresh)
-
-
-def described(stage: Stage) -> dict[str, Any]:
-    return document(stage.watcher.view, stage.config)
-
-
-def text_of(html: str) -> str:
-    """What a reader of the page reads."""
-    words: list[str] = []
-
-    class Reader(HTMLParser):
-        hidden = False
-
-        def handle_starttag(self, tag: str, _: object) -> None:
-            self.hidden = tag == "style"
-
-        def handle_data(self, data: str) -> None:
-            if not self.hidden:
-                words.append(data)
-
-    Reader().feed(html)
-    return " ".join(" ".join(words).split())
 
 
 def test_a_healthy_document(stage: Stage) -> None:
@@ -68,6 +38,7 @@ def test_a_healthy_document(stage: Stage) -> None:
         "why": None,
         "up": True,
         "usable": True,
+        "barred_by": [],
         "reason": "ok",
         "detail": None,
         "seqno": said["head"]["seqno"],
@@ -75,11 +46,13 @@ def test_a_healthy_document(stage: Stage) -> None:
         "block_time": "2027-01-15T08:00:14Z",
         "behind_seconds": 0.0,
         "behind_blocks": 0,
+        "in_sync_in_seconds": None,
         "shard_client_seqno": said["head"]["seqno"] - 1,
         "shard_gap_blocks": 1,
         "clock_offset_seconds": 0.1,
         "latency_ms": 0.4,
         "idle_seconds": 0.0,
+        "interruptions": 0,
         "protocol_version": "1.1",
         "steps_back": 0,
         "dropped_answers": 2,
@@ -94,15 +67,143 @@ def test_a_document_of_trouble(stage: Stage) -> None:
     said = described(stage)
     assert said["status"] == "fail"
     assert said["diagnosis"]["runbook"] == "diagnoses.md#node_down"
-    assert said["targets"][0]["why"] == "connect refused: TCP connection refused"
+    assert said["targets"][0]["why"] == said["diagnosis"]["sentence"]
+    assert said["targets"][0]["barred_by"] == ["down"]
     assert said["targets"][0]["seqno"] is None
     failures = said["targets"][0]["failures"]
     assert [failure["reason"] for failure in failures] == ["connect_refused"] * 4
     assert [failure["age_seconds"] for failure in failures] == [0, 5, 10, 15]
 
 
+def test_a_diagnosis_comes_with_its_evidence(stage: Stage) -> None:
+    stage.node_down()
+    said = described(stage)["diagnosis"]
+    assert said["target"] == "node"
+    assert said["evidence"][0] == "node: down (connect_refused: TCP connection refused)"
+    assert [line.split(":")[0] for line in said["evidence"]] == ["node", "public-1", "toncenter"]
+
+
+def test_what_else_is_wrong_has_evidence_of_its_own(stage: Stage) -> None:
+    stage.healthy()
+
+    def beat() -> None:
+        stage.fail(NODE, Reason.CONNECT_REFUSED, "TCP connection refused")
+        stage.answer(PUBLIC)
+        stage.fail(PROVIDER, Reason.RATE_LIMITED, "HTTP 429")
+
+    stage.beats(3, beat)
+    [also] = described(stage)["also"]
+    assert (also["cause"], also["target"], also["primary"]) == (
+        "provider_throttled",
+        "toncenter",
+        False,
+    )
+    assert also["evidence"][0] == "toncenter: throttled (rate_limited: HTTP 429)"
+
+
+def test_the_past_is_told_newest_first(stage: Stage) -> None:
+    stage.recovered()
+    past = described(stage)["history"]
+    assert [(ended["cause"], ended["for_seconds"]) for ended in past] == [
+        ("node_down", 15),
+        ("healthy", 20),
+        ("starting", 5),
+    ]
+    assert past[0] == {
+        "cause": "node_down",
+        "sentence": "node refuses connections: no process listens on its port"
+        " (TCP connection refused).",
+        "since": "2027-01-15T08:00:25Z",
+        "until": "2027-01-15T08:00:40Z",
+        "for_seconds": 15,
+        "target": "node",
+    }
+
+
+def test_a_node_that_catches_up_has_an_estimate(stage: Stage) -> None:
+    stage.catching_up()
+    said = described(stage)
+    assert said["diagnosis"]["cause"] == "node_catching_up"
+    assert said["targets"][0]["in_sync_in_seconds"] == pytest.approx(15, abs=1)
+    assert said["targets"][0]["barred_by"] == ["lagging"]
+    assert re.search(r"30 s 75 blocks in sync in 1\d s", text_of(render(stage)))
+
+
+def test_a_fork_is_told_with_its_root_hashes(stage: Stage) -> None:
+    view = stage.forked()
+    assert view.judgement.head is not None
+    seqno = view.judgement.head.seqno
+    others = seqno.to_bytes(32, "big").hex()
+    [told] = described(stage)["forks"]
+    assert told == {
+        "seqno": seqno,
+        "root_hashes": {"node": OWN_BLOCK.hex(), "public-1": others, "toncenter": others},
+        "minority": ["node"],
+    }
+    line = f"Block {seqno} is {others[:8]}… to public-1, toncenter but 9e3f5ac1… to node"
+    assert line in text_of(render(stage))
+
+
+def test_a_tie_is_told_without_a_minority(stage: Stage) -> None:
+    stage.disagreeing()
+    [told] = described(stage)["forks"]
+    text = text_of(render(stage))
+    assert told["minority"] == []
+    assert set(told["root_hashes"]) == {"node", "public-1"}
+    assert f"node block {told['seqno']} has root hash 9e3f5ac1…" in text
+    assert text.count(f"Its block {told['seqno']} is disputed.") == 2
+
+
+def test_another_networks_block_is_no_fork(stage: Stage) -> None:
+    stage.healthy()
+
+    def beat() -> None:
+        stage.answer(NODE, root_hash=OWN_BLOCK)
+        stage.answer(PUBLIC)
+        stage.answer(PROVIDER, root_hash=b"\x01" * 32, zerostate=b"\x5e" * 32)
+
+    stage.beats(2, beat)
+    [told] = described(stage)["forks"]
+    assert "toncenter" not in told["root_hashes"]
+
+
+def test_broken_egress_names_who_cannot_be_reached(stage: Stage) -> None:
+    stage.cut_off()
+    said = described(stage)
+    assert said["diagnosis"]["cause"] == "egress_broken"
+    assert said["unreachable"] == ["node", "public-1", "toncenter"]
+
+
 @pytest.mark.parametrize(
-    "happened", [Stage.nothing, Stage.healthy, Stage.node_down], ids=["start", "well", "down"]
+    ("times", "words"),
+    [(1, "Interrupted once in the last 3 min."), (2, "Interrupted 2 times in the last 3 min.")],
+)
+def test_interruptions_are_told_before_it_is_flapping(stage: Stage, times: int, words: str) -> None:
+    stage.healthy()
+    for _ in range(times):
+        stage.beats(2, stage.without_node)
+        stage.beats(2, stage.answers)
+    assert described(stage)["targets"][0]["interruptions"] == times
+    assert words in text_of(render(stage))
+
+
+def test_flapping_is_said_once(stage: Stage) -> None:
+    stage.flapping()
+    text = text_of(render(stage))
+    assert text.count("3 interruptions in the last minutes") == 1
+    assert "Interrupted" not in text
+
+
+@pytest.mark.parametrize(
+    "happened",
+    [
+        pytest.param(Stage.nothing, id="starting"),
+        pytest.param(Stage.healthy, id="healthy"),
+        pytest.param(Stage.node_down, id="down"),
+        pytest.param(Stage.catching_up, id="catching up"),
+        pytest.param(Stage.forked, id="forked"),
+        pytest.param(Stage.cut_off, id="cut off"),
+    ],
 )
 def test_the_document_is_plain_json(stage: Stage, happened: Any) -> None:
     happened(stage)
@@ -141,52 +242,6 @@ def test_a_lagging_reference_is_a_warning(stage: Stage) -> None:
     assert status(stage.beats(2, beat)) == "warn"
 
 
-def test_the_page_says_it_first(stage: Stage) -> None:
-    stage.node_down()
-    html = render(stage)
-    heading = re.search(r"<h1[^>]*>(.*?)</h1>", html)
-    assert heading is not None
-    assert heading[1] == stage.watcher.view.diagnosis.sentence
-    assert "<title>Failing: node down – tonwatch</title>" in html
-
-
-def test_the_page_shows_each_target_and_its_failures(stage: Stage) -> None:
-    stage.node_down()
-    stage.fail(PUBLIC, Reason.HANDSHAKE_TIMEOUT, "silence", Probe.CONNECT)
-    stage.watcher.look()
-    text = text_of(render(stage))
-    assert re.search(r"node primary liteserver down", text)
-    assert re.search(r"public-1 reference liteserver ok \d+ 0.0 s 1 block \+0.1 s 0.40 ms", text)
-    assert "TCP connection refused 4 times since 08:00:20 UTC" in text
-    assert "public-1 connect handshake_timeout silence" in text
-
-
-def test_a_page_that_hangs_says_so(stage: Stage) -> None:
-    html = page.render(stage.healthy(), stage.config, alive=False, refresh=True)
-    assert "tonwatch itself hangs" in text_of(html)
-    assert "<title>Failing" in html
-
-
-def test_a_peers_words_stay_words(stage: Stage) -> None:
-    stage.beats(3, lambda: stage.fail(NODE, Reason.SERVER_ERROR, HOSTILE))
-    html = render(stage)
-    assert "<script" not in html
-    assert "<img" not in html
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
-    assert html.encode(errors="replace")
-    assert json.dumps(described(stage))
-
-
-def test_a_network_without_a_name_is_cut_short(clock: Clock) -> None:
-    stage = Stage(clock, network="ab" * 32)
-    assert "tonwatch abababab…" in text_of(render(stage))
-
-
-@pytest.mark.parametrize(("refresh", "there"), [(True, True), (False, False)])
-def test_the_page_can_be_kept_still(stage: Stage, refresh: bool, there: bool) -> None:
-    assert ('http-equiv="refresh"' in render(stage, refresh=refresh)) is there
-
-
 def test_no_address_is_shown(clock: Clock) -> None:
     stage = Stage(
         clock,
@@ -207,68 +262,45 @@ def test_no_address_is_shown(clock: Clock) -> None:
         assert KEY not in shown
 
 
-@pytest.mark.parametrize(
-    ("state", "level"),
-    [
-        pytest.param(lambda s: s.answer(NODE), "ok", id="ok"),
-        pytest.param(lambda s: s.answer(NODE, 12), "warn", id="lagging a little"),
-        pytest.param(lambda s: s.answer(NODE, 27), "bad", id="lagging too far"),
-        pytest.param(lambda s: s.fail(NODE, Reason.NOT_SYNCED), "bad", id="not synced"),
-        pytest.param(lambda s: s.fail(NODE, Reason.RATE_LIMITED), "warn", id="throttled"),
-        pytest.param(Stage.nothing, "unknown", id="silent for too long"),
-    ],
-)
-def test_how_bad_a_state_looks(stage: Stage, state: Any, level: str) -> None:
-    stage.healthy()
+@pytest.fixture
+def crowd(clock: Clock) -> Stage:
+    """Two hundred targets."""
+    targets = tuple(Target(f"node-{number}", "liteserver", "primary") for number in range(200))
+    return Stage(clock, targets=targets)
+
+
+def test_many_targets_make_one_page(crowd: Stage) -> None:
+    crowd.healthy()
+    assert render(crowd).count('data-label="Block"') == 200
+
+
+def test_much_trouble_is_told_shortly(crowd: Stage) -> None:
+    """Every target is told once what is wrong with it, and few of them above the table."""
+    crowd.healthy()
 
     def beat() -> None:
-        state(stage)
-        stage.answer(PUBLIC)
-        stage.answer(PROVIDER)
+        for target in crowd.targets[:100]:
+            crowd.fail(target, Reason.HANDSHAKE_TIMEOUT, "silence")
+        for target in crowd.targets[100:]:
+            crowd.answer(target)
 
-    view = stage.beats(5, beat)
-    assert page.level(view.judgement.verdicts["node"]) == level
-
-
-class TestSparkline:
-    def test_gaps_where_nothing_was_learnt(self) -> None:
-        line = sparkline([(40, 1.0), (30, 1.0), (20, None), (10, 2.0)], window=60, floor=2.0)
-        assert line.path == "M40 11h0L60 11M100 2h0"
-        assert list(line.failures) == [80]
-        assert (line.low, line.high) == (1.0, 2.0)
-
-    def test_what_is_older_than_the_window_is_left_out(self) -> None:
-        assert sparkline([(61, 1.0)], window=60, floor=1.0).path == ""
-
-    def test_noise_below_the_floor_stays_flat(self) -> None:
-        assert sparkline([(0, 0.001)], window=60, floor=1.0).path == "M120 20h0"
-
-    @pytest.mark.parametrize(("limit", "y"), [(5.0, 11.0), (10.0, 2.0), (20.0, None)])
-    def test_a_limit_is_drawn_where_it_is_on_the_scale(self, limit: float, y: float | None) -> None:
-        assert sparkline([(0, 10.0)], window=60, floor=1.0, limit=limit).limit == y
-
-    def test_nothing_at_all(self) -> None:
-        line = sparkline([], window=60, floor=1.0)
-        assert (line.path, line.low, line.high) == ("", None, None)
+    crowd.beats(3, beat)
+    html = render(crowd)
+    assert html.count("accepts TCP but stays silent") == 100
+    assert "And 91 more, each with its target below." in text_of(html)
+    said = described(crowd)
+    # The target itself, and a few that are well.
+    assert len(said["diagnosis"]["evidence"]) == 1 + WITNESSES
+    assert [len(finding["evidence"]) for finding in said["also"]] == [1 + WITNESSES] * 99
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.00034, "0.34 ms"), (0.0012, "1.2 ms"), (0.0449, "45 ms"), (0.9996, "1.0 s"), (12, "12 s")],
-)
-def test_short_times(seconds: float, words: str) -> None:
-    assert short_time(seconds) == words
+def test_much_evidence_is_told_shortly(crowd: Stage) -> None:
+    made = int(crowd.clock.wall_time)
 
+    def beat() -> None:
+        for target in crowd.targets:
+            crowd.answer(target, seqno=1000, gen_utime=made)
 
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.04, "±0.0 s"), (0.3, "+0.3 s"), (-12.2, "−12 s")]
-)
-def test_offsets_have_a_sign(seconds: float, words: str) -> None:
-    assert offset(seconds) == words
-
-
-def test_many_targets_make_one_page(clock: Clock) -> None:
-    targets = tuple(Target(f"node-{number}", "liteserver", "primary") for number in range(200))
-    stage = Stage(clock, targets=targets)
-    stage.healthy()
-    assert render(stage).count('data-label="Block"') == 200
+    crowd.beats(5, beat)
+    assert len(described(crowd)["diagnosis"]["evidence"]) == 200
+    assert "and 192 more" in text_of(render(crowd))

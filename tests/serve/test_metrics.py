@@ -14,7 +14,9 @@ from tests.serve.conftest import Client
 from tests.serve.scraping import ALL, Scrape, everything, names_of, scrape
 from tests.serve.stage import NODE, PROVIDER, Stage
 from tonwatch.config import Thresholds
+from tonwatch.probes.sample import Probe
 from tonwatch.serve import catalogue, metrics
+from tonwatch.serve.reading import Metric
 from tonwatch.serve.reasons import REASONS
 from tonwatch.serve.scene import Scene
 from tonwatch.ton.errors import Reason
@@ -106,11 +108,63 @@ class TestValues:
         assert seen.value("tonwatch_ready") == 0
 
     def test_thresholds_are_the_configured_ones(self, clock: Clock) -> None:
-        seen = scrape(Stage(clock, thresholds={"behind_warn": "7s", "shard_gap_warn": 9}))
+        configured = {"behind_warn": "7s", "shard_gap_warn": 9, "flapping": 4}
+        seen = scrape(Stage(clock, thresholds=configured))
         assert seen.value("tonwatch_threshold_seconds", threshold="behind_warn") == 7
+        assert seen.value("tonwatch_threshold_seconds", threshold="flapping_window") == 180
         assert seen.value("tonwatch_threshold_blocks", threshold="shard_gap_warn") == 9
-        told = seen.values("tonwatch_threshold_seconds") + seen.values("tonwatch_threshold_blocks")
-        assert len(told) == len(Thresholds.model_fields)
+        assert seen.value("tonwatch_threshold_interruptions", threshold="flapping") == 4
+
+    @pytest.mark.parametrize("name", Thresholds.model_fields)
+    def test_every_threshold_is_in_the_family_of_its_unit(self, stage: Stage, name: str) -> None:
+        seen = scrape(stage)
+        families = [
+            unit
+            for unit in ("seconds", "blocks", "interruptions")
+            if seen.values(f"tonwatch_threshold_{unit}", threshold=name)
+        ]
+        is_duration = Thresholds.model_fields[name].annotation is float
+        assert len(families) == 1
+        assert (families == ["seconds"]) is is_duration
+
+    def test_the_time_until_in_sync(self, stage: Stage) -> None:
+        stage.catching_up()
+        seen = scrape(stage)
+        assert seen.value("tonwatch_target_catch_up_seconds", target="node") == pytest.approx(15, 1)
+        assert len(seen.values("tonwatch_target_catch_up_seconds")) == 1
+        assert seen.holding("tonwatch_diagnosis", "cause") == ["node_catching_up"]
+
+    def test_interruptions(self, stage: Stage) -> None:
+        stage.flapping()
+        seen = scrape(stage)
+        assert seen.value("tonwatch_target_interruptions", target="node") == 3
+        assert seen.value("tonwatch_target_interruptions", target="public-1") == 0
+        assert seen.holding("tonwatch_target_state", "state", target="node") == ["flapping"]
+
+    def test_a_fork_is_a_state(self, stage: Stage) -> None:
+        stage.forked()
+        seen = scrape(stage)
+        assert seen.holding("tonwatch_target_state", "state", target="node") == ["forked"]
+        assert seen.value("tonwatch_target_usable", target="node") == 0
+
+    @pytest.mark.parametrize(
+        ("happened", "told"),
+        [
+            pytest.param(Stage.nothing, [], id="nobody has been asked"),
+            pytest.param(Stage.healthy, [0], id="all can be reached"),
+            pytest.param(Stage.node_down, [0], id="one cannot"),
+            pytest.param(Stage.cut_off, [1], id="none can"),
+        ],
+    )
+    def test_egress(self, stage: Stage, happened: Any, told: list[float]) -> None:
+        happened(stage)
+        assert scrape(stage).values("tonwatch_egress_broken") == told
+
+    def test_egress_cannot_be_told_by_one_target(self, clock: Clock) -> None:
+        local = Target("node", "liteserver", "primary", local=True)
+        stage = Stage(clock, targets=(local, PROVIDER))
+        stage.healthy()
+        assert scrape(stage).values("tonwatch_egress_broken") == []
 
     def test_durations_are_a_cumulative_histogram(self, stage: Stage) -> None:
         for query in (0.0004, 0.03, 99.0):
@@ -127,26 +181,40 @@ class TestValues:
 
 class TestCountersStartAtZero:
     @pytest.mark.parametrize("target", [NODE, PROVIDER], ids=lambda target: target.kind)
-    def test_for_every_reason_there_can_be(self, stage: Stage, target: Target) -> None:
+    def test_for_every_reason_that_a_probe_can_end_with(self, stage: Stage, target: Target) -> None:
         seen = scrape(stage)
         for probe in target.probes:
-            for reason in REASONS[target.kind]:
-                labels = {"target": target.name, "probe": probe.value, "reason": reason.value}
-                assert seen.value("tonwatch_probe_results_total", **labels) == 0
-        wanted = len(target.probes) * len(REASONS[target.kind])
-        assert len(seen.values("tonwatch_probe_results_total", target=target.name)) == wanted
+            reasons = REASONS[target.kind][probe]
+            labels = {"target": target.name, "probe": probe.value}
+            told = {
+                reason: seen.values("tonwatch_probe_results_total", reason=reason.value, **labels)
+                for reason in reasons
+            }
+            assert told == {reason: [0] for reason in reasons}
+            assert len(seen.values("tonwatch_probe_results_total", **labels)) == len(reasons)
 
-    @pytest.mark.parametrize(
-        "name", ["tonwatch_probe_overruns_total", "tonwatch_probe_duration_seconds_count"]
-    )
-    def test_for_every_probe(self, stage: Stage, name: str) -> None:
-        assert scrape(stage).values(name) == [0] * 5
+    def test_for_every_probe(self, stage: Stage) -> None:
+        assert scrape(stage).values("tonwatch_probe_overruns_total") == [0] * 8
 
-    def test_every_kind_has_its_reasons(self) -> None:
+    def test_for_every_probe_that_is_timed(self, stage: Stage) -> None:
+        """Both liteservers' head and connect, the provider's head."""
+        assert scrape(stage).values("tonwatch_probe_duration_seconds_count") == [0] * 5
+
+    @pytest.mark.parametrize("target", [NODE, PROVIDER], ids=lambda target: target.kind)
+    def test_every_kind_and_probe_has_its_reasons(self, target: Target) -> None:
         assert set(REASONS) == set(Target.__annotations__["kind"].__args__)
+        assert set(REASONS[target.kind]) == set(target.probes)
+
+    def test_only_where_they_are_possible(self) -> None:
+        """Series of what cannot happen cost memory and say nothing."""
+        asked = REASONS["liteserver"]
+        assert Reason.NOT_SYNCED not in asked[Probe.FORK]
+        assert Reason.PRUNED not in asked[Probe.CONNECT]
+        assert Reason.TLS_FAILED not in asked[Probe.HEAD]
+        assert Reason.HANDSHAKE_FAILED not in REASONS["toncenter-v2"][Probe.HEAD]
 
     def test_a_reason_nobody_thought_of_is_counted_too(self, stage: Stage) -> None:
-        assert Reason.WRONG_NETWORK not in REASONS["liteserver"]
+        assert Reason.WRONG_NETWORK not in REASONS["liteserver"][Probe.HEAD]
         stage.fail(NODE, Reason.WRONG_NETWORK)
         stage.watcher.look()
         assert scrape(stage).value("tonwatch_probe_results_total", reason="wrong_network") == 1
@@ -161,6 +229,8 @@ JUDGED = [
     "tonwatch_target_shard_gap_blocks",
     "tonwatch_target_behind_seconds",
     "tonwatch_target_behind_blocks",
+    "tonwatch_target_catch_up_seconds",
+    "tonwatch_target_interruptions",
     "tonwatch_target_clock_offset_seconds",
     "tonwatch_target_latency_seconds",
     "tonwatch_target_protocol_version_info",
@@ -170,6 +240,7 @@ WHOLE = [
     "tonwatch_head_seqno",
     "tonwatch_head_timestamp_seconds",
     "tonwatch_chain_stalled",
+    "tonwatch_egress_broken",
     "tonwatch_clock_offset_seconds",
 ]
 
@@ -196,12 +267,25 @@ class TestAbsence:
         told = seen.value("tonwatch_target_last_answer_timestamp_seconds", target="node")
         assert told == answered
 
-    def test_a_cold_connection_is_shown_until_the_next_is_due(self, stage: Stage) -> None:
-        everything(stage)
-        stage.clock.advance(49)
+    @pytest.mark.parametrize(
+        ("probe", "age", "shown"),
+        [
+            (Probe.HEAD, 20, True),
+            (Probe.HEAD, 21, False),
+            (Probe.CONNECT, 50, True),
+            (Probe.CONNECT, 51, False),
+            (Probe.FORK, 80, True),
+            (Probe.FORK, 81, False),
+        ],
+    )
+    def test_what_is_asked_rarely_is_shown_until_the_next_is_due(
+        self, stage: Stage, probe: Probe, age: float, shown: bool
+    ) -> None:
+        stage.put(NODE, probe, {"query": 0.001})
+        stage.clock.advance(age)
         stage.watcher.look()
-        phases = scrape(stage).holding("tonwatch_probe_phase_seconds", "phase", probe="connect")
-        assert phases == ["connect", "handshake", "query"]
+        told = scrape(stage).values("tonwatch_probe_phase_seconds", probe=probe.value)
+        assert told == ([0.001] if shown else [])
 
     def test_what_a_provider_does_not_tell_is_absent(self, stage: Stage) -> None:
         stage.healthy()
@@ -275,9 +359,7 @@ class TestGuards:
     def test_what_cannot_be_printed_is_found_before_printing(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch, points: Any
     ) -> None:
-        bad: catalogue.Metric[Scene] = catalogue.Metric(
-            "tonwatch_bad", "gauge", "Bad.", lambda _: points
-        )
+        bad: Metric[Scene] = Metric("tonwatch_bad", "gauge", "Bad.", lambda _: points)
         monkeypatch.setattr(catalogue, "CHAIN", (bad,))
         seen = scrape(stage)
         assert seen.values("tonwatch_bad") == []

@@ -11,11 +11,10 @@ import structlog
 from aiohttp import hdrs, web
 
 from tonwatch.config import Config
-from tonwatch.serve import health, metrics, page
+from tonwatch.serve import health, metrics, page, ready
 from tonwatch.serve.negotiation import prefers_page, takes_gzip
 from tonwatch.serve.scene import Scene
-from tonwatch.serve.words import readiness_sum, standing_words
-from tonwatch.watch.watcher import View, Watcher
+from tonwatch.watch.watcher import Watcher
 
 log = structlog.get_logger(__name__)
 
@@ -70,17 +69,20 @@ class _Site:
     async def live(self, request: web.Request) -> web.Response:
         alive = self._watcher.alive
         text = "alive" if alive else "not alive: tonwatch's own loop has stopped beating"
-        if _verbose(request):
+        if ready.is_on(request.query.get("verbose", "no")):
             text = f"[{'+' if alive else '-'}]watcher {'ok' if alive else 'stopped'}\n{text}"
         return _text(text, ok=alive)
 
     async def ready(self, request: web.Request) -> web.Response:
-        view = self._watcher.view
+        try:
+            question = ready.parse(request.query.items())
+        except ValueError as error:
+            return _text(str(error), status=HTTPStatus.BAD_REQUEST)
         if not self._watcher.alive:
             # What was last seen may no longer be true.
             return _text("not alive: tonwatch's own loop has stopped beating", ok=False)
-        text = _ready_lines(view, self._config) if _verbose(request) else view.readiness.phase
-        return _text(text, ok=view.readiness.ready)
+        answer = ready.answer(self._watcher.view, self._config, question)
+        return _text(answer.text, ok=answer.ready)
 
     async def health(self, request: web.Request) -> web.Response:
         view, alive = self._watcher.view, self._watcher.alive
@@ -112,20 +114,6 @@ class _Site:
     def _scene(self) -> Scene:
         watcher = self._watcher
         return Scene(watcher.view, self._config, health.VERSION, watcher.alive)
-
-
-def _ready_lines(view: View, config: Config) -> str:
-    """One line for each deciding target, as kube-apiserver does, and what they come to."""
-    lines = []
-    for name, standing in view.readiness.standings.items():
-        verdict = view.judgement.verdicts[name]
-        words = standing_words(standing, verdict, config.readiness)
-        lines.append(f"[{'+' if standing.ready else '-'}]{name} {words}")
-    return "\n".join([*lines, readiness_sum(view.readiness)])
-
-
-def _verbose(request: web.Request) -> bool:
-    return request.query.get("verbose", "0").lower() not in {"0", "false", "no"}
 
 
 def _text(text: str, *, ok: bool = True, status: int | None = None) -> web.Response:

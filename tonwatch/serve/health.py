@@ -5,12 +5,13 @@ from typing import Any, Final
 
 from tonwatch.config import Config
 from tonwatch.probes.sample import Sample
-from tonwatch.serve.words import explain, rfc3339
+from tonwatch.serve.disputes import Dispute, disputes
+from tonwatch.serve.words import evidence, rfc3339, why
 from tonwatch.watch.board import Record
 from tonwatch.watch.diagnosis import Cause, Finding
 from tonwatch.watch.judge import Verdict
 from tonwatch.watch.readiness import Phase, Standing
-from tonwatch.watch.watcher import View
+from tonwatch.watch.watcher import Ended, View
 
 
 def _own_version() -> str:
@@ -21,6 +22,10 @@ def _own_version() -> str:
 
 
 VERSION: Final = _own_version()
+
+ALSO_EVIDENCE: Final = 10
+"""Lines of evidence given with each further finding: where hundreds of targets are in trouble,
+each against all the others would be a document of megabytes."""
 
 
 def status(view: View, *, alive: bool = True) -> str:
@@ -57,9 +62,12 @@ def document(view: View, config: Config, *, alive: bool = True) -> dict[str, Any
             "sentence": diagnosis.sentence,
             "since": rfc3339(diagnosis.since),
             "for_seconds": _rounded(now - diagnosis.since, 0),
-            "runbook": diagnosis.runbook,
+            "target": diagnosis.finding.target or None,
+            "runbook": diagnosis.finding.runbook,
+            "evidence": list(diagnosis.finding.evidence),
         },
         "also": [_finding(finding) for finding in diagnosis.also],
+        "history": [_ended(ended) for ended in view.history],
         "head": head
         and {
             "seqno": head.seqno,
@@ -69,6 +77,8 @@ def document(view: View, config: Config, *, alive: bool = True) -> dict[str, Any
             "stalled": judgement.stalled,
         },
         "clock_offset_seconds": _rounded(judgement.clock_offset, 1),
+        "unreachable": list(judgement.unreachable),
+        "forks": [_dispute(dispute) for dispute in disputes(view, config.zerostate)],
         "readiness": {
             "phase": readiness.phase,
             "ready": readiness.ready,
@@ -93,6 +103,26 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "since": rfc3339(finding.since),
         "target": finding.target or None,
         "primary": finding.primary,
+        "evidence": evidence(finding, ALSO_EVIDENCE),
+    }
+
+
+def _ended(ended: Ended) -> dict[str, Any]:
+    return {
+        "cause": ended.finding.cause,
+        "sentence": ended.finding.sentence,
+        "since": rfc3339(ended.since),
+        "until": rfc3339(ended.until),
+        "for_seconds": _rounded(ended.until - ended.since, 0),
+        "target": ended.finding.target or None,
+    }
+
+
+def _dispute(dispute: Dispute) -> dict[str, Any]:
+    return {
+        "seqno": dispute.seqno,
+        "root_hashes": {name: told.hex() for name, told in dispute.told.items()},
+        "minority": list(dispute.minority),
     }
 
 
@@ -113,9 +143,10 @@ def _target(verdict: Verdict, record: Record, view: View) -> dict[str, Any]:
         "role": verdict.target.role,
         "state": verdict.state,
         "since": rfc3339(verdict.since),
-        "why": explain(verdict) or None,
+        "why": why(verdict) or None,
         "up": verdict.up,
         "usable": verdict.usable,
+        "barred_by": sorted(verdict.barred),
         "reason": verdict.reason,
         "detail": verdict.detail or None,
         "seqno": known.seqno if known else None,
@@ -123,11 +154,13 @@ def _target(verdict: Verdict, record: Record, view: View) -> dict[str, Any]:
         "block_time": None if not known or known.gen_utime is None else rfc3339(known.gen_utime),
         "behind_seconds": _rounded(verdict.behind_seconds, 1),
         "behind_blocks": verdict.behind_blocks,
+        "in_sync_in_seconds": _rounded(verdict.in_sync_in, 0),
         "shard_client_seqno": known.shard_client_seqno if known else None,
         "shard_gap_blocks": verdict.shard_gap,
         "clock_offset_seconds": _rounded(known.clock_offset if known else None, 1),
         "latency_ms": _milliseconds(verdict.latency),
         "idle_seconds": _rounded(verdict.idle, 1),
+        "interruptions": _rounded(verdict.interruptions, 1),
         "protocol_version": None if protocol is None else f"{protocol >> 8}.{protocol & 255}",
         "steps_back": record.steps_back,
         "dropped_answers": record.dropped_answers,

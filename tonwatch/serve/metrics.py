@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector as CollectorBase
 from prometheus_client.utils import floatToGoString
 
 from tonwatch.serve import catalogue
-from tonwatch.serve.catalogue import Metric, Of, Point
+from tonwatch.serve.reading import Metric, Of, Point
 from tonwatch.serve.reasons import REASONS
 from tonwatch.serve.scene import Scene, Seen
 from tonwatch.watch.board import BUCKETS, Histogram
@@ -200,8 +200,9 @@ def documentation() -> str:
         _STEPS,
     ]
     lines += [
-        f"- `reason` on targets of kind `{kind}`: {_words(reasons)}"
-        for kind, reasons in REASONS.items()
+        f"- `reason` of probe `{probe}` on targets of kind `{kind}`: {_words(reasons)}"
+        for kind, probes in REASONS.items()
+        for probe, reasons in probes.items()
     ]
     return "\n".join(lines) + "\n"
 

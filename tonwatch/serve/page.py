@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,15 +13,15 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from tonwatch.config import Config, Thresholds
+from tonwatch.config import Config
 from tonwatch.probes.sample import Sample
-from tonwatch.serve import words
+from tonwatch.serve import thresholds, words
+from tonwatch.serve.disputes import disputes
 from tonwatch.serve.health import VERSION, status
 from tonwatch.serve.sparkline import Sparkline, sparkline
 from tonwatch.watch.board import FAILURES, HISTORY, Record
-from tonwatch.watch.diagnosis import duration
 from tonwatch.watch.judge import State, Verdict
-from tonwatch.watch.readiness import Standing
+from tonwatch.watch.sentences import duration
 from tonwatch.watch.watcher import View
 
 REFRESH: Final = 5
@@ -29,12 +30,21 @@ REFRESH: Final = 5
 MAX_FAILURES: Final = 20
 """Lines of failures on the page; equal ones in a row share a line."""
 
+MAX_FINDINGS: Final = 8
+"""Further findings, and lines of evidence, before the rest is left to the table of targets."""
+
+MAX_BEFORE: Final = 10
+"""Ended diagnoses on the page."""
+
+_HASH: Final = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
+
 _BAD_STATES: Final = frozenset(
     {
         State.DOWN,
         State.UNAUTHORIZED,
         State.NOT_SYNCED,
         State.WRONG_NETWORK,
+        State.FORKED,
         State.STALLED,
     }
 )
@@ -79,13 +89,19 @@ def content_security_policy() -> str:
 
 def context(view: View, config: Config, *, alive: bool) -> dict[str, Any]:
     """What the template is filled with."""
+    also = view.diagnosis.also[:MAX_FINDINGS]
+    unsaid = frozenset(finding.target for finding in view.diagnosis.also[MAX_FINDINGS:])
     rows = [
-        _target_row(view, config, record, view.judgement.verdicts[name])
+        _target_row(view, config, record, view.judgement.verdicts[name], unsaid)
         for name, record in view.snapshot.records.items()
     ]
     return {
         "alive": alive,
+        "also": also,
+        "before": view.history[:MAX_BEFORE],
         "config": config,
+        "disputes": disputes(view, config.zerostate),
+        "evidence": words.evidence(view.diagnosis.finding, MAX_FINDINGS),
         "failures": _failure_rows(view),
         "kept": FAILURES,
         "now": view.snapshot.wall,
@@ -94,10 +110,7 @@ def context(view: View, config: Config, *, alive: bool) -> dict[str, Any]:
         "rows": rows,
         "status": status(view, alive=alive),
         "style": Markup(_style()),  # noqa: S704 - a file of this package
-        "thresholds": [
-            (name, value, Thresholds.model_fields[name].description)
-            for name, value in config.thresholds
-        ],
+        "thresholds": thresholds.described(config.thresholds),
         "version": VERSION,
         "view": view,
         "window": _window(config),
@@ -126,19 +139,22 @@ def _template() -> Template:
         "offset": words.offset,
         "plain": words.plain,
         "rfc3339": words.rfc3339,
+        "short_hashes": _short_hashes,
         "short_time": words.short_time,
     }
     environment.globals |= {"duration": duration, "short_time": words.short_time}
     return environment.get_template("health.html")
 
 
-def _target_row(view: View, config: Config, record: Record, verdict: Verdict) -> TargetRow:
+def _target_row(
+    view: View, config: Config, record: Record, verdict: Verdict, unsaid: frozenset[str]
+) -> TargetRow:
     now, window = view.snapshot.monotonic, _window(config)
     answered = [sample.finished for sample in record.heads if sample.ok]
     return TargetRow(
         verdict=verdict,
         level=level(verdict),
-        note=_note(verdict, view.readiness.standings.get(verdict.target.name), config),
+        note=_note(view, config, verdict, unsaid),
         latency=sparkline(
             [(now - sample.finished, _query(sample)) for sample in record.heads],
             window=window,
@@ -155,11 +171,30 @@ def _target_row(view: View, config: Config, record: Record, verdict: Verdict) ->
     )
 
 
-def _note(verdict: Verdict, standing: Standing | None, config: Config) -> str:
-    """What the numbers of the row do not say: why, and how far from leaving or returning."""
-    parts = [words.explain(verdict), words.progress(standing, config.readiness)]
-    text = "; ".join(part for part in parts if part)
-    return text and f"{text[0].upper()}{text[1:]}."
+def _note(view: View, config: Config, verdict: Verdict, unsaid: frozenset[str]) -> str:
+    """What neither the row's numbers say nor the sentences above the table."""
+    name = verdict.target.name
+    disputed = view.judgement.forks.undecided.get(name)
+    parts = [
+        words.why(verdict) if name in unsaid else "",
+        "" if disputed is None else f"Its block {disputed} is disputed.",
+        _interrupted(verdict, config),
+        words.progress(view.readiness.standings.get(name), config.readiness),
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _interrupted(verdict: Verdict, config: Config) -> str:
+    times = int(verdict.interruptions)
+    if verdict.state is State.FLAPPING or not times:
+        return ""
+    counted = "once" if times == 1 else f"{times} times"
+    return f"Interrupted {counted} in the last {duration(config.thresholds.flapping_window)}."
+
+
+def _short_hashes(text: str) -> str:
+    """Cut hashes to what tells them apart."""
+    return _HASH.sub(r"\1…", text)
 
 
 def level(verdict: Verdict) -> str:

@@ -1,10 +1,12 @@
-"""How probes of each kind of target can end: counters of exactly these start at 0."""
+"""How each probe of each kind of target can end: counters of exactly these start at 0."""
 
+from collections.abc import Mapping
 from typing import Final
 
+from tonwatch.probes.sample import Probe
 from tonwatch.ton.errors import Reason
 
-_OF_ANY_KIND: Final = (
+_ON_THE_WAY: Final = (
     Reason.OK,
     Reason.KEY_UNAVAILABLE,
     Reason.RESOLVE_FAILED,
@@ -17,31 +19,41 @@ _OF_ANY_KIND: Final = (
     Reason.ANSWER_TOO_LARGE,
     Reason.BAD_ANSWER,
     Reason.UPSTREAM_TIMEOUT,
-    Reason.UNSUPPORTED,
     Reason.NOT_FOUND,
     Reason.SERVER_ERROR,
     Reason.PROBE_FAILED,
 )
 
-REASONS: Final = {
-    "liteserver": (
-        *_OF_ANY_KIND,
-        Reason.HANDSHAKE_FAILED,
-        Reason.HANDSHAKE_TIMEOUT,
-        Reason.NOT_SYNCED,
-        Reason.PROOF_INVALID,
-        Reason.NOT_READY,
-        Reason.SHARD_LAG,
-        Reason.PRUNED,
-        Reason.OVERLOADED,
-    ),
-    "toncenter-v2": (
-        *_OF_ANY_KIND,
-        Reason.TLS_FAILED,
-        Reason.UPSTREAM_FAILED,
-        Reason.UNAUTHORIZED,
-        Reason.RATE_LIMITED,
-    ),
+_LITESERVER: Final = (
+    *_ON_THE_WAY,
+    Reason.HANDSHAKE_FAILED,
+    Reason.HANDSHAKE_TIMEOUT,
+    Reason.PROOF_INVALID,
+    Reason.NOT_READY,
+    Reason.SHARD_LAG,
+    Reason.OVERLOADED,
+)
+
+_TONCENTER: Final = (
+    *_ON_THE_WAY,
+    Reason.TLS_FAILED,
+    Reason.UPSTREAM_FAILED,
+    Reason.UNSUPPORTED,
+    Reason.UNAUTHORIZED,
+    Reason.RATE_LIMITED,
+)
+
+REASONS: Final[Mapping[str, Mapping[Probe, tuple[Reason, ...]]]] = {
+    "liteserver": {
+        # Reading an account asks for a state, which may be gone; a ping tells not_synced.
+        Probe.HEAD: (*_LITESERVER, Reason.NOT_SYNCED, Reason.UNSUPPORTED, Reason.PRUNED),
+        Probe.CONNECT: (*_LITESERVER, Reason.NOT_SYNCED),
+        Probe.FORK: (*_LITESERVER, Reason.PRUNED),
+    },
+    "toncenter-v2": {
+        Probe.HEAD: _TONCENTER,
+        Probe.FORK: _TONCENTER,
+    },
 }
-"""How probes of each kind can end. Their counters start at 0: a counter that only appears with
-its first failure hides that failure from `rate` and `increase`."""
+"""How probes can end, by kind of target. Their counters start at 0: a counter that only appears
+with its first failure hides that failure from `rate` and `increase`."""

@@ -25,12 +25,11 @@ class Scene:
     def fresh(self, sample: Sample) -> bool:
         """Whether a sample is young enough to be shown.
 
-        A cold connection is made so rarely that it may be one beat older.
+        What is asked rarely may be one beat older.
         """
         probe = self.config.probe
-        limit = probe.stale_after
-        if sample.probe is Probe.CONNECT:
-            limit += probe.connect_interval
+        beats = {Probe.CONNECT: probe.connect_interval, Probe.FORK: probe.fork_interval}
+        limit = probe.stale_after + beats.get(sample.probe, 0.0)
         return self.view.snapshot.monotonic - sample.finished <= limit
 
 

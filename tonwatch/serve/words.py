@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tonwatch.config import ReadinessConfig
-from tonwatch.ton.errors import one_line
-from tonwatch.watch.diagnosis import duration
+from tonwatch.watch.diagnosis import Finding
 from tonwatch.watch.judge import State, Verdict
-from tonwatch.watch.readiness import Phase, Readiness, Standing
+from tonwatch.watch.readiness import Readiness, Standing
+from tonwatch.watch.sentences import duration, sentence
 
 UNKNOWN: Final = "–"
 
@@ -44,27 +44,19 @@ def rfc3339(wall: float) -> str:
     return datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def explain(verdict: Verdict) -> str:
-    """Why a target is in its state, with the number that decided; empty when ok."""
-    match verdict.state:
-        case State.OK:
-            return ""
-        case State.LAGGING if verdict.behind_seconds is not None:
-            return f"{duration(verdict.behind_seconds)} behind the head"
-        case State.STALLED if verdict.idle is not None:
-            return f"no new block for {duration(verdict.idle)}"
-        case State.SHARD_LAGGING if verdict.shard_gap is not None:
-            return f"shard client {blocks(verdict.shard_gap)} behind"
-        case State.CLOCK_SKEWED if verdict.head and verdict.head.clock_offset is not None:
-            return f"its clock is {offset(verdict.head.clock_offset)} off ours"
-        case State.SLOW if verdict.latency is not None:
-            return f"{short_time(verdict.latency)} for an answer"
-        case State.WRONG_NETWORK:
-            return "serves another network"
-    detail = one_line(verdict.detail)
-    if verdict.reason in ("ok", verdict.state.value):
-        return detail
-    return f"{plain(verdict.reason)}: {detail}" if detail else plain(verdict.reason)
+def why(verdict: Verdict) -> str:
+    """The sentence on a target, in one line whatever its peer has said; empty when ok."""
+    return "" if verdict.state is State.OK else " ".join(sentence(verdict).split())
+
+
+def evidence(finding: Finding, most: int) -> list[str]:
+    """The first lines of what a finding is concluded from, and how many there are besides.
+
+    The first is the target itself; the others stand in the table of targets as well.
+    """
+    lines = list(finding.evidence[:most])
+    left = len(finding.evidence) - len(lines)
+    return [*lines, f"and {left} more"] if left else lines
 
 
 def progress(standing: Standing | None, config: ReadinessConfig) -> str:
@@ -72,25 +64,16 @@ def progress(standing: Standing | None, config: ReadinessConfig) -> str:
     if standing is None:
         return ""
     if standing.ready and standing.bad:
-        return f"{standing.bad} of {config.fail_after} bad probes to leave"
+        return f"{standing.bad} of {config.fail_after} bad probes to leave."
     if standing.ready is False and standing.good:
-        return f"recovering, {standing.good} of {config.recover_after} good probes"
+        return f"Recovering, {standing.good} of {config.recover_after} good probes."
     return ""
 
 
-def standing_words(standing: Standing, verdict: Verdict, config: ReadinessConfig) -> str:
-    """One target's part in readiness: its state, why, and on which way it is."""
-    parts = [plain(verdict.state), explain(verdict), progress(standing, config)]
-    return ": ".join(part for part in parts if part)
+def count(ready: int, of: int, needed: int) -> str:
+    return f"{ready} of {of} in sync, {needed} needed"
 
 
 def readiness_count(readiness: Readiness) -> str:
     ready = sum(standing.ready is True for standing in readiness.standings.values())
-    return f"{ready} of {len(readiness.standings)} in sync, {readiness.needed} needed"
-
-
-def readiness_sum(readiness: Readiness) -> str:
-    """The last line of ``/ready?verbose``."""
-    if readiness.phase is Phase.DRAINING:
-        return "draining: tonwatch is about to stop"
-    return f"{readiness.phase}: {readiness_count(readiness)}"
+    return count(ready, len(readiness.standings), readiness.needed)

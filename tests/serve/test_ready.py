@@ -1,0 +1,321 @@
+"""What /ready answers: to the kubelet, to ?verbose, and to limits of the asker's own."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from tests.conftest import Clock
+from tests.serve.conftest import Client
+from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
+from tonwatch.serve.app import build
+from tonwatch.serve.ready import VALID
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.board import Target
+
+NO_INTEGER = "Input should be a valid integer, unable to parse string as an integer"
+
+
+def with_node(stage: Stage, node: Callable[[], None], beats: int = 1) -> None:
+    """The node does as it is told, the others are well."""
+
+    def beat() -> None:
+        node()
+        stage.answer(PUBLIC)
+        stage.answer(PROVIDER)
+
+    stage.beats(beats, beat)
+
+
+def lagging_a_little(stage: Stage) -> None:
+    stage.answer(NODE, 12, gap=5)
+
+
+def draining(stage: Stage) -> None:
+    stage.healthy()
+    stage.watcher.drain()
+
+
+class TestPhase:
+    @pytest.mark.parametrize(
+        ("happened", "status", "phase"),
+        [
+            pytest.param(Stage.nothing, 503, "starting", id="nothing yet"),
+            pytest.param(Stage.healthy, 200, "ready", id="all in sync"),
+            pytest.param(Stage.node_down, 503, "unready", id="the primary is down"),
+            pytest.param(draining, 503, "draining", id="stopping"),
+        ],
+    )
+    async def test_is_told(
+        self, client: Client, stage: Stage, happened: Any, status: int, phase: str
+    ) -> None:
+        happened(stage)
+        response = await client.get("/ready")
+        assert (response.status, await response.text()) == (status, f"{phase}\n")
+
+    @pytest.mark.parametrize("query", ["", "?verbose", "?behind=1h"])
+    async def test_not_ready_once_the_watcher_stops(
+        self, client: Client, stage: Stage, query: str
+    ) -> None:
+        """The last view says ready, but that was ten seconds ago."""
+        stage.healthy()
+        stage.clock.advance(10)
+        response = await client.get(f"/ready{query}")
+        text = "not alive: tonwatch's own loop has stopped beating\n"
+        assert (response.status, await response.text()) == (503, text)
+
+
+class TestVerbose:
+    @pytest.mark.parametrize(
+        ("behind", "beats", "lines"),
+        [
+            pytest.param(0, 1, "[+]node ok\nready: 1 of 1 in sync, 1 needed\n", id="fine"),
+            pytest.param(
+                28,
+                2,
+                "[+]node lagging: node is 28 s (70 blocks) behind the head of the chain."
+                " 2 of 3 bad probes to leave.\n"
+                "ready: 1 of 1 in sync, 1 needed\n",
+                id="on its way out",
+            ),
+            pytest.param(
+                28,
+                3,
+                "[-]node lagging: node is 28 s (70 blocks) behind the head of the chain.\n"
+                "unready: 0 of 1 in sync, 1 needed\n",
+                id="out",
+            ),
+        ],
+    )
+    async def test_has_a_line_for_each_primary(
+        self, client: Client, stage: Stage, behind: float, beats: int, lines: str
+    ) -> None:
+        stage.healthy()
+        with_node(stage, lambda: stage.answer(NODE, behind), beats)
+        assert await (await client.get("/ready?verbose")).text() == lines
+
+    async def test_on_its_way_back(self, client: Client, stage: Stage) -> None:
+        stage.node_down()
+        stage.beats(1, stage.answers)
+        text = await (await client.get("/ready?verbose")).text()
+        assert text.startswith("[-]node ok: Recovering, 1 of 2 good probes.\n")
+
+    async def test_lines_stay_lines(self, client: Client, stage: Stage) -> None:
+        """A peer's words cannot pretend to be a line of ours."""
+        stage.beats(3, lambda: stage.fail(NODE, Reason.SERVER_ERROR, "no\n[+]node ok\r\n"))
+        for query in ("verbose=1", "verbose&behind=10s"):
+            lines = (await (await client.get(f"/ready?{query}")).text()).splitlines()
+            assert lines[0].startswith(
+                "[-]node down: node answers with an error of its own (no [+]"
+            )
+            assert len(lines) == 2
+
+    @pytest.mark.parametrize("value", ["0", "false", "no"])
+    async def test_can_be_off(self, client: Client, stage: Stage, value: str) -> None:
+        stage.healthy()
+        assert await (await client.get(f"/ready?verbose={value}")).text() == "ready\n"
+
+
+class TestLimitsOfTheAskersOwn:
+    """``?behind= &shard_gap= &quorum=``: as of now, without hysteresis."""
+
+    @pytest.mark.parametrize(
+        ("query", "told", "ready"),
+        [
+            pytest.param("behind=13s", {"behind": 12}, True, id="not that far behind"),
+            pytest.param("behind=12s", {"behind": 12}, False, id="that far behind"),
+            pytest.param("behind=11500ms", {"behind": 12}, False, id="milliseconds"),
+            pytest.param("behind=1m", {"behind": 27}, True, id="laxer than the configured limit"),
+            pytest.param("shard_gap=6", {"gap": 5}, True, id="not that large a gap"),
+            pytest.param("shard_gap=5", {"gap": 5}, False, id="that large a gap"),
+            pytest.param("shard_gap=100", {"gap": 50}, True, id="a laxer gap"),
+            pytest.param("shard_gap=100", {"behind": 27}, False, id="the other limit still holds"),
+            pytest.param("quorum=all", {}, True, id="a quorum"),
+            pytest.param("quorum=all", {"behind": 27}, False, id="the configured limits"),
+            pytest.param("behind=1m&shard_gap=5&quorum=any", {"behind": 27, "gap": 4}, True,
+                         id="all of them"),
+        ],
+    )  # fmt: skip
+    async def test_of_one_primary(
+        self, client: Client, stage: Stage, query: str, told: dict[str, Any], ready: bool
+    ) -> None:
+        stage.healthy()
+
+        with_node(stage, lambda: stage.answer(NODE, **told))
+        response = await client.get(f"/ready?{query}")
+        assert (response.status == 200, await response.text()) == (
+            ready,
+            "ready\n" if ready else "unready\n",
+        )
+
+    @pytest.mark.parametrize(
+        ("quorum", "lagging", "status"),
+        [
+            ("any", 2, 200),
+            ("any", 3, 503),
+            ("majority", 1, 200),
+            ("majority", 2, 503),
+            ("all", 0, 200),
+            ("all", 1, 503),
+        ],
+    )
+    async def test_of_three_primaries(
+        self, clock: Clock, quorum: str, lagging: int, status: int
+    ) -> None:
+        targets = tuple(Target(f"node-{n}", "liteserver", "primary") for n in range(3))
+        stage = Stage(clock, targets=(*targets, PUBLIC, PROVIDER))
+
+        def beat() -> None:
+            stage.answers()
+            for target in targets[:lagging]:
+                stage.answer(target, 15)
+
+        stage.beats(1, beat)
+        async with TestClient(TestServer(build(stage.watcher, stage.config))) as client:
+            response = await client.get(f"/ready?behind=10s&quorum={quorum}")
+            assert response.status == status
+
+    @pytest.mark.parametrize(
+        ("query", "text"),
+        [
+            pytest.param(
+                "behind=20s",
+                "[+]node lagging: node is 12 s (30 blocks) behind the head of the chain.\n"
+                "ready by these limits: 1 of 1 in sync, 1 needed\n",
+                id="in sync though not well",
+            ),
+            pytest.param(
+                "behind=5s",
+                "[-]node lagging: node is 12 s (30 blocks) behind the head of the chain.\n"
+                "unready by these limits: 0 of 1 in sync, 1 needed\n",
+                id="lagging",
+            ),
+            pytest.param(
+                "behind=5s&shard_gap=4",
+                "[-]node lagging: node is 12 s (30 blocks) behind the head of the chain.\n"
+                "[-]node shard lagging: node follows the masterchain, but its shard client is"
+                " 5 blocks behind it: accounts and balances are that old or fail.\n"
+                "unready by these limits: 0 of 1 in sync, 1 needed\n",
+                id="every limit that is broken is named",
+            ),
+        ],
+    )
+    async def test_verbose(self, client: Client, stage: Stage, query: str, text: str) -> None:
+        stage.healthy()
+        with_node(stage, lambda: lagging_a_little(stage))
+        assert await (await client.get(f"/ready?{query}&verbose")).text() == text
+
+    async def test_one_lost_answer_counts_right_now(self, client: Client, stage: Stage) -> None:
+        stage.healthy()
+        with_node(stage, lambda: stage.fail(NODE, Reason.QUERY_TIMEOUT, "no answer within 3 s"))
+        assert (await client.get("/ready")).status == 200
+        response = await client.get("/ready?behind=10s&verbose")
+        lines = (await response.text()).splitlines()
+        assert response.status == 503
+        assert lines[0] == "[-]node down: node does not answer (no answer within 3 s)."
+
+    async def test_what_was_never_asked_is_not_ready(self, client: Client) -> None:
+        response = await client.get("/ready?behind=1h&verbose")
+        lines = (await response.text()).splitlines()
+        assert response.status == 503
+        assert lines[0] == "[-]node unknown: Nothing is known of node: not asked yet."
+
+    async def test_draining_wins(self, client: Client, stage: Stage) -> None:
+        draining(stage)
+        response = await client.get("/ready?behind=1h&verbose")
+        lines = (await response.text()).splitlines()
+        assert (response.status, lines[-1]) == (503, "draining: tonwatch is about to stop")
+
+    async def test_asking_does_not_move_what_the_kubelet_sees(
+        self, client: Client, stage: Stage
+    ) -> None:
+        stage.healthy()
+        with_node(stage, lambda: stage.answer(NODE, 12))
+        for _ in range(5):
+            assert (await client.get("/ready?behind=5s")).status == 503
+        assert (await client.get("/ready")).status == 200
+
+    @pytest.mark.parametrize(
+        ("query", "complaint"),
+        [
+            ("behind=10", "behind: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
+            ("behind=", "behind: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
+            ("behind=0s", "behind: Input should be greater than 0"),
+            ("behind=-5s", "behind: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
+            ("shard_gap=0", "shard_gap: Input should be greater than or equal to 1"),
+            ("shard_gap=5s", f"shard_gap: {NO_INTEGER}"),
+            ("quorum=most", "quorum: Input should be 'majority', 'any' or 'all'"),
+            ("behind=1s&behind=1h", "behind is given more than once"),
+            ("lag=5s", "'lag' is no parameter"),
+            ("Behind=5s", "'Behind' is no parameter"),
+            ("verbose&x%0a%1b%3cb%3e=", r"'x\n\x1b<b>' is no parameter"),
+            ("x" * 500, f"'{'x' * 40}' is no parameter"),
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("happened", [Stage.healthy, draining], ids=["ready", "draining"])
+    async def test_a_bad_question_is_told_the_good_ones(
+        self, client: Client, stage: Stage, happened: Any, query: str, complaint: str
+    ) -> None:
+        happened(stage)
+        response = await client.get(f"/ready?{query}")
+        assert response.status == 400
+        assert response.content_type == "text/plain"
+        assert await response.text() == f"{complaint}; {VALID}\n"
+
+
+class Kubelet:
+    """Polls /ready as a kubelet's HTTP probe does; only the status counts."""
+
+    def __init__(self, client: Client) -> None:
+        self._host, self._port = client.server.host, client.server.port or 0
+
+    async def probe(self) -> int:
+        reader, writer = await asyncio.open_connection(self._host, self._port)
+        writer.write(
+            b"GET /ready HTTP/1.1\r\nHost: 10.0.0.7:9717\r\n"
+            b"User-Agent: kube-probe/1.32\r\nConnection: close\r\n\r\n"
+        )
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return int(answer.split(b" ", 2)[1])
+
+
+async def test_as_the_kubelet_uses_it(client: Client, stage: Stage) -> None:
+    """A poll every 2 s, a look of tonwatch every second, a probe of the node every 5 s."""
+    kubelet = Kubelet(client)
+    behind = {5: 0, 10: 0, 15: 30, 20: 30, 25: 30, 30: 30, 35: 0, 40: 0, 45: 0, 50: 0}
+    statuses: dict[int, int] = {}
+    for second in range(1, 55):
+        stage.clock.advance(1)
+        if second in behind:
+            stage.answer(NODE, behind[second])
+            stage.answer(PUBLIC)
+            stage.answer(PROVIDER)
+        stage.watcher.look()
+        if second == 47:
+            stage.watcher.drain()  # what SIGTERM does
+        if second % 2 == 0:
+            statuses[second] = await kubelet.probe()
+    assert statuses == {
+        **dict.fromkeys(range(2, 5, 2), 503),  # starting
+        **dict.fromkeys(range(6, 25, 2), 200),  # two bad probes change nothing
+        **dict.fromkeys(range(26, 39, 2), 503),  # the third does; one good one does not
+        **dict.fromkeys(range(40, 47, 2), 200),  # the second does
+        **dict.fromkeys(range(48, 55, 2), 503),  # draining, though the node is well
+    }
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_a_kubelet_never_sees_a_lost_answer(client: Client, stage: Stage, lost: int) -> None:
+    kubelet = Kubelet(client)
+    stage.healthy()
+    statuses = []
+    for _ in range(lost):
+        with_node(stage, lambda: stage.fail(NODE, Reason.QUERY_TIMEOUT))
+        statuses.append(await kubelet.probe())
+    stage.beats(1, stage.answers)
+    statuses.append(await kubelet.probe())
+    assert set(statuses) == {200}

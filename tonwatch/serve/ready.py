@@ -1,0 +1,151 @@
+"""What /ready answers: the phase, or by limits that the asker sets, how it stands now."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tonwatch.config import Config
+from tonwatch.durations import PositiveDuration
+from tonwatch.probes.sample import Probe
+from tonwatch.serve.words import count, plain, progress, readiness_count, why
+from tonwatch.watch.judge import State, Verdict
+from tonwatch.watch.readiness import Phase, Quorum, ask
+from tonwatch.watch.watcher import View
+
+VALID: Final = "/ready takes behind=10s, shard_gap=5, quorum=majority|any|all, and verbose"
+
+_NO_ANSWER: Final = frozenset({State.DOWN, State.UNAUTHORIZED, State.THROTTLED, State.NOT_SYNCED})
+"""States that bar a target which was fine until its newest probe failed."""
+
+
+class Question(BaseModel):
+    """The query of /ready: limits of the asker's own, in place of the configured ones.
+
+    Attributes:
+        behind: seconds behind the head from which a target is not ready.
+        shard_gap: blocks, likewise.
+        quorum: how many primaries it takes.
+        verbose: whether to say why.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    behind: PositiveDuration | None = None
+    shard_gap: Annotated[int, Field(ge=1)] | None = None
+    quorum: Quorum | None = None
+    verbose: str = "no"
+
+    @property
+    def has_limits(self) -> bool:
+        return (self.behind, self.shard_gap, self.quorum) != (None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether it is 200, and the body."""
+
+    ready: bool
+    text: str
+
+
+def parse(query: Iterable[tuple[str, str]]) -> Question:
+    """The question in a query string's names and values.
+
+    Raises:
+        ValueError: something in it is unknown, said twice or not a value; names what is valid.
+    """
+    given: dict[str, str] = {}
+    for name, value in query:
+        if name not in Question.model_fields:
+            raise ValueError(f"{name[:40]!r} is no parameter; {VALID}")
+        if name in given:
+            raise ValueError(f"{name} is given more than once; {VALID}")
+        given[name] = value
+    try:
+        return Question.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        words = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{first['loc'][0]}: {words}; {VALID}") from None
+
+
+def is_on(flag: str) -> bool:
+    """Whether ``?verbose``, or what stands behind its ``=``, says yes."""
+    return flag.lower() not in {"0", "false", "no"}
+
+
+def answer(view: View, config: Config, question: Question) -> Answer:
+    """What /ready says of a view.
+
+    Without limits it is the phase, with its hysteresis; with limits, how things
+    stand right now. Draining is the answer to both.
+    """
+    verbose = is_on(question.verbose)
+    if question.has_limits and view.readiness.phase is not Phase.DRAINING:
+        return _as_asked(view, config, question, verbose=verbose)
+    phase = view.readiness.phase
+    text = "\n".join([*_standings(view, config), _sum(view)]) if verbose else str(phase)
+    return Answer(view.readiness.ready, text)
+
+
+def _as_asked(view: View, config: Config, question: Question, *, verbose: bool) -> Answer:
+    asked = ask(
+        view.judgement,
+        question.quorum or config.readiness.quorum,
+        behind=question.behind,
+        shard_gap=question.shard_gap,
+    )
+    word = "ready" if asked.ready else "unready"
+    if not verbose:
+        return Answer(asked.ready, word)
+    usable = sum(not states for states in asked.barred.values())
+    total = f"{word} by these limits: {count(usable, len(asked.barred), asked.needed)}"
+    return Answer(asked.ready, "\n".join([*_grounds(view, asked.barred), total]))
+
+
+def _standings(view: View, config: Config) -> list[str]:
+    """One line for each deciding target, as kube-apiserver does."""
+    lines = []
+    for name, standing in view.readiness.standings.items():
+        verdict = view.judgement.verdicts[name]
+        words = [why(verdict), progress(standing, config.readiness)]
+        lines.append(_line(name, bool(standing.ready), verdict.state, words))
+    return lines
+
+
+def _grounds(view: View, barred: Mapping[str, frozenset[State]]) -> list[str]:
+    """The same for limits of the asker's own: every one that is broken is named."""
+    lines = []
+    for name, states in barred.items():
+        verdict = view.judgement.verdicts[name]
+        if not states:
+            lines.append(_line(name, True, verdict.state, [why(verdict)]))
+        lines += [
+            _line(name, False, state, [why(_as_if(view, verdict, state))])
+            for state in State
+            if state in states
+        ]
+    return lines
+
+
+def _as_if(view: View, verdict: Verdict, state: State) -> Verdict:
+    """The verdict, were it for `state`: what bars a target need not be what it is named for."""
+    if state is verdict.state:
+        return verdict
+    newest = view.snapshot.records[verdict.target.name].latest.get(Probe.HEAD)
+    if newest is not None and state in _NO_ANSWER:
+        return replace(verdict, state=state, reason=newest.reason, detail=newest.detail)
+    return replace(verdict, state=state)
+
+
+def _line(name: str, good: bool, state: State, words: list[str]) -> str:
+    said = " ".join(word for word in words if word)
+    return f"[{'+' if good else '-'}]{name} {plain(state)}{': ' if said else ''}{said}"
+
+
+def _sum(view: View) -> str:
+    if view.readiness.phase is Phase.DRAINING:
+        return "draining: tonwatch is about to stop"
+    return f"{view.readiness.phase}: {readiness_count(view.readiness)}"

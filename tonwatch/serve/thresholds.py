@@ -1,0 +1,31 @@
+"""In which unit each configured threshold is, and how it reads."""
+
+from typing import Final, Literal
+
+from tonwatch.config import Thresholds
+from tonwatch.watch.sentences import duration
+
+Unit = Literal["seconds", "blocks", "interruptions"]
+
+_UNITS: Final[dict[str, Unit]] = {
+    "shard_gap_warn": "blocks",
+    "shard_gap_unready": "blocks",
+    "flapping": "interruptions",
+}
+
+
+def unit_of(name: str) -> Unit:
+    """What the threshold counts; durations are the rule."""
+    return _UNITS.get(name, "seconds")
+
+
+def described(thresholds: Thresholds) -> list[tuple[str, str, str]]:
+    """Name, value with its unit, and meaning of each."""
+    return [
+        (
+            name,
+            duration(value) if unit_of(name) == "seconds" else f"{value} {unit_of(name)}",
+            Thresholds.model_fields[name].description or "",
+        )
+        for name, value in thresholds
+    ]

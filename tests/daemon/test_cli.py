@@ -234,12 +234,35 @@ class TestSimulate:
             (["--fault", "node-1=explode"], "explode"),
             (["--fault", "node-1"], "node-1"),
             (["--liteservers", "0", "--providers", "0"], "at least one"),
+            (["--liteservers", "-1"], "network.liteservers"),
+            (["--block-interval", "0"], "network.block_interval"),
+            (["--scenario", "nope"], "no file and no scenario 'nope'"),
+            (["--scenario", "egress", "--liteservers", "3"], "--scenario says itself"),
+            (["--base-port", "65535"], "the ports 65535 to 65537"),
+            (["--pace", "0"], "the pace must be above zero"),
         ],
     )
     async def test_mistakes(self, arguments: list[str], words: str) -> None:
         code, _, err = await finished("simulate", *arguments)
         assert code == 2
         assert words in err
+
+    async def test_a_scenario_is_told_apart_from_the_configuration(self) -> None:
+        async with started("simulate", "--scenario", "node-restart", "--pace", "60") as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            config = await process.stdout.readuntil(b"providers:")
+            assert b"name: node-2" in config
+            news = await process.stderr.readuntil(b"node-1 restarts\n")
+            assert b"The primary node restarts" in news
+            await process.stderr.readuntil(b"the scenario is over; all is well until Ctrl-C\n")
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 0
+
+    async def test_the_list_of_scenarios(self) -> None:
+        code, out, _ = await finished("simulate", "--list")
+        assert code == 0
+        assert "node-restart" in out
 
 
 @pytest.mark.timeout(60)

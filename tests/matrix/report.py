@@ -1,0 +1,112 @@
+"""Writes docs/faults.md: the matrix, with the times to detect that were measured.
+
+python -m tests.matrix.report > docs/faults.md
+"""
+
+import logging
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+
+import structlog
+
+from tests.matrix.playing import Played, played
+from tests.matrix.situations import INTERVAL, Situation, situations
+from tonwatch.watch.diagnosis import Cause
+
+_INTRODUCTION = """\
+# Faults
+
+What tonwatch makes of {count} situations: written by `make docs` from
+`tests/matrix/matrix.yaml`, which the tests play against the simulator with all settings at their
+defaults. Where more than one thing happens, *a → b* is first a and then b.
+
+- *Diagnosis*: the cause that is named; in brackets what is listed below it.
+- *States*: of the targets that are not ok. `node-1` is the primary.
+- *Ready*: what `/ready` says in the end.
+- *Alert*: the one that fires for the diagnosis.
+- *Named after*: probe intervals ({interval:g} s) from the fault to the diagnosis, where the fault
+  comes at the worst moment: right after the target was asked. One lost answer says nothing, so it
+  takes two; where answers are waited for in vain, a timeout more.
+- *Unready after*: likewise until `/ready` says no.
+- *Over after*: from the end of the fault to the diagnosis `healthy`.
+
+To watch one of them: `python -m tests.matrix.situations "node restarts" > restarts.yaml`, then
+`tonwatch simulate --scenario restarts.yaml`; see [rehearsals](rehearsals.md).
+"""
+
+_COLUMNS = (
+    "Situation", "Faults", "Diagnosis", "States", "Ready", "Alert",
+    "Named after", "Unready after", "Over after",
+)  # fmt: skip
+
+
+def report() -> str:
+    """The whole page."""
+    rows = situations()
+    parts = [_INTRODUCTION.format(count=len(rows), interval=INTERVAL)]
+    for group, members in groupby(rows, key=lambda row: row.group):
+        lines = [_line(row) for row in members]
+        head = f"| {' | '.join(_COLUMNS)} |\n|{' --- |' * len(_COLUMNS)}"
+        parts.append("\n".join([f"## {group.capitalize()}\n", head, *lines]) + "\n")
+    return "\n".join(parts)
+
+
+def _line(situation: Situation) -> str:
+    *steps, recovery = played(situation)
+    cells = (
+        f"**{situation.name}**: {situation.situation}",
+        _then(_faults(part) for part in steps),
+        _then(_diagnosis(part) for part in steps),
+        _then(_states(part) for part in steps),
+        _then(_ready(part) for part in steps),
+        _then(part.step.expect.alert or "none" for part in steps),
+        _then(_number(part.named_after) for part in steps),
+        _then(_unready(part) for part in steps),
+        _number(recovery.named_after),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _then(texts: Iterator[str]) -> str:
+    return " → ".join(texts)
+
+
+def _faults(part: Played) -> str:
+    step = part.step
+    faults = [f"`{target}: {fault}`" for target, fault in step.set.items()]
+    if step.our_clock is not None:
+        faults.append(f"our clock {step.our_clock:+g} s")
+    if step.clear:
+        faults.append("all over" if step.clear == "all" else f"{', '.join(step.clear)} mended")
+    return ", ".join(faults) or "none"
+
+
+def _diagnosis(part: Played) -> str:
+    expected = part.step.expect
+    also = f" ({', '.join(expected.also)})" if expected.also else ""
+    named = str(expected.cause)
+    link = named if expected.cause is Cause.HEALTHY else f"[{named}](diagnoses.md#{named})"
+    return link + also
+
+
+def _states(part: Played) -> str:
+    return ", ".join(f"{name} {state}" for name, state in part.step.expect.states.items()) or "–"
+
+
+def _ready(part: Played) -> str:
+    return {True: "yes", False: "no", None: "varies"}[part.step.expect.ready]
+
+
+def _unready(part: Played) -> str:
+    turned = part.step.expect.ready is False and part.decided_after > 0
+    return _number(part.decided_after if turned else None)
+
+
+def _number(intervals: float | None) -> str:
+    return f"{intervals:.1f}" if intervals else "–"
+
+
+if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    sys.stdout.write(report())

@@ -1,0 +1,118 @@
+"""The fault matrix: what can go wrong, and what tonwatch must make of it. See matrix.yaml.
+
+    python -m tests.matrix.situations NAME
+
+prints a situation as a scenario for ``tonwatch simulate``.
+"""
+
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import yaml
+from pydantic import Field
+
+from tonwatch.config import ProbeConfig
+from tonwatch.durations import PositiveDuration
+from tonwatch.simulator.scenario import Part, Scenario, Step, parse
+from tonwatch.watch.diagnosis import Cause
+from tonwatch.watch.judge import State
+
+MATRIX: Final = Path(__file__).parent / "matrix.yaml"
+
+INTERVAL: Final = ProbeConfig().interval
+"""Seconds from probe to probe."""
+
+_QUIET: Final = 30.0
+"""Seconds before anything happens, where a situation is played for people."""
+
+_AFTERWARDS: Final = 8
+"""Probe intervals that the matrix looks on when all should be well again."""
+
+
+class Expected(Part):
+    """What a step leads to, in the end; `ready` None leaves that open."""
+
+    cause: Cause
+    also: tuple[Cause, ...] = ()
+    states: dict[str, State] = Field(default_factory=dict)
+    ready: bool | None = True
+    within: float = 2.0
+    alert: str = ""
+    never: tuple[Cause, ...] = ()
+    on_the_way: dict[Cause, str] = Field(default_factory=dict)
+
+
+class MatrixStep(Step):
+    """A step that lasts for some seconds, and what is expected of it.
+
+    Attributes:
+        our_clock: seconds by which the clock of tonwatch's machine is ahead from now on.
+    """
+
+    lasts: Annotated[PositiveDuration, Field(alias="for")] = 60.0
+    our_clock: float | None = None
+    expect: Expected
+
+
+class Situation(Scenario):
+    """A row of the matrix: a scenario whose steps follow each other."""
+
+    group: str
+    situation: str
+    steps: tuple[MatrixStep, ...]
+    recovers_within: float = 2.2
+
+    @property
+    def played(self) -> tuple[MatrixStep, ...]:
+        """The steps, and then the end of all faults."""
+        end = MatrixStep.model_validate(
+            {
+                "clear": "all",
+                "our_clock": 0.0,
+                "for": f"{(self.recovers_within + _AFTERWARDS) * INTERVAL}s",
+                "expect": Expected(cause=Cause.HEALTHY, within=self.recovers_within),
+            }
+        )
+        return (*self.steps, end)
+
+    def scenario(self) -> dict[str, Any]:
+        """As a file for ``tonwatch simulate``, which has no hand on our clock."""
+        steps = []
+        at = _QUIET
+        for step in self.steps:
+            written = step.model_dump(mode="json", include={"clear", "set", "say"})
+            steps.append(
+                {"at": f"{at:g}s"} | {key: value for key, value in written.items() if value}
+            )
+            at += step.lasts
+        return {
+            "name": self.name,
+            "description": self.situation,
+            "network": self.network.model_dump(mode="json"),
+            "steps": [step for step in steps if len(step) > 1],
+            "duration": f"{at:g}s",
+        }
+
+
+@cache
+def situations() -> tuple[Situation, ...]:
+    """All rows, in the order of the file.
+
+    Raises:
+        ValueError: the text names the row and the place in it.
+    """
+    groups = yaml.safe_load(MATRIX.read_text())
+    return tuple(
+        parse(Situation, row | {"group": group}, f"{group}: {row.get('name')}")
+        for group, rows in groups.items()
+        for row in rows
+    )
+
+
+if __name__ == "__main__":
+    by_name = {situation.name: situation for situation in situations()}
+    if len(sys.argv) != 2 or sys.argv[1] not in by_name:
+        sys.exit("name one of:\n  " + "\n  ".join(by_name))
+    sys.stdout.write(yaml.safe_dump(by_name[sys.argv[1]].scenario(), sort_keys=False))

@@ -1,0 +1,76 @@
+"""Every situation of the matrix: named right, named soon, and nothing else named on the way."""
+
+from itertools import pairwise
+
+import pytest
+
+from tests.matrix.playing import Played, played
+from tests.matrix.situations import Situation, situations
+from tonwatch.watch.diagnosis import Cause
+from tonwatch.watch.readiness import Phase
+
+READY_WITHIN = 3.0
+"""Probe intervals from naming a cause to what /ready makes of it: its hysteresis."""
+
+
+@pytest.mark.parametrize("situation", situations(), ids=lambda row: f"{row.group}: {row.name}")
+def test_situation(situation: Situation) -> None:
+    before = {Cause.HEALTHY}
+    never: set[Cause] = set()
+    for number, part in enumerate(played(situation)):
+        where = f"step {number}: {part.step.text or 'recovery'}"
+        expected = part.step.expect
+        story = f"{where}: " + ", ".join(f"{after:.1f} {cause}" for after, cause in part.causes)
+        check_named(part, before, story)
+        assert part.last.also == expected.also, story
+        assert part.last.states == expected.states, story
+        check_readiness(part, story)
+        named = {cause for moment in part.moments for cause in (moment.cause, *moment.also)}
+        never |= set(expected.never)
+        assert not named & never, story
+        before = {expected.cause, *expected.also}
+
+
+def check_named(part: Played, before: set[Cause], story: str) -> None:
+    """The right cause is named in time and stays; before it only what may be, or was before."""
+    expected = part.step.expect
+    assert part.named_after is not None, story
+    assert round(part.named_after, 1) <= expected.within, story
+    assert part.last.cause is expected.cause, story
+    allowed = before | {expected.cause, *expected.on_the_way}
+    assert {cause for _, cause in part.causes} <= allowed, story
+    since = [cause for after, cause in part.causes if after >= part.named_after]
+    assert since == [expected.cause], story
+
+
+def check_readiness(part: Played, story: str) -> None:
+    """/ready comes to the right answer and turns once at most."""
+    expected = part.step.expect
+    if expected.ready is None:
+        return
+    phases = [moment.phase for moment in part.moments]
+    story = f"{story}; {', '.join(phases)}"
+    assert phases[-1] is (Phase.READY if expected.ready else Phase.UNREADY), story
+    turns = sum(old is not new for old, new in pairwise(phases))
+    assert turns <= 1, story
+    assert part.named_after is not None
+    assert round(part.decided_after, 1) <= expected.within + READY_WITHIN, story
+
+
+@pytest.mark.parametrize("situation", situations(), ids=lambda row: f"{row.group}: {row.name}")
+def test_the_alert_is_named_after_the_cause(situation: Situation) -> None:
+    for step in situation.steps:
+        cause = step.expect.cause
+        name = "Tonwatch" + "".join(word.capitalize() for word in cause.split("_"))
+        assert step.expect.alert == ("" if cause is Cause.HEALTHY else name)
+
+
+def test_names_are_unique() -> None:
+    names = [situation.name for situation in situations()]
+    assert len(set(names)) == len(names) >= 40
+
+
+def test_every_cause_is_expected_somewhere() -> None:
+    expected = {step.expect.cause for row in situations() for step in row.steps}
+    # `starting` ends before anything can break; `no_data` is trouble of our own process.
+    assert set(Cause) - expected == {Cause.STARTING, Cause.NO_DATA}

@@ -36,8 +36,9 @@ format: $(READY) ## what ruff can repair by itself
 bench: $(READY) ## latency, throughput, memory and start-up (BENCH_ARGS=...)
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-docs: $(READY) ## write docs/metrics.md anew from the catalogue
+docs: $(READY) ## write docs/metrics.md and docs/faults.md anew
 	$(BIN)/python -m tonwatch.serve.metrics > docs/metrics.md
+	$(BIN)/python -m tests.matrix.report > docs/faults.md
 
 # Keeps the pinned versions; `make lock UPGRADE=1` takes the newest ones that pyproject.toml allows.
 UV_COMPILE = .cache/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header \

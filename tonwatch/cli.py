@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tonwatch.config import Config
+    from tonwatch.simulator.scenario import Scenario
 
 OK, PROBLEM, USAGE = 0, 1, 2
 
@@ -101,20 +102,35 @@ class _Parser:
 
     def _add_simulate(self) -> None:
         parser = self._add("simulate", _simulate, "run a small TON network to break at will")
-        parser.add_argument("--liteservers", type=int, default=2, metavar="N")
-        parser.add_argument("--providers", type=int, default=1, metavar="N")
-        parser.add_argument(
-            "--block-interval", type=float, default=0.4, metavar="SECONDS", help="default: 0.4"
-        )
-        parser.add_argument(
-            "--control-port", type=int, default=0, metavar="PORT", help="default: a free one"
-        )
+        parser.add_argument("--liteservers", type=int, metavar="N", help="default: 2")
+        parser.add_argument("--providers", type=int, metavar="N", help="default: 1")
+        parser.add_argument("--block-interval", type=float, metavar="SECONDS", help="default: 0.4")
         parser.add_argument(
             "--fault",
             action="append",
             default=[],
             metavar="TARGET=FAULT[:NUMBER]",
             help="break something from the start, such as node-1=lag:30; may be repeated",
+        )
+        parser.add_argument(
+            "--scenario", metavar="NAME|FILE", help="network and faults, in place of the above"
+        )
+        parser.add_argument(
+            "--list", action="store_true", help="list the scenarios that have a name, and end"
+        )
+        parser.add_argument(
+            "--pace", type=float, default=1.0, help="how much faster the scenario is (default: 1)"
+        )
+        parser.add_argument(
+            "--base-port",
+            type=int,
+            default=0,
+            metavar="PORT",
+            help="the targets' ports from here on, so that a saved configuration works next time"
+            " too (default: free ones)",
+        )
+        parser.add_argument(
+            "--control-port", type=int, default=0, metavar="PORT", help="default: a free one"
         )
 
 
@@ -180,17 +196,20 @@ def _config_schema(_: argparse.Namespace, __: _Parser) -> int:
 
 
 def _simulate(options: argparse.Namespace, _: _Parser) -> int:
-    from tonwatch.simulator.command import run_simulator
+    from tonwatch.simulator.command import list_scenarios, run_simulator
 
+    if options.list:
+        list_scenarios(sys.stdout)
+        return OK
     try:
         asyncio.run(
             run_simulator(
-                liteservers=options.liteservers,
-                providers=options.providers,
-                block_interval=options.block_interval,
+                _scenario(options),
+                pace=options.pace,
+                base_port=options.base_port,
                 control_port=options.control_port,
-                faults=options.fault,
                 out=sys.stdout,
+                news=sys.stderr,
             )
         )
     except ValueError as error:
@@ -200,6 +219,26 @@ def _simulate(options: argparse.Namespace, _: _Parser) -> int:
         print(f"tonwatch simulate: {error}", file=sys.stderr)
         return PROBLEM
     return OK
+
+
+def _scenario(options: argparse.Namespace) -> "Scenario":
+    """The scenario that is named, or the one that the other options make."""
+    from tonwatch.simulator import scenario
+
+    network = {
+        "liteservers": options.liteservers,
+        "providers": options.providers,
+        "block_interval": options.block_interval and f"{options.block_interval}s",
+    }
+    given = {key: value for key, value in network.items() if value is not None}
+    if options.scenario is not None:
+        if given or options.fault:
+            raise ValueError("--scenario says itself what the network is and what goes wrong")
+        return scenario.load(options.scenario)
+    faults = dict(fault.partition("=")[::2] for fault in options.fault)
+    steps = [{"set": faults}] if faults else []
+    content = {"name": "options", "network": given, "steps": steps}
+    return scenario.parse(scenario.Scenario, content, "options")
 
 
 def _demo(options: argparse.Namespace, _: _Parser) -> int:

@@ -3,8 +3,6 @@
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import cycle
 from typing import Any, Final, TextIO
 
 import aiohttp
@@ -12,36 +10,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
 from tonwatch import daemon, logs
 from tonwatch.config import Config, Log
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.network import CHAIN, Simulator
-
-QUIET: Final = 20.0
-"""Seconds of peace before each incident."""
-
-DURATION: Final = 40.0
-"""Seconds that an incident lasts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """Something that breaks: where, how, and what a bystander would say of it."""
-
-    target: str
-    fault: Fault
-    story: str
-
-
-INCIDENTS: Final = (
-    Incident("node-1", Fault.NOT_SYNCED, "node-1 was restarted and is not in sync yet"),
-    Incident("node-1", Fault.SHARD_LAG, "node-1's shard client falls behind its masterchain"),
-    Incident("provider-1", Fault.THROTTLE, "provider-1 limits our requests"),
-    Incident("node-1", Fault.REFUSE, "node-1 has crashed"),
-    Incident(CHAIN, Fault.STALL, "the whole chain stops making blocks"),
-    Incident("node-2", Fault.CLOCK_SKEW, "the clock of node-2 runs wrong"),
-    Incident("node-1", Fault.LAG, "node-1 lags 30 s behind"),
-    Incident("provider-1", Fault.BAD_JSON, "provider-1 answers with half a page"),
-    Incident("node-1", Fault.WRONG_NETWORK, "node-1 was started with another network's config"),
-)
+from tonwatch.simulator import scenario
+from tonwatch.simulator.network import Simulator
+from tonwatch.simulator.scenario import Scenario
 
 
 async def run_demo(*, port: int, pace: float, out: TextIO) -> None:
@@ -49,7 +20,7 @@ async def run_demo(*, port: int, pace: float, out: TextIO) -> None:
 
     Args:
         port: where tonwatch serves; 0 for a free one.
-        pace: how much faster incidents follow each other than by default.
+        pace: how much faster incidents follow each other than the scenario says.
         out: is told the URLs, what breaks, and what tonwatch makes of it.
 
     Raises:
@@ -58,7 +29,8 @@ async def run_demo(*, port: int, pace: float, out: TextIO) -> None:
     logs.configure(Log(level="error"))
     stop = asyncio.Event()
     daemon.stop_on_signals(stop)
-    async with Simulator(liteservers=2, providers=1) as simulator:
+    incidents = scenario.load("demo")
+    async with incidents.simulator() as simulator:
         config = Config.model_validate(
             simulator.config()
             | {
@@ -72,7 +44,7 @@ async def run_demo(*, port: int, pace: float, out: TextIO) -> None:
 
         def serving(url: str) -> None:
             _say(out, _WELCOME.format(url=url, targets=", ".join(_names(simulator))))
-            stories.append(asyncio.create_task(_play(simulator, pace, out)))
+            stories.append(asyncio.create_task(_play(incidents, simulator, pace, out)))
             stories.append(asyncio.create_task(_narrate(url, out)))
 
         try:
@@ -93,15 +65,12 @@ Every minute or so something breaks. Ctrl-C ends it.
 """
 
 
-async def _play(simulator: Simulator, pace: float, out: TextIO) -> None:
-    """Break one thing after another."""
-    for incident in cycle(INCIDENTS):
-        await asyncio.sleep(QUIET / pace)
-        _say(out, f"{_now()}  * {incident.story}")
-        await simulator.set_fault(incident.target, incident.fault)
-        await asyncio.sleep(DURATION / pace)
-        _say(out, f"{_now()}  * mended")
-        await simulator.clear(incident.target)
+async def _play(incidents: Scenario, simulator: Simulator, pace: float, out: TextIO) -> None:
+    """Break one thing after another, again and again."""
+    while True:
+        await scenario.play(
+            incidents, simulator, pace=pace, tell=lambda text: _say(out, f"{_now()}  * {text}")
+        )
 
 
 async def _narrate(url: str, out: TextIO) -> None:

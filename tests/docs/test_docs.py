@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tonwatch.settings import load
+from tonwatch.simulator.scenario import Scenario, parse
 from tonwatch.ton.networks import ZEROSTATES
-from tonwatch.watch.diagnosis import Cause, Diagnosis
+from tonwatch.watch.diagnosis import Cause, Finding
 
 ROOT = Path(__file__).parents[2]
 KEY = "n4VDnSCUuSpjnCyUk9e3QOOd6o0ItSWYbTnW3Wnn8wk="
@@ -32,6 +34,11 @@ def test_examples_are_accepted(file: str, tmp_path: Path, monkeypatch: pytest.Mo
         load(Path("tonwatch.yaml"))
 
 
+def test_the_scenario_in_the_documentation_can_be_played() -> None:
+    (example,) = examples("docs/rehearsals.md")
+    parse(Scenario, yaml.safe_load(example), "docs/rehearsals.md").simulator()
+
+
 def test_the_defaults_in_the_documentation_are_the_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,7 +55,7 @@ def test_every_diagnosis_has_its_section_in_the_order_of_blame() -> None:
 
 
 def test_a_diagnosis_names_its_section() -> None:
-    assert Diagnosis(Cause.NODE_DOWN, "", 0.0).runbook == "diagnoses.md#node_down"
+    assert Finding(Cause.NODE_DOWN, "", 0.0).runbook == "diagnoses.md#node_down"
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")))

@@ -231,7 +231,7 @@ def _local_clock(judgement: Judgement, offset: float) -> Finding:
     ]
     side = "behind" if offset > 0 else "ahead of"
     whose = {0: "the times in the blocks", 1: f"the clock of {tellers[0][0]}" if tellers else ""}
-    against = whose.get(len(tellers), f"the clocks of all {len(tellers)} servers that tell theirs")
+    against = whose.get(len(tellers), f"the clocks of the {len(tellers)} servers that tell theirs")
     words = f"The clock of this machine is {abs(offset):.1f} s {side} {against}."
     evidence = tuple(f"{name}: its clock less ours is {told:+.1f} s" for name, told in tellers)
     return Finding(Cause.LOCAL_CLOCK_SKEWED, words, judgement.wall, evidence=evidence)

@@ -234,10 +234,12 @@ class TestHeadProbe:
             ]
             await link.drop()
             assert server.connections == 1, "the connection is kept"
+        opened, kept = samples
+        assert set(opened.phases) == {"resolve", "connect", "handshake", "ping", "query"}
+        assert set(kept.phases) == {"ping", "query"}
         for sample in samples:
             assert sample.ok, sample.detail
             assert (sample.target, sample.probe) == ("node", Probe.HEAD)
-            assert set(sample.phases) == {"ping", "query"}
             assert sample.head is not None
             assert sample.head.clock_offset == pytest.approx(0.0, abs=0.1)
             assert replace(sample.head, clock_offset=None) == expected

@@ -250,10 +250,16 @@ class TestBlame:
         assert [finding.cause for finding in trio.diagnosis.also] == [Cause.NODE_DOWN]
 
     def test_since_is_kept_while_the_cause_lasts(self, trio: Any) -> None:
+        def beat() -> None:
+            trio.fail(trio.targets[0], Reason.CONNECT_REFUSED)
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
         trio.beats(2, lambda: healthy(trio))
-        trio.beats(2, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED))
+        trio.beats(2, beat)
         began = trio.diagnosis.since
-        trio.beats(3, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED))
+        trio.beats(3, beat)
+        assert trio.diagnosis.cause is Cause.NODE_DOWN
         assert trio.diagnosis.since == began
 
 

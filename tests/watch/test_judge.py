@@ -534,6 +534,21 @@ class TestEgress:
         outside.fail(outside.targets[2], Reason.CONNECT_TIMEOUT)
         assert not outside.look().excused
 
+    def test_the_first_to_be_given_up_is_only_suspected(self, outside: Any) -> None:
+        """The others may be cut off as well: they have not been asked since."""
+        outside.beats(2, everyone(outside))
+        for _ in range(2):
+            outside.clock.advance(4.0)
+            outside.fail(outside.targets[1], Reason.CONNECT_TIMEOUT)
+        assert outside.look().suspects == ("public",)
+        outside.answer(outside.targets[2])
+        assert outside.look().suspects == ()
+
+    def test_nobody_is_suspected_for_long(self, outside: Any) -> None:
+        outside.beats(2, everyone(outside))
+        outside.beats(4, lambda: outside.fail(outside.targets[1], Reason.CONNECT_TIMEOUT))
+        assert outside.judgement.suspects == ()
+
     def test_one_external_target_alone_says_nothing(self, scene: Any) -> None:
         solo = scene(Target("provider", "toncenter-v2", "primary"))
         judgement = solo.beats(3, lambda: solo.fail(solo.targets[0], Reason.CONNECT_TIMEOUT))

@@ -177,6 +177,7 @@ def _explained(verdict: Verdict, judgement: Judgement) -> bool:
         or (judgement.stalled and verdict.state is State.STALLED)
         or verdict.target.name in judgement.unreachable
         or verdict.target.name in judgement.excused
+        or verdict.target.name in judgement.suspects
     )
 
 

@@ -3,8 +3,9 @@
 Pure functions over a `Record`.
 """
 
+import math
 from dataclasses import replace
-from itertools import groupby, islice
+from itertools import groupby, islice, takewhile
 from statistics import median
 from typing import Final
 
@@ -140,9 +141,16 @@ def interruptions(record: Record, oldest: float) -> float:
 
 def down_for(record: Record) -> float:
     """Seconds from the first to the last of the failures that the history ends with."""
-    failures = []
-    for sample in reversed(record.heads):
-        if sample.ok:
-            break
-        failures.append(sample.finished)
-    return failures[0] - failures[-1] if failures else 0.0
+    failures = _failures(record)
+    return failures[0].finished - failures[-1].finished if failures else 0.0
+
+
+def failing_since(record: Record) -> float:
+    """Event loop time at which the first of the failures was asked that the history ends with."""
+    failures = _failures(record)
+    return failures[-1].finished - failures[-1].duration if failures else math.inf
+
+
+def _failures(record: Record) -> list[Sample]:
+    """The failures that the history ends with, the newest first."""
+    return list(takewhile(lambda sample: not sample.ok, reversed(record.heads)))

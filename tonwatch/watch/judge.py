@@ -48,6 +48,9 @@ _STATE_OF_FAILURE: Final = {
 FORK_ROUNDS: Final = 2.5
 """Intervals of the fork probe for which a comparison counts."""
 
+EGRESS_DOUBT: Final = 2
+"""Probe intervals within which all others have been asked: then no egress is suspected any more."""
+
 COMPARED_WITHIN: Final = 10_000
 """Blocks behind the head above which a target does not hold up the comparison of the others."""
 
@@ -117,6 +120,7 @@ class Judgement:
         unreachable: the external targets, where none of them can be reached: our egress.
         excused: those of them that have not been asked again since it came back, and
             the event loop time when it did.
+        suspects: external targets that are given up, where it may turn out to be our egress.
         verdicts: by target name, in the order of the configuration.
     """
 
@@ -128,6 +132,7 @@ class Judgement:
     forks: Forks
     unreachable: tuple[str, ...]
     excused: Mapping[str, float]
+    suspects: tuple[str, ...]
     verdicts: Mapping[str, Verdict]
 
 
@@ -185,6 +190,11 @@ def judge(
         forks=forks,
         unreachable=unreachable,
         excused={} if unreachable else _excused(snapshot, previous),
+        suspects=()
+        if unreachable
+        else together.egress_suspected(
+            snapshot.records, believed, snapshot.monotonic - EGRESS_DOUBT * probe.interval
+        ),
         verdicts={},
     )
     judged = _Judge(snapshot, previous, whole, zerostate, thresholds, gates, oldest, len(answers))

@@ -12,7 +12,7 @@ from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Board
 
 CONFIRM_AFTER: Final = 1.0
-"""Seconds from the first failed look at a target's head to a second one."""
+"""Seconds from the start of a first failed look at a target's head to a second one."""
 
 FIRST_BEAT_WITHIN: Final = 1.0
 """Seconds over which first beats are spread, so that few targets do not wait for an interval."""
@@ -60,6 +60,7 @@ async def _repeat(job: Job, board: Board, delay: float) -> None:
     well = True
     while True:
         await asyncio.sleep(beat - loop.time())
+        asked = loop.time()
         was_well, well = well, await _ask(job, board)
         skipped = next_beat(beat, job.interval, loop.time())[1]
         if skipped:
@@ -67,7 +68,7 @@ async def _repeat(job: Job, board: Board, delay: float) -> None:
                 board.overrun(target, job.probe, skipped)
         if job.probe is Probe.HEAD and was_well and not well:
             # One lost answer changes nothing, so do not let a real loss wait for the next beat.
-            await asyncio.sleep(CONFIRM_AFTER)
+            await asyncio.sleep(asked + CONFIRM_AFTER - loop.time())
             well = await _ask(job, board)
         beat = next_beat(beat, job.interval, loop.time())[0]
 

@@ -12,6 +12,7 @@ from typing import Final
 from tonwatch.config import Thresholds
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.ton.errors import Reason
+from tonwatch.watch import history
 from tonwatch.watch.board import Record
 
 UNREACHABLE: Final = frozenset(
@@ -184,6 +185,38 @@ def egress_broken(
     all_silent = all(sample.reason in _SILENT for sample in newest.values())
     given_up = any(name in believed and believed[name].reason in UNREACHABLE for name in external)
     return tuple(external) if all_silent and given_up else ()
+
+
+def egress_suspected(
+    records: Mapping[str, Record], believed: Mapping[str, Sample], patience: float
+) -> tuple[str, ...]:
+    """External targets that are given up, but perhaps for our egress: no other was asked since.
+
+    The next answer from outside decides that they are to blame, or the next
+    failures that it is our end.
+
+    Args:
+        records: of all targets.
+        believed: the sample that each is judged by.
+        patience: event loop time; whoever fails since before it is blamed in any case.
+    """
+    external = {name: record for name, record in records.items() if not record.target.local}
+    given_up = {
+        name: history.failing_since(record)
+        for name, record in external.items()
+        if name in believed and believed[name].reason in UNREACHABLE
+    }
+    reached = [
+        newest.finished - newest.duration
+        for record in external.values()
+        if (newest := record.latest.get(Probe.HEAD)) is not None and newest.reason not in _SILENT
+    ]
+    # Without anybody left to be asked there is nothing to wait for.
+    return tuple(
+        name
+        for name, since in given_up.items()
+        if reached and max(reached) <= since and since >= patience
+    )
 
 
 def _ages(answers: Mapping[str, Sample]) -> list[float]:

@@ -19,8 +19,8 @@ from tonwatch.secrets import SecretFile
 from tonwatch.ton.link import Link
 from tonwatch.ton.toncenter import ToncenterClient, open_session
 from tonwatch.watch.board import Board, Target
-from tonwatch.watch.judge import common_seqno, comparable
 from tonwatch.watch.scheduler import Job
+from tonwatch.watch.verdict import common_seqno, comparable
 from tonwatch.watch.watcher import Watcher
 
 ForkProbe = Callable[[int], Awaitable[Sample]]

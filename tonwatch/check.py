@@ -12,9 +12,9 @@ from tonwatch.probes.sample import Probe
 from tonwatch.serve.health import document
 from tonwatch.watch.board import Board
 from tonwatch.watch.diagnosis import Cause
-from tonwatch.watch.judge import Verdict
 from tonwatch.watch.scheduler import Job
 from tonwatch.watch.sentences import duration
+from tonwatch.watch.verdict import Verdict
 from tonwatch.watch.watcher import View
 
 _COLUMNS = ("TARGET", "ROLE", "STATE", "BLOCK", "BEHIND", "SHARD GAP", "CLOCK", "LATENCY", "DETAIL")

@@ -19,8 +19,8 @@ from tonwatch.simulator.network import CHAIN, Simulator
 from tonwatch.simulator.scenario import do
 from tonwatch.watch import scheduler
 from tonwatch.watch.diagnosis import Cause
-from tonwatch.watch.judge import State
 from tonwatch.watch.readiness import Phase
+from tonwatch.watch.verdict import State
 from tonwatch.watch.watcher import BEAT, View
 
 _ALL_WELL: Final = 20.0

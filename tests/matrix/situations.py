@@ -17,7 +17,7 @@ from tonwatch.config import ProbeConfig
 from tonwatch.durations import PositiveDuration
 from tonwatch.simulator.scenario import Part, Scenario, Step, parse
 from tonwatch.watch.diagnosis import Cause
-from tonwatch.watch.judge import State
+from tonwatch.watch.verdict import State
 
 MATRIX: Final = Path(__file__).parent / "matrix.yaml"
 

@@ -14,8 +14,8 @@ from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.diagnosis import Cause
-from tonwatch.watch.judge import State
 from tonwatch.watch.readiness import Phase
+from tonwatch.watch.verdict import State
 from tonwatch.watch.watcher import BEAT, View, Watcher
 
 

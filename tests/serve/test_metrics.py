@@ -22,8 +22,8 @@ from tonwatch.serve.scene import Scene
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Target
 from tonwatch.watch.diagnosis import Cause
-from tonwatch.watch.judge import State
 from tonwatch.watch.readiness import Phase
+from tonwatch.watch.verdict import State
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 

@@ -12,8 +12,9 @@ from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.board import Board, Target
 from tonwatch.watch.diagnosis import Diagnosis, diagnose
-from tonwatch.watch.judge import Judgement, judge
+from tonwatch.watch.judge import judge
 from tonwatch.watch.readiness import Readiness, step
+from tonwatch.watch.verdict import Judgement
 
 MAINNET = ZEROSTATES["mainnet"]
 BLOCKS_PER_SECOND = 2.5

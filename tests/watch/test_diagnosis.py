@@ -9,8 +9,8 @@ from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.board import Target
 from tonwatch.watch.diagnosis import Cause
-from tonwatch.watch.judge import State, Verdict
 from tonwatch.watch.sentences import duration
+from tonwatch.watch.verdict import State, Verdict
 
 
 @pytest.fixture

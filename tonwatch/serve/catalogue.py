@@ -10,8 +10,8 @@ from tonwatch.serve import reading
 from tonwatch.serve.reading import Metric, known, of_known, one_of
 from tonwatch.serve.scene import Scene, Seen
 from tonwatch.watch.diagnosis import Cause
-from tonwatch.watch.judge import State
 from tonwatch.watch.readiness import Phase
+from tonwatch.watch.verdict import State
 
 CHAIN: Final[tuple[Metric[Scene], ...]] = (
     Metric(

@@ -9,8 +9,8 @@ from tonwatch.serve.disputes import Dispute, disputes
 from tonwatch.serve.words import evidence, rfc3339, why
 from tonwatch.watch.board import Record
 from tonwatch.watch.diagnosis import Cause, Finding
-from tonwatch.watch.judge import Verdict
 from tonwatch.watch.readiness import Phase, Standing
+from tonwatch.watch.verdict import Verdict
 from tonwatch.watch.watcher import Ended, View
 
 

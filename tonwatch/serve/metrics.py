@@ -27,8 +27,8 @@ from tonwatch.serve.reasons import REASONS
 from tonwatch.serve.scene import Scene, Seen
 from tonwatch.watch.board import BUCKETS, Histogram
 from tonwatch.watch.diagnosis import Cause
-from tonwatch.watch.judge import State
 from tonwatch.watch.readiness import Phase
+from tonwatch.watch.verdict import State
 
 log = structlog.get_logger(__name__)
 

@@ -20,8 +20,8 @@ from tonwatch.serve.disputes import disputes
 from tonwatch.serve.health import VERSION, status
 from tonwatch.serve.sparkline import Sparkline, sparkline
 from tonwatch.watch.board import FAILURES, HISTORY, Record
-from tonwatch.watch.judge import State, Verdict
 from tonwatch.watch.sentences import duration
+from tonwatch.watch.verdict import State, Verdict
 from tonwatch.watch.watcher import View
 
 REFRESH: Final = 5

@@ -14,7 +14,7 @@ from tonwatch.serve.reasons import REASONS
 from tonwatch.serve.scene import Scene, Seen
 from tonwatch.serve.thresholds import Unit, unit_of
 from tonwatch.watch.board import Histogram
-from tonwatch.watch.judge import State
+from tonwatch.watch.verdict import State
 
 Point = tuple[tuple[str, ...], float | Histogram]
 """Label values and a value."""

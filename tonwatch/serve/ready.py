@@ -10,8 +10,8 @@ from tonwatch.config import Config
 from tonwatch.durations import PositiveDuration
 from tonwatch.probes.sample import Probe
 from tonwatch.serve.words import count, plain, progress, readiness_count, why
-from tonwatch.watch.judge import State, Verdict
 from tonwatch.watch.readiness import Phase, Quorum, ask
+from tonwatch.watch.verdict import State, Verdict
 from tonwatch.watch.watcher import View
 
 VALID: Final = "/ready takes behind=10s, shard_gap=5, quorum=majority|any|all, and verbose"

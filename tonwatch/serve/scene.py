@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tonwatch.config import Config
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.watch.board import Record
-from tonwatch.watch.judge import Verdict
+from tonwatch.watch.verdict import Verdict
 from tonwatch.watch.watcher import View
 
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from tonwatch.config import ReadinessConfig
 from tonwatch.watch.diagnosis import Finding
-from tonwatch.watch.judge import State, Verdict
 from tonwatch.watch.readiness import Readiness, Standing
 from tonwatch.watch.sentences import duration, sentence
+from tonwatch.watch.verdict import State, Verdict
 
 UNKNOWN: Final = "–"
 

@@ -9,8 +9,8 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final
 
-from tonwatch.watch.judge import Judgement, State, Verdict
 from tonwatch.watch.sentences import duration, sentence, standing
+from tonwatch.watch.verdict import Judgement, State, Verdict
 
 
 class Cause(StrEnum):

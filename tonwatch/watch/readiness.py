@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from tonwatch.config import ReadinessConfig
-from tonwatch.watch.judge import Judgement, State, Verdict
+from tonwatch.watch.verdict import Judgement, State, Verdict
 
 Quorum = Literal["majority", "any", "all"]
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import network_name
-from tonwatch.watch.judge import State, Verdict
+from tonwatch.watch.verdict import State, Verdict
 
 
 def duration(seconds: float) -> str:

@@ -15,8 +15,9 @@ from tonwatch.config import Config
 from tonwatch.watch import diagnosis, readiness
 from tonwatch.watch.board import Board, Snapshot
 from tonwatch.watch.diagnosis import Cause, Diagnosis, Finding
-from tonwatch.watch.judge import Judgement, State, Verdict, judge
+from tonwatch.watch.judge import judge
 from tonwatch.watch.readiness import Readiness
+from tonwatch.watch.verdict import Judgement, State, Verdict
 
 log = structlog.get_logger(__name__)
 

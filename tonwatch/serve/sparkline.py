@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 WIDTH: Final = 120
-HEIGHT: Final = 24
+"""Of the picture, in its own units; the template draws it 24 high."""
+
 _TOP: Final = 2.0
 _BOTTOM: Final = 20.0
 """Below it is room for the marks of failures."""

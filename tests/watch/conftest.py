@@ -65,30 +65,13 @@ class Scene:
 
     def connect(self, target: Target, reason: Reason = Reason.OK) -> None:
         """The target is connected to anew."""
-        self.board.add(
-            Sample(
-                target=target.name,
-                probe=Probe.CONNECT,
-                started=self.clock.wall_time,
-                finished=self.clock.monotonic_time,
-                duration=0.01,
-                reason=reason,
-                detail="" if reason is Reason.OK else "as the test says",
-            )
-        )
+        detail = "" if reason is Reason.OK else "as the test says"
+        self._add(target, reason, 0.01, None, detail, probe=Probe.CONNECT)
 
     def fork(self, target: Target, seqno: int, root_hash: bytes) -> None:
         """The target is asked which block it has at `seqno`."""
-        self.board.add(
-            Sample(
-                target=target.name,
-                probe=Probe.FORK,
-                started=self.clock.wall_time,
-                finished=self.clock.monotonic_time,
-                duration=0.01,
-                head=Head(seqno=seqno, root_hash=root_hash),
-            )
-        )
+        head = Head(seqno=seqno, root_hash=root_hash)
+        self._add(target, Reason.OK, 0.01, head, probe=Probe.FORK)
 
     def fail(self, target: Target, reason: Reason, detail: str = "as the test says") -> None:
         """The target does not."""
@@ -102,11 +85,12 @@ class Scene:
         head: Head | None,
         detail: str = "",
         epoch: float | None = None,
+        probe: Probe = Probe.HEAD,
     ) -> None:
         self.board.add(
             Sample(
                 target=target.name,
-                probe=Probe.HEAD,
+                probe=probe,
                 started=self.clock.wall_time,
                 finished=self.clock.monotonic_time,
                 duration=query,

@@ -84,6 +84,11 @@ class Sample:
     def ok(self) -> bool:
         return self.reason is Reason.OK
 
+    @property
+    def asked(self) -> float:
+        """When it was asked, on the event loop's clock."""
+        return self.finished - self.duration
+
 
 @dataclass(slots=True)
 class Findings:

@@ -20,7 +20,7 @@ from tonwatch.serve.disputes import disputes
 from tonwatch.serve.health import VERSION, status
 from tonwatch.serve.sparkline import Sparkline, sparkline
 from tonwatch.watch.board import FAILURES, HISTORY, Record
-from tonwatch.watch.sentences import duration
+from tonwatch.watch.sentences import blocks, duration
 from tonwatch.watch.verdict import State, Verdict
 from tonwatch.watch.watcher import View
 
@@ -132,7 +132,7 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "blocks": words.blocks,
+        "blocks": blocks,
         "clock": _clock,
         "date": _date,
         "duration": duration,

@@ -1,6 +1,5 @@
 """How states and numbers read to people, the same on the page, in /health and in ?verbose."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,16 +11,10 @@ from tonwatch.watch.verdict import State, Verdict
 
 UNKNOWN: Final = "–"
 
-_BLOCKS: Final[Mapping[bool, str]] = {True: "block", False: "blocks"}
-
 
 def plain(name: str) -> str:
     """A state, cause or reason as words: ``not_synced`` is not synced."""
     return name.replace("_", " ")
-
-
-def blocks(count: int) -> str:
-    return f"{count} {_BLOCKS[count == 1]}"
 
 
 def short_time(seconds: float) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final
 
+from tonwatch.ton.errors import Reason
 from tonwatch.watch.sentences import duration, sentence, standing
 from tonwatch.watch.verdict import Judgement, State, Verdict
 
@@ -204,7 +205,7 @@ def _egress(judgement: Judgement) -> Finding:
     outside = [judgement.verdicts[name] for name in judgement.unreachable]
     inside = [v for v in judgement.verdicts.values() if v.target.name not in judgement.unreachable]
     words = f"Our own way out is broken: none of the {len(outside)} external targets can be reached"
-    if all(verdict.reason == "resolve_failed" for verdict in outside):
+    if all(verdict.reason is Reason.RESOLVE_FAILED for verdict in outside):
         words = f"Host names do not resolve here: none of {len(outside)} external targets is found"
     if any(verdict.up for verdict in inside):
         words += ", while local ones answer"

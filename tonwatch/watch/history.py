@@ -25,17 +25,21 @@ _LONE_FAILURE: Final = 1 / 3
 _CATCH_UP: Final = 3.0
 """Seconds a block must have come closer to count as catching up; block times are whole."""
 
-TURNED_AWAY: Final = frozenset(
+UNREACHABLE: Final = frozenset(
     {
         Reason.RESOLVE_FAILED,
         Reason.CONNECT_REFUSED,
         Reason.CONNECT_TIMEOUT,
         Reason.CONNECT_FAILED,
-        Reason.HANDSHAKE_FAILED,
-        Reason.HANDSHAKE_TIMEOUT,
-        Reason.PROOF_INVALID,
     }
 )
+"""Failures on the way to a target; seen everywhere at once they are about our own end of it."""
+
+TURNED_AWAY: Final = UNREACHABLE | {
+    Reason.HANDSHAKE_FAILED,
+    Reason.HANDSHAKE_TIMEOUT,
+    Reason.PROOF_INVALID,
+}
 """Failures of the connect probe that condemn a target although its kept connection works."""
 
 
@@ -148,7 +152,7 @@ def down_for(record: Record) -> float:
 def failing_since(record: Record) -> float:
     """Event loop time at which the first of the failures was asked that the history ends with."""
     failures = _failures(record)
-    return failures[-1].finished - failures[-1].duration if failures else math.inf
+    return failures[-1].asked if failures else math.inf
 
 
 def _failures(record: Record) -> list[Sample]:

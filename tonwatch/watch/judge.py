@@ -114,7 +114,7 @@ def _excused(snapshot: Snapshot, previous: Judgement | None) -> dict[str, float]
         for name, at in came_back.items()
         if (newest := snapshot.records[name].latest.get(Probe.HEAD)) is not None
         and not newest.ok
-        and newest.finished - newest.duration < at
+        and newest.asked < at
     }
 
 
@@ -140,8 +140,10 @@ class _Judge:
             return self._verdict(record, State.UNKNOWN, detail=why, newest=newest.finished)
         window = self.snapshot.monotonic - self.thresholds.flapping_window
         interruptions = history.interruptions(record, window)
-        settled = history.down_for(record) >= self.thresholds.flapping_window * _SETTLED
-        flapping = interruptions >= self.thresholds.flapping and not settled
+        flapping = (
+            interruptions >= self.thresholds.flapping
+            and history.down_for(record) < self.thresholds.flapping_window * _SETTLED
+        )
         if sample.ok and sample.head is not None:
             refused = history.turned_away(record)
             if refused is None:

@@ -26,10 +26,16 @@ def sentence(verdict: Verdict) -> str:
     return _SENTENCES[verdict.state](verdict)
 
 
-def _blocks(count: int | None) -> str:
-    if count is None:
-        return ""
-    return " (1 block)" if count == 1 else f" ({count} blocks)"
+def blocks(count: int) -> str:
+    """So many blocks: 1 block, 75 blocks."""
+    return "1 block" if count == 1 else f"{count} blocks"
+
+
+def _distance(verdict: Verdict) -> str:
+    """How far it is behind the head, in seconds and where known in blocks."""
+    seconds = duration(verdict.behind_seconds or 0.0)
+    missing = verdict.behind_blocks
+    return seconds if missing is None else f"{seconds} ({blocks(missing)})"
 
 
 _DOWN: Final = {
@@ -88,7 +94,7 @@ def _stalled(verdict: Verdict) -> str:
     at = f" and stays at block {verdict.head.seqno}" if verdict.head else ""
     behind = ""
     if verdict.behind_seconds:
-        behind = f", now {duration(verdict.behind_seconds)}{_blocks(verdict.behind_blocks)} behind"
+        behind = f", now {_distance(verdict)} behind"
     return (
         f"{verdict.target.name} answers, but has had no new block"
         f" for {duration(verdict.idle or 0.0)}{at}{behind}."
@@ -96,8 +102,7 @@ def _stalled(verdict: Verdict) -> str:
 
 
 def _lagging(verdict: Verdict) -> str:
-    distance = f"{duration(verdict.behind_seconds or 0.0)}{_blocks(verdict.behind_blocks)}"
-    behind = f"{verdict.target.name} is {distance} behind the head of the chain"
+    behind = f"{verdict.target.name} is {_distance(verdict)} behind the head of the chain"
     if verdict.in_sync_in is not None:
         return f"{behind} and catching up: in sync in about {duration(verdict.in_sync_in)}."
     return f"{behind}."
@@ -106,10 +111,9 @@ def _lagging(verdict: Verdict) -> str:
 def _shard_lagging(verdict: Verdict) -> str:
     if verdict.shard_gap is None:
         return f"{verdict.target.name} cannot read accounts yet ({verdict.detail})."
-    blocks = "1 block" if verdict.shard_gap == 1 else f"{verdict.shard_gap} blocks"
     return (
         f"{verdict.target.name} follows the masterchain, but its shard client is"
-        f" {blocks} behind it: accounts and balances are that old or fail."
+        f" {blocks(verdict.shard_gap)} behind it: accounts and balances are that old or fail."
     )
 
 

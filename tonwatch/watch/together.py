@@ -4,7 +4,7 @@ Pure functions over the samples that are believed, by target name.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
@@ -15,17 +15,7 @@ from tonwatch.ton.errors import Reason
 from tonwatch.watch import history
 from tonwatch.watch.board import Record
 
-UNREACHABLE: Final = frozenset(
-    {
-        Reason.RESOLVE_FAILED,
-        Reason.CONNECT_REFUSED,
-        Reason.CONNECT_TIMEOUT,
-        Reason.CONNECT_FAILED,
-    }
-)
-"""Failures on the way to a target; seen everywhere at once they are about our own end of it."""
-
-_SILENT: Final = UNREACHABLE | {Reason.QUERY_TIMEOUT, Reason.CONNECTION_LOST}
+_SILENT: Final = history.UNREACHABLE | {Reason.QUERY_TIMEOUT, Reason.CONNECTION_LOST}
 """What a target shows in the first moments of that: kept connections only fall silent."""
 
 _USUAL_AGE: Final = 1.5
@@ -174,7 +164,7 @@ def egress_broken(
     One of them has to be given up for being unreachable; of the others the
     newest answer is enough, so that none of them is blamed first.
     """
-    external = {name: record for name, record in records.items() if not record.target.local}
+    external = _external(records)
     newest = {
         name: sample
         for name, record in external.items()
@@ -183,8 +173,7 @@ def egress_broken(
     if len(external) < 2 or len(newest) < len(external):
         return ()
     all_silent = all(sample.reason in _SILENT for sample in newest.values())
-    given_up = any(name in believed and believed[name].reason in UNREACHABLE for name in external)
-    return tuple(external) if all_silent and given_up else ()
+    return tuple(external) if all_silent and _given_up(external, believed) else ()
 
 
 def egress_suspected(
@@ -200,23 +189,31 @@ def egress_suspected(
         believed: the sample that each is judged by.
         patience: event loop time; whoever fails since before it is blamed in any case.
     """
-    external = {name: record for name, record in records.items() if not record.target.local}
-    given_up = {
-        name: history.failing_since(record)
-        for name, record in external.items()
-        if name in believed and believed[name].reason in UNREACHABLE
-    }
+    external = _external(records)
     reached = [
-        newest.finished - newest.duration
+        newest.asked
         for record in external.values()
         if (newest := record.latest.get(Probe.HEAD)) is not None and newest.reason not in _SILENT
     ]
     # Without anybody left to be asked there is nothing to wait for.
     return tuple(
         name
-        for name, since in given_up.items()
-        if reached and max(reached) <= since and since >= patience
+        for name in _given_up(external, believed)
+        if reached and history.failing_since(external[name]) >= max(*reached, patience)
     )
+
+
+def _external(records: Mapping[str, Record]) -> dict[str, Record]:
+    return {name: record for name, record in records.items() if not record.target.local}
+
+
+def _given_up(external: Iterable[str], believed: Mapping[str, Sample]) -> list[str]:
+    """Those that are believed to be out of reach."""
+    return [
+        name
+        for name in external
+        if name in believed and believed[name].reason in history.UNREACHABLE
+    ]
 
 
 def _ages(answers: Mapping[str, Sample]) -> list[float]:

@@ -11,9 +11,10 @@ from pytoniq_core.tl.block import BlockIdExt
 from pytoniq_core.tlb.block import Block as TlbBlock
 from pytoniq_core.tlb.block import BlockInfo, ShardStateUnsplit
 
-from tonwatch.simulator import cells, layouts
+from tonwatch.simulator import layouts
 from tonwatch.simulator.blocks import Block
 from tonwatch.simulator.chain import Chain
+from tonwatch.ton import cells
 
 # Header proof of masterchain block 2016, as validator-engine v2025.10 sent it.
 REAL_HEADER_PROOF = bytes.fromhex(

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from tonwatch.simulator import cells, layouts
-from tonwatch.simulator.cells import Cell
+from tonwatch.simulator import layouts, proofs
 from tonwatch.simulator.layouts import BASECHAIN, MASTERCHAIN, BlockId, Header, Ref
+from tonwatch.ton import cells
+from tonwatch.ton.cells import Cell
 
 _LT_PER_BLOCK: Final = 1_000_000
 
@@ -58,7 +59,7 @@ class Block:
     @cached_property
     def header_proof(self) -> bytes:
         """The answer to getBlockHeader mode 0: `BlockInfo` under the block's root hash."""
-        return cells.boc(cells.merkle_proof(self.root, layouts.SHOW_HEADER))
+        return cells.boc(proofs.merkle_proof(self.root, layouts.SHOW_HEADER))
 
 
 class Builder:
@@ -78,7 +79,7 @@ class Builder:
         self._config = layouts.config_params(self._config_address)
         shard, shard_id = self._zerostate(BASECHAIN, None)
         master, self.zerostate = self._zerostate(MASTERCHAIN, shard_id)
-        self._states = {BASECHAIN: cells.pruned(shard), MASTERCHAIN: cells.pruned(master)}
+        self._states = {BASECHAIN: proofs.pruned(shard), MASTERCHAIN: proofs.pruned(master)}
         self._last = {BASECHAIN: Ref(0, shard_id), MASTERCHAIN: Ref(0, self.zerostate)}
         self._time = _GENESIS
 
@@ -102,11 +103,11 @@ class Builder:
         header = self._header(workchain, prev.id.seqno + 1, self._time)
         shards = layouts.shard_hashes(shard.header, shard.id) if shard else None
         state = self._state(header, master, shards)
-        after = cells.pruned(state)
+        after = proofs.pruned(state)
         root = layouts.block(
             header,
             prev,
-            cells.merkle_update(self._states[workchain], after),
+            proofs.merkle_update(self._states[workchain], after),
             hashlib.sha256(self._seed + header.seqno.to_bytes(4, "big")).digest(),
             master=master,
             shards=shards,

@@ -10,7 +10,8 @@ blocks of validator-engine v2025.10.
 import struct
 from typing import Final, NamedTuple
 
-from tonwatch.simulator.cells import ALL, Cell, Keep, cell
+from tonwatch.simulator.proofs import ALL, Keep
+from tonwatch.ton.cells import Cell, cell
 
 MASTERCHAIN: Final = -1
 BASECHAIN: Final = 0

@@ -7,11 +7,11 @@ them, otherwise of the node's ``validator/impl/liteserver.cpp``.
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from tonwatch.simulator import cells, layouts
+from tonwatch.simulator import layouts, proofs
 from tonwatch.simulator.blocks import Block
 from tonwatch.simulator.layouts import BASECHAIN, MASTERCHAIN, WHOLE_SHARD, BlockId
 from tonwatch.simulator.view import View
-from tonwatch.ton import wire
+from tonwatch.ton import cells, wire
 from tonwatch.ton.tl import Fields, lite_api
 
 VERSION: Final = 0x101
@@ -215,7 +215,7 @@ def _get_all_shards_info(node: Node, arguments: Fields) -> _Answer:
     if block.shard is None:
         raise LiteError(FAILURE, "cannot get shards of a block that is not in the masterchain")
     shards = cells.cell(b"", layouts.shards_of(block.root), head="1")
-    proof = cells.boc(cells.merkle_proof(node.proven(block).root, layouts.SHOW_SHARDS))
+    proof = cells.boc(proofs.merkle_proof(node.proven(block).root, layouts.SHOW_SHARDS))
     return "allShardsInfo", {"id": block.id.tl(), "proof": proof, "data": cells.boc(shards)}
 
 
@@ -307,9 +307,9 @@ def _not_in_db(node: Node, block_id: BlockId) -> str:
     return text
 
 
-def _state_proof(block: Block, keep: cells.Keep) -> bytes:
+def _state_proof(block: Block, keep: proofs.Keep) -> bytes:
     """Two roots: from the block's hash to its state's hash, and from there to what is kept."""
     return cells.boc(
-        cells.merkle_proof(block.root, layouts.SHOW_STATE_HASH),
-        cells.merkle_proof(block.state, keep),
+        proofs.merkle_proof(block.root, layouts.SHOW_STATE_HASH),
+        proofs.merkle_proof(block.state, keep),
     )

@@ -1,16 +1,18 @@
-"""Measure latency, throughput, memory and start-up: all of them unless told which."""
+"""Measure latency, throughput, wallets, memory and start-up: all unless told which."""
 
 import argparse
 import asyncio
 import logging
 import sys
 
-from benchmarks import daemon, latency, throughput
+from benchmarks import daemon, latency, metrics, throughput, wallets
 from benchmarks.report import Goal, machine, table
 
 MEASUREMENTS = {
     "latency": lambda: asyncio.run(latency.measure()),
     "throughput": lambda: asyncio.run(throughput.measure()),
+    "metrics": metrics.measure,
+    "wallets": wallets.measure,
     "daemon": daemon.measure,
 }
 

@@ -3,16 +3,25 @@
 import base64
 import socket
 import time
-from typing import Final
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
 
 from pytoniq.liteclient.client import LiteClient as PytoniqClient
 
 from benchmarks.server import HOST, SERVER_KEY
+from tonwatch.probes.sources import Reader
 from tonwatch.ton import tl, wire
+from tonwatch.ton.accounts import AccountAt, parse_account
+from tonwatch.ton.address import Address
 from tonwatch.ton.adnl import AdnlConnection
+from tonwatch.ton.boc import read_one
+from tonwatch.ton.link import Link
 from tonwatch.ton.liteserver import LiteClient
 
 TIMEOUT: Final = 10
+AT_ONCE: Final = 16
+"""Accounts that are asked for at a time, as tonwatch does on a liteserver's connection."""
 
 _QUESTION: Final = tl.encode_query("getMasterchainInfoExt", {"mode": 0})
 
@@ -21,10 +30,46 @@ async def tonwatch(port: int) -> LiteClient:
     return LiteClient(await AdnlConnection.open(HOST, port, SERVER_KEY, timeout=TIMEOUT))
 
 
-async def pytoniq(port: int) -> PytoniqClient:
-    client = PytoniqClient(HOST, port, base64.b64encode(SERVER_KEY).decode(), timeout=TIMEOUT)
+async def pytoniq(port: int, trust_level: int = 1) -> PytoniqClient:
+    key = base64.b64encode(SERVER_KEY).decode()
+    client = PytoniqClient(HOST, port, key, timeout=TIMEOUT, trust_level=trust_level)
     await client.connect()
     return client
+
+
+class Unproven:
+    """A liteserver to tonwatch, its word taken: of each answer only the account is read."""
+
+    proves = False
+    transactions: Any = None
+    send_message: Any = None
+
+    def __init__(self, name: str, link: Link) -> None:
+        self.name = name
+        self._link = link
+
+    async def reader(self, seqno: int | None = None) -> Reader:
+        assert seqno is None, "read at the newest block"
+        client = await self._link.client(TIMEOUT)
+        block = (await client.masterchain_info(TIMEOUT)).last.to_dict()
+        return _UnprovenReader(partial(client.connection.query, timeout=TIMEOUT), block)
+
+
+class _UnprovenReader:
+    at_once = AT_ONCE
+    run_method: Any = None
+
+    def __init__(self, query: Callable[[bytes], Awaitable[Any]], block: dict[str, Any]) -> None:
+        self._query = query
+        self._block = block
+
+    async def account(self, address: Address) -> AccountAt:
+        whose = {"workchain": address.workchain, "id": address.hash.hex()}
+        question = {"id": self._block, "account": whose}
+        reply = await self._query(tl.encode_query("getAccountState", question))
+        fields = tl.decode(reply.body, "liteServer.accountState")
+        account = parse_account(read_one(fields["state"]), address, None)
+        return AccountAt(account=account, seqno=self._block["seqno"], time=None, proven=False)
 
 
 class RawSocket:

@@ -1,14 +1,14 @@
-"""A liteserver for the benchmarks: recorded answers, as fast as Python allows.
+"""A liteserver for the benchmarks: prepared answers, as fast as Python allows.
 
 It runs in a process of its own. What the measured clients would wait for is
 kept out of it: answers are encoded beforehand, and all that one read brings is
 answered by one encryption and one write.
 
-Run alone (``python -m benchmarks.server``) it prints two ports as JSON, and the
-seconds of each lonely query when told to by a line on stdin. The ports differ in
-how they treat ``waitMasterchainSeqno``, which pytoniq's client always has open in
-the background: one holds the question for ever, as a node does until the next
-block comes, the other answers an error.
+Run alone (``python -m benchmarks.server`` for recorded answers, ``benchmarks.network`` for
+wallets) it prints a line of JSON with two ports, and the seconds of each lonely query when
+told to by a line on stdin. The ports differ in how they treat ``waitMasterchainSeqno``, which
+pytoniq's client always has open in the background: one holds the question for ever, as a node
+does until the next block comes, the other answers an error.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pytoniq_core.crypto.ciphers import Client
 
@@ -89,17 +89,22 @@ class _Peer(asyncio.Protocol):
         return wire.ANSWER + payload[4:36] + tail
 
 
-async def _serve() -> None:
+async def serve(answers: Mapping[bytes, bytes], **about: Any) -> None:
+    """Answer until stdin ends.
+
+    Args:
+        answers: as `recorded_answers`.
+        about: what else is printed with the ports.
+    """
     loop = asyncio.get_running_loop()
-    tails = {
-        wire.tl_bytes(query): wire.tl_bytes(answer) for query, answer in recorded_answers().items()
-    }
+    tails = {wire.tl_bytes(query): wire.tl_bytes(answer) for query, answer in answers.items()}
     spent: list[float] = []
     servers = [
         await loop.create_server(lambda hold=hold: _Peer(tails, hold=hold, spent=spent), HOST)  # type: ignore[misc]  # mypy cannot infer defaults of lambdas
         for hold in (False, True)
     ]
-    print(json.dumps([server.sockets[0].getsockname()[1] for server in servers]), flush=True)
+    ports = [server.sockets[0].getsockname()[1] for server in servers]
+    print(json.dumps({"ports": ports, **about}), flush=True)
     done = asyncio.Event()
 
     def read() -> None:
@@ -121,11 +126,13 @@ class Running:
     Attributes:
         port: answers an error to those who wait for a block.
         holding_port: lets them wait.
+        about: what it says of what it serves.
     """
 
     port: int
     holding_port: int
     process: subprocess.Popen[str]
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def spent(self) -> list[float]:
         """The server's own seconds for each query that came alone since the last call."""
@@ -138,19 +145,20 @@ class Running:
 
 
 @contextmanager
-def running() -> Iterator[Running]:
+def running(module: str = "benchmarks.server") -> Iterator[Running]:
     """The server in a process of its own, ended on leaving."""
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.server"],
+        [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         assert process.stdout is not None
-        port, holding_port = json.loads(process.stdout.readline())
-        yield Running(port, holding_port, process)
+        about = json.loads(process.stdout.readline())
+        port, holding_port = about.pop("ports")
+        yield Running(port, holding_port, process, about)
         # The end of its stdin is its end.
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(serve(recorded_answers()))

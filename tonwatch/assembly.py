@@ -11,13 +11,18 @@ from typing import Any
 
 from aiolimiter import AsyncLimiter
 
-from tonwatch import secrets
+from tonwatch import secrets, wallet_jobs
 from tonwatch.config import Config, LiteServer, Provider, decode_key
+from tonwatch.payout_jobs import Counting
 from tonwatch.probes import liteserver, toncenter
+from tonwatch.probes.books import Books, check_writable
 from tonwatch.probes.sample import Probe, Sample
+from tonwatch.probes.sources import LiteSource, Source, ToncenterSource
 from tonwatch.secrets import SecretFile
 from tonwatch.ton.link import Link
-from tonwatch.ton.toncenter import ToncenterClient, open_session
+from tonwatch.ton.proofs import KnownBlocks
+from tonwatch.ton.toncenter import ToncenterClient
+from tonwatch.ton.toncenter_http import open_session
 from tonwatch.watch.board import Board, Target
 from tonwatch.watch.scheduler import Job
 from tonwatch.watch.verdict import common_seqno, comparable
@@ -46,13 +51,17 @@ class Assembly:
 
 @asynccontextmanager
 async def assembled(
-    config: Config, *, wall: Callable[[], float] = time.time
+    config: Config, *, counting: bool = True, wall: Callable[[], float] = time.time
 ) -> AsyncIterator[Assembly]:
     """Build it for `config`; on leaving, every connection is closed.
 
     Args:
         config: with ``global_config`` sources already replaced, as `settings.load` returns it.
+        counting: count payouts, where the configuration asks for it, and keep books of them.
         wall: our clock, Unix seconds.
+
+    Raises:
+        StateDirError: books cannot be kept.
     """
     async with AsyncExitStack() as stack:
         files: list[SecretFile[Any]] = []
@@ -60,32 +69,52 @@ async def assembled(
         targets: list[Target] = []
         jobs: list[Job] = []
         fork_probes: dict[str, ForkProbe] = {}
+        sources: dict[str, Source] = {}
+        known = KnownBlocks()
+        about_wallets = wallet_jobs.about_wallets(config)
         timed: dict[str, Any] = {"timeout": config.probe.timeout, "wall": wall}
         for server in config.liteservers:
             if not isinstance(server, LiteServer):
                 raise TypeError("a global_config is replaced by its liteservers on loading")
             name = server.name
-            link = links[name] = Link(server.host, server.port, _server_key(server, files))
+            key = _server_key(server, files)
+            link = links[name] = Link(server.host, server.port, key)
             stack.push_async_callback(link.drop)
-            targets.append(Target(name, "liteserver", server.role, _is_local(server, server.host)))
+            local = _is_local(server, server.host)
+            targets.append(Target(name, "liteserver", server.role, local, about_wallets))
             head = partial(liteserver.head, name, link, **timed)
             connect = partial(liteserver.connect, name, link, **timed)
             jobs.append(_job(name, Probe.HEAD, config.probe.interval, head))
             jobs.append(_job(name, Probe.CONNECT, config.probe.connect_interval, connect))
             fork_probes[name] = partial(liteserver.fork, name, link, **timed)
+            accounts = Link(server.host, server.port, key)
+            stack.push_async_callback(accounts.drop)
+            sources[name] = LiteSource(name, accounts, known, config.probe.timeout)
         for provider in config.providers:
             name = provider.name
             client = await _toncenter(provider, files, stack)
             local = _is_local(provider, provider.url.host or "")
-            targets.append(Target(name, provider.kind, provider.role, local))
+            targets.append(Target(name, provider.kind, provider.role, local, about_wallets))
             head = partial(toncenter.head, name, client, **timed)
             jobs.append(_job(name, Probe.HEAD, config.probe.interval, head))
             fork_probes[name] = partial(toncenter.fork, name, client, **timed)
+            sources[name] = ToncenterSource(name, client, config.probe.timeout)
         for file in files:
             await asyncio.to_thread(file.refresh)
-        board = Board(targets, lambda name: links[name].dropped_answers if name in links else 0)
+        board = Board(
+            targets,
+            (watched.key for watched in wallet_jobs.watched(config)),
+            lambda name: links[name].dropped_answers if name in links else 0,
+        )
         watcher = Watcher(config, board, wall=wall, monotonic=asyncio.get_running_loop().time)
         jobs.append(_fork_round(fork_probes, watcher, config))
+        jobs += wallet_jobs.jobs(config, sources, watcher, wall=wall)
+        if counting and config.state_dir is not None and any(w.payouts for w in config.wallets):
+            await asyncio.to_thread(check_writable, config.state_dir)
+            books = Books(config.state_dir, config.zerostate, wall)
+            jobs.append(
+                wallet_jobs.counting(config, Counting(config, sources, watcher, books, wall))
+            )
         yield Assembly(tuple(jobs), board, watcher, tuple(files))
 
 

@@ -104,6 +104,7 @@ class _Parser:
         parser = self._add("simulate", _simulate, "run a small TON network to break at will")
         parser.add_argument("--liteservers", type=int, metavar="N", help="default: 2")
         parser.add_argument("--providers", type=int, metavar="N", help="default: 1")
+        parser.add_argument("--wallets", type=int, metavar="N", help="that pay; default: 0")
         parser.add_argument("--block-interval", type=float, metavar="SECONDS", help="default: 0.4")
         parser.add_argument(
             "--fault",
@@ -136,6 +137,7 @@ class _Parser:
 
 def _run(options: argparse.Namespace, parser: _Parser) -> int:
     from tonwatch import daemon, logs
+    from tonwatch.probes.books import StateDirError
 
     config = parser.load(options)
     if not config.liteservers and not config.providers:
@@ -150,7 +152,7 @@ def _run(options: argparse.Namespace, parser: _Parser) -> int:
 
     try:
         asyncio.run(until_stopped())
-    except daemon.CannotListen as error:
+    except (daemon.CannotListen, StateDirError) as error:
         print(f"tonwatch run: {error}", file=sys.stderr)
         return PROBLEM
     return OK
@@ -173,6 +175,7 @@ def _config_check(options: argparse.Namespace, parser: _Parser) -> int:
     config = parser.load(options)
     print(
         f"ok: liteservers: {len(config.liteservers)}, providers: {len(config.providers)},"
+        f" wallets: {len(config.wallets)}, contracts: {len(config.contracts)},"
         f" network: {config.network}"
     )
     return OK
@@ -228,6 +231,8 @@ def _scenario(options: argparse.Namespace) -> "Scenario":
     network = {
         "liteservers": options.liteservers,
         "providers": options.providers,
+        "wallets": options.wallets,
+        "payouts_per_minute": 6 if options.wallets else None,
         "block_interval": options.block_interval and f"{options.block_interval}s",
     }
     given = {key: value for key, value in network.items() if value is not None}

@@ -6,13 +6,12 @@
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     HttpUrl,
@@ -21,10 +20,10 @@ from pydantic import (
 )
 
 from tonwatch.durations import Duration, PositiveDuration
-from tonwatch.ton import wire
+from tonwatch.section import Name, Section
+from tonwatch.ton import address, wire
 from tonwatch.ton.networks import ZEROSTATES
-
-_NAME: Final = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+from tonwatch.wallet_config import Contract, Wallet
 
 Role = Literal["primary", "reference"]
 
@@ -51,17 +50,8 @@ def _base_url(value: HttpUrl) -> HttpUrl:
     return value
 
 
-Name = Annotated[str, Field(pattern=_NAME)]
-"""Becomes the label `target`: lower-case letters, digits, and . _ - inside; at most 63."""
-
 ServerKey = Annotated[str, AfterValidator(_server_key)]
 """An ed25519 public key, 32 bytes in base64 or hex."""
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LiteServer(Section):
@@ -130,8 +120,19 @@ class ProbeConfig(Section):
     fork_interval: PositiveDuration = Field(
         60.0, description="between two rounds in which all are asked for the same block"
     )
+    wallet_interval: PositiveDuration = Field(
+        15.0, description="between two readings of a wallet's or contract's account"
+    )
+    compare_interval: PositiveDuration = Field(
+        60.0, description="between two rounds in which all are asked for the same wallet"
+    )
+    write_interval: PositiveDuration = Field(
+        60.0, description="between two messages to a target that a wallet must refuse"
+    )
     stale_after: PositiveDuration = Field(
-        20.0, description="age at which a result is no longer shown or believed"
+        20.0,
+        description="age at which a result is no longer shown or believed; what is asked on a"
+        " slower beat may be one such beat older",
     )
 
     @model_validator(mode="after")
@@ -164,6 +165,16 @@ class Thresholds(Section):
         3, description="interruptions within flapping_window: flapping; a lost answer is a third"
     )
     flapping_window: PositiveDuration = Field(180.0, description="over which they are counted")
+    payout_failures: Annotated[int, Field(ge=1)] = Field(
+        1, description="failed payouts within payout_window: payouts_failing"
+    )
+    payout_bounces: Annotated[int, Field(ge=1)] = Field(
+        3, description="payouts that came back within payout_window: payouts_bouncing"
+    )
+    payout_window: PositiveDuration = Field(600.0, description="over which both are counted")
+    payout_backlog: Annotated[int, Field(ge=1)] = Field(
+        500, description="transactions not counted yet: payouts_behind"
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> "Thresholds":
@@ -189,6 +200,10 @@ class Gates(Section):
     clock_skewed: bool = False
     slow: bool = False
     flapping: bool = Field(False, description="beyond what fail_after and recover_after hold back")
+    proof_invalid: bool = Field(True, description="accounts whose proofs do not hold")
+    disproved: bool = Field(True, description="balances that a proven answer contradicts")
+    write_broken: bool = Field(False, description="messages do not get through")
+    wallet_low: bool = Field(False, description="any wallet below a minimum; not of a target")
 
 
 class ReadinessConfig(Section):
@@ -234,6 +249,11 @@ class Config(Section):
     )
     liteservers: tuple[LiteServerSource, ...] = ()
     providers: tuple[Provider, ...] = ()
+    wallets: tuple[Wallet, ...] = ()
+    contracts: tuple[Contract, ...] = ()
+    state_dir: Path | None = Field(
+        None, description="directory that is kept; where payouts are counted on from"
+    )
     probe: ProbeConfig = ProbeConfig()
     thresholds: Thresholds = Thresholds()
     readiness: ReadinessConfig = ReadinessConfig()
@@ -254,6 +274,45 @@ class Config(Section):
                         )
                     first[name] = here
         return self
+
+    @model_validator(mode="after")
+    def _wallets_fit(self) -> "Config":
+        # What is found names a wallet or a contract by its name alone.
+        first: dict[str, str] = {}
+        self._named_apart("wallets", self.wallets, first)
+        self._named_apart("contracts", self.contracts, first)
+        for index, wallet in enumerate(self.wallets):
+            for number, jetton in enumerate(wallet.jettons):
+                place = f"wallets[{index}].jettons[{number}].master"
+                self._of_this_network(place, jetton.master)
+            if wallet.payouts and self.state_dir is None:
+                raise ValueError(
+                    f"wallets[{index}].payouts needs state_dir: a directory that outlives"
+                    " restarts, or payouts would be counted twice or not at all"
+                )
+        if (self.wallets or self.contracts) and not (self.liteservers or self.providers):
+            raise ValueError("wallets are read from liteservers or providers: configure one")
+        return self
+
+    def _named_apart(
+        self, kind: str, entries: Sequence[Wallet | Contract], first: dict[str, str]
+    ) -> None:
+        for index, entry in enumerate(entries):
+            here = f"{kind}[{index}]"
+            if entry.name in first:
+                raise ValueError(
+                    f"{here} and {first[entry.name]} are both named {entry.name!r}:"
+                    " rename one of them"
+                )
+            first[entry.name] = here
+            self._of_this_network(f"{here}.address", entry.address)
+
+    def _of_this_network(self, place: str, written: str) -> None:
+        if self.network == "mainnet" and address.parse(written).test_only:
+            raise ValueError(
+                f"{place}: this address is for test networks only; on mainnet it starts with"
+                " EQ or UQ"
+            )
 
     @property
     def zerostate(self) -> bytes:

@@ -34,6 +34,7 @@ async def run(
 
     Raises:
         CannotListen: the port is taken.
+        StateDirError: payouts are to be counted, and books of them cannot be kept.
     """
     async with assembled(config) as parts:
         app = build(parts.watcher, config)

@@ -165,7 +165,7 @@ class TestCheck:
 
     async def test_a_problem(self, config_file: Any, simulator: Simulator) -> None:
         file = config_file()
-        await simulator.target("node-1").close()
+        await simulator.targets[0].close()
         code, out, _ = await finished("check", "--config", file)
         assert code == 1
         assert "node_down: node-1 refuses connections" in out
@@ -183,7 +183,9 @@ class TestConfig:
     async def test_check(self, config_file: Any) -> None:
         code, out, _ = await finished("config", "check", "--config", config_file())
         assert code == 0
-        assert out.startswith("ok: liteservers: 2, providers: 1, network: ")
+        assert out.startswith(
+            "ok: liteservers: 2, providers: 1, wallets: 0, contracts: 0, network: "
+        )
 
     async def test_show_is_a_configuration_again(self, config_file: Any, tmp_path: Path) -> None:
         _, shown, _ = await finished("config", "show", "--config", config_file())

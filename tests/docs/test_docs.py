@@ -11,7 +11,7 @@ import yaml
 from tonwatch.settings import load
 from tonwatch.simulator.scenario import Scenario, parse
 from tonwatch.ton.networks import ZEROSTATES
-from tonwatch.watch.diagnosis import Cause, Finding
+from tonwatch.watch.finding import Cause, Finding
 
 ROOT = Path(__file__).parents[2]
 KEY = "n4VDnSCUuSpjnCyUk9e3QOOd6o0ItSWYbTnW3Wnn8wk="

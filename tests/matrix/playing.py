@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from random import Random
-from typing import Final
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
 from tests import virtual_time
-from tests.matrix.situations import INTERVAL, MatrixStep, Situation
+from tests.matrix.situations import INTERVAL, MatrixStep, Situation, overlaid
 from tests.virtual_time import VirtualLoop
 from tonwatch.assembly import Assembly, assembled
 from tonwatch.config import Config
@@ -18,7 +20,7 @@ from tonwatch.probes.sample import Probe
 from tonwatch.simulator.network import CHAIN, Simulator
 from tonwatch.simulator.scenario import do
 from tonwatch.watch import scheduler
-from tonwatch.watch.diagnosis import Cause
+from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.verdict import State
 from tonwatch.watch.watcher import BEAT, View
@@ -57,10 +59,14 @@ class Moment:
 
 @dataclass(frozen=True)
 class Played:
-    """A step and what was thought while it lasted, from the moment it began."""
+    """A step and what was thought while it lasted, from the moment it began.
+
+    `begins_anew` tells that tonwatch was started with it.
+    """
 
     step: MatrixStep
     moments: Sequence[Moment]
+    begins_anew: bool = False
 
     @property
     def last(self) -> Moment:
@@ -91,14 +97,32 @@ class Played:
 def played(situation: Situation) -> tuple[Played, ...]:
     """Play `situation`, once for whoever asks."""
     if situation.name not in _PLAYED:
-        _PLAYED[situation.name] = virtual_time.run(lambda loop: _play(loop, situation))
+        with TemporaryDirectory() as state:
+            _PLAYED[situation.name] = virtual_time.run(
+                lambda loop: _play(loop, situation, Path(state))
+            )
     return _PLAYED[situation.name]
 
 
 @asynccontextmanager
-async def watched(simulator: Simulator, clock: "OurClock", seed: int) -> AsyncIterator[Assembly]:
-    """tonwatch with all its defaults at work on a simulated network; nobody looks yet."""
-    config = Config.model_validate(simulator.config())
+async def watched(
+    simulator: Simulator,
+    clock: "OurClock",
+    seed: int,
+    state_dir: Path | None = None,
+    overlay: dict[str, Any] | None = None,
+) -> AsyncIterator[Assembly]:
+    """tonwatch with all its defaults at work on a simulated network; nobody looks yet.
+
+    Args:
+        simulator: the network.
+        clock: of our machine.
+        seed: decides when what is asked.
+        state_dir: where it keeps its books; None where there are none to keep.
+        overlay: laid over its configuration.
+    """
+    told = simulator.config() | {"state_dir": None if state_dir is None else str(state_dir)}
+    config = Config.model_validate(overlaid(told, overlay or {}))
     async with assembled(config, wall=clock) as parts:
         asking = asyncio.create_task(scheduler.run(parts.jobs, parts.board, Random(seed)))
         try:
@@ -126,42 +150,88 @@ class OurClock:
         return self._loop.wall() + self.ahead
 
 
-async def _play(loop: VirtualLoop, situation: Situation) -> tuple[Played, ...]:
-    clock = OurClock(loop)
-    simulator = situation.simulator(clock=loop.wall)
-    seen: list[tuple[float, View]] = []
+class _Watching:
+    """tonwatch at work and somebody who looks; it can be started anew.
 
-    async def look() -> None:
+    Attributes:
+        seen: every view, and when it was made.
+    """
+
+    def __init__(self, loop: VirtualLoop, simulator: Simulator, state_dir: Path) -> None:
+        self.clock = OurClock(loop)
+        self.seen: list[tuple[float, View]] = []
+        self.parts: Assembly | None = None
+        self._loop = loop
+        self._simulator = simulator
+        self._state_dir = state_dir
+        self._running = AsyncExitStack()
+
+    async def start(self, overlay: dict[str, Any]) -> None:
+        await self.stop()
+        self.parts = await self._running.enter_async_context(
+            watched(self._simulator, self.clock, 1, self._state_dir, overlay)
+        )
+        looking = asyncio.create_task(self._look(self.parts))
+        self._running.callback(looking.cancel)
+
+    async def stop(self) -> None:
+        await self._running.aclose()
+        self.parts = None
+
+    async def _look(self, parts: Assembly) -> None:
         async for view in views(parts):
-            seen.append((loop.time(), view))  # noqa: PERF401 - the views have no end
+            self.seen.append((self._loop.time(), view))
 
-    async with simulator, watched(simulator, clock, seed=1) as parts:
-        looking = asyncio.create_task(look())
-        await asyncio.sleep(_ALL_WELL)
-        await _just_asked(parts, situation)
-        began = []
-        for step in situation.played:
-            began.append(loop.time())
-            if step.our_clock is not None:
-                clock.ahead = step.our_clock
-            await do(step, simulator)
-            await asyncio.sleep(step.lasts)
-        looking.cancel()
+
+async def _play(loop: VirtualLoop, situation: Situation, state_dir: Path) -> tuple[Played, ...]:
+    simulator = situation.simulator(clock=loop.wall)
+    watching = _Watching(loop, simulator, state_dir)
+    async with simulator:
+        try:
+            await watching.start({})
+            await asyncio.sleep(_ALL_WELL)
+            await _just_asked(watching, situation)
+            began = []
+            turns = zip(situation.played, situation.begins_anew, situation.configs, strict=True)
+            for step, begins_anew, overlay in turns:
+                began.append(loop.time())
+                if step.our_clock is not None:
+                    watching.clock.ahead = step.our_clock
+                if step.away:
+                    await watching.stop()
+                await do(step, simulator)
+                if begins_anew:
+                    await watching.start(overlay)
+                await asyncio.sleep(step.lasts)
+        finally:
+            await watching.stop()
     ends = [*began[1:], loop.time()]
     return tuple(
-        Played(step, _moments(seen, start, end))
-        for step, start, end in zip(situation.played, began, ends, strict=True)
+        Played(step, _moments(watching.seen, start, end), anew)
+        for step, start, end, anew in zip(
+            situation.played, began, ends, situation.begins_anew, strict=True
+        )
     )
 
 
-async def _just_asked(parts: Assembly, situation: Situation) -> None:
-    """Wait until the first target that will break has been asked: the worst moment to break."""
+async def _just_asked(watching: _Watching, situation: Situation) -> None:
+    """Wait until what will break has been looked at: the worst moment to break."""
     targets = [target for target in situation.steps[0].set if target != CHAIN]
-    record = parts.watcher.view.snapshot.records[targets[0]] if targets else None
-    asked = record.latest[Probe.HEAD].finished if record else None
-    while record and record.latest[Probe.HEAD].finished == asked:
+    if not targets or watching.parts is None:
+        return
+    watcher = watching.parts.watcher
+    asked = _last_asked(watcher.view, targets[0], situation.found_by)
+    while _last_asked(watcher.look(), targets[0], situation.found_by) == asked:
         await asyncio.sleep(_GLANCE)
-        record = parts.watcher.look().snapshot.records[targets[0]]
+
+
+def _last_asked(view: View, name: str, probe: Probe) -> float | None:
+    """When the probe last ended that will find a fault of `name`, a server, wallet or contract."""
+    record = view.snapshot.records.get(name)
+    if record is not None:
+        return record.latest[probe].finished if probe in record.latest else None
+    told = (each.told for key, each in view.snapshot.accounts.items() if key.name == name)
+    return max(reading.finished for reading in told if reading is not None)
 
 
 def _moments(seen: Sequence[tuple[float, View]], start: float, end: float) -> list[Moment]:

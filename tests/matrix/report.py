@@ -12,7 +12,7 @@ import structlog
 
 from tests.matrix.playing import Played, played
 from tests.matrix.situations import INTERVAL, Situation, situations
-from tonwatch.watch.diagnosis import Cause
+from tonwatch.watch.finding import Cause
 
 _INTRODUCTION = """\
 # Faults

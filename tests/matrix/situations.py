@@ -6,17 +6,19 @@ prints a situation as a scenario for ``tonwatch simulate``.
 """
 
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tonwatch.config import ProbeConfig
 from tonwatch.durations import PositiveDuration
+from tonwatch.probes.sample import Probe
 from tonwatch.simulator.scenario import Part, Scenario, Step, parse
-from tonwatch.watch.diagnosis import Cause
+from tonwatch.watch.finding import Cause
 from tonwatch.watch.verdict import State
 
 MATRIX: Final = Path(__file__).parent / "matrix.yaml"
@@ -49,19 +51,35 @@ class MatrixStep(Step):
 
     Attributes:
         our_clock: seconds by which the clock of tonwatch's machine is ahead from now on.
+        away: tonwatch does not run while it lasts, and nothing is expected.
+        config: tonwatch is started anew, with this laid over its configuration; see `overlaid`.
     """
 
     lasts: Annotated[PositiveDuration, Field(alias="for")] = 60.0
     our_clock: float | None = None
+    away: bool = False
+    config: dict[str, Any] | None = None
     expect: Expected
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nobody_looks(cls, step: Any) -> Any:
+        if isinstance(step, dict) and step.get("away"):
+            return {"expect": {"cause": Cause.HEALTHY}} | step
+        return step
 
 
 class Situation(Scenario):
-    """A row of the matrix: a scenario whose steps follow each other."""
+    """A row of the matrix: a scenario whose steps follow each other.
+
+    Attributes:
+        found_by: the probe that finds it: the first fault comes right after that.
+    """
 
     group: str
     situation: str
     steps: tuple[MatrixStep, ...]
+    found_by: Probe = Probe.HEAD
     recovers_within: float = 2.2
 
     @property
@@ -71,11 +89,31 @@ class Situation(Scenario):
             {
                 "clear": "all",
                 "our_clock": 0.0,
+                "config": None if all(step.config is None for step in self.steps) else {},
                 "for": f"{(self.recovers_within + _AFTERWARDS) * INTERVAL}s",
                 "expect": Expected(cause=Cause.HEALTHY, within=self.recovers_within),
             }
         )
         return (*self.steps, end)
+
+    @property
+    def begins_anew(self) -> tuple[bool, ...]:
+        """Of each step that is played, whether tonwatch is started with it."""
+        steps = self.played
+        were_away = (False, *(step.away for step in steps[:-1]))
+        return tuple(
+            not step.away and (step.config is not None or was_away)
+            for step, was_away in zip(steps, were_away, strict=True)
+        )
+
+    @property
+    def configs(self) -> tuple[dict[str, Any], ...]:
+        """Of each step that is played, what is laid over the configuration."""
+        configs: list[dict[str, Any]] = []
+        for step in self.played:
+            before = configs[-1] if configs else {}
+            configs.append(before if step.config is None else step.config)
+        return tuple(configs)
 
     def scenario(self) -> dict[str, Any]:
         """As a file for ``tonwatch simulate``, which has no hand on our clock."""
@@ -94,6 +132,20 @@ class Situation(Scenario):
             "steps": [step for step in steps if len(step) > 1],
             "duration": f"{at:g}s",
         }
+
+
+def overlaid(config: Any, overlay: Any) -> Any:
+    """`config` with `overlay` laid over it, where entries of lists are called by their names."""
+    if not isinstance(overlay, Mapping):
+        return overlay
+    if isinstance(config, list):
+        named = {entry["name"]: entry for entry in config}
+        after = overlaid(named, {name: {"name": name} | more for name, more in overlay.items()})
+        return list(after.values())
+    return {
+        **config,
+        **{key: overlaid(config.get(key, {}), more) for key, more in overlay.items()},
+    }
 
 
 @cache

@@ -6,7 +6,7 @@ import pytest
 
 from tests.matrix.playing import Played, played
 from tests.matrix.situations import Situation, situations
-from tonwatch.watch.diagnosis import Cause
+from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
 
 READY_WITHIN = 3.0
@@ -38,6 +38,8 @@ def check_named(part: Played, before: set[Cause], story: str) -> None:
     assert round(part.named_after, 1) <= expected.within, story
     assert part.last.cause is expected.cause, story
     allowed = before | {expected.cause, *expected.on_the_way}
+    if part.begins_anew:
+        allowed.add(Cause.STARTING)
     assert {cause for _, cause in part.causes} <= allowed, story
     since = [cause for after, cause in part.causes if after >= part.named_after]
     assert since == [expected.cause], story
@@ -48,7 +50,7 @@ def check_readiness(part: Played, story: str) -> None:
     expected = part.step.expect
     if expected.ready is None:
         return
-    phases = [moment.phase for moment in part.moments]
+    phases = [moment.phase for moment in part.moments if moment.phase is not Phase.STARTING]
     story = f"{story}; {', '.join(phases)}"
     assert phases[-1] is (Phase.READY if expected.ready else Phase.UNREADY), story
     turns = sum(old is not new for old, new in pairwise(phases))

@@ -15,7 +15,7 @@ from tests.virtual_time import VirtualLoop
 from tonwatch.simulator import noise
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.diagnosis import Cause
+from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
 
 HOURS = float(os.environ.get("QUIET_HOURS", "1"))

@@ -13,7 +13,7 @@ from tests.virtual_time import VirtualLoop
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.diagnosis import Cause
+from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.verdict import State
 from tonwatch.watch.watcher import BEAT, View, Watcher

@@ -1,22 +1,23 @@
 """Reads expositions back, and knows what ought to be in them."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from prometheus_client import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from tests.serve.purses import Till
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
 from tonwatch.probes.sample import Probe
-from tonwatch.serve import catalogue, metrics
+from tonwatch.serve import catalogue
+from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.reading import Metric
 from tonwatch.serve.scene import Scene
+from tonwatch.ton.wallets import WalletKind
 
-ALL: tuple[Metric[Any], ...] = (
-    *catalogue.CHAIN,
-    *catalogue.VERDICT,
-    *catalogue.TARGET,
-    *catalogue.PROBE,
-    *catalogue.ITSELF,
+ALL: tuple[Metric[Any], ...] = tuple(
+    metric for group in catalogue.GROUPS for metric in group.metrics
 )
 
 
@@ -47,15 +48,21 @@ class Scrape:
         ]
 
 
-def scrape(stage: Stage) -> Scrape:
+def scene_of(stage: Stage) -> Callable[[], Scene]:
     watcher = stage.watcher
-    registry = metrics.registry(lambda: Scene(watcher.view, stage.config, "1.2.3", watcher.alive))
-    body, _ = metrics.exposition(registry, "")
-    return Scrape(body.decode())
+    return lambda: Scene(watcher.view, stage.config, "1.2.3", watcher.alive)
+
+
+def written(exposition: Exposition, accept: str = "") -> str:
+    return b"".join(exposition.write(accept)[0]).decode()
+
+
+def scrape(stage: Stage) -> Scrape:
+    return Scrape(written(Exposition(scene_of(stage))))
 
 
 def everything(stage: Stage) -> None:
-    """A scene in which every metric has something to say.
+    """A scene in which every metric that is not about wallets has something to say.
 
     Our clock is eight seconds behind, and the node is catching up.
     """
@@ -66,6 +73,16 @@ def everything(stage: Stage) -> None:
         stage.answer(PROVIDER, -8)
         stage.put(NODE, Probe.CONNECT, {"connect": 0.001, "handshake": 0.002, "query": 0.001})
         stage.watcher.look()
+
+
+def everything_there_is(till: Till) -> None:
+    """A scene in which every metric has something to say."""
+    everything(till)
+    till.all_read()
+    till.read("cold", kind=WalletKind.HIGHLOAD_V3, last_clean=1_790_000_000)
+    till.walk("hot", tally=replace(till.failed(2), last_time=1_799_999_000))
+    till.messages_arrive()
+    till.watcher.look()
 
 
 def names_of(metric: Metric[Any]) -> set[str]:

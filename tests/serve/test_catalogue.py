@@ -5,17 +5,25 @@ from typing import Any
 
 import pytest
 
-from tests.serve.scraping import ALL, everything, names_of, scrape
+from tests.conftest import Clock
+from tests.serve.purses import Till
+from tests.serve.scraping import ALL, everything, everything_there_is, names_of, scrape
 from tests.serve.stage import Stage
 from tonwatch.serve import catalogue, metrics
 from tonwatch.serve.reading import Metric
 
 
-def test_what_it_names_is_emitted_and_nothing_else(stage: Stage) -> None:
-    everything(stage)
+@pytest.fixture
+def till(clock: Clock) -> Till:
+    made = Till(clock)
+    everything_there_is(made)
+    return made
+
+
+def test_what_it_names_is_emitted_and_nothing_else(till: Till) -> None:
     emitted = {
         sample.name
-        for family in scrape(stage).families
+        for family in scrape(till).families
         for sample in family.samples
         if not sample.name.startswith("process_")
     }
@@ -23,18 +31,43 @@ def test_what_it_names_is_emitted_and_nothing_else(stage: Stage) -> None:
     assert emitted == named
 
 
-def test_labels_are_as_it_says(stage: Stage) -> None:
-    everything(stage)
-    of_targets: set[Metric[Any]] = {*catalogue.TARGET, *catalogue.PROBE}
+def test_labels_are_as_it_says(till: Till) -> None:
     labels = {
-        name: {*metric.labels} | ({"target"} if metric in of_targets else set())
-        for metric in ALL
+        name: {*group.labels, *metric.labels}
+        for group in catalogue.GROUPS
+        for metric in group.metrics
         for name in names_of(metric)
     }
-    for family in scrape(stage).families:
+    for family in scrape(till).families:
         for sample in family.samples:
             if sample.name in labels:
                 assert set(sample.labels) - {"le"} == labels[sample.name], sample.name
+
+
+CONFIGURED = {"target", "wallet", "contract"}
+FREE = {"version", "exit_code", "le", "role", "threshold"}
+
+
+def test_every_value_of_a_label_is_documented(till: Till) -> None:
+    _, values = metrics.documentation().split("## Values of labels")
+    told = {
+        (label, value)
+        for family in scrape(till).families
+        for sample in family.samples
+        for label, value in sample.labels.items()
+        if label not in CONFIGURED | FREE and value not in {"usdt", "liteserver", "toncenter-v2"}
+    }
+    assert {label for label, _ in told} == {
+        *("state", "cause", "phase", "kind", "asset", "probe", "reason")
+    }
+    assert {(label, value) for label, value in told if f"`{value}`" not in values} == set()
+
+
+def test_no_series_of_wallets_where_there_are_none(stage: Stage) -> None:
+    everything(stage)
+    names = {family.name for family in scrape(stage).families}
+    assert not {name for name in names if "_wallet_" in name or "_contract_" in name}
+    assert not scrape(stage).values("tonwatch_probe_results_total", probe="balance")
 
 
 def test_the_documentation_is_up_to_date() -> None:

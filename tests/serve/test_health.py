@@ -117,6 +117,7 @@ def test_the_past_is_told_newest_first(stage: Stage) -> None:
         "until": "2027-01-15T08:00:40Z",
         "for_seconds": 15,
         "target": "node",
+        "account": None,
     }
 
 

@@ -11,17 +11,28 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from tests.conftest import Clock
 from tests.serve.conftest import Client
-from tests.serve.scraping import ALL, Scrape, everything, names_of, scrape
+from tests.serve.purses import Till
+from tests.serve.scraping import (
+    ALL,
+    Scrape,
+    everything,
+    everything_there_is,
+    names_of,
+    scrape,
+    written,
+)
 from tests.serve.stage import NODE, PROVIDER, Stage
 from tonwatch.config import Thresholds
 from tonwatch.probes.sample import Probe
 from tonwatch.serve import catalogue, metrics
+from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.reading import Metric
 from tonwatch.serve.reasons import REASONS
 from tonwatch.serve.scene import Scene
+from tonwatch.serve.thresholds import UNITS
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.board import Target
-from tonwatch.watch.diagnosis import Cause
+from tonwatch.watch.board import Histogram, Target
+from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.verdict import State
 
@@ -119,9 +130,7 @@ class TestValues:
     def test_every_threshold_is_in_the_family_of_its_unit(self, stage: Stage, name: str) -> None:
         seen = scrape(stage)
         families = [
-            unit
-            for unit in ("seconds", "blocks", "interruptions")
-            if seen.values(f"tonwatch_threshold_{unit}", threshold=name)
+            unit for unit in UNITS if seen.values(f"tonwatch_threshold_{unit}", threshold=name)
         ]
         is_duration = Thresholds.model_fields[name].annotation is float
         assert len(families) == 1
@@ -202,8 +211,9 @@ class TestCountersStartAtZero:
 
     @pytest.mark.parametrize("target", [NODE, PROVIDER], ids=lambda target: target.kind)
     def test_every_kind_and_probe_has_its_reasons(self, target: Target) -> None:
+        about_wallets = {Probe.BALANCE, Probe.COMPARE, Probe.WRITE}
         assert set(REASONS) == set(Target.__annotations__["kind"].__args__)
-        assert set(REASONS[target.kind]) == set(target.probes)
+        assert set(REASONS[target.kind]) == {*target.probes, *about_wallets}
 
     def test_only_where_they_are_possible(self) -> None:
         """Series of what cannot happen cost memory and say nothing."""
@@ -212,6 +222,8 @@ class TestCountersStartAtZero:
         assert Reason.PRUNED not in asked[Probe.CONNECT]
         assert Reason.TLS_FAILED not in asked[Probe.HEAD]
         assert Reason.HANDSHAKE_FAILED not in REASONS["toncenter-v2"][Probe.HEAD]
+        assert Reason.DISPROVED not in asked[Probe.COMPARE]
+        assert Reason.MESSAGE_REJECTED not in asked[Probe.BALANCE]
 
     def test_a_reason_nobody_thought_of_is_counted_too(self, stage: Stage) -> None:
         assert Reason.WRONG_NETWORK not in REASONS["liteserver"][Probe.HEAD]
@@ -293,12 +305,13 @@ class TestAbsence:
         assert seen.values("tonwatch_target_shard_gap_blocks", target="toncenter") == []
         assert seen.values("tonwatch_target_clock_offset_seconds", target="toncenter") == []
 
-    def test_a_stopped_watcher_leaves_only_what_stays_true(self, stage: Stage) -> None:
-        everything(stage)
-        stage.clock.advance(10)
+    def test_a_stopped_watcher_leaves_only_what_stays_true(self, clock: Clock) -> None:
+        till = Till(clock)
+        everything_there_is(till)
+        clock.advance(10)
         left = {
             sample.name
-            for family in scrape(stage).families
+            for family in scrape(till).families
             for sample in family.samples
             if not sample.name.startswith("process_")
         }
@@ -337,32 +350,63 @@ class TestGuards:
         self, broken: Stage, capsys: pytest.CaptureFixture[str]
     ) -> None:
         watcher, views = broken.watcher, [broken.watcher.view]
-        registry = metrics.registry(lambda: Scene(views[-1], broken.config, "", alive=True))
+        exposition = Exposition(lambda: Scene(views[-1], broken.config, "", alive=True))
         for _ in range(3):
-            metrics.exposition(registry, "")
+            exposition.write("")
         assert capsys.readouterr().out.count("metric left out") == 5
         views.append(watcher.look())
-        metrics.exposition(registry, "")
-        body, _ = metrics.exposition(registry, "")
+        exposition.write("")
+        body = written(exposition)
         assert capsys.readouterr().out.count("metric is back") == 5
-        assert Scrape(body.decode()).value(metrics.ERRORS) == 15
+        assert Scrape(body).value(metrics.ERRORS) == 15
 
     @pytest.mark.parametrize(
-        "points",
+        ("labels", "told"),
         [
-            pytest.param([((), "text")], id="no number"),
-            pytest.param([(("surplus",), 1)], id="a label too many"),
-            pytest.param([5], id="no point"),
-            pytest.param(None, id="nothing at all"),
+            pytest.param((), "text", id="no number"),
+            pytest.param((), [((), 1)], id="points without a label"),
+            pytest.param((), Histogram(), id="a histogram as a number"),
+            pytest.param(("label",), [((), 1)], id="a label too few"),
+            pytest.param(("label",), [(("one", "two"), 1)], id="a label too many"),
+            pytest.param(("label",), [(("one",), "text")], id="no number with a label"),
+            pytest.param(("label",), [(("one",), Histogram())], id="a histogram with a label"),
+            pytest.param(("label",), [5], id="no point"),
+            pytest.param(("label",), 5, id="no points"),
+            pytest.param(("label",), None, id="nothing at all"),
         ],
     )
-    def test_what_cannot_be_printed_is_found_before_printing(
-        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, points: Any
+    def test_what_cannot_be_written_is_left_out(
+        self,
+        stage: Stage,
+        monkeypatch: pytest.MonkeyPatch,
+        labels: tuple[str, ...],
+        told: Any,
     ) -> None:
-        bad: Metric[Scene] = Metric("tonwatch_bad", "gauge", "Bad.", lambda _: points)
-        monkeypatch.setattr(catalogue, "CHAIN", (bad,))
+        bad: Metric[Scene] = Metric("tonwatch_bad", "gauge", "Bad.", lambda _: told, labels)
+        group = replace(catalogue.CHAIN, metrics=(bad, *catalogue.CHAIN.metrics))
+        monkeypatch.setattr(catalogue, "GROUPS", (group, catalogue.ITSELF))
+        stage.healthy()
         seen = scrape(stage)
         assert seen.values("tonwatch_bad") == []
+        assert seen.value("tonwatch_head_seqno")
+        assert seen.value(metrics.ERRORS) == 1
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            pytest.param(Histogram((1, 2)), id="buckets are missing"),
+            pytest.param(1.0, id="a number"),
+        ],
+    )
+    def test_a_histogram_that_is_none_is_left_out(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, value: Any
+    ) -> None:
+        bad: Metric[Scene] = Metric(
+            "tonwatch_bad", "histogram", "Bad.", lambda _: [(("one",), value)], ("label",)
+        )
+        monkeypatch.setattr(catalogue, "GROUPS", (replace(catalogue.CHAIN, metrics=(bad,)),))
+        seen = scrape(stage)
+        assert seen.values("tonwatch_bad_count") == []
         assert seen.value(metrics.ERRORS) == 1
 
 

@@ -2,13 +2,20 @@
 
 import shutil
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from playwright.async_api import Browser, Page, async_playwright
 
+from tests.conftest import Clock
 from tests.serve.conftest import Client
+from tests.serve.purses import Till
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
+from tonwatch.probes.sample import Probe
+from tonwatch.serve.app import build
+from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
 
 ARGUMENTS = [
@@ -37,6 +44,21 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 def show(browser: Browser, client: Client) -> Open:
+    return opener(browser, client)
+
+
+@pytest.fixture
+def till(clock: Clock) -> Till:
+    return Till(clock)
+
+
+@pytest.fixture
+async def show_till(browser: Browser, till: Till) -> AsyncIterator[Open]:
+    async with TestClient(TestServer(build(till.watcher, till.config))) as client:
+        yield opener(browser, client)
+
+
+def opener(browser: Browser, client: Client) -> Open:
     """Opens the page; `complaints` gathers all that the browser has to say against it."""
 
     async def opened(
@@ -78,7 +100,12 @@ def trouble(stage: Stage) -> None:
 async def test_it_fits_and_nobody_complains(show: Open, stage: Stage, happened: Any) -> None:
     happened(stage)
     complaints: list[str] = []
-    page = await show(complaints)
+    await fits(await show(complaints), stage)
+    assert complaints == []
+
+
+async def fits(page: Page, stage: Stage) -> None:
+    """At no width is anything cut off, and the sentence is seen first."""
     await page.locator("summary").click()
     heading = page.locator("h1")
     assert await heading.inner_text() == stage.watcher.view.diagnosis.sentence
@@ -89,7 +116,96 @@ async def test_it_fits_and_nobody_complains(show: Open, stage: Stage, happened: 
         box = await heading.bounding_box()
         assert box is not None
         assert box["y"] < 200
+
+
+def poor(till: Till) -> None:
+    """Wallets in every kind of trouble, long amounts, and long and hostile words."""
+    till.settled()
+    till.clock.advance(5)
+    till.answers()
+    till.read("hot", "usdt", amount=1_000_499_999, proven=False, source="toncenter")
+    till.walk("hot", tally=till.failed(32), backlog=12_345)
+    till.walk("hot", "usdt", tally=replace(till.bounced(4), sent=10**36))
+    till.read("cold", status=AccountStatus.FROZEN, amount=10**36 + 1)
+    till.read("vault", "", code_hash=b"\x01" * 32)
+    till.fail(till.targets[0], Reason.SERVER_ERROR, "<b>" + "A" * 270, Probe.WRITE)
+    till.watcher.look()
+
+
+def unread(till: Till) -> None:
+    def beat() -> None:
+        till.answers()
+        for watched in till.accounts:
+            till.unread(*watched.key, Reason.SERVER_ERROR, "<img src=x> " + "A" * 280)
+
+    till.beats(3, beat)
+
+
+@pytest.mark.parametrize("happened", [Till.nothing, Till.settled, poor, unread])
+async def test_wallets_fit_and_nobody_complains(show_till: Open, till: Till, happened: Any) -> None:
+    happened(till)
+    complaints: list[str] = []
+    await fits(await show_till(complaints), till)
     assert complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("happened", [poor, unread])
+async def test_wallets_have_the_contrast_of_wcag_aa(
+    show_till: Open, till: Till, happened: Any, scheme: str
+) -> None:
+    happened(till)
+    page = await show_till([], color_scheme=scheme)
+    assert await page.evaluate(CONTRAST) == []
+
+
+OVERLAPS = """() => {
+  const boxes = [...document.querySelectorAll('.wallets tbody :is(th, td)')]
+    .filter(cell => cell.innerText.trim())
+    .map(cell => {
+      const range = document.createRange();
+      range.selectNodeContents(cell);
+      return [cell.innerText, range.getBoundingClientRect()];
+    }).filter(([, box]) => box.width > 1);
+  const pairs = boxes.flatMap(([a, p], i) => boxes.slice(i + 1).map(([b, q]) => [a, p, b, q]));
+  return pairs.filter(([, p, , q]) =>
+    p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 1 && q.top < p.bottom - 1
+  ).map(([a, , b]) => [a, b]);
+}"""
+
+
+@pytest.mark.parametrize("width", [360, 768, 1001, 1280])
+async def test_nothing_is_written_over_the_next_cell(
+    show_till: Open, till: Till, width: int
+) -> None:
+    poor(till)
+    page = await show_till([], width=width)
+    assert await page.evaluate(OVERLAPS) == []
+
+
+async def test_the_table_of_wallets(show_till: Open, till: Till) -> None:
+    """Worst first; a state by its shape and its word; the whole address where it is pointed at."""
+    poor(till)
+    page = await show_till([])
+    table = page.get_by_role("table", name="Wallets")
+    assert await table.locator("tbody th").evaluate_all(
+        "all => all.map(th => th.firstChild.data.trim())"
+    ) == ["hot", "cold"]
+    assert await table.locator(".pill").all_inner_texts() == ["low", "frozen"]
+    uses = await table.locator(".pill use").evaluate_all("all => all.map(u => u.href.baseVal)")
+    assert uses == ["#bad", "#bad"]
+    assert await table.get_by_title(till.config.wallets[0].address).inner_text() == "EQAR…EeYT"
+    assert await table.get_by_role("columnheader").all_inner_texts() == [
+        "Wallet",
+        "State",
+        "Asset",
+        "Balance",
+        "Proof",
+        "Sent",
+        "Came back\n10 min",
+        "Failed\n10 min",
+        "Backlog",
+    ]
 
 
 async def test_its_style_is_let_through_and_nothing_else(show: Open, stage: Stage) -> None:

@@ -24,6 +24,7 @@ from tonwatch.simulator.chain import Chain
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.liteserver import LiteServer
 from tonwatch.simulator.toncenter import Toncenter
+from tonwatch.simulator.wallets import Contract, Wallet
 from tonwatch.ton import tl
 from tonwatch.ton.errors import Reason
 
@@ -315,7 +316,7 @@ async def test_without_another_chain_no_server_can_follow_it(fault: Fault) -> No
 
 
 def test_every_fault_is_supported_somewhere() -> None:
-    assert LiteServer.can | Toncenter.can == set(Fault)
+    assert LiteServer.can | Toncenter.can | Wallet.can | Contract.can == set(Fault)
 
 
 @pytest.mark.parametrize("kind", ["node", "provider"])

@@ -10,16 +10,15 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 from aiolimiter import AsyncLimiter
+from hypothesis import strategies as st
 
 from tests.ton.peers import HOST
 from tests.ton.peers import Peer as Connection
+from tonwatch.ton.cells import Cell, boc
 from tonwatch.ton.errors import TonError
-from tonwatch.ton.toncenter import (
-    MasterchainInfo,
-    Timing,
-    ToncenterClient,
-    open_session,
-)
+from tonwatch.ton.toncenter import MasterchainInfo, ToncenterClient
+from tonwatch.ton.toncenter_http import Timing, open_session
+from tonwatch.ton.transactions import TransactionId
 
 TIMEOUT: Final = 5.0
 ROOT_HASH: Final = bytes(range(32))
@@ -27,7 +26,21 @@ ZEROSTATE: Final = bytes(range(32, 64))
 KEY: Final = "0123456789abcdef-secret-key"
 
 Json = dict[str, Any]
+LAST: Final = TransactionId(47_000_001, bytes(range(100, 132)))
+"""An account's last transaction."""
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=10,
+)
+"""Any JSON at all."""
+
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def b64(value: Cell | bytes) -> str:
+    return base64.b64encode(boc(value) if isinstance(value, Cell) else value).decode()
 
 
 def block(*, seqno: Any = 100, root_hash: Any = None, workchain: Any = -1) -> Json:
@@ -54,6 +67,11 @@ def info(**last: Any) -> Json:
 
 def header(seqno: Any = 100, gen_utime: Any = 1_700_000_000) -> Json:
     return {"@type": "blocks.header", "id": block(seqno=seqno), "gen_utime": gen_utime}
+
+
+def name_of(found: TransactionId | None) -> Json:
+    lt, hash_ = found or (0, bytes(32))
+    return {"@type": "internal.transactionId", "lt": str(lt), "hash": b64(hash_)}
 
 
 def ok(result: Any) -> bytes:
@@ -119,3 +137,33 @@ def raw(answer: bytes, *, then: str = "close") -> Callable[[Connection], Awaitab
 
 HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
 CHUNKED: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class Asked:
+    """A provider that answers in turn, and keeps what it was asked: verb, query, body."""
+
+    def __init__(self, *answers: tuple[int, bytes]) -> None:
+        self.answers = list(answers)
+        self.requests: list[tuple[str, dict[str, str], Any]] = []
+
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
+        body = await request.read()
+        sent = json.loads(body) if body else None
+        method = f"{request.method} {request.path.rpartition('/')[2]}"
+        self.requests.append((method, dict(request.query), sent))
+        status, answer = self.answers.pop(0)
+        return web.Response(status=status, body=answer)
+
+
+@asynccontextmanager
+async def answering(*results: Any) -> AsyncIterator[tuple[Asked, ToncenterClient]]:
+    """A client of a provider with these results, or statuses and bodies, in turn."""
+    asked = Asked(*(item if isinstance(item, tuple) else (200, ok(item)) for item in results))
+    async with serving(asked) as url, client_of(url) as client:
+        yield asked, client
+
+
+async def error_of(question: Awaitable[object]) -> TonError:
+    with pytest.raises(TonError) as caught:
+        await question
+    return caught.value

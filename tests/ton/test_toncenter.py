@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.ton.peers import HOST, Server
 from tests.ton.providers import (
+    JSON,
     KEY,
     ROOT_HASH,
     TIMEOUT,
@@ -28,13 +29,9 @@ from tests.ton.providers import (
     serving,
 )
 from tonwatch.ton.errors import Reason, TonError
-from tonwatch.ton.toncenter import (
-    MAX_BODY,
-    MasterchainInfo,
-    Timing,
-    _parse,
-    reason_for,
-)
+from tonwatch.ton.toncenter import MasterchainInfo
+from tonwatch.ton.toncenter_errors import reason_for
+from tonwatch.ton.toncenter_http import MAX_BODY, Timing, parse_answer
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -258,13 +255,6 @@ def test_any_status_has_a_reason_that_is_not_ok(code: int, text: str) -> None:
     assert reason_for(code, text) not in {R.OK, R.PROBE_FAILED}
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
-    max_leaves=10,
-)
-
-
 @given(
     status=st.sampled_from([200, 404, 500]),
     body=st.one_of(
@@ -277,7 +267,7 @@ JSON = st.recursive(
 )
 def test_any_body_is_an_answer_or_a_ton_error(status: int, body: bytes) -> None:
     try:
-        answer = _parse(status, body, MasterchainInfo)
+        answer = parse_answer(status, body, MasterchainInfo)
     except TonError:
         return
     assert answer.last.seqno >= 0

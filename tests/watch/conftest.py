@@ -15,6 +15,7 @@ from tonwatch.watch.diagnosis import Diagnosis, diagnose
 from tonwatch.watch.judge import judge
 from tonwatch.watch.readiness import Readiness, step
 from tonwatch.watch.verdict import Judgement
+from tonwatch.watch.wallets import judge_wallets
 
 MAINNET = ZEROSTATES["mainnet"]
 BLOCKS_PER_SECOND = 2.5
@@ -77,6 +78,11 @@ class Scene:
         """The target does not."""
         self._add(target, reason, 3.0, None, detail)
 
+    def ask(self, target: Target, probe: Probe, reason: Reason = Reason.OK) -> None:
+        """The target is asked something about wallets."""
+        detail = "" if reason is Reason.OK else "as the test says"
+        self._add(target, reason, 0.01, None, detail, probe=probe)
+
     def _add(
         self,
         target: Target,
@@ -104,14 +110,16 @@ class Scene:
 
     def look(self, *, draining: bool = False) -> Judgement:
         """Judge what is on the board now; each look follows on the one before."""
-        self.judgement = judge(
-            self.board.snapshot(wall=self.clock.wall(), monotonic=self.clock.monotonic()),
+        snapshot = self.board.snapshot(wall=self.clock.wall(), monotonic=self.clock.monotonic())
+        judged = judge(
+            snapshot,
             self.judgement,
             zerostate=self.config.zerostate,
             thresholds=self.config.thresholds,
             probe=self.config.probe,
             gates=self.config.readiness.gates,
         )
+        self.judgement = replace(judged, purses=judge_wallets(snapshot, self.config))
         self.readiness = step(
             self.readiness,
             self.judgement,
@@ -119,7 +127,7 @@ class Scene:
             started=self.started,
             draining=draining,
         )
-        self.diagnosis = diagnose(self.judgement, self.diagnosis)
+        self.diagnosis = diagnose(self.judgement, self.diagnosis, self.config.thresholds)
         return self.judgement
 
     def beats(self, count: int, beat: Callable[[], None], interval: float = 5.0) -> Judgement:

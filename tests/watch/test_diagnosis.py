@@ -8,7 +8,7 @@ from tests.watch.conftest import NODE, OTHER, PROVIDER
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.board import Target
-from tonwatch.watch.diagnosis import Cause
+from tonwatch.watch.finding import Cause
 from tonwatch.watch.sentences import duration
 from tonwatch.watch.verdict import State, Verdict
 
@@ -141,7 +141,7 @@ class TestSentences:
         judgement.verdicts["it"] = verdict
         from tonwatch.watch.diagnosis import diagnose
 
-        assert "it" in diagnose(judgement, None).sentence
+        assert "it" in diagnose(judgement, None, solo.config.thresholds).sentence
 
 
 class TestTogether:

@@ -24,6 +24,18 @@ class Probe(StrEnum):
     FORK = "fork"
     """The masterchain block at a seqno that all targets are asked for (slow beat)."""
 
+    BALANCE = "balance"
+    """Accounts of wallets and contracts, some of them at a time."""
+
+    COMPARE = "compare"
+    """One account that all targets are asked for at the same block (slow beat)."""
+
+    PAYOUTS = "payouts"
+    """The transactions of wallets, from the last that is counted on."""
+
+    WRITE = "write"
+    """A message that a wallet must refuse (slow beat, where asked for)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:

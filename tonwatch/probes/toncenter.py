@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from tonwatch.probes.sample import Findings, Head, Probe, Sample, record
 from tonwatch.ton.errors import ProviderError, Reason
-from tonwatch.ton.toncenter import Timing, ToncenterClient
+from tonwatch.ton.toncenter import ToncenterClient
+from tonwatch.ton.toncenter_http import Timing
 
 
 async def head(

@@ -1,45 +1,46 @@
 """Every metric that is exposed: name, type, meaning, labels, and where its values are read off.
 
-The Collector and docs/metrics.md are both made from this, so neither can say
+The exposition and docs/metrics.md are both made from this, so neither can say
 what the other does not.
 """
 
-from typing import Final
+from typing import Any, Final
 
-from tonwatch.serve import reading
-from tonwatch.serve.reading import Metric, known, of_known, one_of
-from tonwatch.serve.scene import Scene, Seen
-from tonwatch.watch.diagnosis import Cause
+from tonwatch.serve import reading, wallet_metrics
+from tonwatch.serve.reading import Group, Metric, of_known, one_of
+from tonwatch.serve.scene import Scene, Seen, targets
+from tonwatch.serve.thresholds import UNITS, Unit
+from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.verdict import State
 
-CHAIN: Final[tuple[Metric[Scene], ...]] = (
+_CHAIN: Final[tuple[Metric[Scene], ...]] = (
     Metric(
         "tonwatch_head_seqno",
         "gauge",
         "Seqno of the highest masterchain block that two targets support, or the only one"
         " that answers.",
-        lambda s: known(s.view.judgement.head.seqno if s.view.judgement.head else None),
+        lambda s: s.view.judgement.head.seqno if s.view.judgement.head else None,
     ),
     Metric(
         "tonwatch_head_timestamp_seconds",
         "gauge",
         "When that block was made (gen_utime, whole seconds), Unix time in seconds.",
-        lambda s: known(s.view.judgement.head.gen_utime if s.view.judgement.head else None),
+        lambda s: s.view.judgement.head.gen_utime if s.view.judgement.head else None,
     ),
     Metric(
         "tonwatch_chain_stalled",
         "gauge",
         "1 while at least two targets answer and none has had a new block for the threshold"
         " `stalled`. Absent while none answers.",
-        lambda s: known(None if s.view.judgement.idle is None else float(s.view.judgement.stalled)),
+        lambda s: None if s.view.judgement.idle is None else float(s.view.judgement.stalled),
     ),
     Metric(
         "tonwatch_clock_offset_seconds",
         "gauge",
         "Seconds that our clock is behind the servers' clocks and the times in the blocks. Only"
         " present while that is at least the threshold `clock_warn` and it is ours that is off.",
-        lambda s: known(s.view.judgement.clock_offset),
+        lambda s: s.view.judgement.clock_offset,
     ),
     Metric(
         "tonwatch_egress_broken",
@@ -50,7 +51,7 @@ CHAIN: Final[tuple[Metric[Scene], ...]] = (
     ),
 )
 
-VERDICT: Final[tuple[Metric[Scene], ...]] = (
+_VERDICT: Final[tuple[Metric[Scene], ...]] = (
     Metric(
         "tonwatch_diagnosis",
         "gauge",
@@ -62,13 +63,13 @@ VERDICT: Final[tuple[Metric[Scene], ...]] = (
         "tonwatch_diagnosis_since_timestamp_seconds",
         "gauge",
         "When that cause was first named, Unix time in seconds.",
-        lambda s: known(s.view.diagnosis.since),
+        lambda s: s.view.diagnosis.since,
     ),
     Metric(
         "tonwatch_ready",
         "gauge",
         "1 while /ready answers 200, else 0.",
-        lambda s: known(float(s.view.readiness.ready)),
+        lambda s: float(s.view.readiness.ready),
     ),
     Metric(
         "tonwatch_readiness",
@@ -79,7 +80,7 @@ VERDICT: Final[tuple[Metric[Scene], ...]] = (
     ),
 )
 
-TARGET: Final[tuple[Metric[Seen], ...]] = (
+_TARGET: Final[tuple[Metric[Seen], ...]] = (
     Metric(
         "tonwatch_target_info",
         "info",
@@ -111,44 +112,44 @@ TARGET: Final[tuple[Metric[Seen], ...]] = (
         "tonwatch_target_seqno",
         "gauge",
         "Seqno of its last masterchain block.",
-        lambda s: known(s.verdict.head.seqno if s.verdict.head else None),
+        lambda s: s.verdict.head.seqno if s.verdict.head else None,
     ),
     Metric(
         "tonwatch_target_block_timestamp_seconds",
         "gauge",
         "When that block was made (gen_utime, whole seconds), Unix time in seconds.",
-        lambda s: known(s.verdict.head.gen_utime if s.verdict.head else None),
+        lambda s: s.verdict.head.gen_utime if s.verdict.head else None,
     ),
     Metric(
         "tonwatch_target_shard_client_seqno",
         "gauge",
         "Masterchain seqno up to which it has applied shards: what accounts are read at.",
-        lambda s: known(s.verdict.head.shard_client_seqno if s.verdict.head else None),
+        lambda s: s.verdict.head.shard_client_seqno if s.verdict.head else None,
     ),
     Metric(
         "tonwatch_target_shard_gap_blocks",
         "gauge",
         "Blocks that its shard client is behind its own masterchain.",
-        lambda s: known(s.verdict.shard_gap),
+        lambda s: s.verdict.shard_gap,
     ),
     Metric(
         "tonwatch_target_behind_seconds",
         "gauge",
         "Seconds that its last block is older than the head of the chain.",
-        lambda s: known(s.verdict.behind_seconds),
+        lambda s: s.verdict.behind_seconds,
     ),
     Metric(
         "tonwatch_target_behind_blocks",
         "gauge",
         "Blocks that it misses to the head of the chain.",
-        lambda s: known(s.verdict.behind_blocks),
+        lambda s: s.verdict.behind_blocks,
     ),
     Metric(
         "tonwatch_target_catch_up_seconds",
         "gauge",
         "Seconds until it is in sync, by the rate at which it has caught up so far. Only present"
         " while it is lagging and catches up.",
-        lambda s: known(s.verdict.in_sync_in),
+        lambda s: s.verdict.in_sync_in,
     ),
     Metric(
         "tonwatch_target_interruptions",
@@ -161,13 +162,20 @@ TARGET: Final[tuple[Metric[Seen], ...]] = (
         "tonwatch_target_clock_offset_seconds",
         "gauge",
         "Seconds that its clock is ahead of ours; exact to half a second.",
-        lambda s: known(s.verdict.head.clock_offset if s.verdict.head else None),
+        lambda s: s.verdict.head.clock_offset if s.verdict.head else None,
     ),
     Metric(
         "tonwatch_target_latency_seconds",
         "gauge",
         "Median seconds of its last answers, connecting not counted.",
-        lambda s: known(s.verdict.latency),
+        lambda s: s.verdict.latency,
+    ),
+    Metric(
+        "tonwatch_target_write_path",
+        "gauge",
+        "1 while the newest message that a wallet must refuse was refused by the wallet itself,"
+        " 0 while it was not. Absent where none is sent, or for 2.5 `probe.write_interval`.",
+        reading.write_path,
     ),
     Metric(
         "tonwatch_target_protocol_version_info",
@@ -180,24 +188,24 @@ TARGET: Final[tuple[Metric[Seen], ...]] = (
         "tonwatch_target_last_answer_timestamp_seconds",
         "gauge",
         "When it was last asked something that it answered well, Unix time in seconds.",
-        lambda s: known(s.record.answered),
+        lambda s: s.record.answered,
         lasting=True,
     ),
     Metric(
         "tonwatch_target_steps_back_total",
         "counter",
         "How often its seqno went back; load balancers do that.",
-        lambda s: known(s.record.steps_back),
+        lambda s: s.record.steps_back,
     ),
     Metric(
         "tonwatch_target_dropped_answers_total",
         "counter",
         "Answers that came too late or that nobody asked for.",
-        lambda s: known(s.record.dropped_answers),
+        lambda s: s.record.dropped_answers,
     ),
 )
 
-PROBE: Final[tuple[Metric[Seen], ...]] = (
+_PROBE: Final[tuple[Metric[Seen], ...]] = (
     Metric(
         "tonwatch_probe_results_total",
         "counter",
@@ -231,7 +239,28 @@ PROBE: Final[tuple[Metric[Seen], ...]] = (
     ),
 )
 
-ITSELF: Final[tuple[Metric[Scene], ...]] = (
+_MEASURED: Final[dict[Unit, str]] = {
+    "seconds": "Configured thresholds of time, in seconds.",
+    "blocks": "Configured thresholds of distance, in blocks.",
+    "interruptions": "Configured thresholds that count interruptions.",
+    "failures": "Configured thresholds that count failed payouts.",
+    "bounces": "Configured thresholds that count payouts that came back.",
+    "transactions": "Configured thresholds that count transactions.",
+}
+
+
+def _threshold(unit: Unit) -> Metric[Scene]:
+    return Metric(
+        f"tonwatch_threshold_{unit}",
+        "gauge",
+        _MEASURED[unit],
+        lambda s: reading.thresholds(s, unit),
+        labels=("threshold",),
+        lasting=True,
+    )
+
+
+_ITSELF: Final[tuple[Metric[Scene], ...]] = (
     Metric(
         "tonwatch_build_info",
         "info",
@@ -244,7 +273,7 @@ ITSELF: Final[tuple[Metric[Scene], ...]] = (
         "tonwatch_start_timestamp_seconds",
         "gauge",
         "When tonwatch started, Unix time in seconds.",
-        lambda s: known(s.view.started),
+        lambda s: s.view.started,
         lasting=True,
     ),
     Metric(
@@ -252,31 +281,33 @@ ITSELF: Final[tuple[Metric[Scene], ...]] = (
         "gauge",
         "When the targets were last judged together, which all other values belong to; Unix time"
         " in seconds. Where it stays behind, tonwatch itself hangs.",
-        lambda s: known(s.view.snapshot.wall),
+        lambda s: s.view.snapshot.wall,
         lasting=True,
     ),
-    Metric(
-        "tonwatch_threshold_seconds",
-        "gauge",
-        "Configured thresholds of time, in seconds.",
-        lambda s: reading.thresholds(s, "seconds"),
-        labels=("threshold",),
-        lasting=True,
-    ),
-    Metric(
-        "tonwatch_threshold_blocks",
-        "gauge",
-        "Configured thresholds of distance, in blocks.",
-        lambda s: reading.thresholds(s, "blocks"),
-        labels=("threshold",),
-        lasting=True,
-    ),
-    Metric(
-        "tonwatch_threshold_interruptions",
-        "gauge",
-        "Configured thresholds that count interruptions.",
-        lambda s: reading.thresholds(s, "interruptions"),
-        labels=("threshold",),
-        lasting=True,
-    ),
+    *(_threshold(unit) for unit in UNITS),
 )
+
+
+def _once(scene: Scene) -> tuple[tuple[tuple[()], Scene]]:
+    """The whole house, of which there is one."""
+    return (((), scene),)
+
+
+CHAIN: Final = Group("The chain", (), _CHAIN, _once)
+VERDICT: Final = Group("Diagnosis and readiness", (), _VERDICT, _once)
+TARGETS: Final = Group("Targets", ("target",), _TARGET, targets)
+PROBES: Final = Group("Probes", ("target",), _PROBE, targets)
+ITSELF: Final = Group("tonwatch itself", (), _ITSELF, _once)
+
+GROUPS: Final[tuple[Group[Any], ...]] = (
+    CHAIN,
+    VERDICT,
+    TARGETS,
+    PROBES,
+    wallet_metrics.WALLETS,
+    wallet_metrics.ASSETS,
+    wallet_metrics.PAYOUTS,
+    wallet_metrics.CONTRACTS,
+    ITSELF,
+)
+"""In the order of the exposition and of the documentation."""

@@ -1,14 +1,17 @@
 """The /health document: everything that is known and thought, as plain values with their units."""
 
+import json
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from tonwatch.config import Config
 from tonwatch.probes.sample import Sample
+from tonwatch.serve import purses
 from tonwatch.serve.disputes import Dispute, disputes
 from tonwatch.serve.words import evidence, rfc3339, why
 from tonwatch.watch.board import Record
-from tonwatch.watch.diagnosis import Cause, Finding
+from tonwatch.watch.finding import Cause, Finding
 from tonwatch.watch.readiness import Phase, Standing
 from tonwatch.watch.verdict import Verdict
 from tonwatch.watch.watcher import Ended, View
@@ -27,12 +30,17 @@ ALSO_EVIDENCE: Final = 10
 """Lines of evidence given with each further finding: where hundreds of targets are in trouble,
 each against all the others would be a document of megabytes."""
 
+_LONG: Final = frozenset({"wallets", "also"})
+"""Parts of the document whose entries take a line each."""
+
 
 def status(view: View, *, alive: bool = True) -> str:
     """``pass``, ``warn`` or ``fail``: the words of the health+json draft.
 
     fail: the primaries are not in sync, the chain stands still, or tonwatch
-    itself hangs. warn: anything else that is not as it should be.
+    itself hangs. warn: anything else that is not as it should be, a wallet's
+    trouble among it: that is no failure of the nodes, unless a gate of
+    readiness makes it one.
     """
     if not alive or view.readiness.phase is Phase.UNREADY or view.judgement.stalled:
         return "fail"
@@ -63,6 +71,7 @@ def document(view: View, config: Config, *, alive: bool = True) -> dict[str, Any
             "since": rfc3339(diagnosis.since),
             "for_seconds": _rounded(now - diagnosis.since, 0),
             "target": diagnosis.finding.target or None,
+            "account": diagnosis.finding.account or None,
             "runbook": diagnosis.finding.runbook,
             "evidence": list(diagnosis.finding.evidence),
         },
@@ -92,8 +101,31 @@ def document(view: View, config: Config, *, alive: bool = True) -> dict[str, Any
             _target(judgement.verdicts[name], record, view)
             for name, record in view.snapshot.records.items()
         ],
+        "wallets": purses.wallets(view, config),
+        "contracts": purses.contracts(view, config),
         "thresholds": config.thresholds.model_dump(),
     }
+
+
+def as_text(content: Mapping[str, Any]) -> str:
+    """The document as JSON: indented, but each wallet and each further finding in one line.
+
+    There may be thousands of these, and indenting is slow.
+    """
+    parts = (
+        f"  {json.dumps(key)}: {_lines(value) if key in _LONG else _indented(value)}"
+        for key, value in content.items()
+    )
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _indented(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False).replace("\n", "\n  ")
+
+
+def _lines(values: Sequence[Any]) -> str:
+    lines = ",\n    ".join(json.dumps(value, ensure_ascii=False) for value in values)
+    return f"[\n    {lines}\n  ]" if values else "[]"
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -102,6 +134,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "sentence": finding.sentence,
         "since": rfc3339(finding.since),
         "target": finding.target or None,
+        "account": finding.account or None,
         "primary": finding.primary,
         "evidence": evidence(finding, ALSO_EVIDENCE),
     }
@@ -115,6 +148,7 @@ def _ended(ended: Ended) -> dict[str, Any]:
         "until": rfc3339(ended.until),
         "for_seconds": _rounded(ended.until - ended.since, 0),
         "target": ended.finding.target or None,
+        "account": ended.finding.account or None,
     }
 
 

@@ -1,32 +1,28 @@
-"""/metrics: all families built anew from one View at each scrape.
+"""/metrics: all families, read off one View at each scrape.
 
 `python -m tonwatch.serve.metrics` writes docs/metrics.md to stdout.
 """
 
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
-from typing import Final
+from dataclasses import dataclass, field
+from operator import is_
+from typing import Any, Final
 
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-)
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.registry import Collector as CollectorBase
-from prometheus_client.utils import floatToGoString
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from tonwatch.serve import catalogue
-from tonwatch.serve.reading import Metric, Of, Point
-from tonwatch.serve.reasons import REASONS
-from tonwatch.serve.scene import Scene, Seen
-from tonwatch.watch.board import BUCKETS, Histogram
-from tonwatch.watch.diagnosis import Cause
+from tonwatch.serve.exposition import FamilyWriter, Names, format_for, head, names_of
+from tonwatch.serve.reading import Group, Metric
+from tonwatch.serve.reasons import REASONS, SKIPPED
+from tonwatch.serve.scene import Scene
+from tonwatch.serve.wallet_metrics import ACCOUNT_STATES, OTHER
+from tonwatch.ton.wallets import WalletKind
+from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.verdict import State
 
@@ -37,114 +33,137 @@ ERRORS_HELP: Final = (
     "Values left out of /metrics because reading them failed: bugs in tonwatch, its log names them."
 )
 
-_BOUNDS: Final = (*(floatToGoString(bound) for bound in BUCKETS), "+Inf")
+
+@dataclass(slots=True)
+class _Kept:
+    """What was written of one source, a line or more for each family.
+
+    Attributes:
+        names: the values of the group's labels.
+        token: what it follows from; None where it has to be read again.
+        told: what each family's lines were made of.
+    """
+
+    names: Names
+    told: list[Any]
+    lines: list[bytes]
+    token: tuple[Any, ...] | None = None
 
 
-class Collector(CollectorBase):
-    """Reads the catalogue off a scene.
+@dataclass(slots=True)
+class _Shelf:
+    """What was written of one group, by the values of its labels."""
 
-    A value that cannot be read costs that value alone: it is counted, and
-    logged once until it can be read again.
+    writers: list[FamilyWriter] = field(default_factory=list)
+    kept: dict[tuple[str, ...], _Kept] = field(default_factory=dict)
+
+
+class Exposition:
+    """Writes the catalogue's metrics, and `process_*` of tonwatch's own process.
+
+    What has not changed since the last scrape is not written again: of thousands of wallets
+    few have paid. A value that cannot be read costs that value alone: it is counted, and logged
+    once until it can be read again.
+
+    Args:
+        scene: what values are read off, called for each scrape.
     """
 
     def __init__(self, scene: Callable[[], Scene]) -> None:
         self._scene = scene
         self._errors = 0
-        self._broken: set[tuple[str, str]] = set()
+        self._broken: set[tuple[str, tuple[str, ...]]] = set()
+        self._shelves: dict[str, _Shelf] = {}
+        self._lock = threading.Lock()
+        self._process = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self._process)
 
-    def collect(self) -> Iterator[Family]:
-        scene = self._scene()
-        judgement = scene.view.judgement
-        seen = {
-            name: Seen(scene, record, judgement.verdicts[name])
-            for name, record in scene.view.snapshot.records.items()
-            if name in judgement.verdicts
-        }
-        for metric in (*catalogue.CHAIN, *catalogue.VERDICT, *catalogue.ITSELF):
-            if _shown(metric, scene):
-                yield _family(metric, metric.labels, self._points(metric, "", scene))
-        for target_metric in (*catalogue.TARGET, *catalogue.PROBE):
-            if _shown(target_metric, scene):
-                points = [
-                    ((name, *values), value)
-                    for name, of_target in seen.items()
-                    for values, value in self._points(target_metric, name, of_target)
-                ]
-                yield _family(target_metric, ("target", *target_metric.labels), points)
-        yield CounterMetricFamily(ERRORS, ERRORS_HELP, value=self._errors)
+    def write(self, accept: str) -> tuple[list[bytes], str]:
+        """The metrics family by family, in the format that `accept` prefers; its content type.
 
-    def _points(self, metric: Metric[Of], target: str, source: Of) -> list[Point]:
-        key = (metric.name, target)
-        try:
-            points = [_checked(metric, *point) for point in metric.read(source)]
-        except Exception:
-            # Whatever it is, it must not take the other values with it.
-            self._errors += 1
-            if key not in self._broken:
-                self._broken.add(key)
-                log.exception("metric left out", metric=metric.name, target=target)
-            return []
-        if key in self._broken:
-            self._broken.discard(key)
-            log.info("metric is back", metric=metric.name, target=target)
-        return points
+        May be called from any thread.
+        """
+        content_type, openmetrics = format_for(accept)
+        with self._lock:
+            scene = self._scene()
+            families = [
+                family
+                for group in catalogue.GROUPS
+                for family in self._families(group, scene, openmetrics=openmetrics)
+            ]
+            errors = f"{ERRORS} {float(self._errors)}\n".encode()
+        families += [head(ERRORS, "counter", ERRORS_HELP, "", openmetrics=openmetrics), errors]
+        families.append((generate_openmetrics if openmetrics else generate_latest)(self._process))
+        return families, content_type
+
+    def _families(self, group: Group[Any], scene: Scene, *, openmetrics: bool) -> Iterator[bytes]:
+        """The families of a group, where there is anything that they could be of."""
+        shelf = self._shelves.setdefault(group.title, _Shelf())
+        shown = [metric for metric in group.metrics if _shown(metric, scene)]
+        if [writer.metric for writer in shelf.writers] != shown:
+            shelf.writers = [FamilyWriter(metric, group.labels) for metric in shown]
+            shelf.kept = {}
+        rows = list(self._rows(group, shelf, scene))
+        for writer, lines in zip(shelf.writers, zip(*rows, strict=True), strict=bool(rows)):
+            yield writer.heads(openmetrics=openmetrics)
+            yield b"".join(lines)
+
+    def _rows(self, group: Group[Any], shelf: _Shelf, scene: Scene) -> Iterator[list[bytes]]:
+        """For each source a line or more of each family."""
+        before, shelf.kept = shelf.kept, {}
+        for names, source in group.sources(scene):
+            kept = before.get(names)
+            if kept is None:
+                families = len(shelf.writers)
+                made = names_of(group.labels, names)
+                kept = _Kept(made, [None] * families, [b""] * families)
+            token = group.token(source) if group.token is not None else None
+            if token is None or not _same(token, kept.token):
+                whole = self._read(shelf.writers, kept, names, source)
+                kept.token = token if whole else None
+            shelf.kept[names] = kept
+            yield kept.lines
+
+    def _read(
+        self, writers: list[FamilyWriter], kept: _Kept, names: tuple[str, ...], source: Any
+    ) -> bool:
+        """Read one source and write what is new; False where something could not be read."""
+        whole = True
+        for index, writer in enumerate(writers):
+            try:
+                told = writer.read(source)
+                if writer.labelled:
+                    told = tuple(told)
+                if told != kept.told[index]:
+                    kept.lines[index] = writer.write(kept.names, told)
+                    kept.told[index] = told
+            except Exception as error:  # noqa: BLE001 - must not take the other values with it
+                kept.told[index], kept.lines[index] = None, b""
+                self._failed(writer.metric, names, error)
+                whole = False
+            else:
+                if self._broken:
+                    self._worked(writer.metric, names)
+        return whole
+
+    def _failed(self, metric: Metric[Any], names: tuple[str, ...], error: Exception) -> None:
+        self._errors += 1
+        if (metric.name, names) not in self._broken:
+            self._broken.add((metric.name, names))
+            log.error("metric left out", metric=metric.name, of=names, exc_info=error)
+
+    def _worked(self, metric: Metric[Any], names: tuple[str, ...]) -> None:
+        if (metric.name, names) in self._broken:
+            self._broken.discard((metric.name, names))
+            log.info("metric is back", metric=metric.name, of=names)
 
 
-def registry(scene: Callable[[], Scene]) -> CollectorRegistry:
-    """What /metrics exposes: the catalogue, and `process_*` of tonwatch's own process."""
-    made = CollectorRegistry(auto_describe=False)
-    made.register(Collector(scene))
-    ProcessCollector(registry=made)
-    return made
+def _same(token: tuple[Any, ...], before: tuple[Any, ...] | None) -> bool:
+    return before is not None and len(token) == len(before) and all(map(is_, token, before))
 
 
-def exposition(source: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """The metrics in the format that `accept` prefers, and its content type."""
-    try:
-        encode, content_type = choose_encoder(accept)
-    except (TypeError, ValueError):
-        # A version that is no number; whoever asks like that gets the plain format.
-        encode, content_type = choose_encoder("")
-    return encode(source), content_type
-
-
-def _shown(metric: Metric[Of], scene: Scene) -> bool:
+def _shown(metric: Metric[Any], scene: Scene) -> bool:
     return scene.alive or metric.lasting or metric.type in {"counter", "histogram"}
-
-
-def _checked(metric: Metric[Of], values: tuple[str, ...], value: float | Histogram) -> Point:
-    """A point that can be printed: an error while printing would take all metrics with it."""
-    if len(values) != len(metric.labels):
-        raise ValueError(f"{len(values)} label values for {len(metric.labels)} labels")
-    if isinstance(value, Histogram) != (metric.type == "histogram"):
-        raise TypeError(f"a {type(value).__name__} for a {metric.type}")
-    if isinstance(value, Histogram):
-        if len(value.counts) != len(_BOUNDS):
-            raise ValueError(f"{len(value.counts)} counts for {len(_BOUNDS)} buckets")
-    else:
-        value = float(value)
-    return tuple(str(label) for label in values), value
-
-
-def _family(metric: Metric[Of], labels: tuple[str, ...], points: Iterable[Point]) -> Family:
-    if metric.type == "info":
-        info = InfoMetricFamily(metric.name.removesuffix("_info"), metric.help)
-        for values, _ in points:
-            info.add_metric((), dict(zip(labels, values, strict=True)))
-        return info
-    if metric.type == "histogram":
-        histogram = HistogramMetricFamily(metric.name, metric.help, labels=labels, unit=metric.unit)
-        for values, value in points:
-            if isinstance(value, Histogram):
-                buckets = list(zip(_BOUNDS, accumulate(value.counts), strict=True))
-                histogram.add_metric(values, buckets=buckets, sum_value=value.sum)
-        return histogram
-    make = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
-    family = make(metric.name, metric.help, labels=labels, unit=metric.unit)
-    for values, value in points:
-        if not isinstance(value, Histogram):
-            family.add_metric(values, value)
-    return family
 
 
 _INTRODUCTION: Final = """\
@@ -157,47 +176,54 @@ base units; points in time are Unix time in seconds, so that age is `time() - me
 
 - A value that is not known, or older than `probe.stale_after`, is **absent**: the last one is
   never shown in its place. Where tonwatch itself hangs, only what stays true is left: counters,
-  histograms, thresholds, what a target is, and the timestamps of tonwatch's start, of its last
-  judgement and of a target's last answer.
-- `target` is the configured name. No metric carries an address, a URL or a key.
-- Every counter starts at 0, also for reasons that have not occurred yet.
-- State sets (`tonwatch_target_state`, `tonwatch_diagnosis`, `tonwatch_readiness`) have one series
-  for each possible value: 1 for the one that holds, 0 for the others.
+  histograms, thresholds and minimums, what a target is, and the timestamps of tonwatch's start, of
+  its last judgement, of a target's last answer, and of what payouts were counted.
+- `target`, `wallet`, `asset` and `contract` are configured names. No metric carries an address, a
+  URL or a key.
+- Every counter starts at 0, also for reasons that have not occurred yet; of exit codes, of which
+  there are too many, the common ones do. Those of payouts are there once counting has begun, and go
+  on across restarts.
+- Amounts are in whole coins of their asset, as floats; the exact ones are in `/health`.
+- State sets (`tonwatch_target_state`, `tonwatch_wallet_state`, `tonwatch_contract_state`,
+  `tonwatch_diagnosis`, `tonwatch_readiness`) have one series for each possible value: 1 for the one
+  that holds, 0 for the others.
 - `process_*` (CPU, memory, file descriptors, start time) are of tonwatch's own process.
 """
 
 
-_STEPS: Final = (
-    "- `phase` of `tonwatch_probe_phase_seconds`: the steps of a probe, such as `resolve`,"
-    " `connect`, `handshake`, `ping`, `query`; a step not needed or not reached is absent"
-)
+_VALUES: Final = f"""\
+- `phase` of `tonwatch_probe_phase_seconds`: the steps of a probe, such as `resolve`, `connect`,
+  `handshake`, `ping`, `query`; a step not needed or not reached is absent
+- `asset`: `native` for the network's own coin, or the configured name of a jetton
+- `phase` of `tonwatch_wallet_failures_total`: `compute`, `action`
+- `exit_code`: the exit code of that phase; `{OTHER}` for all further ones where too many different
+  ones have occurred
+- `threshold`: as in the configuration
+- `probe`: `head`, `connect`, `fork`; where wallets or contracts are configured `balance`, with
+  wallets `compare`, and with `write_probe` `write`"""
 
 
 def documentation() -> str:
     """docs/metrics.md."""
-    sections: tuple[tuple[str, Iterable[Metric[Scene]] | Iterable[Metric[Seen]]], ...] = (
-        ("The chain", catalogue.CHAIN),
-        ("Diagnosis and readiness", catalogue.VERDICT),
-        ("Targets", catalogue.TARGET),
-        ("Probes", catalogue.PROBE),
-        ("tonwatch itself", catalogue.ITSELF),
-    )
     lines = [_INTRODUCTION]
-    for title, metrics in sections:
-        lines += [f"## {title}\n", "| Metric | Type | Labels | Meaning |", "|---|---|---|---|"]
-        common = ("target",) if title in {"Targets", "Probes"} else ()
-        for metric in metrics:
-            labels = ", ".join(f"`{label}`" for label in (*common, *metric.labels))
+    for group in catalogue.GROUPS:
+        lines.append(f"## {group.title}\n")
+        lines += ["| Metric | Type | Labels | Meaning |", "|---|---|---|---|"]
+        for metric in group.metrics:
+            labels = ", ".join(f"`{label}`" for label in (*group.labels, *metric.labels))
             lines.append(f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} |")
-        if metrics is catalogue.ITSELF:
+        if group is catalogue.ITSELF:
             lines.append(f"| `{ERRORS}` | counter |  | {ERRORS_HELP} |")
         lines.append("")
     lines += [
         "## Values of labels\n",
-        f"- `state`: {_words(State)}",
+        f"- `state` of `tonwatch_target_state`: {_words(State)}",
+        f"- `state` of wallets and contracts: {_words(ACCOUNT_STATES)}",
         f"- `cause`, in the order of blame: {_words(Cause)}",
         f"- `phase` of `tonwatch_readiness`: {_words(Phase)}",
-        _STEPS,
+        f"- `kind` of `tonwatch_wallet_kind_info`: {_words(WalletKind)}",
+        f"- `reason` of `tonwatch_wallet_skipped_total`: {_words(SKIPPED)}",
+        _VALUES,
     ]
     lines += [
         f"- `reason` of probe `{probe}` on targets of kind `{kind}`: {_words(reasons)}"

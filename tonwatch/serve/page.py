@@ -14,10 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from tonwatch.config import Config
-from tonwatch.probes.sample import Sample
+from tonwatch.probes.sample import Probe, Sample
 from tonwatch.serve import thresholds, words
 from tonwatch.serve.disputes import disputes
 from tonwatch.serve.health import VERSION, status
+from tonwatch.serve.purse_rows import purse_rows
 from tonwatch.serve.sparkline import Sparkline, sparkline
 from tonwatch.watch.board import FAILURES, HISTORY, Record
 from tonwatch.watch.sentences import blocks, duration
@@ -45,7 +46,10 @@ _BAD_STATES: Final = frozenset(
         State.NOT_SYNCED,
         State.WRONG_NETWORK,
         State.FORKED,
+        State.PROOF_INVALID,
+        State.DISPROVED,
         State.STALLED,
+        State.WRITE_BROKEN,
     }
 )
 
@@ -60,6 +64,7 @@ class TargetRow:
     latency: Sparkline
     block_age: Sparkline
     answered: float | None
+    writes: str
 
 
 @dataclass(slots=True)
@@ -89,8 +94,8 @@ def content_security_policy() -> str:
 
 def context(view: View, config: Config, *, alive: bool) -> dict[str, Any]:
     """What the template is filled with."""
-    also = view.diagnosis.also[:MAX_FINDINGS]
-    unsaid = frozenset(finding.target for finding in view.diagnosis.also[MAX_FINDINGS:])
+    also, further = view.diagnosis.also[:MAX_FINDINGS], view.diagnosis.also[MAX_FINDINGS:]
+    unsaid = frozenset(finding.target for finding in further)
     rows = [
         _target_row(view, config, record, view.judgement.verdicts[name], unsaid)
         for name, record in view.snapshot.records.items()
@@ -105,6 +110,8 @@ def context(view: View, config: Config, *, alive: bool) -> dict[str, Any]:
         "failures": _failure_rows(view),
         "kept": FAILURES,
         "now": view.snapshot.wall,
+        "place": "wallet" if any(finding.account for finding in further) else "target",
+        "purses": purse_rows(view, config, further),
         "readiness_count": words.readiness_count(view.readiness),
         "refresh_interval": REFRESH,
         "rows": rows,
@@ -168,7 +175,18 @@ def _target_row(
             limit=config.thresholds.behind_warn,
         ),
         answered=now - answered[-1] if answered else None,
+        writes=_writes(record, config, now),
     )
+
+
+def _writes(record: Record, config: Config, now: float) -> str:
+    """Whether messages get through a target; empty where it is sent none."""
+    if Probe.WRITE not in record.target.probes:
+        return ""
+    last = record.latest.get(Probe.WRITE)
+    if last is None or now - last.finished > config.probe.stale_after + config.probe.write_interval:
+        return "writes not known"
+    return "writes arrive" if last.ok else "last write failed"
 
 
 def _note(view: View, config: Config, verdict: Verdict, unsaid: frozenset[str]) -> str:

@@ -7,19 +7,28 @@ leaves the exposition.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, Literal, TypeVar
+from functools import cache
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from tonwatch.probes.sample import Probe
 from tonwatch.serve.reasons import REASONS
 from tonwatch.serve.scene import Scene, Seen
 from tonwatch.serve.thresholds import Unit, unit_of
 from tonwatch.watch.board import Histogram
+from tonwatch.watch.judge import WALLET_ROUNDS
 from tonwatch.watch.verdict import State
 
 Point = tuple[tuple[str, ...], float | Histogram]
 """Label values and a value."""
 
-Of = TypeVar("Of", Scene, Seen)
+Told = Iterable[Point] | float | None
+"""Points where a metric has labels of its own, otherwise its one value; None where not known."""
+
+Of = TypeVar("Of")
+"""What values are read off: a scene, or one of the things in it."""
+
+_TIMED: Final = frozenset({Probe.HEAD, Probe.CONNECT})
+"""Probes whose durations are told: the others ask the same over again, or many at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +39,9 @@ class Metric(Generic[Of]):
         name: as exposed, with `_total` and `_info`.
         type: what Prometheus calls it.
         help: what it says and in which unit.
-        labels: after `target`, which comes first on every metric of a target.
-        read: yields label values and value.
+        labels: after those of its group, which come first.
+        read: yields label values and value, an info's value being 1; without `labels` it
+            returns the value alone, None where it is not known.
         lasting: stays true when the watcher no longer beats, as counters and histograms do;
             all else is then left out.
     """
@@ -39,7 +49,7 @@ class Metric(Generic[Of]):
     name: str
     type: Literal["gauge", "counter", "histogram", "info"]
     help: str
-    read: Callable[[Of], Iterable[Point]]
+    read: Callable[[Of], Told]
     labels: tuple[str, ...] = ()
     lasting: bool = False
 
@@ -50,30 +60,49 @@ class Metric(Generic[Of]):
         return next((unit for unit in ("seconds", "blocks") if stem.endswith(f"_{unit}")), "")
 
 
-def known(value: float | None) -> Iterable[Point]:
-    """One point without labels, where there is a value."""
-    if value is not None:
-        yield (), value
+@dataclass(frozen=True, slots=True)
+class Group(Generic[Of]):
+    """Families that are read off the same things.
+
+    Attributes:
+        title: heads their section in the documentation.
+        labels: that tell the things apart; the first of every family.
+        metrics: the families.
+        sources: the things in a scene, each with the values of `labels`.
+        token: what a thing's values follow from; while each part of it is the same object as
+            at the last scrape, so are the values. None where they are read anew each time.
+    """
+
+    title: str
+    labels: tuple[str, ...]
+    metrics: tuple[Metric[Of], ...]
+    sources: Callable[[Scene], Iterable[tuple[tuple[str, ...], Of]]]
+    token: Callable[[Of], tuple[Any, ...]] | None = None
 
 
-def one_of(members: type[StrEnum], current: StrEnum) -> Iterable[Point]:
+def one_of(members: type[StrEnum], current: StrEnum) -> tuple[Point, ...]:
     """A state set: 1 for the one that holds, 0 for every other."""
-    for member in members:
-        yield (member.value,), float(member is current)
+    return state_set(tuple(members), current)
 
 
-def of_known(seen: Seen, value: float) -> Iterable[Point]:
+@cache
+def state_set(members: tuple[str, ...], current: str) -> tuple[Point, ...]:
+    """Likewise, of words. There are few of these, and thousands of things share them."""
+    return tuple(((str(member),), float(member == current)) for member in members)
+
+
+def of_known(seen: Seen, value: float) -> float | None:
     """A value that means something only while the target's state is known."""
-    if seen.verdict.state is not State.UNKNOWN:
-        yield (), value
+    return None if seen.verdict.state is State.UNKNOWN else value
 
 
-def egress(scene: Scene) -> Iterable[Point]:
+def egress(scene: Scene) -> float | None:
     """Known while all external targets have been asked, two at least."""
     judgement = scene.view.judgement
     outside = [verdict for verdict in judgement.verdicts.values() if not verdict.target.local]
     if len(outside) > 1 and all(verdict.state is not State.UNKNOWN for verdict in outside):
-        yield (), float(bool(judgement.unreachable))
+        return float(bool(judgement.unreachable))
+    return None
 
 
 def version(seen: Seen) -> Iterable[Point]:
@@ -95,9 +124,9 @@ def results(seen: Seen) -> Iterable[Point]:
 
 
 def durations(seen: Seen) -> Iterable[Point]:
-    """By probe; the fork probe tells no time that the others do not."""
+    """By probe."""
     for probe in seen.record.target.probes:
-        if probe is not Probe.FORK:
+        if probe in _TIMED:
             yield (probe.value,), seen.record.durations.get(probe, Histogram())
 
 
@@ -107,6 +136,15 @@ def phases(seen: Seen) -> Iterable[Point]:
         if seen.scene.fresh(sample):
             for phase, seconds in sample.phases.items():
                 yield (probe.value, phase), seconds
+
+
+def write_path(seen: Seen) -> float | None:
+    """Whether the newest message was refused as it must be, while that is young enough."""
+    scene, sent = seen.scene, seen.record.latest.get(Probe.WRITE)
+    limit = WALLET_ROUNDS * scene.config.probe.write_interval
+    if sent is None or scene.view.snapshot.monotonic - sent.finished > limit:
+        return None
+    return float(sent.ok)
 
 
 def thresholds(scene: Scene, unit: Unit) -> Iterable[Point]:

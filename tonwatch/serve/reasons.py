@@ -1,4 +1,4 @@
-"""How each probe of each kind of target can end: counters of exactly these start at 0."""
+"""How probes can end, and payouts can fail: counters of exactly these start at 0."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -49,11 +49,43 @@ REASONS: Final[Mapping[str, Mapping[Probe, tuple[Reason, ...]]]] = {
         Probe.HEAD: (*_LITESERVER, Reason.NOT_SYNCED, Reason.UNSUPPORTED, Reason.PRUNED),
         Probe.CONNECT: (*_LITESERVER, Reason.NOT_SYNCED),
         Probe.FORK: (*_LITESERVER, Reason.PRUNED),
+        Probe.BALANCE: (*_LITESERVER, Reason.UNSUPPORTED, Reason.PRUNED),
+        Probe.COMPARE: (*_LITESERVER, Reason.PRUNED),
+        Probe.WRITE: (*_LITESERVER, Reason.MESSAGE_REJECTED),
     },
     "toncenter-v2": {
         Probe.HEAD: _TONCENTER,
         Probe.FORK: _TONCENTER,
+        Probe.BALANCE: _TONCENTER,
+        Probe.COMPARE: (*_TONCENTER, Reason.PRUNED, Reason.DISPROVED),
+        Probe.WRITE: (*_TONCENTER, Reason.OVERLOADED, Reason.MESSAGE_REJECTED),
     },
 }
 """How probes can end, by kind of target. Their counters start at 0: a counter that only appears
 with its first failure hides that failure from `rate` and `increase`."""
+
+_OUT_OF_GAS: Final = -14
+
+NATIVE_FAILURES: Final = (
+    ("compute", 33),
+    ("compute", 35),
+    ("compute", _OUT_OF_GAS),
+    ("action", 32),
+    ("action", 34),
+    ("action", 37),
+    ("action", 40),
+)
+"""Phase and code with which wallets' payouts commonly fail: seqno, signature or time, gas, actions,
+coins. Any other code is counted when it occurs; 2**32 of them cannot start at 0."""
+
+JETTON_FAILURES: Final = (
+    ("compute", 47),
+    ("compute", 48),
+    ("compute", 706),
+    ("compute", 709),
+)
+"""Likewise of jetton wallets: too few jettons and too few coins for gas, of the stablecoin's
+contract and of TEP-74's reference."""
+
+SKIPPED: Final = ("no_state", "bad_state", "no_gas", "suspended")
+"""Why a transaction has no compute phase. Source: `ComputeSkipReason` in block.tlb."""

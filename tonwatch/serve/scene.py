@@ -1,11 +1,15 @@
 """What metrics are read off: one View and what belongs to it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tonwatch.config import Config
+from tonwatch.probes.payouts import Walked
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.watch.board import Record
 from tonwatch.watch.verdict import Verdict
+from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
 from tonwatch.watch.watcher import View
 
 
@@ -28,9 +32,22 @@ class Scene:
         What is asked rarely may be one beat older.
         """
         probe = self.config.probe
-        beats = {Probe.CONNECT: probe.connect_interval, Probe.FORK: probe.fork_interval}
+        beats = {
+            Probe.CONNECT: probe.connect_interval,
+            Probe.FORK: probe.fork_interval,
+            Probe.BALANCE: probe.wallet_interval,
+            Probe.COMPARE: probe.compare_interval,
+            Probe.WRITE: probe.write_interval,
+        }
         limit = probe.stale_after + beats.get(sample.probe, 0.0)
         return self.view.snapshot.monotonic - sample.finished <= limit
+
+
+class Paying(NamedTuple):
+    """What the metrics of payouts are read off."""
+
+    holding: Holding
+    walked: Walked
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +57,37 @@ class Seen:
     scene: Scene
     record: Record
     verdict: Verdict
+
+
+def targets(scene: Scene) -> Iterator[tuple[tuple[str], Seen]]:
+    """Every target that has been judged, by its label."""
+    verdicts = scene.view.judgement.verdicts
+    for name, record in scene.view.snapshot.records.items():
+        if name in verdicts:
+            yield (name,), Seen(scene, record, verdicts[name])
+
+
+def wallets(scene: Scene) -> Iterator[tuple[tuple[str], WalletVerdict]]:
+    """Every wallet, by its label."""
+    for name, wallet in scene.view.judgement.purses.wallets.items():
+        yield (name,), wallet
+
+
+def assets(scene: Scene) -> Iterator[tuple[tuple[str, str], Holding]]:
+    """Every asset of every wallet, by its labels."""
+    for name, wallet in scene.view.judgement.purses.wallets.items():
+        for asset, holding in wallet.holdings.items():
+            yield (name, asset), holding
+
+
+def payouts(scene: Scene) -> Iterator[tuple[tuple[str, str], Paying]]:
+    """Every asset whose payouts are counted, by its labels."""
+    for labels, holding in assets(scene):
+        if holding.walked is not None:
+            yield labels, Paying(holding, holding.walked)
+
+
+def contracts(scene: Scene) -> Iterator[tuple[tuple[str], ContractVerdict]]:
+    """Every contract, by its label."""
+    for name, contract in scene.view.judgement.purses.contracts.items():
+        yield (name,), contract

@@ -1,16 +1,21 @@
 """In which unit each configured threshold is, and how it reads."""
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from tonwatch.config import Thresholds
 from tonwatch.watch.sentences import duration
 
-Unit = Literal["seconds", "blocks", "interruptions"]
+Unit = Literal["seconds", "blocks", "interruptions", "failures", "bounces", "transactions"]
+
+UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 
 _UNITS: Final[dict[str, Unit]] = {
     "shard_gap_warn": "blocks",
     "shard_gap_unready": "blocks",
     "flapping": "interruptions",
+    "payout_failures": "failures",
+    "payout_bounces": "bounces",
+    "payout_backlog": "transactions",
 }
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tonwatch.config import ReadinessConfig
-from tonwatch.watch.diagnosis import Finding
+from tonwatch.watch.finding import Finding
 from tonwatch.watch.readiness import Readiness, Standing
 from tonwatch.watch.sentences import duration, sentence
 from tonwatch.watch.verdict import State, Verdict

@@ -1,8 +1,8 @@
 """How a block follows from the one before it, and what is kept of it.
 
-Blocks are real cells with real hashes and proofs; nobody signs them and nothing
-happens in them. Each masterchain block has exactly one basechain block under it,
-with the same seqno.
+Blocks are real cells with real hashes and proofs; nobody signs them. What happens in
+them is the world's affair. Each masterchain block has exactly one basechain block under
+it, with the same seqno.
 """
 
 import hashlib
@@ -11,8 +11,12 @@ from functools import cached_property
 from typing import Final
 
 from tonwatch.simulator import layouts, proofs
-from tonwatch.simulator.layouts import BASECHAIN, MASTERCHAIN, BlockId, Header, Ref
+from tonwatch.simulator.accounts import EMPTY, Accounts
+from tonwatch.simulator.layouts import BASECHAIN, MASTERCHAIN, BlockId, Flow, Header, Ref
+from tonwatch.simulator.proofs import Keep
+from tonwatch.simulator.world import Change, World
 from tonwatch.ton import cells
+from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell
 
 _LT_PER_BLOCK: Final = 1_000_000
@@ -32,6 +36,8 @@ class Block:
         produced: wall clock at which it appeared, in seconds; `gen_utime` is its whole part.
         root: the block itself.
         state: the state after it.
+        accounts: those of its workchain after it.
+        flow: what it does with coins.
         shard: the basechain block under a masterchain block; None for a basechain block.
     """
 
@@ -41,6 +47,8 @@ class Block:
     produced: float
     root: Cell
     state: Cell
+    accounts: Accounts
+    flow: Flow
     shard: "Block | None" = None
 
     @property
@@ -61,22 +69,43 @@ class Block:
         """The answer to getBlockHeader mode 0: `BlockInfo` under the block's root hash."""
         return cells.boc(proofs.merkle_proof(self.root, layouts.SHOW_HEADER))
 
+    @cached_property
+    def state_hash_proof(self) -> Cell:
+        """A proof from the block's root hash to the hash of the state after it."""
+        return proofs.merkle_proof(self.root, layouts.SHOW_STATE_HASH)
+
+    @cached_property
+    def shard_proof(self) -> bytes:
+        """A proof from a masterchain block's root hash to its shards."""
+        shards = proofs.merkle_proof(self.state, layouts.STATE_SHOWS_SHARDS)
+        return cells.boc(self.state_hash_proof, shards)
+
+    def account_proof(self, address: Address) -> bytes:
+        """A proof from the block's root hash to an account, or to that there is none."""
+        keep = Keep({1: self.accounts.way(address), 2: Keep()})
+        return cells.boc(self.state_hash_proof, proofs.merkle_proof(self.state, keep))
+
 
 class Builder:
     """Makes one block after another, from a zerostate on.
 
     Args:
         seed: names the network; two seeds give two zerostates and other hashes throughout.
+        world: what happens in the blocks.
 
     Attributes:
         zerostate: the id of the masterchain's zerostate: the network's identity.
+        world: this.
     """
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, world: World) -> None:
+        self.world = world
         self._seed = hashlib.sha256(seed.encode()).digest()
         self._global_id = -int.from_bytes(self._seed[:2], "big") - 1000
         self._config_address = self._seed
         self._config = layouts.config_params(self._config_address)
+        self._accounts = world.accounts
+        self._standstill = Flow(world.accounts.total, world.accounts.total)
         shard, shard_id = self._zerostate(BASECHAIN, None)
         master, self.zerostate = self._zerostate(MASTERCHAIN, shard_id)
         self._states = {BASECHAIN: proofs.pruned(shard), MASTERCHAIN: proofs.pruned(master)}
@@ -88,21 +117,44 @@ class Builder:
         self._seed = hashlib.sha256(self._seed + name.encode()).digest()
         self._states, self._last = dict(self._states), dict(self._last)
 
-    def build(self, moment: float) -> Block:
-        """The next masterchain block, produced at wall clock `moment`."""
+    def build(self, moment: float, twin: Block | None = None) -> Block:
+        """The next masterchain block.
+
+        Args:
+            moment: wall clock at which it is produced, in seconds.
+            twin: a block of another fork, in which the same happens; the world goes on in
+                that fork only.
+        """
         # As validators do: a wall clock that was set back does not turn the chain's time.
         self._time = max(self._time, int(moment))
         master = self._last[MASTERCHAIN]
-        shard = self._append(BASECHAIN, moment, master, None)
-        return self._append(MASTERCHAIN, moment, None, shard)
+        shard = self._append(BASECHAIN, moment, master, None, twin)
+        return self._append(MASTERCHAIN, moment, None, shard, None)
 
     def _append(
-        self, workchain: int, moment: float, master: Ref | None, shard: Block | None
+        self,
+        workchain: int,
+        moment: float,
+        master: Ref | None,
+        shard: Block | None,
+        twin: Block | None,
     ) -> Block:
         prev = self._last[workchain]
         header = self._header(workchain, prev.id.seqno + 1, self._time)
+        flow, change = layouts.NO_FLOW, None
+        if workchain == BASECHAIN:
+            flow = self._standstill
+            if twin is None:
+                change = self.world.step(header.start_lt, header.gen_utime)
+            elif twin.shard is not None:
+                change = Change(twin.shard.accounts, twin.shard.header.end_lt, twin.shard.flow)
+            if change is not None:
+                self._accounts, end_lt, flow = change
+                self._standstill = Flow(flow.after, flow.after)
+                header = header._replace(end_lt=max(end_lt, header.end_lt))
         shards = layouts.shard_hashes(shard.header, shard.id) if shard else None
-        state = self._state(header, master, shards)
+        accounts = EMPTY if shard else self._accounts
+        state = self._state(header, accounts, master, shards)
         after = proofs.pruned(state)
         root = layouts.block(
             header,
@@ -111,24 +163,32 @@ class Builder:
             hashlib.sha256(self._seed + header.seqno.to_bytes(4, "big")).digest(),
             master=master,
             shards=shards,
+            flow=flow,
         )
         file_hash = hashlib.sha256(cells.boc(root)).digest()
         block_id = BlockId(workchain, header.seqno, root.hash, file_hash)
         self._states[workchain] = after
         self._last[workchain] = Ref(header.end_lt, block_id)
-        return Block(header, block_id, prev, moment, root, state, shard)
+        if change is not None and twin is None:
+            self.world.included(block_id)
+        return Block(header, block_id, prev, moment, root, state, accounts, flow, shard)
 
     def _zerostate(self, workchain: int, shard: BlockId | None) -> tuple[Cell, BlockId]:
         header = self._header(workchain, 0, _GENESIS)
-        state = self._state(header, None, layouts.shard_hashes(header, shard) if shard else None)
+        shards = layouts.shard_hashes(header, shard) if shard else None
+        state = self._state(header, EMPTY if shard else self._accounts, None, shards)
         file_hash = hashlib.sha256(cells.boc(state)).digest()
         return state, BlockId(workchain, 0, state.hash, file_hash)
 
-    def _state(self, header: Header, master: Ref | None, shards: Cell | None) -> Cell:
+    def _state(
+        self, header: Header, accounts: Accounts, master: Ref | None, shards: Cell | None
+    ) -> Cell:
         custom = None
         if shards:
             custom = layouts.masterchain_custom(shards, self._config_address, self._config)
-        return layouts.shard_state(header, master=master, custom=custom)
+        return layouts.shard_state(
+            header, accounts.cell, accounts.total, master=master, custom=custom
+        )
 
     def _header(self, workchain: int, seqno: int, gen_utime: int) -> Header:
         start_lt = seqno * _LT_PER_BLOCK

@@ -13,6 +13,7 @@ from tonwatch.simulator import noise as noises
 from tonwatch.simulator.blocks import Block, Builder
 from tonwatch.simulator.layouts import BlockId
 from tonwatch.simulator.noise import Noise
+from tonwatch.simulator.world import World
 
 HISTORY: Final = 4096
 """Blocks a chain keeps unless told otherwise; at 0.4 s a block that is 27 minutes."""
@@ -39,6 +40,11 @@ class Ledger:
     def zerostate(self) -> BlockId:
         """The id of the masterchain's zerostate: the network's identity."""
         return self._builder.zerostate
+
+    @property
+    def world(self) -> World:
+        """What happens on the chain; that of a fork is the chain's that it comes from."""
+        return self._builder.world
 
     @property
     def head(self) -> Block:
@@ -85,6 +91,7 @@ class Chain(Ledger):
         backfill: blocks that exist at once, as if the chain had run before; at least 1.
         noise: how block intervals vary.
         on_demand: `run` makes blocks only while somebody follows the chain.
+        world: what happens on it; nothing unless given.
 
     Attributes:
         stalled: while True no blocks are produced.
@@ -100,10 +107,11 @@ class Chain(Ledger):
         backfill: int = 1,
         noise: Noise = noises.NONE,
         on_demand: bool = False,
+        world: World | None = None,
     ) -> None:
         if interval <= 0 or history < 1 or backfill < 1:
             raise ValueError("interval must be above zero, history and backfill at least 1")
-        super().__init__(Builder(seed), deque(maxlen=history), clock)
+        super().__init__(Builder(seed, world or World()), deque(maxlen=history), clock)
         self.interval = interval
         self.stalled = False
         self._intervals = noise.intervals(interval, Random(f"block times of {seed}"))

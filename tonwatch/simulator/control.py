@@ -15,7 +15,8 @@ _MAX_BODY: Final = 4096
 class Control:
     """Listens inside ``async with``.
 
-    ``GET /targets``: every target with its kind, its fault and the faults it supports.
+    ``GET /targets``: every server, wallet and contract with its kind, its fault and the faults
+    that it supports.
     ``PUT /targets/NAME/fault`` with ``{"fault": "lag", "value": 30}``: set one.
     ``DELETE /targets/NAME/fault``: end it.
 
@@ -70,7 +71,7 @@ class Control:
                     _describe(CHAIN, CHAIN, stalled, [Fault.STALL]),
                     *(
                         _describe(target.name, target.kind, target.fault, target.supported)
-                        for target in self._simulator.targets
+                        for target in self._simulator.breakable
                     ),
                 ]
             }

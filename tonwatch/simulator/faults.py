@@ -1,4 +1,4 @@
-"""What can be wrong with a simulated server, and how that is written down."""
+"""What can be wrong with a simulated server, wallet or contract, and how that is written down."""
 
 import math
 from enum import StrEnum
@@ -32,6 +32,14 @@ class Fault(StrEnum):
     SLOW_DRIP = "slow_drip"
     GIANT_ANSWER = "giant_answer"
     BAD_PROOF = "bad_proof"
+    LYING_BALANCE = "lying_balance"
+    PRUNE_HISTORY = "prune_history"
+    REJECT_EXTERNALS = "reject_externals"
+    DRAIN = "drain"
+    BOUNCE_PAYOUTS = "bounce_payouts"
+    FAILING_PAYOUTS = "failing_payouts"
+    FROZEN = "frozen"
+    CHANGED_CODE = "changed_code"
 
 
 class _Value(NamedTuple):
@@ -53,6 +61,7 @@ _VALUES: Final = {
     Fault.CATCH_UP: _Value(120.0, "seconds"),
     Fault.LOSSY: _Value(0.1, "lost answers per query", most=1.0),
     Fault.SLOW_DRIP: _Value(0.5, "seconds"),
+    Fault.PRUNE_HISTORY: _Value(60.0, "seconds"),
 }
 
 _DESCRIPTIONS: Final = {
@@ -80,6 +89,14 @@ _DESCRIPTIONS: Final = {
     Fault.SLOW_DRIP: "answers arrive byte by byte, with a pause before each",
     Fault.GIANT_ANSWER: "answers are far longer than any real one",
     Fault.BAD_PROOF: "proofs are well-formed and belong to another block",
+    Fault.LYING_BALANCE: "accounts have another balance here than on the chain",
+    Fault.PRUNE_HISTORY: "older transactions are forgotten",
+    Fault.REJECT_EXTERNALS: "no external message is taken, whatever it says",
+    Fault.DRAIN: "nearly all coins leave at once, and no money comes in",
+    Fault.BOUNCE_PAYOUTS: "recipients send back what they are paid",
+    Fault.FAILING_PAYOUTS: "payouts fail in the action phase with code 37, and cost fees",
+    Fault.FROZEN: "the account is frozen and pays nothing",
+    Fault.CHANGED_CODE: "the contract has other code",
 }
 
 

@@ -47,5 +47,5 @@ class Branch(Ledger):
     def _follow(self) -> None:
         while self.head.seqno < self._chain.head.seqno:
             twin = self._chain.block(self.head.seqno + 1) or self._chain.oldest
-            self._blocks.append(self._builder.build(twin.produced))
+            self._blocks.append(self._builder.build(twin.produced, twin))
         self._tell()

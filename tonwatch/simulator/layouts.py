@@ -1,16 +1,18 @@
 """A block and its state as block.tlb lays them out.
 
-The simulated chain has no accounts and no messages yet: their dictionaries are
-there and empty, all amounts are zero, so that every sum in a block is true.
+A block says what went through it in sum, not which transactions and messages: those
+dictionaries are there and empty. Its state has the accounts, and every sum is true.
 
 Source: the node's ``crypto/block/block.tlb``; layouts compared with recorded
 blocks of validator-engine v2025.10.
 """
 
 import struct
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from tonwatch.simulator.proofs import ALL, Keep
+from tonwatch.simulator.writer import Writer
 from tonwatch.ton.cells import Cell, cell
 
 MASTERCHAIN: Final = -1
@@ -76,6 +78,24 @@ class Ref(NamedTuple):
         )
 
 
+class Flow(NamedTuple):
+    """What a block does with coins, all in nanocoins.
+
+    Attributes:
+        before, after: of all accounts.
+        imported, exported: with messages that came in and went out.
+        fees: that were taken.
+    """
+
+    before: int = 0
+    after: int = 0
+    imported: int = 0
+    exported: int = 0
+    fees: int = 0
+
+
+NO_FLOW: Final = Flow()
+
 # A block and its state.
 
 # A block's references are info, value_flow, state_update, extra.
@@ -84,32 +104,34 @@ SHOW_STATE_HASH: Final = Keep({0: ALL, 2: ALL})
 SHOW_SHARDS: Final = Keep({3: Keep({3: Keep()})})
 
 # A state's references are out_msg_queue, accounts, totals, and the masterchain's own part.
-STATE_SHOWS_ACCOUNTS: Final = Keep({1: ALL, 2: Keep()})
 STATE_SHOWS_SHARDS: Final = Keep({2: Keep(), 3: Keep({0: ALL})})
 
-_NO_ACCOUNTS: Final = cell(tail="0" + "00000" + _NO_CURRENCY)
 _NO_QUEUE: Final = cell(bytes(8), tail="000")
 _NO_IN_MESSAGES: Final = cell(tail="0" + "0000" + _NO_CURRENCY)
 _NO_OUT_MESSAGES: Final = cell(tail="0" + _NO_CURRENCY)
 _NO_ACCOUNT_BLOCKS: Final = _NO_OUT_MESSAGES
 _NO_SIGNATURES: Final = cell(tail="000")
-_NO_FLOW: Final = cell(tail=4 * _NO_CURRENCY)
 _NO_FEES: Final = cell(tail=2 * _NO_CURRENCY)
-_VALUE_FLOW: Final = cell(bytes.fromhex("b8e48dfb"), _NO_FLOW, _NO_FLOW, tail=_NO_CURRENCY)
+_NOTHING_CREATED: Final = cell(tail=4 * _NO_CURRENCY)
 _VALIDATORS_AND_HISTORY: Final = cell(bytes(10), tail=69 * "0")
 """No flags, validators, old blocks (an empty dictionary, summed up in 65 bits) or key block."""
 
 
-_TOTALS: Final = 128 * "0" + 2 * _NO_CURRENCY + "0"
-_MASTER_TOTALS: Final = cell(head=_TOTALS + "0")
 _INFO: Final = struct.Struct(">IIBBIIBiQIQQIIIIBIQ")
 _STATE: Final = struct.Struct(">IiBiQIIIQI")
 
 
 def block(
-    header: Header, prev: Ref, update: Cell, seed: bytes, *, master: Ref | None, shards: Cell | None
+    header: Header,
+    prev: Ref,
+    update: Cell,
+    seed: bytes,
+    *,
+    master: Ref | None,
+    shards: Cell | None,
+    flow: Flow = NO_FLOW,
 ) -> Cell:
-    """``block#11ef55aa`` with no transactions.
+    """``block#11ef55aa``.
 
     Args:
         header: the block's own numbers.
@@ -118,6 +140,7 @@ def block(
         seed: 32 bytes that make this network's blocks differ from another's.
         master: the masterchain block a shard's block knows; None in the masterchain.
         shards: `shard_hashes` of a masterchain block; None elsewhere.
+        flow: what it does with coins.
     """
     info = cell(
         _INFO.pack(
@@ -157,11 +180,45 @@ def block(
         tail="1" if custom else "0",
     )
     data = struct.pack(">Ii", 0x11EF55AA, header.global_id)
-    return cell(data, info, _VALUE_FLOW, update, extra)
+    return cell(data, info, _value_flow(flow), update, extra)
 
 
-def shard_state(header: Header, *, master: Ref | None, custom: Cell | None) -> Cell:
-    """``shard_state#9023afe2`` with no accounts; `custom` is the masterchain's own part."""
+@lru_cache(maxsize=256)
+def _value_flow(flow: Flow) -> Cell:
+    """``value_flow#b8e48dfb``."""
+    writer = Writer()
+    for amount in (flow.before, flow.after, flow.imported, flow.exported):
+        writer.currencies(amount)
+    whole = Writer().uint(0xB8E48DFB, 32).ref(writer.cell()).currencies(flow.fees)
+    return whole.ref(_NOTHING_CREATED).cell()
+
+
+@lru_cache(maxsize=64)
+def _sums(balance: int) -> str:
+    """The bits of a state's sums: its history of load, its balance, fees and libraries."""
+    size = (balance.bit_length() + 7) // 8
+    amount = f"{balance:0{8 * size}b}" if size else ""
+    return 128 * "0" + f"{size:04b}{amount}0" + _NO_CURRENCY + "0"
+
+
+@lru_cache(maxsize=64)
+def _alone(balance: int) -> Cell:
+    """A state's sums where it knows no masterchain block."""
+    return cell(head=_sums(balance) + "0")
+
+
+def shard_state(
+    header: Header, accounts: Cell, balance: int, *, master: Ref | None, custom: Cell | None
+) -> Cell:
+    """``shard_state#9023afe2``.
+
+    Args:
+        header: of the block that it is after.
+        accounts: ``ShardAccounts``.
+        balance: of all of them, nanocoins.
+        master: the masterchain block that a shard's state knows; None in the masterchain.
+        custom: the masterchain's own part; None elsewhere.
+    """
     data = _STATE.pack(
         0x9023AFE2,
         header.global_id,
@@ -174,8 +231,8 @@ def shard_state(header: Header, *, master: Ref | None, custom: Cell | None) -> C
         header.end_lt,
         header.min_ref_mc_seqno,
     )
-    totals = cell(master.encode(), head=_TOTALS + "1") if master else _MASTER_TOTALS
-    refs = [_NO_QUEUE, _NO_ACCOUNTS, totals]
+    totals = cell(master.encode(), head=_sums(balance) + "1") if master else _alone(balance)
+    refs = [_NO_QUEUE, accounts, totals]
     if custom is not None:
         refs.append(custom)
     return cell(data, *refs, tail="0" + ("1" if custom else "0"))

@@ -13,9 +13,10 @@ from tonwatch.simulator import queries
 from tonwatch.simulator.chain import Chain
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.fork import Fork
+from tonwatch.simulator.node import NOT_READY, TIMEOUT, LiteError, Node
 from tonwatch.simulator.noise import Noise
 from tonwatch.simulator.outbox import Outbox
-from tonwatch.simulator.queries import Call, LiteError, Node
+from tonwatch.simulator.queries import Call
 from tonwatch.simulator.target import Target
 from tonwatch.ton import wire
 from tonwatch.ton.errors import ProtocolError
@@ -62,6 +63,9 @@ class LiteServer(Target):
             Fault.SLOW_DRIP,
             Fault.GIANT_ANSWER,
             Fault.BAD_PROOF,
+            Fault.LYING_BALANCE,
+            Fault.PRUNE_HISTORY,
+            Fault.REJECT_EXTERNALS,
         }
     )
 
@@ -86,8 +90,15 @@ class LiteServer(Target):
 
     def node(self) -> Node:
         """What the next answer depends on."""
-        bad_proofs = self.suffers(Fault.BAD_PROOF) is not None
-        return Node(self.answering_view(), self.now, self.legacy, bad_proofs)
+        return Node(
+            self.answering_view(),
+            self.now,
+            self.legacy,
+            bad_proofs=self.suffers(Fault.BAD_PROOF) is not None,
+            lies=self.suffers(Fault.LYING_BALANCE) is not None,
+            remembers=self.suffers(Fault.PRUNE_HISTORY),
+            rejects=self.suffers(Fault.REJECT_EXTERNALS) is not None,
+        )
 
     async def _listen(self, port: int) -> asyncio.Server:
         loop = asyncio.get_running_loop()
@@ -215,7 +226,7 @@ class Peer(asyncio.Protocol):
         missing = call.seqno - self._server.view().shard_client.seqno
         delay = self._server.suffers(Fault.SLOW)
         if missing > queries.MAX_WAIT_AHEAD:
-            too_far = LiteError(queries.NOT_READY, "too big masterchain block seqno")
+            too_far = LiteError(NOT_READY, "too big masterchain block seqno")
             self._answer(message, too_far.encode())
         elif missing > 0:
             self._wait(message, call)
@@ -283,7 +294,7 @@ class Peer(asyncio.Protocol):
 
         def timed_out() -> None:
             stop()
-            self._answer(message, LiteError(queries.TIMEOUT, "timeout").encode())
+            self._answer(message, LiteError(TIMEOUT, "timeout").encode())
 
         def stop() -> None:
             self._pending.discard(stop)

@@ -1,4 +1,4 @@
-"""A small TON network in one process: a chain, liteservers, providers, faults."""
+"""A small TON network in one process: a chain, liteservers, providers, wallets, faults."""
 
 import asyncio
 import base64
@@ -12,7 +12,9 @@ from typing import Any, Final, Self
 
 import yaml
 
+from tonwatch.simulator import jetton
 from tonwatch.simulator import noise as noises
+from tonwatch.simulator.breakable import Breakable
 from tonwatch.simulator.chain import HISTORY, Chain
 from tonwatch.simulator.faults import ActiveFault, Fault
 from tonwatch.simulator.fork import Fork
@@ -20,6 +22,7 @@ from tonwatch.simulator.liteserver import LiteServer
 from tonwatch.simulator.noise import Noise
 from tonwatch.simulator.target import Target
 from tonwatch.simulator.toncenter import Toncenter
+from tonwatch.simulator.world import World
 
 CHAIN: Final = "chain"
 """The name under which the whole network takes `Fault.STALL`."""
@@ -35,6 +38,9 @@ class Simulator:
     Args:
         liteservers: how many (``node-1``, ``node-2``, ...), or their names.
         providers: how many (``provider-1``, ...), or their names.
+        wallets: how many (``wallet-1``, ...), or their names.
+        contracts: how many contracts that only are there (``contract-1``, ...), or their names.
+        payouts_per_minute: how many each wallet makes by itself, 60 at most.
         primaries: how many liteservers, from the first, have the role primary
             in `config`; the others and all providers are references.
         external: names of targets that `config` says are not on this machine.
@@ -52,6 +58,7 @@ class Simulator:
 
     Attributes:
         chain: the network.
+        world: its wallets and contracts, and what they do.
         foreign: another network, for `Fault.WRONG_NETWORK`; it makes blocks
             only while a server belongs to it.
         fork: a fork of the chain, for `Fault.FORK`; the same for all servers.
@@ -62,6 +69,9 @@ class Simulator:
         *,
         liteservers: int | Sequence[str] = 2,
         providers: int | Sequence[str] = 1,
+        wallets: int | Sequence[str] = 0,
+        contracts: int | Sequence[str] = 0,
+        payouts_per_minute: float = 0.0,
         primaries: int = 1,
         external: Collection[str] = (),
         seed: str = "tonwatch",
@@ -73,7 +83,20 @@ class Simulator:
         noise: Noise = noises.NONE,
     ) -> None:
         blocks = max(1, min(HISTORY, round(backfill / block_interval))) if block_interval > 0 else 1
-        self.chain = Chain(seed, interval=block_interval, clock=clock, backfill=blocks, noise=noise)
+        self.world = World(
+            seed,
+            wallets=_names(wallets, "wallet"),
+            contracts=_names(contracts, "contract"),
+            payouts_per_minute=payouts_per_minute,
+        )
+        self.chain = Chain(
+            seed,
+            interval=block_interval,
+            clock=clock,
+            backfill=blocks,
+            noise=noise,
+            world=self.world,
+        )
         self.foreign = Chain(
             f"not {seed}", interval=block_interval, clock=clock, noise=noise, on_demand=True
         )
@@ -98,17 +121,24 @@ class Simulator:
         self._primaries = primaries
         self._external = frozenset(external)
         self._automatic = automatic
-        self._targets: dict[str, Target] = {}
-        for target in (*self.liteservers, *self.providers):
-            if target.name == CHAIN or target.name in self._targets:
-                raise ValueError(f"the name {target.name!r} is taken")
-            self._targets[target.name] = target
-        for name in self._external:
-            self.target(name)
+        self._targets: dict[str, Breakable] = {}
+        for each in (*self.targets, *self.world.actors):
+            if each.name == CHAIN or each.name in self._targets:
+                raise ValueError(f"the name {each.name!r} is taken")
+            self._targets[each.name] = each
+        servers = {target.name for target in self.targets}
+        for name in self._external - servers:
+            raise UnknownTarget(f"no target {name!r}; servers are: {', '.join(sorted(servers))}")
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def targets(self) -> list[Target]:
+        """All servers."""
+        return [*self.liteservers, *self.providers]
+
+    @property
+    def breakable(self) -> list[Breakable]:
+        """All that can have a fault, besides the chain itself."""
         return list(self._targets.values())
 
     async def __aenter__(self) -> Self:
@@ -143,8 +173,8 @@ class Simulator:
 
     # Faults.
 
-    def target(self, name: str) -> Target:
-        """The server called `name`.
+    def target(self, name: str) -> Breakable:
+        """The server, wallet or contract called `name`.
 
         Raises:
             UnknownTarget: there is none; the text names all.
@@ -198,7 +228,7 @@ class Simulator:
         if target is None or target == CHAIN:
             self.chain.stalled = False
         if target is None:
-            for each in self.targets:
+            for each in self.breakable:
                 await each.clear_fault()
         elif target != CHAIN:
             await self.target(target).clear_fault()
@@ -231,7 +261,39 @@ class Simulator:
                 }
                 for provider in self.providers
             ],
+            **({"wallets": self._wallets()} if self.world.wallets else {}),
+            **({"contracts": self._contracts()} if self.world.contracts else {}),
         }
+
+    def _wallets(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": wallet.name,
+                "address": wallet.address.friendly(),
+                "minimum": "50",
+                "jettons": [
+                    {
+                        "name": jetton.USDT,
+                        "master": wallet.jettons.master.address.friendly(),
+                        "decimals": jetton.DECIMALS,
+                        "minimum": "100",
+                    }
+                ],
+                "payouts": True,
+                **({"write_probe": True} if index == 0 else {}),
+            }
+            for index, wallet in enumerate(self.world.wallets)
+        ]
+
+    def _contracts(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": contract.name,
+                "address": contract.address.friendly(),
+                "code_hash": contract.code_hash.hex(),
+            }
+            for contract in self.world.contracts
+        ]
 
     def _place(self, target: Target) -> dict[str, bool]:
         return {"local": False} if target.name in self._external else {}

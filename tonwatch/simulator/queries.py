@@ -7,10 +7,10 @@ them, otherwise of the node's ``validator/impl/liteserver.cpp``.
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from tonwatch.simulator import layouts, proofs
+from tonwatch.simulator import account_queries, layouts, proofs
 from tonwatch.simulator.blocks import Block
-from tonwatch.simulator.layouts import BASECHAIN, MASTERCHAIN, WHOLE_SHARD, BlockId
-from tonwatch.simulator.view import View
+from tonwatch.simulator.layouts import BASECHAIN, MASTERCHAIN, WHOLE_SHARD
+from tonwatch.simulator.node import FAILURE, NOT_READY, Answer, LiteError, Node, in_workchain
 from tonwatch.ton import cells, wire
 from tonwatch.ton.tl import Fields, lite_api
 
@@ -25,50 +25,7 @@ SHARD_CLIENT_PATIENCE: Final = 16
 MAX_WAIT_AHEAD: Final = 100
 """Blocks ahead of the node that ``waitMasterchainSeqno`` may name."""
 
-FAILURE: Final = -400
-NOT_READY: Final = 651
-TIMEOUT: Final = 652
-
 _QUERY: Final = bytes.fromhex("df068c79")
-_ERROR: Final = bytes.fromhex("48e1a9bb")
-
-
-class Node(NamedTuple):
-    """What an answer depends on.
-
-    Attributes:
-        view: how far the node is.
-        now: its clock, Unix seconds.
-        legacy: it is older than May 2026.
-        bad_proofs: its proofs belong to other blocks.
-    """
-
-    view: View
-    now: float
-    legacy: bool = False
-    bad_proofs: bool = False
-
-    def proven(self, block: Block) -> Block:
-        """The block whose proof is sent for `block`."""
-        if not self.bad_proofs:
-            return block
-        before = self.view.find(block.seqno - 1)
-        if before is not None:
-            return _in_workchain(before, block.id.workchain)
-        return block.shard or self.view.head
-
-
-class LiteError(Exception):
-    """Ends in ``liteServer.error``."""
-
-    def __init__(self, code: int, text: str) -> None:
-        self.code = code
-        super().__init__(text)
-
-    def encode(self) -> bytes:
-        # pytoniq's TL writer leaves `string` fields out.
-        text = wire.tl_bytes(str(self).encode())
-        return _ERROR + self.code.to_bytes(4, "little", signed=True) + text
 
 
 class Call(NamedTuple):
@@ -142,22 +99,20 @@ def _length_error(needed: int, given: int) -> str:
 
 # The answers. Each returns a constructor and its fields, or raises LiteError.
 
-_Answer = tuple[str, dict[str, Any]]
 
-
-def _get_time(node: Node, _: Fields) -> _Answer:
+def _get_time(node: Node, _: Fields) -> Answer:
     return "currentTime", {"now": int(node.now)}
 
 
-def _get_version(node: Node, _: Fields) -> _Answer:
+def _get_version(node: Node, _: Fields) -> Answer:
     return "version", {"mode": 0, **_server(node), "now": int(node.now)}
 
 
-def _get_masterchain_info(node: Node, _: Fields) -> _Answer:
+def _get_masterchain_info(node: Node, _: Fields) -> Answer:
     return "masterchainInfo", _chain_info(node, _served(node))
 
 
-def _get_masterchain_info_ext(node: Node, arguments: Fields) -> _Answer:
+def _get_masterchain_info_ext(node: Node, arguments: Fields) -> Answer:
     mode = arguments["mode"]
     if mode not in ((0,) if node.legacy else (0, 1)):
         raise LiteError(FAILURE, "unsupported getMasterchainInfo mode")
@@ -171,16 +126,16 @@ def _get_masterchain_info_ext(node: Node, arguments: Fields) -> _Answer:
     }
 
 
-def _get_block_header(node: Node, arguments: Fields) -> _Answer:
-    return _header(node, _load(node, arguments["id"]))
+def _get_block_header(node: Node, arguments: Fields) -> Answer:
+    return _header(node, node.load(arguments["id"]))
 
 
-def _get_block(node: Node, arguments: Fields) -> _Answer:
-    block = _load(node, arguments["id"])
+def _get_block(node: Node, arguments: Fields) -> Answer:
+    block = node.load(arguments["id"])
     return "blockData", {"id": block.id.tl(), "data": block.data}
 
 
-def _lookup_block(node: Node, arguments: Fields) -> _Answer:
+def _lookup_block(node: Node, arguments: Fields) -> Answer:
     mode, wanted = arguments["mode"], arguments["id"]
     workchain = wanted["workchain"]
     if workchain not in (MASTERCHAIN, BASECHAIN) or wanted["shard"] != WHOLE_SHARD:
@@ -207,11 +162,11 @@ def _lookup_block(node: Node, arguments: Fields) -> _Answer:
     if found is None or found.seqno > last.seqno:
         known = f"(last known masterchain block: {view.head.seqno})"
         raise LiteError(NOT_READY, f"{name}: ltdb: block not found {known}")
-    return _header(node, _in_workchain(found, workchain))
+    return _header(node, in_workchain(found, workchain))
 
 
-def _get_all_shards_info(node: Node, arguments: Fields) -> _Answer:
-    block = _load(node, arguments["id"])
+def _get_all_shards_info(node: Node, arguments: Fields) -> Answer:
+    block = node.load(arguments["id"])
     if block.shard is None:
         raise LiteError(FAILURE, "cannot get shards of a block that is not in the masterchain")
     shards = cells.cell(b"", layouts.shards_of(block.root), head="1")
@@ -219,27 +174,7 @@ def _get_all_shards_info(node: Node, arguments: Fields) -> _Answer:
     return "allShardsInfo", {"id": block.id.tl(), "proof": proof, "data": cells.boc(shards)}
 
 
-def _get_account_state(node: Node, arguments: Fields) -> _Answer:
-    master = _load(node, arguments["id"])
-    workchain = arguments["account"]["workchain"]
-    if master.shard is None or workchain not in (MASTERCHAIN, BASECHAIN):
-        raise LiteError(FAILURE, "cannot get the account's state at this block")
-    block, shard_proof = master, b""
-    if workchain == BASECHAIN:
-        block = master.shard
-        if block.seqno > node.view.shard_client.seqno:
-            raise LiteError(NOT_READY, _not_in_db(node, block.id))
-        shard_proof = _state_proof(node.proven(master), layouts.STATE_SHOWS_SHARDS)
-    return "accountState", {
-        "id": master.id.tl(),
-        "shardblk": block.id.tl(),
-        "shard_proof": shard_proof,
-        "proof": _state_proof(node.proven(block), layouts.STATE_SHOWS_ACCOUNTS),
-        "state": b"",
-    }
-
-
-_ANSWERS: Final[dict[str, Callable[[Node, Fields], _Answer]]] = {
+_ANSWERS: Final[dict[str, Callable[[Node, Fields], Answer]]] = {
     "getTime": _get_time,
     "getVersion": _get_version,
     "getMasterchainInfo": _get_masterchain_info,
@@ -248,7 +183,7 @@ _ANSWERS: Final[dict[str, Callable[[Node, Fields], _Answer]]] = {
     "getBlock": _get_block,
     "lookupBlock": _lookup_block,
     "getAllShardsInfo": _get_all_shards_info,
-    "getAccountState": _get_account_state,
+    **account_queries.ANSWERS,
 }
 
 
@@ -272,44 +207,6 @@ def _chain_info(node: Node, block: Block) -> dict[str, Any]:
     }
 
 
-def _header(node: Node, block: Block) -> _Answer:
+def _header(node: Node, block: Block) -> Answer:
     proof = node.proven(block).header_proof
     return "blockHeader", {"id": block.id.tl(), "mode": 0, "header_proof": proof}
-
-
-def _load(node: Node, wanted: Fields) -> Block:
-    """The block with exactly this id, if this node has it."""
-    workchain, seqno = wanted["workchain"], wanted["seqno"]
-    found = node.view.find(seqno)
-    block_id = BlockId(
-        workchain, seqno, bytes.fromhex(wanted["root_hash"]), bytes.fromhex(wanted["file_hash"])
-    )
-    if found is not None and wanted["shard"] == WHOLE_SHARD:
-        block = _in_workchain(found, workchain)
-        applied = block is found or seqno <= node.view.shard_client.seqno
-        if applied and block.id == block_id:
-            return block
-    raise LiteError(NOT_READY, _not_in_db(node, block_id))
-
-
-def _in_workchain(master: Block, workchain: int) -> Block:
-    return master.shard if workchain == BASECHAIN and master.shard is not None else master
-
-
-def _not_in_db(node: Node, block_id: BlockId) -> str:
-    _, head, shard_client = node.view
-    text = f"cannot load block {block_id} : block {block_id.short} is not in db"
-    if block_id.workchain != MASTERCHAIN:
-        lag = f"shard_client_seqno={shard_client.seqno} ls_seqno={head.seqno}"
-        return f"{text} (possibly out of sync: {lag})"
-    if block_id.seqno > head.seqno:
-        return f"{text} (last known masterchain block: {head.seqno})"
-    return text
-
-
-def _state_proof(block: Block, keep: proofs.Keep) -> bytes:
-    """Two roots: from the block's hash to its state's hash, and from there to what is kept."""
-    return cells.boc(
-        proofs.merkle_proof(block.root, layouts.SHOW_STATE_HASH),
-        proofs.merkle_proof(block.state, keep),
-    )

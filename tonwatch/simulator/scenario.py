@@ -56,6 +56,9 @@ class Network(Part):
 
     liteservers: _Targets = 2
     providers: _Targets = 1
+    wallets: _Targets = 0
+    contracts: _Targets = 0
+    payouts_per_minute: Annotated[float, Field(ge=0, le=60)] = 0.0
     primaries: Annotated[int, Field(ge=0)] = 1
     external: tuple[str, ...] = Field((), description="targets that count as on other machines")
     block_interval: PositiveDuration = 0.4
@@ -132,6 +135,9 @@ class Scenario(Part):
         simulator = Simulator(
             liteservers=self.network.liteservers,
             providers=self.network.providers,
+            wallets=self.network.wallets,
+            contracts=self.network.contracts,
+            payouts_per_minute=self.network.payouts_per_minute,
             primaries=self.network.primaries,
             external=self.network.external,
             block_interval=self.network.block_interval,

@@ -1,11 +1,12 @@
 """What all simulated servers share: a socket, a view of the chain, a fault, some noise."""
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from random import Random
-from typing import ClassVar, Final
+from typing import Final
 
 from tonwatch.simulator import noise as noises
+from tonwatch.simulator.breakable import Breakable
 from tonwatch.simulator.chain import Chain, Ledger
 from tonwatch.simulator.faults import ActiveFault, Fault
 from tonwatch.simulator.fork import Fork
@@ -17,7 +18,7 @@ _CATCHING_UP: Final = 4
 """Seconds of blocks that a node takes in each second while it catches up."""
 
 
-class Target(ABC):
+class Target(Breakable):
     """A server on the loopback interface that can be told to misbehave.
 
     Args:
@@ -32,12 +33,8 @@ class Target(ABC):
 
     Attributes:
         port: the port in use, once started.
-        fault: what is wrong now; None for nothing.
         noise: may be replaced at any time.
     """
-
-    kind: ClassVar[str]
-    can: ClassVar[frozenset[Fault]]
 
     def __init__(
         self,
@@ -50,11 +47,10 @@ class Target(ABC):
         port: int = 0,
         noise: Noise = noises.NONE,
     ) -> None:
-        self.name = name
+        super().__init__(name)
         self.host = host
         self.port = port
         self.noise = noise
-        self.fault: ActiveFault | None = None
         self._own_chain = chain
         self._elsewhere = {Fault.WRONG_NETWORK: foreign, Fault.FORK: fork}
         self._followed: Chain | Fork | None = None
@@ -73,9 +69,8 @@ class Target(ABC):
 
     @property
     def supported(self) -> list[Fault]:
-        """The faults that can be set here, in the enum's order."""
         without = {fault for fault, chain in self._elsewhere.items() if chain is None}
-        return [fault for fault in Fault if fault in self.can - without]
+        return [fault for fault in super().supported if fault not in without]
 
     @property
     def now(self) -> float:
@@ -134,21 +129,6 @@ class Target(ABC):
         share = self.suffers(Fault.LOSSY) or 0.0
         by_fault = share > 0 and self._fault_random.random() < share
         return self.noise.loses(self._noise_random) or by_fault
-
-    def suffers(self, fault: Fault) -> float | None:
-        """The number of `fault` if that is what is wrong now; None if not."""
-        return self.fault.value if self.fault is not None and self.fault.fault is fault else None
-
-    def check(self, fault: Fault, value: float | None = None) -> ActiveFault:
-        """What `set_fault` would set.
-
-        Raises:
-            ValueError: not supported here, or not with this number.
-        """
-        if fault not in self.supported:
-            known = ", ".join(self.supported)
-            raise ValueError(f"{self.name} ({self.kind}) cannot {fault}; it supports: {known}")
-        return ActiveFault.of(fault, value)
 
     async def set_fault(self, fault: Fault, value: float | None = None) -> None:
         """Misbehave from now on, on new and on open connections; replaces an earlier fault.

@@ -14,7 +14,8 @@ from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.fork import Fork
 from tonwatch.simulator.noise import Noise
 from tonwatch.simulator.target import Target
-from tonwatch.simulator.toncenter_methods import METHODS, Refusal
+from tonwatch.simulator.toncenter_methods import METHODS
+from tonwatch.simulator.toncenter_shapes import Parameters, Refusal, Service, failed
 
 _PREFIX: Final = "/api/v2/"
 _CLOSING: Final = 1.0
@@ -58,6 +59,9 @@ class Toncenter(Target):
             Fault.LOSSY,
             Fault.SLOW_DRIP,
             Fault.GIANT_ANSWER,
+            Fault.LYING_BALANCE,
+            Fault.PRUNE_HISTORY,
+            Fault.REJECT_EXTERNALS,
         }
     )
 
@@ -86,6 +90,16 @@ class Toncenter(Target):
     def url(self) -> str:
         """What a client is configured with, up to and without the method."""
         return f"http://{self.host}:{self.port}{_PREFIX.rstrip('/')}"
+
+    def service(self) -> Service:
+        """What the next answer depends on."""
+        return Service(
+            self.answering_view(),
+            self.now,
+            lying=self.suffers(Fault.LYING_BALANCE) is not None,
+            kept=self.suffers(Fault.PRUNE_HISTORY),
+            rejecting=self.suffers(Fault.REJECT_EXTERNALS) is not None,
+        )
 
     async def _listen(self, port: int) -> asyncio.Server:
         if self._http is None:
@@ -120,7 +134,7 @@ class Toncenter(Target):
             return self._cut(request, secrets.token_bytes(512))
         if self.suffers(Fault.GIANT_ANSWER) is not None:
             return await self._flood(request)
-        status, body = self._answer(request)
+        status, body = self._answer(request, await request.read())
         data = body.encode()
         if self.suffers(Fault.BAD_JSON) is not None:
             data = data[: len(data) // 2]
@@ -192,17 +206,16 @@ class Toncenter(Target):
         # aiohttp needs an answer; the connection that it would go to is closed.
         return web.Response()
 
-    def _answer(self, request: web.BaseRequest) -> tuple[int, str]:
+    def _answer(self, request: web.BaseRequest, sent: bytes) -> tuple[int, str]:
         try:
             method = METHODS.get(request.path.removeprefix(_PREFIX))
             if method is None or not request.path.startswith(_PREFIX):
-                raise Refusal(404, {"detail": "Not Found"})
-            if request.method != "GET":
-                raise Refusal(405, {"detail": "Method Not Allowed"})
+                raise failed(404, "Not Found")
+            if request.method != method.verb:
+                raise failed(405, "Method Not Allowed")
             self._admit(request)
-            return 200, json.dumps(
-                {"ok": True, "result": method(self.answering_view(), request.query)}
-            )
+            asked = request.query if method.verb == "GET" else _json_object(sent)
+            return 200, json.dumps({"ok": True, "result": method.answer(self.service(), asked)})
         except Refusal as refusal:
             return refusal.status, json.dumps(refusal.body)
 
@@ -226,3 +239,13 @@ class Toncenter(Target):
             return False
         self._answered.append(now)
         return True
+
+
+def _json_object(sent: bytes) -> Parameters:
+    try:
+        asked = json.loads(sent)
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict):
+        raise failed(422, "Validation error: value is not a valid dict")
+    return asked

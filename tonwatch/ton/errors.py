@@ -57,9 +57,11 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     NOT_FOUND = "not_found"
     SERVER_ERROR = "server_error"
+    METHOD_FAILED = "method_failed"
 
-    # What it said is about another chain.
+    # What it said is about another chain, or proven to be untrue.
     WRONG_NETWORK = "wrong_network"
+    DISPROVED = "disproved"
 
     # tonwatch's own fault.
     PROBE_FAILED = "probe_failed"

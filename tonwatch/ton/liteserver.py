@@ -1,26 +1,30 @@
 """A lite client: questions to one liteserver, answers checked before they are believed.
 
-It takes pytoniq's parts (TL schemas, cells, proof checks) rather than
-``pytoniq.LiteClient`` on another transport: that class parses all schemas for
-each client, starts a pinger and a block updater behind the caller's back, and
-reads accounts at whatever block the updater saw last. A monitor has to name
-the block of every question and to see every failure.
+It takes pytoniq's TL schemas, and not ``pytoniq.LiteClient`` on another transport:
+that class parses all schemas for each client, starts a pinger and a block updater
+behind the caller's back, and reads accounts at whatever block the updater saw last.
+A monitor has to name the block of every question and to see every failure.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pytoniq_core.boc.cell import Cell
-from pytoniq_core.proof.check_proof import ProofError, check_block_header_proof
 from pytoniq_core.tl.block import BlockIdExt
-from pytoniq_core.tlb.block import BlockInfo
 
 from tonwatch.ton import tl
+from tonwatch.ton.accounts import AccountAt, MethodResult
+from tonwatch.ton.address import Address
 from tonwatch.ton.adnl import AdnlConnection
-from tonwatch.ton.errors import BadAnswer, LiteServerError, ProofInvalid, Reason
+from tonwatch.ton.boc import read_one
+from tonwatch.ton.cells import Cell, boc
+from tonwatch.ton.errors import BadAnswer, LiteServerError, Reason
 from tonwatch.ton.liteserver_errors import classify, last_known_seqno
+from tonwatch.ton.proofs import KnownBlocks, account_at, header_time, linked_transactions
+from tonwatch.ton.stack import read_stack, write_stack
+from tonwatch.ton.transactions import Transaction, TransactionId
 
 MASTERCHAIN: Final = -1
 WHOLE_SHARD: Final = -(1 << 63)
@@ -34,8 +38,10 @@ _NO_SUCH_SEQNO: Final = (1 << 31) - 1
 """A masterchain seqno that is decades away."""
 
 _MAX_PROOF: Final = 8 * 1024
-"""Bytes of a block header proof; a real one has under 1 KiB. Parsing a hostile one of this
-size blocks the event loop for 50 ms."""
+"""Bytes of a block header proof; a real one has under 1 KiB."""
+
+_RESULT_ONLY: Final = 4
+"""Mode of ``runSmcMethod``: no proofs, which prove only what the method starts from."""
 
 # Questions that are always the same are encoded once.
 _GET_VERSION: Final = tl.encode_query("getVersion", {})
@@ -172,22 +178,125 @@ class LiteClient:
         without `CAPABILITY_SHARD_CLIENT` shows that its shard client is behind:
         it answers error 651, reason ``shard_lag``.
         """
-        account = {"workchain": 0, "id": bytes(32).hex()}
-        query = tl.encode_query("getAccountState", {"id": block.to_dict(), "account": account})
-        await self._ask(query, "accountState", timeout)
+        await self._account_state(block, Address(0, bytes(32)), timeout)
+
+    async def account(
+        self, block: BlockIdExt, address: Address, known: KnownBlocks, timeout: float
+    ) -> AccountAt:
+        """``liteServer.getAccountState``, its proof checked from `block` down to the account.
+
+        `block` is believed: where this liteserver named it, the answer is proven to be that
+        chain's, and comparing chains is somebody else's question.
+
+        Args:
+            block: a masterchain block.
+            address: any account of any workchain.
+            known: blocks that are proven already; what this answer proves is added.
+            timeout: seconds.
+
+        Raises:
+            ProofInvalid: the state does not follow from `block`.
+        """
+        return account_at(await self._account_state(block, address, timeout), block, address, known)
+
+    async def transactions(
+        self, address: Address, last: TransactionId, count: int, timeout: float
+    ) -> list[Transaction]:
+        """``liteServer.getTransactions``: an account's transactions, newest first.
+
+        Args:
+            address: the account.
+            last: the newest one wanted.
+            count: at most so many; nodes give at most 16, and fewer where they keep no more.
+            timeout: seconds.
+
+        Raises:
+            ProofInvalid: `last` or what it links to was not answered but something else.
+            BadAnswer: reason ``answer_too_large`` where a smaller `count` may help.
+            LiteServerError: reason ``pruned`` where the node does not keep `last` any more.
+        """
+        question = {
+            "count": count, "account": _account_id(address), "lt": last.lt, "hash": last.hash.hex(),
+        }  # fmt: skip
+        query = tl.encode_query("getTransactions", question)
+        answer, _ = await self._query(query, timeout)
+        bag = tl.decode_transaction_list(answer)
+        found: list[Transaction] = []
+        for transaction in linked_transactions(bag, address, last, count):
+            found.append(transaction)
+            await asyncio.sleep(0)  # others' turn
+        return found
+
+    async def run_method(
+        self,
+        block: BlockIdExt,
+        address: Address,
+        method: str,
+        arguments: Sequence[int | Cell],
+        timeout: float,
+    ) -> MethodResult:
+        """``liteServer.runSmcMethod``: what a contract answers. Nothing proves it.
+
+        Args:
+            block: a masterchain block; the contract is as it was then.
+            address: the contract's.
+            method: name of the get method.
+            arguments: the first one first; cells are passed as slices.
+            timeout: seconds.
+        """
+        question = {
+            "mode": _RESULT_ONLY,
+            "id": block.to_dict(),
+            "account": _account_id(address),
+            "method_id": binascii.crc_hqx(method.encode(), 0) | 0x10000,
+            "params": boc(write_stack(arguments)),
+        }
+        query = tl.encode_query("runSmcMethod", question)
+        fields, _ = await self._ask(query, "runMethodResult", timeout)
+        if BlockIdExt.from_dict(fields["id"]) != block:
+            raise BadAnswer(f"asked at block {block.seqno}, got an answer at another block")
+        # Where nothing could be run there is no stack.
+        result: bytes = fields.get("result") or b""
+        return MethodResult(fields["exit_code"], read_stack(read_one(result)) if result else ())
+
+    async def send_message(self, message: bytes, timeout: float) -> None:
+        """``liteServer.sendMessage``: hand in an external message, a bag of cells.
+
+        Raises:
+            LiteServerError: the node refuses it; the text has its words, and the exit code
+                where the contract itself refused.
+        """
+        query = tl.encode_query("sendMessage", {"body": message})
+        fields, _ = await self._ask(query, "sendMsgStatus", timeout)
+        if fields["status"] != 1:
+            raise BadAnswer(f"a message was taken with status {fields['status']}")
+
+    async def _account_state(
+        self, block: BlockIdExt, address: Address, timeout: float
+    ) -> tl.Fields:
+        question = {"id": block.to_dict(), "account": _account_id(address)}
+        query = tl.encode_query("getAccountState", question)
+        return (await self._ask(query, "accountState", timeout))[0]
 
     async def _ask(self, query: bytes, answer: str, timeout: float) -> tuple[tl.Fields, float]:
+        body, elapsed = await self._query(query, timeout)
+        return tl.decode(body, f"liteServer.{answer}"), elapsed
+
+    async def _query(self, query: bytes, timeout: float) -> tuple[bytes, float]:
         body, elapsed = await self.connection.query(query, timeout)
         if tl.is_constructor(body, "liteServer.error"):
             code, message = tl.decode_error(body)
             raise LiteServerError(classify(code, message), code, message)
-        return tl.decode(body, f"liteServer.{answer}"), elapsed
+        return body, elapsed
+
+
+def _account_id(address: Address) -> dict[str, object]:
+    return {"workchain": address.workchain, "id": address.hash.hex()}
 
 
 def _masterchain_info(fields: tl.Fields, elapsed: float) -> MasterchainInfo:
-    with _reading("masterchain info"):
-        last = BlockIdExt.from_dict(fields["last"])
-        zerostate = bytes.fromhex(fields["init"]["root_hash"])
+    last = BlockIdExt.from_dict(fields["last"])
+    zerostate = bytes.fromhex(fields["init"]["root_hash"])
     if last.workchain != MASTERCHAIN or last.seqno < 0:
         raise BadAnswer(f"last masterchain block is ({last.workchain}, seqno {last.seqno})")
     return MasterchainInfo(
@@ -202,29 +311,8 @@ def _masterchain_info(fields: tl.Fields, elapsed: float) -> MasterchainInfo:
 
 
 def _block_header(fields: tl.Fields) -> BlockHeader:
-    """Check the header proof and read BlockInfo alone: the rest of the block is pruned."""
     proof: bytes = fields["header_proof"]
     if len(proof) > _MAX_PROOF:
         raise BadAnswer(f"header proof of {len(proof)} bytes", Reason.ANSWER_TOO_LARGE)
-    with _reading("block header"):
-        block_id = BlockIdExt.from_dict(fields["id"])
-        block = Cell.one_from_boc(proof)[0]
-        check_block_header_proof(block, block_id.root_hash)
-        info = BlockInfo.deserialize(block[0].begin_parse())
-        if info.seqno != block_id.seqno or info.shard.workchain_id != block_id.workchain:
-            raise ProofInvalid("header proof is of another block")
-    return BlockHeader(block_id, info.gen_utime)
-
-
-@contextmanager
-def _reading(what: str) -> Iterator[None]:
-    """Turn whatever pytoniq raises on foreign bytes into our own errors."""
-    try:
-        yield
-    except (BadAnswer, ProofInvalid):
-        raise
-    except ProofError as error:
-        raise ProofInvalid(f"{what}: {error}") from error
-    except Exception as error:
-        # Index, type, recursion and bit errors: pytoniq trusts the bytes it parses.
-        raise BadAnswer(f"cannot read {what}: {error}") from error
+    block_id = BlockIdExt.from_dict(fields["id"])
+    return BlockHeader(block_id, header_time(proof, block_id))

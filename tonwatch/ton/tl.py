@@ -16,6 +16,9 @@ from tonwatch.ton.errors import BadAnswer
 Fields = dict[str, Any]
 """Decoded TL fields: ints, `bytes` for bytes, hex for int256, dicts for types."""
 
+_BLOCK_ID: Final = 80
+"""Bytes of a bare ``tonNode.blockIdExt``."""
+
 _LITE_QUERY = bytes.fromhex("df068c79")
 
 
@@ -72,6 +75,23 @@ def decode_error(data: bytes) -> tuple[int, str]:
     if len(data) < 12 or end != len(data):
         raise BadAnswer(f"liteServer.error has {len(data)} bytes where {end} are needed")
     return int.from_bytes(data[4:8], "little", signed=True), text.decode(errors="replace")
+
+
+def decode_transaction_list(data: bytes) -> bytes:
+    """The bag of cells in a boxed ``liteServer.transactionList``; the blocks' ids are passed over.
+
+    Read by hand: pytoniq would read as many ids as the peer announces, behind the end of the
+    data too, for seconds.
+
+    Raises:
+        BadAnswer: another constructor, cut short, or followed by more bytes.
+    """
+    if not is_constructor(data, "liteServer.transactionList"):
+        raise BadAnswer(f"expected liteServer.transactionList, got {_name(data[:4])}")
+    bag, end = wire.read_tl_bytes(data, 8 + _BLOCK_ID * int.from_bytes(data[4:8], "little"))
+    if end != len(data):
+        raise BadAnswer(f"liteServer.transactionList has {len(data)} bytes where {end} are needed")
+    return bag
 
 
 def is_constructor(data: bytes, constructor: str) -> bool:

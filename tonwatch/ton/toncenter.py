@@ -1,58 +1,38 @@
-"""toncenter's API v2 over HTTP: the few questions a monitor asks.
+"""toncenter's API v2: the few questions a monitor asks.
 
 Sources: toncenter's OpenAPI documents and the two servers behind them
 (``ton-http-api`` in Python, ``ton-http-api-cpp``). Its ``/healthcheck`` and
 ``getConsensusBlock`` are not used: both answer 200 without any liteserver.
 """
 
-import asyncio
-import json
-import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Annotated, Any, Final, Literal, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import aiohttp
 from aiolimiter import AsyncLimiter
-from pydantic import AfterValidator, Base64Bytes, BaseModel, Field, ValidationError
+from pydantic import BaseModel
 
-from tonwatch.ton.errors import (
-    BadAnswer,
-    ConnectError,
-    ConnectionLost,
-    ProtocolError,
-    ProviderError,
-    QueryTimeout,
-    Reason,
-    TonError,
+from tonwatch.ton.accounts import AccountAt, MethodResult
+from tonwatch.ton.address import Address
+from tonwatch.ton.cells import Cell, boc
+from tonwatch.ton.errors import BadAnswer, ProviderError, Reason
+from tonwatch.ton.toncenter_answers import (
+    MAX_TRANSACTIONS,
+    Accepted,
+    AddressInformation,
+    BlockId,
+    RunResult,
+    Transactions,
+    Uint32,
+    encoded,
 )
-
-MAX_BODY: Final = 256 * 1024
-"""Bytes of an answer's body; the answers asked for here have under 2 KiB."""
+from tonwatch.ton.toncenter_http import Timing, ToncenterHttp
+from tonwatch.ton.transactions import Transaction, TransactionId
 
 WHOLE_SHARD: Final = "-9223372036854775808"
 
-
-def _hash_size(value: bytes) -> bytes:
-    if len(value) != 32:
-        raise ValueError(f"a hash of {len(value)} bytes")
-    return value
-
-
-Hash = Annotated[Base64Bytes, AfterValidator(_hash_size)]
-
-Uint32 = Annotated[int, Field(ge=0, lt=1 << 32)]
-"""As wide as on the chain: JSON numbers have no end, and what computes with them has."""
-
-
-class BlockId(BaseModel):
-    """``ton.blockIdExt`` of a masterchain block as JSON: hashes are base64."""
-
-    workchain: Literal[-1]
-    seqno: Uint32
-    root_hash: Hash
+_MAX_HISTORY: Final = 1024 * 1024
+"""Bytes of an answer with transactions: one that sent 255 messages has some 300 KiB of JSON."""
 
 
 class MasterchainInfo(BaseModel):
@@ -69,26 +49,12 @@ class BlockHeader(BaseModel):
     gen_utime: Uint32
 
 
-Answer = TypeVar("Answer", bound=BaseModel)
-
-
-@dataclass(slots=True)
-class Timing:
-    """Seconds spent on one request; `resolve` and `connect` (TCP and TLS) only where done.
-
-    `waited` is the wait for the request's turn before all of them; `doing` is
-    the step under way: resolve, connect or query.
-    """
-
-    waited: float = 0.0
-    resolve: float | None = None
-    connect: float | None = None
-    query: float | None = None
-    doing: str = "query"
-
-
 class ToncenterClient:
-    """One provider. Requests are paced before they are timed.
+    """One provider.
+
+    Every method takes `timeout`, the seconds for a request, not counting the wait for its turn,
+    and `timing`, which is filled as far as the request comes; every method raises `TonError`
+    with the reason in the status or the body.
 
     Args:
         base_url: up to and without the method, such as ``https://toncenter.com/api/v2``.
@@ -105,218 +71,106 @@ class ToncenterClient:
         limiter: AsyncLimiter,
         api_key: Callable[[], str | None],
     ) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._session = session
-        self._limiter = limiter
-        self._api_key = api_key
+        self._http = ToncenterHttp(base_url, session, limiter, api_key)
 
     async def masterchain_info(self, timeout: float, timing: Timing) -> MasterchainInfo:
-        """The last masterchain block and the zerostate.
-
-        Args:
-            timeout: seconds for the request, not counting the wait for its turn.
-            timing: filled as far as the request comes.
-
-        Raises:
-            TonError: with the reason in the status or the body.
-        """
-        return await self._get("getMasterchainInfo", {}, MasterchainInfo, timeout, timing)
+        """The last masterchain block and the zerostate."""
+        return await self._http.get("getMasterchainInfo", {}, MasterchainInfo, timeout, timing)
 
     async def block_header(self, seqno: int, timeout: float, timing: Timing) -> BlockHeader:
-        """The header of a masterchain block; arguments and errors as `masterchain_info`."""
+        """The header of a masterchain block."""
         wanted = {"workchain": "-1", "shard": WHOLE_SHARD, "seqno": str(seqno)}
-        header = await self._get("getBlockHeader", wanted, BlockHeader, timeout, timing)
+        header = await self._http.get("getBlockHeader", wanted, BlockHeader, timeout, timing)
         if header.id.seqno != seqno:
             raise BadAnswer(f"asked for block {seqno}, got block {header.id.seqno}")
         return header
 
-    async def _get(
+    async def account(
+        self, address: Address, timeout: float, timing: Timing, seqno: int | None = None
+    ) -> AccountAt:
+        """An account, unproven; one without coins, code or a transaction counts as missing.
+
+        Args:
+            seqno: of the masterchain block to read it at; None for the provider's last.
+        """
+        wanted = {"address": str(address)}
+        if seqno is not None:
+            wanted["seqno"] = str(seqno)
+        method = "getAddressInformation"
+        answer = await self._http.get(method, wanted, AddressInformation, timeout, timing)
+        return answer.read(address, seqno)
+
+    async def transactions(
         self,
-        method: str,
-        params: dict[str, str],
-        model: type[Answer],
+        address: Address,
+        last: TransactionId,
+        count: int,
         timeout: float,
         timing: Timing,
-    ) -> Answer:
-        api_key = self._api_key()
-        headers = {"X-API-Key": api_key} if api_key else {}
-        loop = asyncio.get_running_loop()
-        queued = loop.time()
-        await self._limiter.acquire()
-        began = loop.time()
-        timing.waited = began - queued
-        try:
-            async with (
-                _http_errors(timing, timeout),
-                asyncio.timeout(timeout),
-                self._session.get(
-                    f"{self._base_url}/{method}",
-                    params=params,
-                    headers=headers,
-                    # A redirect would carry the API key to a host nobody configured.
-                    allow_redirects=False,
-                    trace_request_ctx=timing,
-                ) as response,
-            ):
-                body = await _read(response)
-            timing.query = loop.time() - began - (timing.resolve or 0) - (timing.connect or 0)
-            return _parse(response.status, body, model, secret=api_key)
-        except TonError as error:
-            if api_key and api_key in error.detail:
-                error.detail = _redacted(error.detail, api_key)
-                error.args = (f"{error.reason}: {error.detail}",)
-                # The chain below may hold the bytes that held the key.
-                raise error from None
-            raise
+    ) -> list[Transaction]:
+        """The account's transactions from `last` on back, the newest first: up to `count`.
 
+        Each is checked to be the one that was asked for, or that the one after it names. What
+        the provider's usual liteservers have pruned is asked of those with the whole history,
+        then in ever smaller parts: the provider refuses all where it lacks some. Each of these
+        requests has the whole `timeout`.
 
-def open_session() -> aiohttp.ClientSession:
-    """A session for `ToncenterClient`: no cookies, no proxy from the environment, timed."""
-    return aiohttp.ClientSession(
-        auto_decompress=False,  # bounds on the body are bounds on memory
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-        timeout=aiohttp.ClientTimeout(total=None),
-        trace_configs=[_timed()],
-    )
+        Raises:
+            ProviderError: reason ``pruned`` where it does not have even `last`.
+            ProofInvalid: it answered with other transactions.
+        """
+        wanted = {"address": str(address), "lt": str(last.lt), "hash": encoded(last.hash)}
+        count = min(count, MAX_TRANSACTIONS)
+        asked = timing
+        while True:
+            try:
+                answer = await self._http.get(
+                    "getTransactions",
+                    wanted | {"limit": str(count)},
+                    Transactions,
+                    timeout,
+                    asked,
+                    max_body=_MAX_HISTORY,
+                )
+                return answer.read(address, last, count)
+            except ProviderError as error:
+                if error.reason is not Reason.PRUNED:
+                    raise
+                if "archival" not in wanted:
+                    wanted["archival"] = "true"
+                elif count > 1:
+                    count //= 2
+                else:
+                    raise
+            finally:
+                if asked is not timing:
+                    timing.waited += asked.waited
+                    timing.query = asked.query
+            asked = Timing()
 
+    async def run_method(
+        self,
+        address: Address,
+        method: str,
+        arguments: Sequence[int | Cell],
+        timeout: float,
+        timing: Timing,
+    ) -> MethodResult:
+        """Run a get-method at the provider's last block; a cell is passed as a slice."""
+        # Decimal: one of the servers is not known to read a sign in front of "0x".
+        stack = [
+            ["num", str(item)] if isinstance(item, int) else ["tvm.Slice", encoded(boc(item))]
+            for item in arguments
+        ]
+        question = {"address": str(address), "method": method, "stack": stack}
+        answer = await self._http.post("runGetMethod", question, RunResult, timeout, timing)
+        return answer.read()
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise BadAnswer(f"a body of more than {MAX_BODY} bytes", Reason.ANSWER_TOO_LARGE)
-    return bytes(body)
+    async def send_message(self, message: bytes, timeout: float, timing: Timing) -> None:
+        """Send an external message, a bag of cells. It is never sent a second time.
 
-
-def _parse(status: int, body: bytes, model: type[Answer], *, secret: str | None = None) -> Answer:
-    """Read ``{"ok": true, "result": ...}``, or raise what status and body say together.
-
-    Where the body repeats `secret`, no error does: it goes before any text is cut.
-    """
-    answer = _json_object(body)
-    text = _redacted(_error_text(answer, body), secret)
-    if status != 200:
-        raise ProviderError(reason_for(status, text), status, text)
-    if answer is None:
-        raise BadAnswer(f"the body is not a JSON object: {text[:80]!r}")
-    if answer.get("ok") is not True:
-        code = answer.get("code")
-        code = code if isinstance(code, int) else status
-        raise ProviderError(reason_for(code, text), code, text)
-    try:
-        return model.model_validate(answer.get("result"))
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "result"
-        raise BadAnswer(f"{where}: {first['msg']}") from None
-
-
-def reason_for(code: int, text: str) -> Reason:
-    """The reason behind an HTTP status, or the same number as `code` in a body, and its text.
-
-    542 is the C++ server's own status for a liteserver's error; the Python
-    server says 500 for that, and 503 where it has no liteserver left.
-    """
-    lowered = text.lower()
-    if code == 429 or "ratelimit" in lowered or "rate limit" in lowered:
-        return Reason.RATE_LIMITED
-    if code in (401, 403):
-        return Reason.UNAUTHORIZED
-    if code == 504 or "liteserver timeout" in lowered:
-        return Reason.UPSTREAM_TIMEOUT
-    if code == 542 or "lite_server" in lowered or "no working liteservers" in lowered:
-        return Reason.UPSTREAM_FAILED
-    if code in (404, 405):
-        return Reason.NOT_FOUND
-    if code in (400, 409, 422):
-        return Reason.UNSUPPORTED
-    return Reason.SERVER_ERROR if code >= 500 else Reason.BAD_ANSWER
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _error_text(answer: dict[str, Any] | None, body: bytes) -> str:
-    # The documented 429 has its text in `result`, all others in `error`.
-    if answer is not None:
-        for key in ("error", "result", "detail"):
-            if isinstance(answer.get(key), str):
-                return str(answer[key])
-    return body.decode(errors="replace")
-
-
-def _redacted(text: str, secret: str | None) -> str:
-    return text.replace(secret, "[redacted]") if secret else text
-
-
-@asynccontextmanager
-async def _http_errors(timing: Timing, timeout: float) -> AsyncIterator[None]:
-    """Turn aiohttp's exceptions into ours; a timeout is named after what it interrupted."""
-    try:
-        yield
-    except aiohttp.ClientConnectorDNSError as error:
-        raise ConnectError(Reason.RESOLVE_FAILED, "cannot resolve the host") from error
-    except (aiohttp.ClientSSLError, ssl.SSLError) as error:
-        raise ConnectError(Reason.TLS_FAILED, f"TLS failed: {_tls_words(error)}") from error
-    except aiohttp.ClientConnectorError as error:
-        if isinstance(error.os_error, ConnectionRefusedError):
-            raise ConnectError(Reason.CONNECT_REFUSED, "TCP connection refused") from error
-        text = error.os_error.strerror or str(error.os_error)
-        raise ConnectError(Reason.CONNECT_FAILED, f"cannot connect: {text}") from error
-    except TimeoutError:
-        if timing.doing == "resolve":
-            raise ConnectError(Reason.RESOLVE_FAILED, "name resolution timed out") from None
-        if timing.doing == "connect":
-            raise ConnectError(Reason.CONNECT_TIMEOUT, "TCP or TLS timed out") from None
-        raise QueryTimeout(f"no answer within {timeout:.3g} s") from None
-    except aiohttp.ClientResponseError as error:
-        raise ProtocolError("the answer is not HTTP") from error
-    except (aiohttp.ClientPayloadError, aiohttp.ClientOSError) as error:
-        raise ConnectionLost("cut off in the middle of the answer") from error
-    except aiohttp.ServerDisconnectedError as error:
-        raise ConnectionLost("closed by the peer") from error
-    except aiohttp.ClientError as error:
-        raise ProtocolError(f"{type(error).__name__}: {error}") from error
-
-
-def _tls_words(error: Exception) -> str:
-    """What OpenSSL says, without the address that aiohttp puts around it."""
-    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
-    return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "no details")
-
-
-def _timed() -> aiohttp.TraceConfig:
-    """Fill the request's `Timing`: aiohttp reports when names and connections are made."""
-    trace = aiohttp.TraceConfig()
-
-    async def resolving(_: object, context: SimpleNamespace, __: object) -> None:
-        context.trace_request_ctx.doing = "resolve"
-        context.resolving = asyncio.get_running_loop().time()
-
-    async def resolved(_: object, context: SimpleNamespace, __: object) -> None:
-        timing: Timing = context.trace_request_ctx
-        timing.doing = "connect"
-        timing.resolve = asyncio.get_running_loop().time() - context.resolving
-
-    async def connecting(_: object, context: SimpleNamespace, __: object) -> None:
-        context.trace_request_ctx.doing = "connect"
-        context.connecting = asyncio.get_running_loop().time()
-
-    async def connected(_: object, context: SimpleNamespace, __: object) -> None:
-        timing: Timing = context.trace_request_ctx
-        timing.doing = "query"
-        whole = asyncio.get_running_loop().time() - context.connecting
-        timing.connect = whole - (timing.resolve or 0)
-
-    trace.on_dns_resolvehost_start.append(resolving)
-    trace.on_dns_resolvehost_end.append(resolved)
-    trace.on_connection_create_start.append(connecting)
-    trace.on_connection_create_end.append(connected)
-    return trace
+        Raises:
+            ProviderError: reason ``message_rejected`` with the node's words in the detail,
+                the exit code among them.
+        """
+        await self._http.post("sendBoc", {"boc": encoded(message)}, Accepted, timeout, timing)

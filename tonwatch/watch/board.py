@@ -7,9 +7,11 @@ one thing that judge, metrics and pages look at.
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+from tonwatch.probes.payouts import Walked
+from tonwatch.probes.reading import AccountKey, Reading
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.ton.errors import Reason
 
@@ -28,24 +30,33 @@ BUCKETS: Final = (
 """Upper bounds of the duration histogram, seconds."""
 
 
+UNTRUE: Final = frozenset({Reason.PROOF_INVALID, Reason.DISPROVED})
+"""How a probe ends that was told what is not so."""
+
+Told = Sample | Reading | Walked
+"""What probes hand over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Something that is watched: its configured name, what it is, and what for.
 
-    `local` targets are on this machine: reaching them takes no network.
+    `local` targets are on this machine: reaching them takes no network. `about_wallets` are
+    the questions that it is asked about wallets, on top of those that are asked of its kind.
     """
 
     name: str
     kind: Literal["liteserver", "toncenter-v2"]
     role: Literal["primary", "reference"]
     local: bool = False
+    about_wallets: tuple[Probe, ...] = ()
 
     @property
     def probes(self) -> tuple[Probe, ...]:
         """The questions that are asked of it."""
         if self.kind == "liteserver":
-            return (Probe.HEAD, Probe.CONNECT, Probe.FORK)
-        return (Probe.HEAD, Probe.FORK)
+            return (Probe.HEAD, Probe.CONNECT, Probe.FORK, *self.about_wallets)
+        return (Probe.HEAD, Probe.FORK, *self.about_wallets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,9 @@ class Record:
         heads: head samples, oldest first.
         connects: the last two samples of the connect probe, oldest first.
         forks: the last two answers to the fork probe, oldest first.
+        writes: the last two samples of the write probe, oldest first.
+        words: the last sample of each probe that tells whether what it says of accounts is so:
+            a lost answer is neither the truth nor a lie.
         failures: the last failed samples of any probe, oldest first.
         results: how many samples ended in each reason, by probe.
         durations: histogram of each probe.
@@ -80,6 +94,8 @@ class Record:
     heads: tuple[Sample, ...]
     connects: tuple[Sample, ...]
     forks: tuple[Sample, ...]
+    writes: tuple[Sample, ...]
+    words: Mapping[Probe, Sample]
     failures: tuple[Sample, ...]
     results: Mapping[tuple[Probe, Reason], int]
     durations: Mapping[Probe, Histogram]
@@ -91,6 +107,21 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """What the board knows of one account. None for what has not been seen.
+
+    Attributes:
+        told: the newest reading that says what is held.
+        failed: the newest failure since then.
+        walked: how far its transactions are counted, and what they come to.
+    """
+
+    told: Reading | None = None
+    failed: Reading | None = None
+    walked: Walked | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole board at one moment.
 
@@ -98,11 +129,13 @@ class Snapshot:
         wall: our clock, Unix seconds.
         monotonic: the event loop's clock, seconds.
         records: by target name, in the order of the configuration.
+        accounts: of wallets and contracts, in the order of the configuration.
     """
 
     wall: float
     monotonic: float
     records: Mapping[str, Record]
+    accounts: Mapping[AccountKey, AccountRecord] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -113,6 +146,8 @@ class _Entry:
     heads: deque[Sample] = field(default_factory=lambda: deque(maxlen=HISTORY))
     connects: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
     forks: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
+    writes: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
+    words: dict[Probe, Sample] = field(default_factory=dict)
     failures: deque[Sample] = field(default_factory=lambda: deque(maxlen=FAILURES))
     results: Counter[tuple[Probe, Reason]] = field(default_factory=Counter)
     durations: dict[Probe, Histogram] = field(default_factory=dict)
@@ -128,30 +163,48 @@ class Board:
 
     Args:
         targets: all that is watched.
+        accounts: of wallets and contracts, all that are read.
         dropped_answers: reads a target's counter of dropped answers.
     """
 
     def __init__(
         self,
         targets: Iterable[Target],
+        accounts: Iterable[AccountKey] = (),
         dropped_answers: Callable[[str], int] = lambda _: 0,
     ) -> None:
         self._targets = {target.name: target for target in targets}
         self._entries = {name: _Entry() for name in self._targets}
+        self._accounts = dict.fromkeys(accounts, AccountRecord())
         self._dropped_answers = dropped_answers
 
-    def add(self, sample: Sample) -> None:
-        """Remember a sample.
+    def add(self, told: Told) -> None:
+        """Remember a sample, a reading or how far payouts were counted.
 
         Raises:
-            KeyError: it is of a target that nobody configured.
+            KeyError: it is of a target or an account that nobody configured.
         """
+        if isinstance(told, Sample):
+            self._add(told)
+            return
+        before = self._accounts[told.key]
+        if isinstance(told, Walked):
+            after = replace(before, walked=told)
+        elif told.ok:
+            after = replace(before, told=told, failed=None)
+        else:
+            after = replace(before, failed=told)
+        self._accounts[told.key] = after
+
+    def _add(self, sample: Sample) -> None:
         entry = self._entries[sample.target]
         entry.latest[sample.probe] = sample
         entry.results[sample.probe, sample.reason] += 1
         entry.durations[sample.probe] = _observe(
             entry.durations.get(sample.probe, Histogram()), sample.duration
         )
+        if sample.ok or sample.reason in UNTRUE:
+            entry.words[sample.probe] = sample
         if sample.ok:
             entry.answered = sample.started
         else:
@@ -165,7 +218,9 @@ class Board:
                 _advance(entry, sample.head.seqno, sample.finished)
         elif sample.probe is Probe.CONNECT:
             entry.connects.append(sample)
-        elif sample.ok:
+        elif sample.probe is Probe.WRITE:
+            entry.writes.append(sample)
+        elif sample.probe is Probe.FORK and sample.ok:
             entry.forks.append(sample)
 
     def overrun(self, target: str, probe: Probe, beats: int) -> None:
@@ -184,6 +239,8 @@ class Board:
                     heads=tuple(entry.heads),
                     connects=tuple(entry.connects),
                     forks=tuple(entry.forks),
+                    writes=tuple(entry.writes),
+                    words=dict(entry.words),
                     failures=tuple(entry.failures),
                     results=dict(entry.results),
                     durations=dict(entry.durations),
@@ -195,6 +252,7 @@ class Board:
                 )
                 for name, entry in self._entries.items()
             },
+            dict(self._accounts),
         )
 
 

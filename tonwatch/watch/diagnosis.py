@@ -5,45 +5,15 @@ Pure: a diagnosis is made of a judgement and the diagnosis before it.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from itertools import islice
 from typing import Final
 
+from tonwatch.config import Thresholds
 from tonwatch.ton.errors import Reason
+from tonwatch.watch.finding import Cause, Finding
 from tonwatch.watch.sentences import duration, sentence, standing
 from tonwatch.watch.verdict import Judgement, State, Verdict
-
-
-class Cause(StrEnum):
-    """What is wrong. The order is the order of blame: what is named first explains the rest."""
-
-    STARTING = "starting"
-    EGRESS_BROKEN = "egress_broken"
-    LOCAL_CLOCK_SKEWED = "local_clock_skewed"
-    WRONG_NETWORK = "wrong_network"
-    CHAIN_STALLED = "chain_stalled"
-    NODE_FORKED = "node_forked"
-    PROVIDER_FORKED = "provider_forked"
-    SOURCES_DISAGREE = "sources_disagree"
-    NODE_DOWN = "node_down"
-    NODE_NOT_SYNCED = "node_not_synced"
-    NODE_STALLED = "node_stalled"
-    NODE_LAGGING = "node_lagging"
-    NODE_CATCHING_UP = "node_catching_up"
-    NODE_SHARD_LAGGING = "node_shard_lagging"
-    PROVIDER_DOWN = "provider_down"
-    PROVIDER_UNAUTHORIZED = "provider_unauthorized"
-    PROVIDER_THROTTLED = "provider_throttled"
-    PROVIDER_STALLED = "provider_stalled"
-    PROVIDER_LAGGING = "provider_lagging"
-    NODE_FLAPPING = "node_flapping"
-    PROVIDER_FLAPPING = "provider_flapping"
-    NODE_CLOCK_SKEWED = "node_clock_skewed"
-    NODE_SLOW = "node_slow"
-    PROVIDER_SLOW = "provider_slow"
-    NO_DATA = "no_data"
-    HEALTHY = "healthy"
-
+from tonwatch.watch.wallet_findings import wallet_findings
 
 WITNESSES: Final = 3
 """Targets that are well which a finding on another names as evidence."""
@@ -56,9 +26,11 @@ _NODE_CAUSES: Final = {
     State.NOT_SYNCED: Cause.NODE_NOT_SYNCED,
     State.WRONG_NETWORK: Cause.WRONG_NETWORK,
     State.FORKED: Cause.NODE_FORKED,
+    State.PROOF_INVALID: Cause.PROOF_INVALID,
     State.STALLED: Cause.NODE_STALLED,
     State.LAGGING: Cause.NODE_LAGGING,
     State.SHARD_LAGGING: Cause.NODE_SHARD_LAGGING,
+    State.WRITE_BROKEN: Cause.WRITE_PATH_BROKEN,
     State.CLOCK_SKEWED: Cause.NODE_CLOCK_SKEWED,
     State.SLOW: Cause.NODE_SLOW,
     State.UNKNOWN: Cause.NO_DATA,
@@ -72,37 +44,13 @@ _PROVIDER_CAUSES: Final = {
     State.THROTTLED: Cause.PROVIDER_THROTTLED,
     State.WRONG_NETWORK: Cause.WRONG_NETWORK,
     State.FORKED: Cause.PROVIDER_FORKED,
+    State.DISPROVED: Cause.PROVIDER_DISPROVED,
     State.STALLED: Cause.PROVIDER_STALLED,
     State.LAGGING: Cause.PROVIDER_LAGGING,
+    State.WRITE_BROKEN: Cause.WRITE_PATH_BROKEN,
     State.SLOW: Cause.PROVIDER_SLOW,
     State.UNKNOWN: Cause.NO_DATA,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong, or that nothing is.
-
-    Attributes:
-        cause: its name.
-        sentence: what it is, with the numbers in it.
-        since: Unix seconds.
-        target: the target that shows it; empty where it is about the whole.
-        primary: whether it touches a target of role primary, or the whole.
-        evidence: what it is concluded from, one line for each target.
-    """
-
-    cause: Cause
-    sentence: str
-    since: float
-    target: str = ""
-    primary: bool = True
-    evidence: tuple[str, ...] = ()
-
-    @property
-    def runbook(self) -> str:
-        """Where to read on, below the documentation's root."""
-        return f"diagnoses.md#{self.cause}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +73,24 @@ class Diagnosis:
         return self.finding.sentence
 
 
-def diagnose(judgement: Judgement, previous: Diagnosis | None) -> Diagnosis:
+def diagnose(judgement: Judgement, previous: Diagnosis | None, thresholds: Thresholds) -> Diagnosis:
     """Name the cause of what the judgement shows.
 
     Findings on primaries come before those on references; within each, the
     order of `Cause` decides.
+
+    Args:
+        judgement: what is known.
+        previous: the diagnosis before, which says since when things are as they are.
+        thresholds: from how many troubles on payouts are in trouble.
     """
     known = {}
     if previous is not None:
-        known = {(f.cause, f.target): f.since for f in (previous.finding, *previous.also)}
+        known = {f.key: f.since for f in (previous.finding, *previous.also)}
     findings = sorted(
         (
-            replace(finding, since=known.get((finding.cause, finding.target), finding.since))
-            for finding in _findings(judgement)
+            replace(finding, since=known.get(finding.key, finding.since))
+            for finding in _findings(judgement, thresholds)
         ),
         key=lambda finding: (not finding.primary, _ORDER[finding.cause], finding.since),
     )
@@ -148,7 +101,7 @@ def diagnose(judgement: Judgement, previous: Diagnosis | None) -> Diagnosis:
     return Diagnosis(first, since, tuple(findings[1:]))
 
 
-def _findings(judgement: Judgement) -> list[Finding]:
+def _findings(judgement: Judgement, thresholds: Thresholds) -> list[Finding]:
     verdicts = list(judgement.verdicts.values())
     findings = []
     if judgement.unreachable:
@@ -163,6 +116,7 @@ def _findings(judgement: Judgement) -> list[Finding]:
         findings.append(_disagreement(judgement))
     unexplained = (verdict for verdict in verdicts if not _explained(verdict, judgement))
     findings += (_of_target(verdict, judgement) for verdict in unexplained)
+    findings += wallet_findings(judgement, thresholds)
     waiting = [verdict for verdict in verdicts if verdict.newest is None]
     if waiting and not findings:
         words = f"{len(waiting)} of {len(verdicts)} targets have not been asked yet."
@@ -196,8 +150,8 @@ def _of_target(verdict: Verdict, judgement: Judgement) -> Finding:
         sentence(verdict),
         verdict.since,
         target.name,
-        target.role == "primary",
-        _evidence([verdict, *islice(well, WITNESSES)]),
+        primary=target.role == "primary",
+        evidence=_evidence([verdict, *islice(well, WITNESSES)]),
     )
 
 

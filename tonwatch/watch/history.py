@@ -9,7 +9,7 @@ from itertools import groupby, islice, takewhile
 from statistics import median
 from typing import Final
 
-from tonwatch.probes.sample import Sample
+from tonwatch.probes.sample import Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Record
 
@@ -41,6 +41,17 @@ TURNED_AWAY: Final = UNREACHABLE | {
     Reason.PROOF_INVALID,
 }
 """Failures of the connect probe that condemn a target although its kept connection works."""
+
+
+_OF_ACCOUNTS: Final = (Probe.BALANCE, Probe.COMPARE)
+
+_SAYS_NOTHING: Final = UNREACHABLE | {
+    Reason.QUERY_TIMEOUT,
+    Reason.UPSTREAM_TIMEOUT,
+    Reason.CONNECTION_LOST,
+    Reason.NOT_SYNCED,
+}
+"""Failures of a message that are not about messages."""
 
 
 def believed(record: Record, oldest: float) -> Sample | None:
@@ -87,6 +98,37 @@ def turned_away(record: Record) -> Sample | None:
         for sample in record.heads
     )
     return None if let_in else last
+
+
+def untruth(record: Record, oldest: float) -> Sample | None:
+    """The sample in which a target told of an account what is not so, until it has told better.
+
+    Args:
+        record: of the target.
+        oldest: event loop time before which nothing counts any more.
+    """
+    compared = record.words.get(Probe.COMPARE)
+    if compared is not None and compared.reason is Reason.DISPROVED:
+        return compared if compared.finished >= oldest else None
+    told = [record.words[probe] for probe in _OF_ACCOUNTS if probe in record.words]
+    newest = max(told, key=lambda sample: sample.finished, default=None)
+    if newest is None or newest.reason is not Reason.PROOF_INVALID:
+        return None
+    return newest if newest.finished >= oldest else None
+
+
+def refusing_messages(record: Record, oldest: float) -> Sample | None:
+    """The sample that says that messages do not get through; arguments as `untruth`.
+
+    A lost answer has to be lost twice; the target's own words count at once.
+    """
+    if not record.writes:
+        return None
+    last = record.writes[-1]
+    if last.ok or last.finished < oldest or last.reason is Reason.RATE_LIMITED:
+        return None
+    twice = len(record.writes) > 1 and not record.writes[0].ok
+    return last if twice or last.reason not in _SAYS_NOTHING else None
 
 
 def latency(record: Record, oldest: float) -> float | None:

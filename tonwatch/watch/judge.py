@@ -26,6 +26,9 @@ _STATE_OF_FAILURE: Final = {
 FORK_ROUNDS: Final = 2.5
 """Intervals of the fork probe for which a comparison counts."""
 
+WALLET_ROUNDS: Final = 2.5
+"""Intervals of the compare and write probes for which what they found counts."""
+
 EGRESS_DOUBT: Final = 2
 """Probe intervals within which all others have been asked: then no egress is suspected any more."""
 
@@ -97,7 +100,9 @@ def judge(
         ),
         verdicts={},
     )
-    judged = _Judge(snapshot, previous, whole, zerostate, thresholds, gates, oldest, len(answers))
+    judged = _Judge(
+        snapshot, previous, whole, zerostate, thresholds, probe, gates, oldest, len(answers)
+    )
     verdicts = {
         name: judged.target(record, believed.get(name)) for name, record in snapshot.records.items()
     }
@@ -127,6 +132,7 @@ class _Judge:
     whole: Judgement
     zerostate: bytes
     thresholds: Thresholds
+    probe: ProbeConfig
     gates: Gates
     oldest: float
     answering: int
@@ -187,6 +193,11 @@ class _Judge:
         skew = 0.0 if whole.clock_offset is not None else abs(head.clock_offset or 0.0)
         latency = history.latency(record, self.oldest)
         slow = (latency or 0.0) >= limits.slow
+        now = self.snapshot.monotonic
+        untruth = history.untruth(record, now - WALLET_ROUNDS * self.probe.compare_interval)
+        lies = untruth is not None and untruth.reason is Reason.PROOF_INVALID
+        disproved = untruth is not None and not lies
+        refusal = history.refusing_messages(record, now - WALLET_ROUNDS * self.probe.write_interval)
         rate = None
         if (behind or 0.0) >= limits.behind_warn:
             rate = history.catch_up_rate(record, limits.behind_warn)
@@ -194,9 +205,12 @@ class _Judge:
         found = {
             State.WRONG_NETWORK: wrong_network,
             State.FORKED: forked,
+            State.PROOF_INVALID: lies,
+            State.DISPROVED: disproved,
             State.STALLED: stuck,
             State.SHARD_LAGGING: (gap or 0) >= limits.shard_gap_warn,
             State.LAGGING: (behind or 0.0) >= limits.behind_warn,
+            State.WRITE_BROKEN: refusal is not None,
             State.FLAPPING: flapping,
             State.CLOCK_SKEWED: skew >= limits.clock_warn,
             State.SLOW: slow,
@@ -204,9 +218,12 @@ class _Judge:
         bars = {
             State.WRONG_NETWORK: gates.wrong_network and wrong_network,
             State.FORKED: gates.forked and forked,
+            State.PROOF_INVALID: gates.proof_invalid and lies,
+            State.DISPROVED: gates.disproved and disproved,
             State.STALLED: stuck and (gates.chain_stalled if whole.stalled else gates.stalled),
             State.SHARD_LAGGING: gates.shard_lagging and (gap or 0) >= limits.shard_gap_unready,
             State.LAGGING: gates.lagging and (behind or 0.0) >= limits.behind_unready,
+            State.WRITE_BROKEN: gates.write_broken and refusal is not None,
             State.FLAPPING: gates.flapping and flapping,
             State.CLOCK_SKEWED: gates.clock_skewed and skew >= limits.clock_critical,
             State.SLOW: gates.slow and slow,
@@ -214,12 +231,20 @@ class _Judge:
         barred = {state for state, holds in bars.items() if holds}
         if not newest.ok:
             barred.add(_STATE_OF_FAILURE.get(newest.reason, State.DOWN))
+        state = next((state for state, holds in found.items() if holds), State.OK)
+        blamed = {
+            State.PROOF_INVALID: untruth,
+            State.DISPROVED: untruth,
+            State.WRITE_BROKEN: refusal,
+        }.get(state)
+        reason = Reason.WRONG_NETWORK if wrong_network else Reason.OK
         return self._verdict(
             record,
-            next((state for state, holds in found.items() if holds), State.OK),
+            state,
             up=True,
             barred=frozenset(barred),
-            reason=Reason.WRONG_NETWORK if wrong_network else Reason.OK,
+            reason=blamed.reason if blamed else reason,
+            detail=blamed.detail if blamed else "",
             head=head,
             behind_seconds=behind,
             behind_blocks=behind_blocks,

@@ -87,6 +87,9 @@ def step(
     }
     needed = _needed(config.quorum, len(deciding))
     phase = Phase.DRAINING if draining else _phase(standings, needed)
+    low = any(wallet.low for wallet in judgement.purses.wallets.values())
+    if phase is Phase.READY and low and config.gates.wallet_low:
+        phase = Phase.UNREADY
     in_grace = judgement.wall - started < config.startup_grace
     if phase is Phase.UNREADY and in_grace and (not previous or previous.phase is Phase.STARTING):
         phase = Phase.STARTING

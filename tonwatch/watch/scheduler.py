@@ -9,7 +9,7 @@ from typing import Final
 
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.board import Board
+from tonwatch.watch.board import Board, Told
 
 CONFIRM_AFTER: Final = 1.0
 """Seconds from the start of a first failed look at a target's head to a second one."""
@@ -26,14 +26,14 @@ class Job:
         targets: whom it is asked, by configured name.
         probe: which question.
         interval: seconds from beat to beat.
-        ask: runs the probe once; a sample for each target that was asked.
+        ask: runs the probe once; a sample for each target that was asked, and what was told.
         delay: seconds before the first beat; None to spread it with the others'.
     """
 
     targets: tuple[str, ...]
     probe: Probe
     interval: float
-    ask: Callable[[], Awaitable[Sequence[Sample]]]
+    ask: Callable[[], Awaitable[Sequence[Told]]]
     delay: float | None = None
 
 
@@ -76,9 +76,10 @@ async def _repeat(job: Job, board: Board, delay: float) -> None:
 async def _ask(job: Job, board: Board) -> bool:
     """Ask once; returns whether there is nothing to confirm by asking again soon."""
     well = True
-    for sample in await job.ask():
-        board.add(sample)
-        well = well and (sample.ok or sample.reason is Reason.RATE_LIMITED)
+    for told in await job.ask():
+        board.add(told)
+        if isinstance(told, Sample):
+            well = well and (told.ok or told.reason is Reason.RATE_LIMITED)
     return well
 
 

@@ -117,6 +117,20 @@ def _shard_lagging(verdict: Verdict) -> str:
     )
 
 
+def _proof_invalid(verdict: Verdict) -> str:
+    return (
+        f"{verdict.target.name} tells of accounts what its own proofs contradict: what is read"
+        f" from it must not be believed ({verdict.detail})."
+    )
+
+
+def _write_broken(verdict: Verdict) -> str:
+    return (
+        f"{verdict.target.name} answers questions, but messages do not get through: payouts sent"
+        f" through it do not happen ({verdict.detail})."
+    )
+
+
 def _clock_skewed(verdict: Verdict) -> str:
     offset = (verdict.head.clock_offset if verdict.head else None) or 0.0
     side = "ahead of" if offset > 0 else "behind"
@@ -131,9 +145,14 @@ _SENTENCES: Final[dict[State, Callable[[Verdict], str]]] = {
     State.THROTTLED: lambda v: f"{v.target.name} works, but limits our requests ({v.detail}).",
     State.WRONG_NETWORK: _wrong_network,
     State.FORKED: _forked,
+    State.PROOF_INVALID: _proof_invalid,
+    State.DISPROVED: lambda v: (
+        f"{v.target.name} tells a balance that a proven answer contradicts ({v.detail})."
+    ),
     State.STALLED: _stalled,
     State.LAGGING: _lagging,
     State.SHARD_LAGGING: _shard_lagging,
+    State.WRITE_BROKEN: _write_broken,
     State.CLOCK_SKEWED: _clock_skewed,
     State.SLOW: lambda v: f"{v.target.name} takes {duration(v.latency or 0.0)} for an answer.",
     State.UNKNOWN: lambda v: f"Nothing is known of {v.target.name}: {v.detail}.",

@@ -1,7 +1,7 @@
 """What is said of a target and of all together: states, verdicts, the judgement."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -9,6 +9,7 @@ from tonwatch.probes.sample import Head
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Target
 from tonwatch.watch.together import ChainHead, Forks
+from tonwatch.watch.wallets import Purses
 
 COMPARED_WITHIN: Final = 10_000
 """Blocks behind the head above which a target does not hold up the comparison of the others."""
@@ -26,9 +27,12 @@ class State(StrEnum):
     NOT_SYNCED = "not_synced"
     WRONG_NETWORK = "wrong_network"
     FORKED = "forked"
+    PROOF_INVALID = "proof_invalid"
+    DISPROVED = "disproved"
     STALLED = "stalled"
     LAGGING = "lagging"
     SHARD_LAGGING = "shard_lagging"
+    WRITE_BROKEN = "write_broken"
     CLOCK_SKEWED = "clock_skewed"
     SLOW = "slow"
 
@@ -94,6 +98,7 @@ class Judgement:
             the event loop time when it did.
         suspects: external targets that are given up, where it may turn out to be our egress.
         verdicts: by target name, in the order of the configuration.
+        purses: wallets and contracts.
     """
 
     wall: float
@@ -106,6 +111,7 @@ class Judgement:
     excused: Mapping[str, float]
     suspects: tuple[str, ...]
     verdicts: Mapping[str, Verdict]
+    purses: Purses = field(default_factory=Purses)
 
 
 def common_seqno(judgement: Judgement) -> int | None:
@@ -128,4 +134,22 @@ def comparable(judgement: Judgement) -> list[Verdict]:
         if verdict.head is not None
         and verdict.head.seqno >= oldest
         and verdict.state is not State.WRONG_NETWORK
+    ]
+
+
+_TELLS_THE_PRESENT: Final = frozenset(
+    {State.OK, State.WRITE_BROKEN, State.CLOCK_SKEWED, State.SLOW, State.FLAPPING}
+)
+_TELLS_THE_PAST: Final = frozenset({State.STALLED, State.LAGGING})
+
+
+def readable(judgement: Judgement) -> list[Verdict]:
+    """The targets that accounts can be read from, the best first.
+
+    Whoever is behind still tells what was true at its block; who is on another chain, or has
+    told an untruth, is not asked.
+    """
+    up = [verdict for verdict in judgement.verdicts.values() if verdict.up]
+    return [v for v in up if v.state in _TELLS_THE_PRESENT] + [
+        v for v in up if v.state in _TELLS_THE_PAST
     ]

@@ -6,7 +6,7 @@ since when things are as they are. Everything that is served is read off a View.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -14,10 +14,12 @@ import structlog
 from tonwatch.config import Config
 from tonwatch.watch import diagnosis, readiness
 from tonwatch.watch.board import Board, Snapshot
-from tonwatch.watch.diagnosis import Cause, Diagnosis, Finding
+from tonwatch.watch.diagnosis import Diagnosis
+from tonwatch.watch.finding import Cause, Finding
 from tonwatch.watch.judge import judge
 from tonwatch.watch.readiness import Readiness
 from tonwatch.watch.verdict import Judgement, State, Verdict
+from tonwatch.watch.wallets import judge_wallets
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +113,7 @@ class Watcher:
         config = self._config
         self._looked = self._monotonic()
         snapshot = self._board.snapshot(wall=self._wall(), monotonic=self._looked)
-        judgement = judge(
+        judged = judge(
             snapshot,
             before.judgement if before else None,
             zerostate=config.zerostate,
@@ -119,6 +121,8 @@ class Watcher:
             probe=config.probe,
             gates=config.readiness.gates,
         )
+        was = before.judgement.purses if before else None
+        judgement = replace(judged, purses=judge_wallets(snapshot, config, was))
         ready = readiness.step(
             before.readiness if before else None,
             judgement,
@@ -126,7 +130,9 @@ class Watcher:
             started=self._started,
             draining=self._draining,
         )
-        named = diagnosis.diagnose(judgement, before.diagnosis if before else None)
+        named = diagnosis.diagnose(
+            judgement, before.diagnosis if before else None, config.thresholds
+        )
         past = _history(before, named, snapshot.wall) if before else ()
         return View(self._started, snapshot, judgement, ready, named, past)
 

@@ -1,0 +1,314 @@
+"""What a scrape costs with a thousand wallets, and what they cost in memory."""
+
+import asyncio
+import gc
+import json
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiohttp import ClientSession, web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from benchmarks.report import Goal, milliseconds, percentile, table
+from tonwatch.config import Config
+from tonwatch.probes.payouts import Walked
+from tonwatch.probes.reading import AccountKey, Reading
+from tonwatch.probes.tally import Tally
+from tonwatch.serve import app
+from tonwatch.serve.metrics import Exposition
+from tonwatch.serve.scene import Scene
+from tonwatch.ton.accounts import AccountStatus
+from tonwatch.ton.address import Address
+from tonwatch.ton.transactions import TransactionId
+from tonwatch.ton.wallets import WalletKind
+from tonwatch.wallet_config import NATIVE
+from tonwatch.watch.board import Board
+from tonwatch.watch.watcher import Watcher
+
+_WALLETS: Final = 1000
+_SCRAPES: Final = 100
+"""Of each encoding."""
+
+_WARM_UP: Final = 3
+_WRITINGS: Final = 20
+_SHARE: Final = 10
+"""One of so many accounts has paid since the last scrape."""
+
+_TICK: Final = 0.001
+"""Seconds between two looks at whether the event loop is free."""
+
+_MEBI: Final = 1 << 20
+
+ACCEPT: Final = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+"""As Prometheus 3 asks."""
+
+
+class House:
+    """A thousand wallets of two assets each, whose payouts are all counted."""
+
+    def __init__(self) -> None:
+        master = str(Address(0, b"m" * 32))
+        self.config = Config.model_validate(
+            {
+                "state_dir": "/nowhere",
+                "providers": [{"name": "node", "kind": "toncenter-v2", "url": "http://127.0.0.1"}],
+                "wallets": [
+                    {
+                        "name": f"wallet-{number:04}",
+                        "address": str(Address(0, number.to_bytes(32, "big"))),
+                        "minimum": 250,
+                        "payouts": True,
+                        "jettons": [
+                            {"name": "usdt", "master": master, "decimals": 6, "minimum": 1000}
+                        ],
+                    }
+                    for number in range(_WALLETS)
+                ],
+            }
+        )
+        self.accounts = [
+            (AccountKey(wallet.name, asset), wallet.account)
+            for wallet in self.config.wallets
+            for asset in (NATIVE, "usdt")
+        ]
+        self.board = Board((), [key for key, _ in self.accounts])
+        self.watcher = Watcher(self.config, self.board, wall=time.time, monotonic=time.monotonic)
+        self._turn = 0
+
+    def read(self) -> None:
+        """Replace every reading, with another balance, seqno and time, as payouts change them."""
+        self._turn += 1
+        now = time.time()
+        for number, (key, account) in enumerate(self.accounts):
+            units = 10**12 + number * 7919 - self._turn * 1_234_567
+            self.board.add(
+                Reading(
+                    key=key,
+                    source="node",
+                    started=now,
+                    finished=time.monotonic(),
+                    account=Address(0, bytes(account.hash)),
+                    status=AccountStatus.ACTIVE,
+                    amount=units,
+                    proven=True,
+                    block=50_000_000 + self._turn,
+                    time=int(now) - 1,
+                    last=TransactionId(10**14 + self._turn, self._turn.to_bytes(32, "big")),
+                    code_hash=b"\x01" * 32,
+                    kind=WalletKind.V4R2 if key.asset == NATIVE else None,
+                    seqno=1000 + self._turn if key.asset == NATIVE else None,
+                )
+            )
+        self.watcher.look()
+
+    def walk(self, share: int = 1) -> None:
+        """Count a payout of every `share`th account."""
+        for number, (key, _) in enumerate(self.accounts):
+            if number % share:
+                continue
+            units = 10**11 + number * 104_729 + self._turn
+            self.board.add(
+                Walked(
+                    key=key,
+                    finished=time.monotonic(),
+                    tally=Tally(
+                        transactions=self._turn,
+                        sent=units,
+                        received=units + 1,
+                        fees=self._turn * 5_000_000,
+                        messages_sent=self._turn,
+                        failures={("action", 37): 1},
+                        last_time=int(time.time()),
+                    ),
+                    cursor=TransactionId(10**14 + self._turn, bytes(32)),
+                    since=1_790_000_000,
+                )
+            )
+        self.watcher.look()
+
+
+class _Parsed(Collector):
+    """Families that were exposed before, for prometheus_client to expose."""
+
+    def __init__(self, text: str) -> None:
+        self._families = list(text_string_to_metric_families(text))
+
+    def collect(self) -> Iterable[Family]:
+        return self._families
+
+
+def _memory(make: Callable[[], Any]) -> tuple[Any, float]:
+    """What it makes, and the MiB that this takes."""
+    gc.collect()
+    tracemalloc.start()
+    made = make()
+    gc.collect()
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return made, taken / _MEBI
+
+
+def _kept() -> float:
+    """MiB of board, verdicts and lines."""
+    house = House()  # the configuration is not measured
+    exposition = Exposition(lambda: Scene(house.watcher.view, house.config, "", alive=True))
+
+    def fill() -> None:
+        house.read()
+        house.walk()
+        exposition.write("")
+        house.read()
+        exposition.write("")
+
+    return _memory(fill)[1]
+
+
+class _Gaps:
+    """The longest time for which the event loop did nothing else."""
+
+    def __init__(self) -> None:
+        self._longest = 0.0
+
+    async def watch(self) -> None:
+        """Look every millisecond whether it is free."""
+        before = time.perf_counter()
+        while True:
+            await asyncio.sleep(_TICK)
+            now = time.perf_counter()
+            self._longest = max(self._longest, now - before - _TICK)
+            before = now
+
+    def longest(self) -> float:
+        """Since it was last asked."""
+        longest, self._longest = self._longest, 0.0
+        return longest
+
+
+@dataclass(slots=True)
+class _Scrapes:
+    seconds: list[float] = field(default_factory=list)
+    blocks: list[float] = field(default_factory=list)
+    size: int = 0
+
+
+async def _scrape(house: House) -> dict[str, _Scrapes]:
+    """Scrapes from another process, as Prometheus is one; readings are replaced in between."""
+    runner = web.AppRunner(app.build(house.watcher, house.config), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    client = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "benchmarks.metrics", f"http://127.0.0.1:{runner.addresses[0][1]}/metrics"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert client.stdin is not None
+    assert client.stdout is not None
+    gaps = _Gaps()
+    seen: dict[str, _Scrapes] = {}
+    for number in range(2 * (_WARM_UP + _SCRAPES)):
+        encoding = ("identity", "gzip")[number % 2]
+        house.read()
+        house.walk(share=_SHARE)
+        watching = asyncio.create_task(gaps.watch())
+        await asyncio.sleep(0.02)
+        gaps.longest()
+        client.stdin.write(f"{encoding}\n".encode())
+        told = json.loads(await client.stdout.readline())
+        longest = gaps.longest()
+        watching.cancel()
+        if number >= 2 * _WARM_UP:
+            scrapes = seen.setdefault(encoding, _Scrapes())
+            scrapes.seconds.append(told["seconds"])
+            scrapes.blocks.append(longest)
+            scrapes.size = told["bytes"]
+    client.stdin.close()
+    await client.wait()
+    await runner.cleanup()
+    return seen
+
+
+async def ask(url: str) -> None:
+    """The scraper: one GET for each line on stdin, which is the encoding to accept."""
+    async with ClientSession(auto_decompress=False) as session:
+        for line in sys.stdin:
+            headers = {"Accept": ACCEPT, "Accept-Encoding": line.strip()}
+            began = time.perf_counter()
+            async with session.get(url, headers=headers) as response:
+                body = await response.read()
+            seconds = time.perf_counter() - began
+            print(json.dumps({"seconds": seconds, "bytes": len(body)}), flush=True)
+
+
+def _writing(house: House) -> tuple[list[float], list[float], int]:
+    """Seconds to write what is exposed: ours with new readings, prometheus_client's; series."""
+    exposition = Exposition(lambda: Scene(house.watcher.view, house.config, "", alive=True))
+    ours, theirs = [], []
+    text = b"".join(exposition.write("")[0]).decode()
+    for _ in range(_WRITINGS):
+        house.read()
+        house.walk(share=_SHARE)
+        began = time.perf_counter()
+        exposition.write("")
+        ours.append(time.perf_counter() - began)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Parsed(text))
+    for _ in range(_WRITINGS):
+        began = time.perf_counter()
+        generate_latest(registry)
+        theirs.append(time.perf_counter() - began)
+    return ours, theirs, sum(not line.startswith("#") for line in text.splitlines())
+
+
+def measure() -> tuple[str, list[Goal]]:
+    """Scrape, write and weigh; returns the tables and the goals."""
+    house = House()
+    house.read()
+    house.walk()
+    scraped = asyncio.run(_scrape(house))
+    ours, theirs, series = _writing(house)
+    memory = _kept()
+    rows = [["/metrics over HTTP", "p50", "p99", "longest block", "bytes"]]
+    rows += [
+        [
+            encoding,
+            milliseconds(percentile(seen.seconds, 50)),
+            milliseconds(percentile(seen.seconds, 99)),
+            milliseconds(max(seen.blocks)),
+            f"{seen.size:,}",
+        ]
+        for encoding, seen in scraped.items()
+    ]
+    written = [["writing alone", "p50", "p99"]]
+    written += [
+        [name, milliseconds(percentile(seconds, 50)), milliseconds(percentile(seconds, 99))]
+        for name, seconds in (("tonwatch, reading included", ours), ("prometheus_client", theirs))
+    ]
+    text = (
+        f"/metrics with {_WALLETS} wallets of two assets, {series:,} series; before each of"
+        f" {_SCRAPES} scrapes every reading\nwas replaced and every {_SHARE}th account had paid."
+        f" Board, verdicts and lines kept: {memory:.1f} MiB.\n"
+        f"{table(rows)}\n\n{table(written)}"
+    )
+    slowest = max(percentile(seen.seconds, 99) for seen in scraped.values())
+    block = max(percentile(seen.blocks, 99) for seen in scraped.values())
+    return text, [
+        Goal("/metrics with 1,000 wallets, p99", "< 60 ms", milliseconds(slowest), slowest < 0.06),
+        Goal("event loop blocked by it", "< 20 ms", milliseconds(block), block < 0.02),
+        Goal("memory for 1,000 wallets", "< 20 MiB", f"{memory:.1f} MiB", memory < 20),
+    ]
+
+
+if __name__ == "__main__":
+    asyncio.run(ask(sys.argv[1]))

@@ -1,0 +1,313 @@
+"""What a thousand wallets cost: to read them with proofs, to judge them, to keep what is known."""
+
+import asyncio
+import base64
+import gc
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+from typing import Final
+
+from pytoniq.liteclient.client import LiteClient as PytoniqClient
+from pytoniq_core.boc.address import Address as PytoniqAddress
+
+from benchmarks import clients
+from benchmarks.clocks import Rounds, Turns
+from benchmarks.network import DEPTH, WALLETS
+from benchmarks.report import Goal, table
+from benchmarks.server import HOST, SERVER_KEY, Running, running
+from tonwatch import wallet_jobs
+from tonwatch.config import Config, ProbeConfig
+from tonwatch.probes import balances
+from tonwatch.probes.balances import JettonWallets
+from tonwatch.probes.books import Book
+from tonwatch.probes.payouts import Walk, Walked
+from tonwatch.probes.reading import Reading, Watched
+from tonwatch.probes.sources import LiteSource, Source
+from tonwatch.probes.tally import Tally, Trouble, TroubleKind
+from tonwatch.ton.link import Link
+from tonwatch.ton.proofs import KnownBlocks
+from tonwatch.ton.transactions import TransactionId
+from tonwatch.wallet_jobs import Rota
+from tonwatch.watch.board import Board, Target, Told
+from tonwatch.watch.watcher import BEAT, Watcher
+
+_ROUNDS: Final = 5
+_SAMPLE: Final = 200
+"""Wallets that each client reads in a round."""
+_BEATS: Final = 15
+"""Batches into which tonwatch divides an interval."""
+_TROUBLES: Final = 8
+"""Remembered of each account's payouts, from an hour ago."""
+_NODE: Final = "node"
+_PROVEN: Final = "tonwatch, proofs"
+_PYTONIQ: Final = "pytoniq, proofs (trust_level 1)"
+
+
+class _Watch:
+    """A daemon's part about wallets, from what is due to what is thought of it."""
+
+    def __init__(self, config: Config, source: Source, found: JettonWallets) -> None:
+        self._source = source
+        self._found = found
+        self._beat = config.probe.wallet_interval / _BEATS
+        self._now = 0.0
+        accounts = list(wallet_jobs.watched(config))
+        self._rota = Rota(accounts, config.probe.wallet_interval)
+        keys = (watched.key for watched in accounts)
+        self.board = Board([Target(_NODE, "liteserver", "primary")], keys)
+        clock = asyncio.get_running_loop().time
+        self.watcher = Watcher(config, self.board, wall=time.time, monotonic=clock)
+
+    async def interval(self) -> int:
+        """Do what is done in an interval, without the waiting; returns how many were read."""
+        read = 0
+        for _ in range(_BEATS):
+            self._now += self._beat
+            if due := self._rota.due(self._now):
+                batch = await balances.read(due, [self._source], self._found, wall=time.time)
+                self._rota.done(batch.readings, self._now)
+                answers: tuple[Told, ...] = (*batch.readings, *batch.samples)
+                for told in answers:
+                    self.board.add(told)
+                read += len(batch.readings)
+            for _ in range(round(self._beat / BEAT)):
+                await asyncio.sleep(0)
+                self.watcher.look()
+        return read
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was measured.
+
+    Attributes:
+        reading: rounds of `_SAMPLE` wallets, by client.
+        intervals: rounds of all wallets, read and judged.
+        looks: rounds of one look at all wallets, nothing of them new.
+        turns: longest turn of the event loop in each interval, CPU seconds.
+        memory: bytes that are kept of all wallets.
+    """
+
+    reading: dict[str, Rounds] = field(default_factory=dict)
+    intervals: Rounds = field(default_factory=Rounds)
+    looks: Rounds = field(default_factory=Rounds)
+    turns: list[float] = field(default_factory=list)
+    memory: int = 0
+
+
+async def _measure(server: Running, turns: Turns) -> _Seen:
+    seen = _Seen()
+    async with _linked(server) as link:
+        source = LiteSource(_NODE, link, KnownBlocks(), clients.TIMEOUT)
+        await _compare(server, source, clients.Unproven(_NODE, link), seen)
+        await _watch(server, source, turns, seen)
+        await _keep(server, source, seen)
+    return seen
+
+
+async def _compare(server: Running, source: Source, unproven: Source, seen: _Seen) -> None:
+    """Read the same accounts in turn with every client."""
+    sample = list(wallet_jobs.watched(_config(server)))[: 2 * _SAMPLE]
+    found = JettonWallets()
+    readings = await _read(sample, source, found)
+    if not all(reading.proven for reading in readings):
+        raise RuntimeError("not every account was read with proofs")
+    addresses = [
+        PytoniqAddress((reading.account.workchain, reading.account.hash))
+        for reading in readings
+        if reading.account is not None
+    ]
+    # Where its updater waits for a block pytoniq does not sleep between answers.
+    proving = await clients.pytoniq(server.holding_port)
+    trusting = await clients.pytoniq(server.holding_port, trust_level=2)
+    ways: dict[str, Callable[[], Awaitable[object]]] = {
+        _PROVEN: partial(_read, sample, source, found),
+        "tonwatch, no proofs": partial(_read, sample, unproven, found),
+        _PYTONIQ: partial(_read_by_pytoniq, addresses, proving),
+        "pytoniq, less of them (trust_level 2)": partial(_read_by_pytoniq, addresses, trusting),
+    }
+    seen.reading = {name: Rounds() for name in ways}
+    for _ in range(_ROUNDS):
+        for name, read in ways.items():
+            with seen.reading[name].another():
+                await read()
+    await proving.close()
+    await trusting.close()
+
+
+async def _watch(server: Running, source: Source, turns: Turns, seen: _Seen) -> None:
+    """Go through whole intervals; the first one, which asks for jetton wallets, is not counted."""
+    watch = _Watch(_config(server), source, JettonWallets())
+    await watch.interval()
+    for _ in range(_ROUNDS):
+        with seen.intervals.another():
+            await asyncio.sleep(0)
+            turns.longest = 0.0
+            if await watch.interval() != 2 * WALLETS:
+                raise RuntimeError("an interval was too short for all accounts")
+            await asyncio.sleep(0)
+        seen.turns.append(turns.longest)
+        with seen.looks.another():
+            watch.watcher.look()
+
+
+async def _keep(server: Running, source: Source, seen: _Seen) -> None:
+    """Count what is kept after an interval, payouts included."""
+    gc.collect()
+    tracemalloc.start()
+    watch = _Watch(_config(server), source, JettonWallets())
+    await watch.interval()
+    walks = [
+        _walk(record.told)
+        for record in watch.watcher.view.snapshot.accounts.values()
+        if record.told is not None
+    ]
+    for walk, walked in walks:
+        assert walk.book.tally is walked.tally
+        watch.board.add(walked)
+    watch.watcher.look()
+    gc.collect()
+    seen.memory = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+
+def _walk(reading: Reading) -> tuple[Walk, Walked]:
+    """The payouts of an account that has had its share of troubles."""
+    assert reading.account is not None
+    now = int(reading.started)
+    troubles = [
+        Trouble(now - 3600, TroubleKind.FAILED, "action", 37, (now << 20) + number)
+        for number in range(_TROUBLES)
+    ]
+    tally = Tally(
+        transactions=now,
+        sent=now << 20,
+        received=now << 20,
+        fees=now << 10,
+        messages_sent=now,
+        failures={("action", 37): len(troubles)},
+        recent=tuple(troubles),
+        last_time=now,
+    )
+    cursor = TransactionId(now << 20, bytes(reversed(reading.account.hash)))
+
+    async def save(_: Book) -> bool:
+        return True
+
+    walk = Walk(
+        reading.key,
+        reading.account,
+        Book(cursor=cursor, since=now, opening=reading.amount, tally=tally),
+        count=lambda tally, _: tally,
+        save=save,
+        wall=time.time,
+    )
+    walked = Walked(key=reading.key, finished=time.time(), tally=tally, cursor=cursor, since=now)
+    return walk, walked
+
+
+async def _read(
+    accounts: Sequence[Watched], source: Source, found: JettonWallets
+) -> tuple[Reading, ...]:
+    batch = await balances.read(accounts, [source], found, wall=time.time)
+    for reading in batch.readings:
+        if not reading.ok:
+            raise RuntimeError(f"{' '.join(reading.key)}: {reading.detail}")
+    return batch.readings
+
+
+async def _read_by_pytoniq(addresses: Sequence[PytoniqAddress], client: PytoniqClient) -> None:
+    places = asyncio.Semaphore(clients.AT_ONCE)
+
+    async def one(address: PytoniqAddress) -> None:
+        async with places:
+            await client.get_account_state(address)
+
+    await asyncio.gather(*map(one, addresses))
+
+
+@asynccontextmanager
+async def _linked(server: Running) -> AsyncIterator[Link]:
+    link = Link(HOST, server.port, lambda: SERVER_KEY)
+    try:
+        yield link
+    finally:
+        await link.drop()
+
+
+def _config(server: Running) -> Config:
+    key = base64.b64encode(SERVER_KEY).decode()
+    node = {"name": _NODE, "host": HOST, "port": server.port, "key": key}
+    wallets = server.about["wallets"]
+    return Config.model_validate({"network": "testnet", "liteservers": [node], "wallets": wallets})
+
+
+def measure() -> tuple[str, list[Goal]]:
+    """Compare, watch, count; returns the tables and the goals."""
+    turns = Turns()
+    with (
+        running("benchmarks.network") as server,
+        asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(turns)) as runner,
+    ):
+        seen = runner.run(_measure(server, turns))
+    rates = {name: _SAMPLE / median(rounds.wall) for name, rounds in seen.reading.items()}
+    rows = [["client", "wallets/s", "CPU of 1,000 wallets", "against pytoniq, proofs"]]
+    rows += [
+        [
+            name,
+            f"{rates[name]:,.0f}",
+            f"{median(rounds.cpu) * 1000 / _SAMPLE:.2f} s",
+            f"{rates[name] / rates[_PYTONIQ]:.1f}x",
+        ]
+        for name, rounds in seen.reading.items()
+    ]
+    text = (
+        f"Wallets with coins and a jetton, proofs {DEPTH} forks deep, {clients.AT_ONCE} accounts"
+        f" asked for at a time: {_SAMPLE} wallets\nby each client in turn (median of {_ROUNDS}"
+        " rounds). pytoniq proves the account itself at either\ntrust_level, and reads neither"
+        " jettons nor the kind of wallet.\n" + table(rows)
+    )
+    ratio = rates[_PROVEN] / rates[_PYTONIQ]
+    own, goals = _of_tonwatch(seen)
+    return f"{text}\n\n{own}", [
+        Goal("wallets/s with proofs against pytoniq", "3x", f"{ratio:.1f}x", ratio >= 3),
+        *goals,
+    ]
+
+
+def _of_tonwatch(seen: _Seen) -> tuple[str, list[Goal]]:
+    interval = ProbeConfig().wallet_interval
+    rates = [WALLETS / seconds for seconds in seen.intervals.wall]
+    shares = [seconds / interval for seconds in seen.intervals.cpu]
+    memory = f"{seen.memory / (1 << 20):.1f} MiB"
+    looks = seen.looks.cpu
+    rows = [
+        ["", "median", "worst"],
+        ["wallets/s", f"{median(rates):,.0f}", f"{min(rates):,.0f}"],
+        ["CPU", f"{median(seen.intervals.cpu):.2f} s", f"{max(seen.intervals.cpu):.2f} s"],
+        [f"share of a core at {interval:.0f} s", f"{median(shares):.1%}", f"{max(shares):.1%}"],
+        ["longest turn of the loop", _ms(median(seen.turns)), _ms(max(seen.turns))],
+        ["a look where nothing is new", _ms(median(looks)), _ms(max(looks))],
+        ["kept in memory", memory, ""],
+    ]
+    text = (
+        f"tonwatch on {WALLETS:,} of them from beat to beat: what is due is read, proven, put on"
+        f" the board and judged,\ntwice a second ({_ROUNDS} intervals without the waiting; turns"
+        " and looks in CPU time). Kept: configuration,\nboard, readings, verdicts, and payouts"
+        f" with {_TROUBLES} failures of each account.\n" + table(rows)
+    )
+    turn = median(seen.turns)
+    return text, [
+        Goal("share of a core", "< 50 %", f"{median(shares):.1%}", median(shares) < 0.5),
+        Goal("longest turn of the event loop", "< 20 ms", _ms(turn), turn < 0.02),
+        Goal("memory of 1,000 wallets", "< 20 MiB", memory, seen.memory < 20 << 20),
+    ]
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"

@@ -1,0 +1,191 @@
+"""A day of payouts: what tonwatch counts is what the wallets' own books say, to the unit.
+
+Hundreds of payouts in coins and jettons, some fail, some come back, and tonwatch is restarted
+and killed in the middle of it.
+"""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.daemon.test_cli import get, serving, started
+from tonwatch.simulator.books import Book
+from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.network import Simulator
+
+WALLETS = ("hot", "warm")
+PAYOUTS = 60
+"""In each asset of each wallet in each of four parts of the day."""
+
+COIN, DOLLAR = 10**9, 10**6
+
+Books = dict[str, dict[str, Book]]
+
+
+class Day:
+    """The simulated network, and the daemon that watches it from time to time."""
+
+    def __init__(self, simulator: Simulator, config: str) -> None:
+        self.simulator = simulator
+        self._config = config
+        self._number = 0
+
+    @asynccontextmanager
+    async def watching(self, ending: signal.Signals) -> AsyncIterator[str]:
+        """The daemon's URL; on leaving it gets that signal."""
+        async with started("run", "--config", self._config) as process:
+            url = await serving(process)
+            # Somebody has to read its log, or it would wait for a reader.
+            assert process.stderr is not None
+            log = asyncio.create_task(process.stderr.read())
+            yield url
+            process.send_signal(ending)
+            assert await process.wait() == (-ending if ending is signal.SIGKILL else 0)
+            await log
+
+    def pay(self) -> None:
+        """Queue a part of the day's payouts, each of another amount."""
+        for wallet in WALLETS:
+            for _ in range(PAYOUTS):
+                self._number += 1
+                self.simulator.world.pay(wallet, COIN // 100 + self._number)
+                self.simulator.world.pay(wallet, 2 * DOLLAR + self._number, "usdt")
+
+    async def until_paid(self, left: int) -> None:
+        """Wait until at most so many payouts are still to be made by each wallet."""
+        wallets = self.simulator.world.wallets
+        while any(len(wallet.queue) > left for wallet in wallets):
+            await asyncio.sleep(0.05)
+
+    @property
+    def books(self) -> Books:
+        return deepcopy(self.simulator.world.books)
+
+
+@pytest.fixture
+async def day(tmp_path: Path) -> AsyncIterator[Day]:
+    async with Simulator(wallets=WALLETS, block_interval=0.05, backfill=10.0) as simulator:
+        settings = {
+            "state_dir": str(tmp_path / "state"),
+            "probe": {
+                "interval": "500ms",
+                "timeout": "400ms",
+                "stale_after": "3s",
+                "wallet_interval": "1s",
+            },
+            "serve": {"host": "127.0.0.1", "port": 0},
+            "readiness": {"drain_delay": "0s"},
+            "log": {"format": "json"},
+        }
+        file = tmp_path / "tonwatch.yaml"
+        file.write_text(yaml.safe_dump(simulator.config() | settings))
+        yield Day(simulator, str(file))
+
+
+async def counted(url: str) -> dict[str, dict[str, Any]]:
+    """What /health says of the payouts of each wallet in each asset."""
+    _, text = await get(f"{url}/health?format=json")
+    return {
+        wallet["name"]: {asset["asset"]: asset["payouts"] for asset in wallet["assets"]}
+        for wallet in json.loads(text)["wallets"]
+    }
+
+
+async def until(url: str, holds: Callable[[dict[str, dict[str, Any]]], bool]) -> None:
+    while not holds(await counted(url)):
+        await asyncio.sleep(0.2)
+
+
+def all_begun(told: dict[str, dict[str, Any]]) -> bool:
+    return all(payouts for assets in told.values() for payouts in assets.values())
+
+
+def difference(now: Books, then: Books) -> dict[str, dict[str, Any]]:
+    """What the wallets' own books have come to since `then`, in the words of /health."""
+    result: dict[str, dict[str, Any]] = {}
+    for wallet, assets in now.items():
+        result[wallet] = {}
+        for asset, book in assets.items():
+            before = then[wallet][asset]
+            amounts = ("sent", "received", "returned", "fees")
+            counts = ("messages_sent", "bounced", "transactions")
+            result[wallet][asset] = {
+                **{name: str(getattr(book, name) - getattr(before, name)) for name in amounts},
+                **{name: getattr(book, name) - getattr(before, name) for name in counts},
+                "failures": {
+                    f"{phase} {code}": count
+                    for (phase, code), count in (book.failures - before.failures).items()
+                },
+                "skipped": dict(book.skipped - before.skipped),
+                "gaps": 0,
+            }
+    return result
+
+
+def in_the_same_words(told: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    names = (
+        *("sent", "received", "returned", "fees"),
+        *("messages_sent", "bounced", "transactions", "skipped", "gaps"),
+    )
+    return {
+        wallet: {
+            asset: {
+                **{name: payouts[name] for name in names},
+                "failures": {
+                    f"{each['phase']} {each['code']}": each["count"] for each in payouts["failures"]
+                },
+            }
+            for asset, payouts in assets.items()
+        }
+        for wallet, assets in told.items()
+    }
+
+
+@pytest.mark.timeout(180)
+async def test_the_books_agree_to_the_unit(day: Day) -> None:
+    simulator = day.simulator
+    async with day.watching(signal.SIGKILL) as url:
+        await until(url, all_begun)
+        opening = day.books
+        day.pay()
+        await day.until_paid(left=PAYOUTS)  # in the middle of it, the daemon is killed
+    day.pay()
+    await simulator.set_fault("hot", Fault.BOUNCE_PAYOUTS)
+    async with day.watching(signal.SIGTERM) as url:
+        await until(url, all_begun)
+        await day.until_paid(left=PAYOUTS)
+        await simulator.clear()
+        await simulator.set_fault("warm", Fault.FAILING_PAYOUTS)
+        day.pay()
+        await day.until_paid(left=PAYOUTS)
+    await day.until_paid(left=0)  # more than a page of transactions while nobody watches
+    await simulator.clear()
+    day.pay()
+    async with day.watching(signal.SIGTERM) as url:
+        await day.until_paid(left=0)
+        expected: dict[str, dict[str, Any]] = {}
+
+        def agrees(told: dict[str, dict[str, Any]]) -> bool:
+            nonlocal expected
+            expected = difference(day.books, opening)
+            return all_begun(told) and in_the_same_words(told) == expected
+
+        try:
+            async with asyncio.timeout(30):
+                await until(url, agrees)
+        except TimeoutError:
+            assert in_the_same_words(await counted(url)) == expected
+    paid = [sums["native"]["messages_sent"] for sums in expected.values()]
+    assert paid[0] == 4 * PAYOUTS
+    assert 0 < paid[1] < 4 * PAYOUTS
+    assert expected["warm"]["native"]["failures"]["action 37"] > 0
+    assert expected["hot"]["native"]["bounced"] > 0
+    assert int(expected["hot"]["usdt"]["returned"]) > 0

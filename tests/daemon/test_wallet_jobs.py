@@ -1,0 +1,93 @@
+"""When wallets are asked about: spread over the interval, failures sooner, messages paced."""
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import virtual_time
+from tests.virtual_time import VirtualLoop
+from tonwatch.assembly import assembled
+from tonwatch.config import Config
+from tonwatch.probes.reading import AccountKey, Reading, Watched
+from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.network import Simulator
+from tonwatch.ton.address import Address
+from tonwatch.ton.errors import Reason
+from tonwatch.wallet_jobs import Rota
+from tonwatch.watch import scheduler
+
+INTERVAL = 15.0
+
+
+def accounts(count: int) -> list[Watched]:
+    return [
+        Watched(AccountKey(f"wallet-{number}", "native"), Address(0, bytes(32)))
+        for number in range(count)
+    ]
+
+
+def reading(watched: Watched, now: float, reason: Reason = Reason.OK) -> Reading:
+    return Reading(key=watched.key, source="it", started=now, finished=now, reason=reason)
+
+
+@given(st.integers(1, 600))
+def test_everybody_is_read_once_in_an_interval_and_nobody_all_at_once(count: int) -> None:
+    rota = Rota(accounts(count), INTERVAL)
+    seen: Counter[AccountKey] = Counter()
+    most = 0
+    for beat in range(45):
+        due = rota.due(float(beat))
+        most = max(most, len(due))
+        seen.update(watched.key for watched in due)
+        rota.done([reading(watched, beat) for watched in due], float(beat))
+    assert set(seen) == {watched.key for watched in accounts(count)}
+    assert set(seen.values()) <= {2, 3}
+    assert most <= max(32, 2 * (count // 15 + 1))
+
+
+def test_what_failed_is_tried_again_sooner() -> None:
+    one, two = accounts(2)
+    rota = Rota([one, two], INTERVAL)
+    rota.done([reading(one, 0.0), reading(two, 0.0, Reason.QUERY_TIMEOUT)], 0.0)
+    assert rota.due(4.9) == []
+    assert rota.due(5.0) == [two]
+    assert rota.due(15.0) == [two, one]
+
+
+def test_one_message_a_minute_and_target(tmp_path: Any) -> None:
+    """Counted where they arrive, over half an hour with a node that goes and comes."""
+    sent: dict[str, list[float]] = {}
+
+    async def watch(loop: VirtualLoop) -> None:
+        async with Simulator(wallets=2, clock=loop.wall) as simulator, AsyncExitStack() as stack:
+            content = simulator.config() | {"state_dir": str(tmp_path)}
+            for wallet in content["wallets"]:
+                wallet["write_probe"] = True
+            config = Config.model_validate(content)
+            parts = await stack.enter_async_context(assembled(config, wall=loop.wall))
+            jobs = asyncio.create_task(scheduler.run(parts.jobs, parts.board, Random(1)))
+            for half_minute in range(60):
+                if half_minute == 20:
+                    await simulator.set_fault("node-1", Fault.FLAP, 20.0)
+                for _ in range(15):
+                    await asyncio.sleep(2.0)
+                    for name, record in parts.watcher.look().snapshot.records.items():
+                        for sample in record.writes:
+                            times = sent.setdefault(name, [])
+                            if sample.started not in times:
+                                times.append(sample.started)
+            jobs.cancel()
+            await asyncio.gather(jobs, return_exceptions=True)
+
+    virtual_time.run(watch)
+    assert set(sent) == {"node-1", "node-2", "provider-1"}
+    for times in sent.values():
+        assert len(times) > 5
+        assert all(b - a >= 60.0 for a, b in pairwise(times))
+    assert len(sent["node-2"]) in {29, 30}

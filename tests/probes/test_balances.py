@@ -1,0 +1,215 @@
+"""Reading accounts: from whom, how far proven, and what a bad one costs the others."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.probes.purse_lab import WALLETS, PurseLab, purse_lab
+from tonwatch.probes.balances import Batch, JettonWallets, read
+from tonwatch.probes.reading import AccountKey, Reading, Watched
+from tonwatch.probes.sample import Probe
+from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.wallets import JETTONS_AT_START, KINDS, START
+from tonwatch.ton.accounts import Account, AccountAt, AccountStatus, MethodResult
+from tonwatch.ton.address import Address
+from tonwatch.ton.cells import Cell, cell
+from tonwatch.ton.errors import Reason
+from tonwatch.ton.jettons import owner_argument
+
+STRANGER = Address(0, b"\x77" * 32)
+
+
+@pytest.fixture
+async def lab() -> AsyncIterator[PurseLab]:
+    async with purse_lab() as made:
+        yield made
+
+
+async def batch(*accounts: Watched, of: list[Any]) -> Batch:
+    return await read(accounts, of, JettonWallets(), wall=time.time)
+
+
+async def only(account: Watched, *sources: Any) -> Reading:
+    (reading,) = (await batch(account, of=list(sources))).readings
+    return reading
+
+
+@pytest.mark.parametrize("number", range(WALLETS), ids=[str(kind) for kind in KINDS])
+async def test_every_kind_of_wallet(lab: PurseLab, number: int) -> None:
+    told = await only(lab.coins(number), lab.node)
+    assert told.ok, told
+    assert told.kind is KINDS[number]
+    assert (told.amount, told.proven, told.status) == (START, True, AccountStatus.ACTIVE)
+    assert told.block == lab.simulator.chain.head.seqno
+    assert told.time == lab.simulator.chain.head.gen_utime
+    has_seqno = not KINDS[number].startswith("highload")
+    assert (told.seqno is not None) is has_seqno
+    assert (told.last_clean is not None) is not has_seqno
+
+
+async def test_jettons_are_proven_by_a_liteserver_and_told_by_a_provider(lab: PurseLab) -> None:
+    proven, told = await only(lab.jettons(), lab.node), await only(lab.jettons(), lab.provider)
+    assert (proven.amount, proven.proven) == (JETTONS_AT_START, True)
+    assert (told.amount, told.proven) == (JETTONS_AT_START, False)
+    assert proven.account == told.account == lab.simulator.world.wallets[0].jettons.address
+    assert proven.block == told.block
+
+
+async def test_an_account_that_does_not_exist_holds_nothing(lab: PurseLab) -> None:
+    coins = Watched(AccountKey("stranger", "native"), STRANGER)
+    jettons = Watched(AccountKey("stranger", "usdt"), STRANGER, lab.master)
+    for source in (lab.node, lab.provider):
+        readings = (await batch(coins, jettons, of=[source])).readings
+        assert [(each.amount, each.status) for each in readings] == [(0, "missing")] * 2
+
+
+async def test_a_master_that_is_none_costs_nobody_else(lab: PurseLab) -> None:
+    wrong = Watched(AccountKey("wallet-1", "wrong"), lab.owner(), lab.owner(1))
+    missing = Watched(AccountKey("wallet-1", "missing"), lab.owner(), STRANGER)
+    for source in (lab.node, lab.provider):
+        result = await batch(wrong, lab.coins(), missing, lab.jettons(), of=[source])
+        told = {reading.key.asset: reading for reading in result.readings}
+        assert told["native"].ok
+        assert told["usdt"].ok
+        for asset, master in (("wrong", lab.owner(1)), ("missing", STRANGER)):
+            assert told[asset].reason is Reason.METHOD_FAILED
+            assert f"{master.friendly()} is no jetton's master" in told[asset].detail
+        assert [sample.reason for sample in result.samples] == [Reason.OK]
+
+
+async def test_the_first_that_answers_is_believed(lab: PurseLab) -> None:
+    await lab.simulator.set_fault("node-1", Fault.REFUSE)
+    result = await batch(lab.coins(), lab.jettons(), of=lab.sources)
+    assert {reading.source for reading in result.readings} == {"node-2"}
+    assert [(sample.target, sample.reason) for sample in result.samples] == [
+        ("node-1", Reason.CONNECT_REFUSED),
+        ("node-2", Reason.OK),
+    ]
+    assert {sample.probe for sample in result.samples} == {Probe.BALANCE}
+    await lab.simulator.clear()
+    assert (await only(lab.coins(), *lab.sources)).source == "node-1"
+
+
+async def test_a_lie_is_caught_and_the_next_is_asked(lab: PurseLab) -> None:
+    await lab.simulator.set_fault("node-1", Fault.LYING_BALANCE)
+    result = await batch(lab.coins(), of=lab.sources)
+    assert [(each.source, each.amount) for each in result.readings] == [("node-2", START)]
+    assert result.samples[0].reason is Reason.PROOF_INVALID
+    assert "wallet-1 native" in result.samples[0].detail
+
+
+async def test_where_nobody_tells_the_last_failure_is_told(lab: PurseLab) -> None:
+    for name in ("node-1", "node-2", "provider-1"):
+        await lab.simulator.set_fault(name, Fault.REFUSE)
+    told = await only(lab.coins(), *lab.sources)
+    assert (told.reason, told.source, told.amount) == (
+        Reason.CONNECT_REFUSED,
+        "provider-1",
+        None,
+    )
+
+
+async def test_a_source_that_falls_silent_is_not_asked_for_all(lab: PurseLab) -> None:
+    """Each question would wait for its timeout."""
+    await lab.simulator.set_fault("node-1", Fault.NOT_SYNCED)
+    accounts = [lab.coins(number) for number in range(WALLETS)] * 1
+    began = time.monotonic()
+    result = await batch(*accounts, of=[lab.node, lab.other])
+    assert all(reading.ok for reading in result.readings)
+    assert time.monotonic() - began < 4.0
+    assert result.samples[0].reason is Reason.QUERY_TIMEOUT
+
+
+async def test_a_frozen_wallet_is_a_state(lab: PurseLab) -> None:
+    await lab.simulator.set_fault("wallet-1", Fault.FROZEN)
+    lab.simulator.chain.advance(2)
+    for source in (lab.node, lab.provider):
+        told = await only(lab.coins(), source)
+        assert (told.ok, told.status, told.kind) == (True, AccountStatus.FROZEN, None)
+
+
+async def test_a_bug_of_ours_costs_one_account(
+    lab: PurseLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tonwatch.probes import balances
+
+    whole = balances._read
+
+    async def broken(reader: Any, source: Any, watched: Watched, *rest: Any) -> Reading:
+        if watched.key.asset == "usdt":
+            raise ZeroDivisionError("with a secret")
+        return await whole(reader, source, watched, *rest)
+
+    monkeypatch.setattr(balances, "_read", broken)
+    coins, jettons = (await batch(lab.coins(), lab.jettons(), of=[lab.node])).readings
+    if coins.key.asset != "native":
+        coins, jettons = jettons, coins
+    assert coins.ok
+    assert jettons.reason is Reason.PROBE_FAILED
+    assert jettons.detail == "bug in tonwatch: ZeroDivisionError"
+
+
+class Odd:
+    """A source with one jetton wallet, whose data has a layout that nobody knows."""
+
+    name = "odd"
+    proves = True
+    at_once = 1
+
+    def __init__(self, *told: int | Cell) -> None:
+        self.told = told
+
+    async def reader(self) -> "Odd":
+        return self
+
+    async def account(self, address: Address) -> AccountAt:
+        account = Account(
+            address=address,
+            status=AccountStatus.ACTIVE,
+            balance=0,
+            last=None,
+            code_hash=bytes(32),
+            data=cell(b"whatever"),
+        )
+        return AccountAt(account=account, seqno=1, time=1, proven=True)
+
+    async def run_method(self, _: Address, method: str, __: Any) -> MethodResult:
+        if method == "get_wallet_address":
+            return MethodResult(0, (owner_argument(STRANGER),))
+        return MethodResult(0, self.told) if self.told else MethodResult(11, ())
+
+
+OWNER, MASTER = Address(0, b"o" * 32), Address(0, b"m" * 32)
+ODD = Watched(AccountKey("odd", "usdt"), OWNER, MASTER)
+
+
+async def test_a_layout_that_nobody_knows_is_asked_for_and_not_called_proven() -> None:
+    told = await only(ODD, Odd(77, owner_argument(OWNER), owner_argument(MASTER)))
+    assert (told.ok, told.amount, told.proven) == (True, 77, False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((), Reason.METHOD_FAILED),
+        ((77, owner_argument(STRANGER), owner_argument(MASTER)), Reason.BAD_ANSWER),
+        ((77, owner_argument(OWNER), owner_argument(STRANGER)), Reason.BAD_ANSWER),
+        ((-1, owner_argument(OWNER), owner_argument(MASTER)), Reason.BAD_ANSWER),
+        ((77, 1, 2), Reason.BAD_ANSWER),
+    ],
+    ids=["no jetton wallet", "another owner", "another jetton", "negative", "no addresses"],
+)
+async def test_what_is_no_answer(answer: tuple[int | Cell, ...], reason: Reason) -> None:
+    assert (await only(ODD, Odd(*answer))).reason is reason
+
+
+async def test_addresses_of_jetton_wallets_are_asked_once(lab: PurseLab) -> None:
+    found = JettonWallets()
+    assert found.known(lab.owner(), lab.master) is None
+    for source in (lab.node, lab.provider):
+        await read([lab.jettons()], [source], found, wall=time.time)
+    assert found.known(lab.owner(), lab.master) == lab.simulator.world.wallets[0].jettons.address
+    found.forget(lab.owner(), lab.master)
+    assert found.known(lab.owner(), lab.master) is None

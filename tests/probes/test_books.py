@@ -1,0 +1,346 @@
+"""Books on disk: either the old or the new one, and what cannot be used is set aside."""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from tests.conftest import Clock
+from tests.probes.handmade import FRIEND, WALLET
+from tonwatch.probes.books import (
+    BEGINNING,
+    KEPT_ASIDE,
+    Book,
+    Books,
+    StateDirError,
+    check_writable,
+)
+from tonwatch.probes.reading import AccountKey
+from tonwatch.probes.tally import Tally, Trouble, TroubleKind
+from tonwatch.ton.networks import ZEROSTATES
+from tonwatch.ton.transactions import TransactionId
+
+KEY: Final = AccountKey("payroll", "native")
+MAINNET: Final = ZEROSTATES["mainnet"]
+OLD: Final = Book(cursor=TransactionId(5, b"\x05" * 32), since=1_700_000_000, opening=12)
+NEW: Final = Book(
+    cursor=TransactionId(2**63, b"\x06" * 32),
+    since=1_700_000_000,
+    opening=10**30,
+    tally=Tally(
+        transactions=3,
+        sent=10**30 + 1,
+        received=2,
+        returned=3,
+        fees=4,
+        messages_sent=5,
+        bounced=6,
+        failures={("compute", -14): 1, ("action", 37): 2},
+        skipped={"no_gas": 9},
+        gaps=1,
+        recent=(
+            Trouble(1_800_000_000, TroubleKind.FAILED, "action", 37, 77),
+            Trouble(1_800_000_001, TroubleKind.BOUNCED, "", None, 78),
+            Trouble(1_800_000_002, TroubleKind.SKIPPED, "compute", None, 79, "no_gas"),
+        ),
+        last_time=1_800_000_000,
+    ),
+)
+
+
+@pytest.fixture
+def books(tmp_path: Path, clock: Clock) -> Books:
+    return Books(tmp_path, MAINNET, clock.wall)
+
+
+def aside(books: Books) -> list[str]:
+    folder = books.path(KEY).parent
+    return sorted(path.name for path in folder.iterdir() if ".corrupt-" in path.name)
+
+
+async def test_nothing_there(books: Books) -> None:
+    with capture_logs() as logs:
+        assert await books.load(KEY, WALLET) is None
+    assert not logs
+
+
+@pytest.mark.parametrize("book", [OLD, NEW, Book(cursor=BEGINNING, since=0)], ids=str)
+async def test_what_is_saved_is_loaded(books: Books, book: Book) -> None:
+    assert await books.save(KEY, WALLET, book)
+    assert await books.load(KEY, WALLET) == book
+    assert [path.name for path in books.path(KEY).parent.iterdir()] == ["payroll@native.json"]
+
+
+async def test_integers_are_strings(books: Books) -> None:
+    await books.save(KEY, WALLET, NEW)
+    text = await asyncio.to_thread(books.path(KEY).read_text)
+
+    def numbers(value: Any) -> list[Any]:
+        if isinstance(value, dict):
+            return [each for item in value.values() for each in numbers(item)]
+        if isinstance(value, list):
+            return [each for item in value for each in numbers(item)]
+        return [value] if isinstance(value, int | float) else []
+
+    assert numbers(json.loads(text)) == [1]  # the format's version
+
+
+async def test_each_account_has_a_file(books: Books) -> None:
+    keys = [AccountKey(*names) for names in (("a", "b"), ("a.b", "c"), ("a", "b.c"), ("a-b", "c"))]
+    for number, key in enumerate(keys):
+        await books.save(key, WALLET, replace(OLD, since=number))
+    for number, key in enumerate(keys):
+        assert await books.load(key, WALLET) == replace(OLD, since=number)
+
+
+def changed(**fields: Any) -> Callable[[bytes], bytes]:
+    return lambda content: json.dumps(json.loads(content) | fields).encode()
+
+
+def in_tally(**fields: Any) -> Callable[[bytes], bytes]:
+    def change(content: bytes) -> bytes:
+        whole = json.loads(content)
+        whole["tally"] |= fields
+        return json.dumps(whole).encode()
+
+    return change
+
+
+DAMAGED: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "empty": lambda _: b"",
+    "zeros": lambda content: bytes(len(content)),
+    "cut short": lambda content: content[: len(content) // 2],
+    "last brace missing": lambda content: content[:-1],
+    "something behind": lambda content: content + b"x",
+    "not text": lambda _: b"\xff\xfe\x00",
+    "a list": lambda _: b"[]",
+    "null": lambda _: b"null",
+    "an empty object": lambda _: b"{}",
+    "nested": lambda _: b"[" * 60_000,
+    "large": lambda content: content + b" " * 70_000,
+    "a giant number": lambda _: b'{"version":' + b"9" * 5000 + b"}",
+    "another version": changed(version=2),
+    "another network": changed(network="00" * 32),
+    "another address": changed(address=str(FRIEND)),
+    "no cursor": changed(cursor=None),
+    "a short hash": changed(cursor={"lt": "5", "hash": "00"}),
+    "a number for a string": changed(since=5),
+    "a float": changed(since="1.5"),
+    "other digits": changed(since="٣"),
+    "a giant amount": changed(opening="9" * 100),
+    "below zero": in_tally(sent="-1"),
+    "a sum missing": lambda content: content.replace(b'"fees"', b'"fee"'),
+    "an unknown phase": in_tally(failures=[["credit", "1", "1"]]),
+    "failures are no list": in_tally(failures="abc"),
+    "many failures": in_tally(failures=[["action", str(code), "1"] for code in range(100)]),
+    "many troubles": lambda content: in_tally(
+        recent=json.loads(content)["tally"]["recent"] * 20
+    )(content),
+    "an unknown trouble": lambda content: content.replace(b'"bounced",', b'"sprung",'),
+    "markup for a reason": in_tally(skipped={"<b>": "1"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED.keys())
+async def test_what_cannot_be_used_is_set_aside(
+    books: Books, clock: Clock, damage: Callable[[bytes], bytes]
+) -> None:
+    await books.save(KEY, WALLET, NEW)
+    path = books.path(KEY)
+    content = damage(await asyncio.to_thread(path.read_bytes))
+    await asyncio.to_thread(path.write_bytes, content)
+    with capture_logs() as logs:
+        assert await books.load(KEY, WALLET) is None
+    assert [line["log_level"] for line in logs] == ["warning"]
+    assert "set aside" in logs[0]["event"]
+    assert aside(books) == [f"payroll@native.json.corrupt-{int(clock.wall())}"]
+    kept = path.with_name(aside(books)[0])
+    assert await asyncio.to_thread(kept.read_bytes) == content
+    assert await books.load(KEY, WALLET) is None, "and that is that"
+    assert await books.save(KEY, WALLET, OLD)
+    assert await books.load(KEY, WALLET) == OLD
+
+
+@settings(
+    deadline=None,
+    derandomize=True,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_any_damage_ends_in_a_book_or_none(tmp_path: Path, data: st.DataObject) -> None:
+    async def damaged() -> None:
+        books = Books(tmp_path, MAINNET, lambda: 5.0)
+        await books.save(KEY, WALLET, NEW)
+        path = books.path(KEY)
+        content = bytearray(await asyncio.to_thread(path.read_bytes))
+        place = data.draw(st.integers(0, len(content) - 1))
+        length = data.draw(st.integers(0, 20))
+        content[place : place + length] = data.draw(st.binary(max_size=20))
+        await asyncio.to_thread(path.write_bytes, bytes(content))
+        book = await books.load(KEY, WALLET)
+        assert book is None or isinstance(book, Book)
+
+    asyncio.run(damaged())
+
+
+async def test_few_are_kept_aside(books: Books, clock: Clock) -> None:
+    other = books.path(KEY).with_name("payroll@native.json.corrupt-mine")
+    await asyncio.to_thread(other.write_text, "not ours to remove")
+    for _ in range(KEPT_ASIDE + 3):
+        clock.advance(10)
+        await asyncio.to_thread(books.path(KEY).write_text, "broken")
+        await books.load(KEY, WALLET)
+    now = int(clock.wall())
+    names = [f"payroll@native.json.corrupt-{now - 10 * back}" for back in range(KEPT_ASIDE)]
+    assert aside(books) == sorted([*names, other.name])
+
+
+async def test_a_directory_in_place_of_the_file(books: Books) -> None:
+    await asyncio.to_thread(books.path(KEY).mkdir)
+    assert await books.load(KEY, WALLET) is None
+    assert len(aside(books)) == 1
+    assert await books.save(KEY, WALLET, OLD)
+
+
+async def test_where_it_cannot_even_be_set_aside(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asyncio.to_thread(books.path(KEY).write_text, "broken")
+    monkeypatch.setattr(Path, "replace", fails(OSError(30, "Read-only file system")))
+    with capture_logs() as logs:
+        assert await books.load(KEY, WALLET) is None
+    assert "Read-only file system" in logs[0]["reason"]
+
+
+class Killed(BaseException):
+    """The process ends here: nothing after this line runs, nothing is tidied up."""
+
+
+def fails(error: BaseException) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def on_call(number: int, error: BaseException, real: Callable[..., Any]) -> Callable[..., Any]:
+    calls = 0
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise error
+        return real(*args, **kwargs)
+
+    return call
+
+
+STEPS: Final[dict[str, tuple[str, int, Book]]] = {
+    "before the new file is on disk": ("fsync", 1, OLD),
+    "before it takes the old one's place": ("replace", 1, OLD),
+    "before the directory is on disk": ("fsync", 2, NEW),
+    "before the directory is opened": ("open", 1, NEW),
+}
+
+
+@pytest.mark.parametrize(("step", "call", "left"), STEPS.values(), ids=STEPS.keys())
+async def test_killed_at_any_step(
+    books: Books, monkeypatch: pytest.MonkeyPatch, step: str, call: int, left: Book
+) -> None:
+    await books.save(KEY, WALLET, OLD)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, on_call(call, Killed(), getattr(os, step)))
+        patch.setattr(Path, "unlink", fails(Killed()))
+        with pytest.raises(Killed):
+            await books.save(KEY, WALLET, NEW)
+    restarted = Books(books.path(KEY).parent, MAINNET, lambda: 0.0)
+    with capture_logs() as logs:
+        assert await restarted.load(KEY, WALLET) == left
+    assert not logs
+    assert await restarted.save(KEY, WALLET, NEW)
+    assert await restarted.load(KEY, WALLET) == NEW
+    assert len(list(books.path(KEY).parent.iterdir())) == 1
+
+
+async def test_killed_while_writing(books: Books) -> None:
+    await books.save(KEY, WALLET, OLD)
+    half = books.path(KEY).with_name("payroll@native.json.new")
+    await asyncio.to_thread(half.write_bytes, b'{"version": 1, "net')
+    assert await books.load(KEY, WALLET) == OLD
+    assert await books.save(KEY, WALLET, NEW)
+    assert await books.load(KEY, WALLET) == NEW
+    assert not await asyncio.to_thread(half.exists)
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+async def test_a_disk_that_is_full_is_told_once_and_tried_again(
+    books: Books, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    await books.save(KEY, WALLET, OLD)
+    with capture_logs() as logs, monkeypatch.context() as patch:
+        patch.setattr(os, step, fails(OSError(28, "No space left on device")))
+        assert not await books.save(KEY, WALLET, NEW)
+        assert not await books.save(KEY, WALLET, NEW)
+    assert [line["reason"] for line in logs] == ["No space left on device"]
+    assert await books.load(KEY, WALLET) == OLD
+    assert len(list(books.path(KEY).parent.iterdir())) == 1, "nothing is left behind"
+    with capture_logs() as logs:
+        assert await books.save(KEY, WALLET, NEW)
+        assert await books.save(KEY, WALLET, NEW)
+    assert [line["event"] for line in logs] == ["payouts are saved again"]
+    assert await books.load(KEY, WALLET) == NEW
+
+
+async def test_a_directory_that_has_gone(books: Books) -> None:
+    await asyncio.to_thread(books.path(KEY).parent.rmdir)
+    with capture_logs() as logs:
+        assert not await books.save(KEY, WALLET, NEW)
+    assert [line["reason"] for line in logs] == ["No such file or directory"]
+
+
+async def test_the_last_save_wins(books: Books) -> None:
+    saves = [asyncio.create_task(books.save(KEY, WALLET, replace(OLD, since=n))) for n in range(50)]
+    await asyncio.sleep(0)
+    for task in saves[:40]:
+        task.cancel()
+    await asyncio.gather(*saves, return_exceptions=True)
+    assert await books.load(KEY, WALLET) == replace(OLD, since=49)
+
+
+class TestCheckWritable:
+    def test_makes_the_directory(self, tmp_path: Path) -> None:
+        check_writable(tmp_path / "a" / "b")
+        assert list((tmp_path / "a" / "b").iterdir()) == []
+
+    def test_a_file_in_its_place(self, tmp_path: Path) -> None:
+        place = tmp_path / "state"
+        place.write_text("")
+        with pytest.raises(StateDirError, match=f"cannot write to state_dir {place}: File exists"):
+            check_writable(place)
+
+    def test_below_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(StateDirError, match="Not a directory"):
+            check_writable(tmp_path / "file" / "state")
+
+    def test_no_room(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "fsync", fails(OSError(28, "No space left on device")))
+        with pytest.raises(StateDirError, match="No space left on device"):
+            check_writable(tmp_path)
+
+    def test_no_permission(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        # Tests may run as root, who may write anywhere.
+        denied = PermissionError(13, "Permission denied")
+        monkeypatch.setattr("tempfile.TemporaryFile", fails(denied))
+        with pytest.raises(StateDirError, match="Permission denied; give it"):
+            check_writable(tmp_path)

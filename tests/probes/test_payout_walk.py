@@ -1,0 +1,639 @@
+"""The walk along an account: each transaction is counted once and in order, whatever happens."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from tests.probes.handmade import FRIEND, WALLET, History, counted, message, transaction
+from tonwatch.probes import payouts, way
+from tonwatch.probes.books import BEGINNING, Book
+from tonwatch.probes.pages import PAGE, PageSource
+from tonwatch.probes.payouts import PATIENCE, START_OVER, Walk, Walked
+from tonwatch.probes.reading import AccountKey
+from tonwatch.probes.tally import Tally, count_native
+from tonwatch.probes.way import CHUNK
+from tonwatch.ton.address import Address
+from tonwatch.ton.errors import (
+    BadAnswer,
+    ConnectionLost,
+    LiteServerError,
+    ProofInvalid,
+    QueryTimeout,
+    Reason,
+    TonError,
+)
+from tonwatch.ton.transactions import Transaction, TransactionId
+
+KEY: Final = AccountKey("payroll", "native")
+PRUNED: Final = LiteServerError(Reason.PRUNED, -400, "lt not in db")
+LIMITED: Final = LiteServerError(Reason.RATE_LIMITED, 429, "slow down")
+
+
+class Source:
+    """Gives pages of a history from number `kept` on; `fault` is raised in place of an answer."""
+
+    def __init__(self, history: History | None = None, *, kept: int = 0) -> None:
+        self.history = history or History()
+        self.kept = kept
+        self.fault: TonError | None = None
+        self.asked: list[TransactionId] = []
+
+    async def __call__(
+        self, address: Address, last: TransactionId, count: int
+    ) -> list[Transaction]:
+        assert address == WALLET
+        assert 1 <= count <= PAGE
+        self.asked.append(last)
+        await asyncio.sleep(0)
+        if self.fault:
+            raise self.fault
+        page = [
+            one for one in self.history.page(last, count) if one.id >= self.history.id(self.kept)
+        ]
+        if not page:
+            raise PRUNED
+        return page
+
+
+class Disk:
+    """What outlives a restart."""
+
+    def __init__(self, book: Book | None = None) -> None:
+        self.book = book
+        self.full = False
+        self.saves = 0
+
+    async def save(self, book: Book) -> bool:
+        await asyncio.sleep(0)
+        self.saves += 1
+        if not self.full:
+            self.book = book
+        return not self.full
+
+
+def in_order(tally: Tally, one: Transaction) -> Tally:
+    assert one.time > (tally.last_time or 0)
+    return count_native(tally, one, ())
+
+
+def walk(disk: Disk, **options: Any) -> Walk:
+    return Walk(
+        KEY, WALLET, disk.book, count=in_order, save=disk.save, wall=lambda: 1.8e9, **options
+    )
+
+
+def book(number: int, history: History | None = None) -> Book:
+    """All up to this number is counted."""
+    cursor = (history or History()).id(number) if number >= 0 else BEGINNING
+    return Book(cursor=cursor, since=1_700_000_000)
+
+
+async def beat(
+    it: Walk, newest: int | None, *sources: PageSource, history: History | None = None
+) -> Walked:
+    at = None if newest is None else (history or History()).id(newest)
+    return await it.beat(at, 7, sources, proven=True)
+
+
+async def beats(times: int, it: Walk, newest: int, *sources: PageSource) -> Walked:
+    """So many beats; what comes of the last."""
+    for _ in range(times - 1):
+        await beat(it, newest, *sources)
+    return await beat(it, newest, *sources)
+
+
+def numbers(tally: Tally) -> list[int]:
+    """Which transactions are counted; each once, or the test fails."""
+    times = counted(tally.received)
+    assert set(times) <= {0, 1}
+    assert sum(times) == tally.transactions
+    return [number for number, once in enumerate(times) if once]
+
+
+async def test_first_sight_counts_nothing_and_says_so() -> None:
+    disk, source = Disk(), Source()
+    it = walk(disk)
+    with capture_logs() as logs:
+        walked = await beat(it, 99, source)
+    assert walked.ok
+    assert (walked.cursor, walked.since, walked.opening) == (History().id(99), 1_800_000_000, 7)
+    assert (walked.tally, walked.backlog, source.asked) == (Tally(), 0, [])
+    assert disk.book == it.book
+    assert [(line["event"], line["lt"]) for line in logs] == [
+        ("payouts are counted from here on", 1000)
+    ]
+
+
+async def test_an_account_that_does_not_exist_yet_is_counted_from_its_first_transaction() -> None:
+    disk = Disk()
+    it = walk(disk)
+    assert (await beat(it, None)).cursor == BEGINNING
+    assert (await beat(walk(disk), None)).backlog == 0
+    assert numbers((await beat(it, 40, Source())).tally) == list(range(41))
+    assert (await beat(it, None)).tally.transactions == 41, "gone again"
+
+
+async def test_nothing_new_asks_nothing_and_saves_nothing() -> None:
+    disk, source = Disk(book(9)), Source()
+    it = walk(disk)
+    for newest in (9, 9, None, 4):
+        assert (await beat(it, newest, source)).cursor == History().id(9)
+    assert (source.asked, disk.saves) == ([], 0)
+
+
+@pytest.mark.parametrize("new", [1, 2, PAGE - 1, PAGE])
+async def test_a_short_way_is_one_page(new: int) -> None:
+    disk, source = Disk(book(9)), Source(kept=10)
+    walked = await beat(walk(disk), 9 + new, source)
+    assert numbers(walked.tally) == list(range(10, 10 + new))
+    assert (len(source.asked), disk.saves) == (1, 1)
+    assert disk.book is not None
+    assert disk.book.cursor == walked.cursor == History().id(9 + new)
+
+
+@pytest.mark.parametrize("new", [PAGE + 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 3])
+@pytest.mark.parametrize("budget", [1, 3, 1000])
+async def test_a_long_way(new: int, budget: int) -> None:
+    disk, source = Disk(book(9)), Source()
+    it = walk(disk, budget=budget)
+    backlogs = []
+    for _ in range(2 * new):
+        asked = len(source.asked)
+        walked = await beat(it, 9 + new, source)
+        assert len(source.asked) - asked <= budget
+        assert walked.backlog == it.backlog
+        backlogs.append(walked.backlog)
+        if not walked.backlog:
+            break
+    assert numbers(it.book.tally) == list(range(10, 10 + new))
+    peak = backlogs.index(max(backlogs))
+    assert backlogs[:peak] == sorted(backlogs[:peak]), "known better and better"
+    assert backlogs[peak:] == sorted(backlogs[peak:], reverse=True), "then counted"
+    assert len(source.asked) <= 2 * (new // PAGE + 2) + len(backlogs)
+    assert disk.saves <= new // PAGE + 2
+
+
+async def test_the_backlog_is_right_while_coming_forward() -> None:
+    it = walk(Disk(book(0)), budget=20)
+    source = Source()
+    while not it.book.tally.transactions:
+        await beat(it, 3000, source)
+    assert it.backlog == 3000 - it.book.tally.transactions
+
+
+async def test_what_comes_in_meanwhile_is_counted_too() -> None:
+    it, source = walk(Disk(book(0)), budget=2), Source()
+    for newest in range(100, 160):
+        await beat(it, newest, source)
+    assert numbers((await beat(it, 160, source)).tally) == list(range(1, 161))
+
+
+async def test_a_source_that_is_behind_changes_nothing() -> None:
+    it, source = walk(Disk(book(50)), budget=2), Source()
+    assert (await beat(it, 200, source)).backlog > 0
+    walked = await beats(40, it, 30, source)
+    assert numbers(walked.tally) == list(range(51, 201)), "the way that was begun is walked"
+    assert (await beat(it, 30, source)).cursor == History().id(200)
+
+
+async def test_another_transaction_at_the_cursors_time_changes_nothing() -> None:
+    fork = History(fork=9)
+    it = walk(Disk(book(9)))
+    walked = await beat(it, 9, Source(fork), history=fork)
+    assert (walked.cursor, walked.tally.gaps, walked.backlog) == (History().id(9), 0, 0)
+
+
+async def test_a_newest_transaction_that_nobody_knows_is_forgotten() -> None:
+    it, source = walk(Disk(book(9))), Source()
+    fork = History(fork=0)
+    for _ in range(3):
+        assert (await beat(it, 10**6, source, history=fork)).reason is Reason.PRUNED
+    assert numbers((await beat(it, 12, source)).tally) == [10, 11, 12]
+    assert it.book.tally.gaps == 0
+
+
+async def test_an_unproven_newest_transaction_never_moves_the_cursor_by_itself() -> None:
+    it = walk(Disk(book(9)))
+    for _ in range(3 * PATIENCE):
+        walked = await it.beat(TransactionId(2**63, b"?" * 32), 7, [Source()], proven=False)
+        assert (walked.reason, walked.cursor) == (Reason.PRUNED, History().id(9))
+
+
+async def test_a_way_that_leads_nowhere_is_sought_anew() -> None:
+    """It began on a fork, of which nothing is left."""
+    fork, source = History(fork=50), Source()
+    it = walk(Disk(book(9)), budget=4)
+    await beat(it, 200, Source(fork), history=fork)
+    source.fault = BadAnswer("no such transaction")
+    for _ in range(START_OVER):
+        assert not (await beat(it, 210, source)).ok
+    source.fault = None
+    walked = await beats(20, it, 210, source)
+    assert (numbers(walked.tally), walked.tally.gaps) == (list(range(10, 211)), 0)
+
+
+class TestGaps:
+    async def test_is_counted_and_told(self) -> None:
+        disk = Disk(book(9))
+        with capture_logs() as logs:
+            walked = await beat(walk(disk, budget=100), 99, Source(kept=60))
+        assert (walked.reason, walked.tally.gaps) == (Reason.OK, 1)
+        assert numbers(walked.tally) == list(range(60, 100))
+        assert [(line["log_level"], line["after_lt"], line["to_lt"]) for line in logs] == [
+            ("warning", 100, 600)
+        ]
+        assert disk.book is not None
+        assert disk.book.tally.gaps == 1
+
+    async def test_there_is_none_where_history_ends_at_the_cursor(self) -> None:
+        walked = await beat(walk(Disk(book(9))), 99, Source(kept=10))
+        assert (numbers(walked.tally), walked.tally.gaps) == (list(range(10, 100)), 0)
+
+    async def test_another_source_has_what_the_first_has_pruned(self) -> None:
+        node, archive = Source(kept=990), Source()
+        walked = await beat(walk(Disk(book(9)), budget=1000), 999, node, archive)
+        assert (numbers(walked.tally), walked.tally.gaps) == (list(range(10, 1000)), 0)
+        assert len(node.asked) < 5, "what it has not it is not asked again and again"
+
+    @pytest.mark.parametrize(
+        "fault", [LIMITED, QueryTimeout("silence"), ProofInvalid("no"), BadAnswer("?")], ids=str
+    )
+    async def test_waits_for_a_source_that_may_have_it(self, fault: TonError) -> None:
+        node, archive = Source(kept=60), Source()
+        archive.fault = fault
+        it = walk(Disk(book(9)))
+        for _ in range(PATIENCE - 1):
+            walked = await beat(it, 99, node, archive)
+            assert (walked.reason, walked.tally, walked.backlog) == (Reason.PRUNED, Tally(), 41)
+            assert fault.detail in walked.detail
+        archive.fault = None
+        walked = await beat(it, 99, node, archive)
+        assert (numbers(walked.tally), walked.tally.gaps) == (list(range(10, 100)), 0)
+
+    async def test_does_not_wait_for_ever(self) -> None:
+        node, archive = Source(kept=60), Source()
+        archive.fault = QueryTimeout("silence")
+        it = walk(Disk(book(9)))
+        walked = await beats(PATIENCE, it, 99, node, archive)
+        assert (numbers(walked.tally), walked.tally.gaps) == (list(range(60, 100)), 1)
+
+    async def test_an_outage_is_none(self) -> None:
+        node, archive = Source(), Source()
+        node.fault = archive.fault = QueryTimeout("silence")
+        it = walk(Disk(book(9)))
+        for _ in range(3 * PATIENCE):
+            assert (await beat(it, 99, node, archive)).reason is Reason.QUERY_TIMEOUT
+        node.fault = PRUNED
+        assert (await beat(it, 99, node, archive)).tally.gaps == 0, "patience starts only here"
+
+    async def test_the_newest_transaction_itself(self) -> None:
+        """A quiet account after a long downtime; or a source that is behind for a moment."""
+        it, source = walk(Disk(book(9))), Source(kept=1000)
+        for _ in range(PATIENCE - 1):
+            walked = await beat(it, 99, source)
+            assert (walked.reason, walked.backlog) == (Reason.PRUNED, 1)
+        walked = await beat(it, 99, source)
+        assert (walked.tally.gaps, walked.cursor, walked.ok) == (1, History().id(99), True)
+        assert (await beat(it, 101, Source(kept=100))).tally.gaps == 1
+
+    async def test_history_that_goes_while_it_is_walked(self) -> None:
+        """Found in several steps, it is one gap."""
+        it, source = walk(Disk(book(9)), budget=40), Source()
+        await beat(it, 1500, source)
+        assert it.backlog > 600
+        source.kept = 1400
+        with capture_logs() as logs:
+            while it.backlog:
+                await beat(it, 1500, source)
+        assert (numbers(it.book.tally), it.book.tally.gaps) == (list(range(1400, 1501)), 1)
+        ranges = [(line["after_lt"], line["to_lt"]) for line in logs if "after_lt" in line]
+        assert (ranges[0][0], ranges[-1][1]) == (100, 14_000)
+        assert [end for _, end in ranges[:-1]] == [start for start, _ in ranges[1:]]
+
+    async def test_two_are_two(self) -> None:
+        it, source = walk(Disk(book(9)), budget=100), Source(kept=60)
+        assert (await beat(it, 99, source)).tally.gaps == 1
+        source.kept = 150
+        assert (await beat(it, 199, source)).tally.gaps == 2
+
+    async def test_another_one_after_what_was_counted(self) -> None:
+        it, source = walk(Disk(book(9)), budget=100), Source(kept=1000)
+        assert (await beats(PATIENCE, it, 99, source)).tally.gaps == 1
+        source.kept = 100
+        assert (await beat(it, 120, source)).tally.transactions == 21
+        source.kept = 150
+        assert (await beat(it, 199, source)).tally.gaps == 2
+
+    async def test_patience_is_for_beats_in_a_row(self) -> None:
+        node, archive = Source(kept=60), Source()
+        archive.fault = QueryTimeout("silence")
+        it = walk(Disk(book(9)))
+        for _ in range(3):
+            await beats(PATIENCE - 1, it, 99, node, archive)
+            node.fault = QueryTimeout("silence")
+            assert (await beat(it, 99, node, archive)).reason is Reason.QUERY_TIMEOUT
+            node.fault = None
+        assert it.book.tally.gaps == 0
+
+    async def test_a_cursor_that_is_not_in_the_history(self) -> None:
+        fork = History(fork=5)
+        with capture_logs() as logs:
+            walked = await beat(walk(Disk(book(9))), 99, Source(fork), history=fork)
+        assert (numbers(walked.tally), walked.tally.gaps) == (list(range(10, 100)), 1)
+        assert "another one" in logs[0]["event"]
+        assert (logs[0]["cursor_lt"], logs[0]["from_lt"]) == (100, 110)
+
+    async def test_an_account_made_anew(self) -> None:
+        first = transaction(message(4), id=TransactionId(500, b"n" * 32), time=500)
+
+        async def source(*_: Any) -> list[Transaction]:
+            return [first]
+
+        it = walk(Disk(book(9)))
+        walked = await it.beat(first.id, 0, [source], proven=True)
+        assert (walked.tally.transactions, walked.tally.gaps, walked.cursor) == (1, 1, first.id)
+
+
+def replies(page: Callable[[list[Transaction]], list[Transaction]]) -> PageSource:
+    async def source(address: Address, last: TransactionId, count: int) -> list[Transaction]:
+        return page(await Source()(address, last, count))
+
+    return source
+
+
+LIES: Final[dict[str, tuple[Callable[[list[Transaction]], list[Transaction]], Reason]]] = {
+    "nothing": (lambda _: [], Reason.BAD_ANSWER),
+    "too many": (lambda page: page * 20, Reason.BAD_ANSWER),
+    "one left out": (lambda page: [page[0], *page[2:]], Reason.PROOF_INVALID),
+    "the first left out": (lambda page: page[1:], Reason.PROOF_INVALID),
+    "one twice": (lambda page: [page[0], *page[:-1]], Reason.PROOF_INVALID),
+    "oldest first": (lambda page: page[::-1], Reason.PROOF_INVALID),
+    "something after the first one": (
+        lambda page: [transaction(id=page[0].id), *page[1:]],
+        Reason.PROOF_INVALID,
+    ),
+    "a circle": (
+        lambda page: [transaction(id=page[0].id, previous=page[0].id)],
+        Reason.PROOF_INVALID,
+    ),
+    "another account": (
+        lambda page: [transaction(id=page[0].id, account=FRIEND.hash)],
+        Reason.BAD_ANSWER,
+    ),
+}
+
+
+@pytest.mark.parametrize(("lie", "reason"), LIES.values(), ids=LIES.keys())
+async def test_a_lie_never_changes_the_book(
+    lie: Callable[[list[Transaction]], list[Transaction]], reason: Reason
+) -> None:
+    disk = Disk(book(9))
+    it = walk(disk)
+    with capture_logs() as logs:
+        walked = await beats(3 * PATIENCE, it, 99, replies(lie))
+    assert (walked.reason, walked.tally, disk.saves) == (reason, Tally(), 0)
+    assert len(logs) == 1, "told once"
+    walked = await beat(it, 99, replies(lie), Source())
+    assert (walked.ok, numbers(walked.tally)) == (True, list(range(10, 100)))
+
+
+async def test_a_page_that_is_too_large_is_asked_for_in_parts() -> None:
+    async def source(address: Address, last: TransactionId, count: int) -> list[Transaction]:
+        if count > 1:
+            raise BadAnswer("large", Reason.ANSWER_TOO_LARGE)
+        return await Source()(address, last, count)
+
+    assert numbers((await beat(walk(Disk(book(9))), 20, source)).tally) == list(range(10, 21))
+
+
+async def test_no_source() -> None:
+    walked = await beat(walk(Disk(book(9))), 20)
+    assert (walked.reason, walked.backlog) == (Reason.NOT_READY, 1)
+
+
+async def test_a_disk_that_is_full_does_not_stop_the_counting() -> None:
+    disk, source = Disk(book(9)), Source()
+    it = walk(disk)
+    disk.full = True
+    assert numbers((await beat(it, 20, source)).tally) == list(range(10, 21))
+    assert disk.book == book(9)
+    disk.full = False
+    await beat(it, 20, source)
+    assert disk.book == it.book, "saved on the next beat though nothing is new"
+    saves = disk.saves
+    await beat(it, 20, source)
+    assert disk.saves == saves
+
+
+async def test_what_was_cancelled_while_it_was_saved_is_saved_again() -> None:
+    disk, source = Disk(book(9)), Source()
+    it = walk(disk)
+    save = it._save
+
+    async def cancelled(_: Book) -> bool:
+        raise asyncio.CancelledError
+
+    it._save = cancelled
+    with pytest.raises(asyncio.CancelledError):
+        await beat(it, 20, source)
+    it._save = save
+    assert disk.book == book(9)
+    assert numbers((await beat(it, 20, source)).tally) == list(range(10, 21))
+    assert disk.book == it.book
+
+
+async def test_progress_is_told_in_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payouts, "PROGRESS", 500)
+    it, source = walk(Disk(book(-1)), budget=10), Source()
+    with capture_logs() as logs:
+        while not it.book.tally.transactions or it.backlog:
+            await beat(it, 1999, source)
+        await beat(it, 2000, source)
+    events = [line["event"] for line in logs]
+    assert 6 <= events.count("catching up on payouts") <= 9
+    assert events[-1] == "caught up on payouts"
+    assert events.count("caught up on payouts") == 1
+
+
+async def test_memory_is_bounded_however_long_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(way, "MAX_ANCHORS", 32)
+    length = 30_000
+    disk, source = Disk(book(-1)), Source(History(many=True))
+    it = walk(disk, budget=50)
+    most = 0
+
+    async def looking(address: Address, last: TransactionId, count: int) -> list[Transaction]:
+        nonlocal most
+        assert it._way is not None
+        most = max(most, len(it._way.held))
+        assert len(it._way._anchors) <= 33
+        return await source(address, last, count)
+
+    while it.book.tally.transactions < length:
+        await beat(it, length - 1, looking)
+        assert it._way is None or not it._way.held, "nothing is held between beats"
+    assert it.book.tally.received == it.book.tally.transactions == length
+    assert most < CHUNK + PAGE
+    assert len(source.asked) < 8 * length / PAGE, "not much longer than there and back"
+
+
+class Restart(BaseException):
+    """The process ends at this point."""
+
+
+class Weather:
+    """Decides at each await what goes wrong there."""
+
+    def __init__(self, seed: int, trouble: float, restarts: float) -> None:
+        self.random = random.Random(seed)
+        self.trouble = trouble
+        self.restarts = restarts
+
+    def end(self) -> None:
+        if self.random.random() < self.restarts:
+            raise Restart if self.random.random() < 0.5 else asyncio.CancelledError
+
+    def source(self, kept: Callable[[], int], reach: Callable[[], int]) -> PageSource:
+        """Has the history from `kept` to `reach`; fails, lies and gives short pages."""
+        history = History()
+
+        async def source(address: Address, last: TransactionId, count: int) -> list[Transaction]:
+            del address
+            self.end()
+            if self.random.random() < self.trouble:
+                raise self.random.choice(
+                    [LIMITED, QueryTimeout("silence"), ConnectionLost("gone"), BadAnswer("?")]
+                )
+            number = history.number(last)
+            if number is None or not kept() <= number <= reach():
+                raise PRUNED
+            page = [one for one in history.page(last, count) if one.id >= history.id(kept())]
+            if self.random.random() < self.trouble:
+                page = page[: self.random.randint(1, PAGE)]
+            if self.random.random() < self.trouble / 2:
+                del page[self.random.randrange(len(page))]
+            return page
+
+        return source
+
+    def save(self, disk: Disk) -> Callable[[Book], Awaitable[bool]]:
+        async def save(book: Book) -> bool:
+            self.end()
+            disk.full = self.random.random() < self.trouble / 2
+            done = await disk.save(book)
+            self.end()
+            return done
+
+        return save
+
+
+async def stormy(
+    weather: Weather,
+    disk: Disk,
+    grows: Sequence[int],
+    sources: Callable[[Callable[[], int]], Sequence[PageSource]],
+    **options: Any,
+) -> Walk:
+    """Beats while the history grows, then until all is counted in good weather."""
+    newest = 0
+
+    def start() -> Walk:
+        made = walk(disk, **options)
+        made._save = weather.save(disk)
+        return made
+
+    history = History()
+    it = start()
+    asked = sources(lambda: newest)
+    for number in range(2000):
+        if number < len(grows):
+            newest += grows[number]
+        elif number == len(grows):
+            weather.trouble = weather.restarts = 0.0
+        try:
+            walked = await it.beat(history.id(newest), None, asked, proven=True)
+        except Restart:
+            it = start()
+        except asyncio.CancelledError:
+            pass
+        else:
+            assert len(numbers(walked.tally)) == walked.tally.transactions
+            if number > len(grows) and not walked.backlog:
+                break
+    assert it.book.cursor == history.id(newest)
+    assert disk.book == it.book
+    assert not it.backlog
+    return it
+
+
+GROWS: Final = st.lists(st.one_of(st.integers(0, 3), st.integers(0, 400)), max_size=25)
+OPTIONS: Final = st.fixed_dictionaries({"budget": st.sampled_from([1, 2, 5, 40])})
+WEATHER: Final = st.builds(
+    Weather, st.integers(0, 2**32), st.sampled_from([0.0, 0.1, 0.4]), st.sampled_from([0.0, 0.1])
+)
+QUICK: Final = settings(deadline=None, derandomize=True, max_examples=60)
+
+
+@QUICK
+@given(WEATHER, GROWS, OPTIONS, st.integers(0, 300), st.booleans())
+def test_counts_all_once_and_in_order(
+    weather: Weather, grows: list[int], options: dict[str, int], kept: int, anchors: bool
+) -> None:
+    """As long as one source has it all, however often it fails, nothing is missed."""
+    disk = Disk(book(0))
+
+    async def run() -> Walk:
+        return await stormy(
+            weather,
+            disk,
+            grows,
+            lambda reach: [
+                weather.source(lambda: max(0, reach() - kept), reach),
+                weather.source(lambda: 0, reach),
+            ],
+            patience=10**9,
+            **options,
+        )
+
+    with pytest.MonkeyPatch.context() as patch, capture_logs():
+        if anchors:
+            patch.setattr(way, "MAX_ANCHORS", 8)
+        it = asyncio.run(run())
+    assert numbers(it.book.tally) == list(range(1, sum(grows) + 1))
+    assert it.book.tally.gaps == 0
+
+
+@QUICK
+@given(WEATHER, GROWS, OPTIONS, st.integers(1, 500), st.integers(1, 4))
+def test_what_is_not_counted_is_in_a_gap(
+    weather: Weather, grows: list[int], options: dict[str, int], keeps: int, patience: int
+) -> None:
+    disk = Disk(book(0))
+    calm = not weather.restarts
+
+    async def run() -> Walk:
+        def kept(reach: Callable[[], int]) -> PageSource:
+            return weather.source(lambda: max(0, reach() - keeps), reach)
+
+        return await stormy(
+            weather, disk, grows, lambda r: [kept(r), kept(r)], patience=patience, **options
+        )
+
+    with capture_logs() as logs:
+        it = asyncio.run(run())
+    gone: set[int] = set()
+    for line in logs:
+        if "after_lt" in line:
+            gone |= set(range(line["after_lt"] // 10, line["to_lt"] // 10))
+    done = set(numbers(it.book.tally))
+    everything = set(range(1, sum(grows) + 1))
+    assert done | gone >= everything
+    assert bool(it.book.tally.gaps) == (done != everything)
+    if calm:
+        assert not done & gone

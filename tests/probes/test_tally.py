@@ -1,0 +1,294 @@
+"""What each kind of transaction adds to an account's tally."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+
+from tests.probes.handmade import (
+    BURN,
+    BURN_NOTIFICATION,
+    COIN,
+    EXCESSES,
+    EXTERNAL,
+    FRIEND,
+    INTERNAL_TRANSFER,
+    JETTON_WALLET,
+    TRANSFER,
+    WALLET,
+    body,
+    message,
+    transaction,
+)
+from tonwatch.probes.tally import (
+    MAX_CODES,
+    OTHER_CODE,
+    RECENT,
+    Tally,
+    Trouble,
+    TroubleKind,
+    count_jetton,
+    count_native,
+)
+from tonwatch.ton.cells import Cell, cell
+from tonwatch.ton.transactions import Message, Transaction, TransactionId
+
+MASTER: Final = FRIEND
+FAILED: Final[Mapping[str, Any]] = {
+    "compute_ok": False,
+    "exit_code": 706,
+    "aborted": True,
+    "action_code": None,
+    "action_ok": False,
+}
+ACTION_FAILED: Final[Mapping[str, Any]] = {
+    "aborted": True,
+    "action_code": 37,
+    "action_ok": False,
+}
+SKIPPED: Final[Mapping[str, Any]] = {
+    "skipped": "no_gas",
+    "exit_code": None,
+    "compute_ok": False,
+    "aborted": True,
+    "action_code": None,
+    "action_ok": False,
+}
+NO_PHASES: Final[Mapping[str, Any]] = {
+    "exit_code": None,
+    "compute_ok": False,
+    "action_code": None,
+    "action_ok": False,
+}
+
+
+def pays(value: int, **fields: Any) -> Message:
+    return message(value, source=WALLET, destination=FRIEND, **fields)
+
+
+def to_jetton_wallet(operation: int) -> Message:
+    return message(
+        COIN // 20, source=WALLET, destination=JETTON_WALLET, body=body(operation, 5_000_000)
+    )
+
+
+NATIVE: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
+    "one payment": (
+        transaction(EXTERNAL, pays(2 * COIN), fees=5_000_000),
+        {"sent": 2 * COIN, "messages_sent": 1, "fees": 5_000_000},
+    ),
+    "several payments": (
+        transaction(EXTERNAL, pays(COIN), pays(2 * COIN), pays(0)),
+        {"sent": 3 * COIN, "messages_sent": 3},
+    ),
+    "no payment": (transaction(EXTERNAL, fees=7), {"fees": 7}),
+    "coins come in": (transaction(message(COIN)), {"received": COIN}),
+    "coins come in and some go out": (
+        transaction(message(COIN), pays(COIN // 2)),
+        {"received": COIN, "sent": COIN // 2, "messages_sent": 1},
+    ),
+    "a payment comes back": (
+        transaction(message(COIN, bounced=True)),
+        {"returned": COIN, "bounced": 1},
+    ),
+    "a transfer of jettons": (
+        transaction(EXTERNAL, to_jetton_wallet(TRANSFER)),
+        {"sent": COIN // 20},
+    ),
+    "a burn of jettons": (
+        transaction(EXTERNAL, to_jetton_wallet(BURN)),
+        {"sent": COIN // 20, "messages_sent": 1},
+    ),
+    "coins for the jetton wallet": (
+        transaction(EXTERNAL, message(COIN, source=WALLET, destination=JETTON_WALLET)),
+        {"sent": COIN, "messages_sent": 1},
+    ),
+    "a transfer's body for somebody else": (
+        transaction(EXTERNAL, pays(COIN, body=body(TRANSFER, 5))),
+        {"sent": COIN, "messages_sent": 1},
+    ),
+    "a log entry": (
+        transaction(EXTERNAL, message(0, source=WALLET, destination=None)),
+        {},
+    ),
+    "coins that it sends back itself": (
+        transaction(message(COIN), pays(COIN - 9, bounced=True), **SKIPPED),
+        {"received": COIN, "sent": COIN - 9, "skipped": {"no_gas": 1}},
+    ),
+    "the compute phase fails": (
+        transaction(message(COIN), **FAILED),
+        {"received": COIN, "failures": {("compute", 706): 1}},
+    ),
+    "the action phase fails": (
+        transaction(EXTERNAL, **ACTION_FAILED),
+        {"failures": {("action", 37): 1}},
+    ),
+    "a success with another exit code": (transaction(EXTERNAL, exit_code=1), {}),
+    "skipped": (transaction(EXTERNAL, **SKIPPED), {"skipped": {"no_gas": 1}}),
+    "storage alone": (transaction(None, fees=3, **NO_PHASES), {"fees": 3}),
+}
+
+
+@pytest.mark.parametrize(("one", "adds"), NATIVE.values(), ids=NATIVE.keys())
+def test_native(one: Transaction, adds: Mapping[str, Any]) -> None:
+    tally = count_native(Tally(), one, {JETTON_WALLET})
+    assert sums(tally) == expected(one, adds)
+
+
+def jetton(operation: int, source: Any = WALLET, **fields: Any) -> Transaction:
+    return transaction(
+        message(COIN, source=source, destination=JETTON_WALLET, body=body(operation, 5_000_000)),
+        **{"account": JETTON_WALLET.hash, **fields},
+    )
+
+
+def bounced(operation: int, **fields: Any) -> Transaction:
+    content = body(operation, 5_000_000, bounced=True)
+    return transaction(message(COIN, bounced=True, body=content), **fields)
+
+
+JETTONS: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
+    "a transfer": (jetton(TRANSFER, fees=9), {"sent": 5_000_000, "messages_sent": 1, "fees": 9}),
+    "a transfer that nobody asked the owner for": (
+        jetton(TRANSFER, source=MASTER),
+        {"sent": 5_000_000},
+    ),
+    "a transfer that fails": (jetton(TRANSFER, **FAILED), {"failures": {("compute", 706): 1}}),
+    "a transfer whose action fails": (
+        jetton(TRANSFER, **ACTION_FAILED),
+        {"failures": {("action", 37): 1}},
+    ),
+    "a transfer without gas": (jetton(TRANSFER, **SKIPPED), {"skipped": {"no_gas": 1}}),
+    "a transfer from outside": (jetton(TRANSFER, source=None), {}),
+    "a burn": (jetton(BURN), {"sent": 5_000_000}),
+    "jettons come in": (jetton(INTERNAL_TRANSFER, source=FRIEND), {"received": 5_000_000}),
+    "jettons that it refuses": (
+        jetton(INTERNAL_TRANSFER, source=FRIEND, **FAILED),
+        {"failures": {("compute", 706): 1}},
+    ),
+    "a transfer comes back": (bounced(INTERNAL_TRANSFER), {"returned": 5_000_000, "bounced": 1}),
+    "a burn comes back": (bounced(BURN_NOTIFICATION), {"returned": 5_000_000, "bounced": 1}),
+    "a transfer comes back and is not taken": (
+        bounced(INTERNAL_TRANSFER, **FAILED),
+        {"bounced": 1, "failures": {("compute", 706): 1}},
+    ),
+    "something else comes back": (bounced(EXCESSES), {"bounced": 1}),
+    "a bounce without a body": (transaction(message(bounced=True)), {"bounced": 1}),
+    "excesses": (jetton(EXCESSES), {}),
+    "coins alone": (transaction(message(COIN)), {}),
+    "a body cut short": (transaction(message(body=cell(head=f"{TRANSFER:032b}"))), {}),
+    "storage alone": (transaction(None, fees=3, **NO_PHASES), {"fees": 3}),
+}
+
+
+@pytest.mark.parametrize(("one", "adds"), JETTONS.values(), ids=JETTONS.keys())
+def test_jetton(one: Transaction, adds: Mapping[str, Any]) -> None:
+    tally = count_jetton(Tally(), one, WALLET)
+    assert sums(tally) == expected(one, adds)
+
+
+def sums(tally: Tally) -> dict[str, Any]:
+    return {
+        name: getattr(tally, name)
+        for name in Tally.__dataclass_fields__
+        if name != "recent" and getattr(tally, name)
+    }
+
+
+def expected(one: Transaction, adds: Mapping[str, Any]) -> dict[str, Any]:
+    return {"transactions": 1, "last_time": one.time, **adds}
+
+
+TROUBLES: Final[Mapping[str, tuple[Transaction, list[Trouble]]]] = {
+    "none": (transaction(), []),
+    "failed": (
+        transaction(EXTERNAL, **FAILED),
+        [Trouble(1_800_000_000, TroubleKind.FAILED, "compute", 706, 1000)],
+    ),
+    "action failed": (
+        transaction(EXTERNAL, **ACTION_FAILED),
+        [Trouble(1_800_000_000, TroubleKind.FAILED, "action", 37, 1000)],
+    ),
+    "skipped": (
+        transaction(EXTERNAL, **SKIPPED),
+        [Trouble(1_800_000_000, TroubleKind.SKIPPED, "compute", None, 1000, "no_gas")],
+    ),
+    "bounced, and that failed": (
+        transaction(message(COIN, bounced=True), **FAILED),
+        [
+            Trouble(1_800_000_000, TroubleKind.BOUNCED, "", None, 1000),
+            Trouble(1_800_000_000, TroubleKind.FAILED, "compute", 706, 1000),
+        ],
+    ),
+    "a stranger's failed": (transaction(message(COIN), **FAILED), []),
+    "a stranger's skipped": (transaction(message(COIN), **SKIPPED), []),
+}
+
+
+@pytest.mark.parametrize(("one", "troubles"), TROUBLES.values(), ids=TROUBLES.keys())
+def test_troubles(one: Transaction, troubles: list[Trouble]) -> None:
+    assert list(count_native(Tally(), one, ()).recent) == troubles
+    assert list(count_jetton(Tally(), one, WALLET).recent) == troubles
+
+
+@pytest.mark.parametrize(
+    ("one", "count"),
+    [
+        pytest.param(jetton(TRANSFER, **FAILED), 1, id="its owner's order"),
+        pytest.param(jetton(TRANSFER, source=FRIEND, **FAILED), 0, id="a stranger's"),
+        pytest.param(jetton(INTERNAL_TRANSFER, source=FRIEND, **SKIPPED), 0, id="jettons come in"),
+    ],
+)
+def test_troubles_of_a_jetton_wallet(one: Transaction, count: int) -> None:
+    assert len(count_jetton(Tally(), one, WALLET).recent) == count
+
+
+def test_a_message_from_itself_is_an_order() -> None:
+    """Highload wallets send themselves what they are to send."""
+    one = transaction(message(source=WALLET), **ACTION_FAILED)
+    assert len(count_native(Tally(), one, ()).recent) == 1
+
+
+def test_adds_up_and_leaves_the_tally_before_as_it_was() -> None:
+    first = count_native(Tally(), transaction(EXTERNAL, pays(COIN), fees=1, time=10), ())
+    second = count_native(first, transaction(EXTERNAL, pays(COIN), fees=2, time=20), ())
+    third = count_native(second, transaction(EXTERNAL, **ACTION_FAILED), ())
+    fourth = count_native(third, transaction(EXTERNAL, **ACTION_FAILED), ())
+    assert (first.transactions, first.sent, first.fees, first.last_time) == (1, COIN, 1, 10)
+    assert (second.transactions, second.sent, second.fees, second.last_time) == (2, 2 * COIN, 3, 20)
+    assert third.failures == {("action", 37): 1}
+    assert fourth.failures == {("action", 37): 2}
+
+
+def test_memory_is_bounded_whatever_a_contract_ends_with() -> None:
+    tally = Tally()
+    for code in range(1000):
+        failed = transaction(
+            EXTERNAL, id=TransactionId(code, bytes(32)), **{**FAILED, "exit_code": code}
+        )
+        tally = count_native(tally, failed, ())
+    assert [trouble.lt for trouble in tally.recent] == list(range(1000 - RECENT, 1000))
+    assert len(tally.failures) == MAX_CODES + 1
+    assert tally.failures["compute", OTHER_CODE] == 1000 - MAX_CODES
+    assert sum(tally.failures.values()) == 1000
+
+
+def test_balances_follow() -> None:
+    """What the module's docstring promises, over all of the tables."""
+    tally, balance = Tally(), 0
+    for one, _ in NATIVE.values():
+        tally = count_native(tally, one, {JETTON_WALLET})
+        balance += one.message_in.value if one.message_in else 0
+        balance -= sum(out.value for out in one.messages_out) + one.fees
+    assert tally.received + tally.returned - tally.sent - tally.fees == balance
+
+
+def test_a_body_may_be_anything() -> None:
+    for content in (
+        Cell(bytes((0, 0))),
+        cell(b"\xff" * 32),
+        cell(b"\x0f\x8a\x7e\xa5" + b"\xff" * 90),
+    ):
+        for flag in (False, True):
+            one = transaction(message(body=content, bounced=flag))
+            assert count_jetton(Tally(), one, WALLET).transactions == 1

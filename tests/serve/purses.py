@@ -1,0 +1,149 @@
+"""A stage with wallets and a contract: what is read of their accounts is put there by hand."""
+
+from typing import Any, Final
+
+from tests.conftest import Clock
+from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
+from tonwatch import wallet_jobs
+from tonwatch.probes.payouts import Walked
+from tonwatch.probes.reading import AccountKey, Reading, Watched
+from tonwatch.probes.sample import Probe
+from tonwatch.probes.tally import Tally, Trouble, TroubleKind
+from tonwatch.ton.accounts import AccountStatus
+from tonwatch.ton.address import Address
+from tonwatch.ton.errors import Reason
+from tonwatch.ton.transactions import TransactionId
+from tonwatch.ton.wallets import WalletKind
+from tonwatch.watch.board import Board, Target
+from tonwatch.watch.watcher import View, Watcher
+
+HOT: Final = Address(0, b"\x11" * 32)
+COLD: Final = Address(0, b"\x22" * 32)
+MASTER: Final = Address(0, b"\x33" * 32)
+HOT_USDT: Final = Address(0, b"\x44" * 32)
+VAULT: Final = Address(0, b"\x55" * 32)
+CODE: Final = b"\xc0" * 32
+
+CONFIG: Final[dict[str, Any]] = {
+    "liteservers": [{"name": "node", "host": "127.0.0.1", "port": 1, "key": "58" + "66" * 31}],
+    "wallets": [
+        {
+            "name": "hot",
+            "address": HOT.friendly(),
+            "minimum": 250,
+            "payouts": True,
+            "write_probe": True,
+            "jettons": [
+                {"name": "usdt", "master": MASTER.friendly(), "decimals": 6, "minimum": "1000.5"}
+            ],
+        },
+        {"name": "cold", "address": str(COLD)},
+    ],
+    "contracts": [{"name": "vault", "address": str(VAULT), "code_hash": CODE.hex()}],
+    "state_dir": "/nonexistent",
+}
+
+
+class Till(Stage):
+    """All is well with every wallet that a test does not say otherwise of."""
+
+    def __init__(self, clock: Clock, **config: Any) -> None:
+        super().__init__(clock, **(CONFIG | config))
+        about = wallet_jobs.about_wallets(self.config)
+        self.targets = tuple(
+            Target(each.name, each.kind, each.role, each.local, about)
+            for each in (NODE, PUBLIC, PROVIDER)
+        )
+        self.accounts = list(wallet_jobs.watched(self.config))
+        self.board = Board(self.targets, (each.key for each in self.accounts))
+        self.watcher = Watcher(self.config, self.board, wall=clock.wall, monotonic=clock.monotonic)
+
+    def read(self, name: str, asset: str = "native", **told: Any) -> None:
+        """An account is read."""
+        watched = next(each for each in self.accounts if each.key == (name, asset))
+        self.board.add(self._reading(watched, **told))
+
+    def unread(
+        self,
+        name: str,
+        asset: str = "native",
+        reason: Reason = Reason.METHOD_FAILED,
+        words: str = "",
+    ) -> None:
+        """An account cannot be read."""
+        self.read(name, asset, reason=reason, detail=words, account=None, status=None, amount=None)
+
+    def walk(
+        self, name: str, asset: str = "native", tally: Tally | None = None, **told: Any
+    ) -> None:
+        """Payouts are counted; two hundred by default."""
+        values: dict[str, Any] = {
+            "tally": tally or Tally(messages_sent=200, sent=1_234_567_890, transactions=210),
+            "cursor": TransactionId(47_000_000_000_001, b"\xab" * 32),
+            "since": int(self.clock.wall_time) - 3600,
+            "opening": 0,
+        }
+        key = AccountKey(name, asset)
+        self.board.add(Walked(key=key, finished=self.clock.monotonic_time, **(values | told)))
+
+    def failed(self, count: int, code: int = 37, ago: float = 60.0) -> Tally:
+        """A tally in which so many payouts have failed."""
+        time = int(self.clock.wall_time - ago)
+        troubles = (
+            Trouble(time, TroubleKind.FAILED, "action", code, 47_000_000_000_000 - number)
+            for number in range(count)
+        )
+        return Tally(
+            messages_sent=5,
+            transactions=5 + count,
+            failures={("action", code): count},
+            recent=tuple(troubles),
+        )
+
+    def bounced(self, count: int) -> Tally:
+        """A tally in which so many payouts came back a minute ago."""
+        time = int(self.clock.wall_time - 60)
+        trouble = Trouble(time, TroubleKind.BOUNCED, "", None, 47_000_000_000_000)
+        return Tally(messages_sent=9, bounced=count, recent=(trouble,) * count)
+
+    def all_read(self) -> None:
+        """Every account is read, and payouts are counted where that is asked for."""
+        for watched in self.accounts:
+            self.board.add(self._reading(watched))
+        paying = {wallet.name for wallet in self.config.wallets if wallet.payouts}
+        for watched in self.accounts:
+            if watched.key.name in paying and watched.key.asset:
+                self.walk(*watched.key)
+
+    def messages_arrive(self) -> None:
+        for target in self.targets:
+            self.put(target, Probe.WRITE, {})
+
+    def settled(self) -> View:
+        """All is well, with nodes and with wallets."""
+
+        def beat() -> None:
+            self.answers()
+            self.all_read()
+            self.messages_arrive()
+
+        return self.beats(3, beat)
+
+    def _reading(self, watched: Watched, **told: Any) -> Reading:
+        native, jetton = watched.key.asset == "native", watched.master is not None
+        values: dict[str, Any] = {
+            "source": "node",
+            "started": self.clock.wall_time,
+            "finished": self.clock.monotonic_time,
+            "account": HOT_USDT if jetton else watched.account,
+            "status": AccountStatus.ACTIVE,
+            "amount": 5_000_250_000 if jetton else 1_234_500_000_000,
+            "proven": True,
+            "block": 40_000_000,
+            "time": int(self.clock.wall_time) - 3,
+            "last": TransactionId(47_000_000_000_001, b"\xab" * 32),
+            "code_hash": None if native or jetton else CODE,
+            "kind": WalletKind.V4R2 if native else None,
+            "seqno": 4711 if native else None,
+        }
+        return Reading(key=watched.key, **(values | told))

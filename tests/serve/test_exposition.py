@@ -1,0 +1,224 @@
+"""Our own writer: prometheus_client's bytes, and nothing written twice that has not changed."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+from prometheus_client.utils import floatToGoString
+
+from tests.conftest import Clock
+from tests.serve import families
+from tests.serve.purses import Till
+from tests.serve.scraping import Scrape, everything_there_is, scene_of, written
+from tonwatch.serve import catalogue, wallet_metrics
+from tonwatch.serve.exposition import FamilyWriter, escaped, format_for, names_of, number
+from tonwatch.serve.metrics import Exposition
+from tonwatch.serve.reading import Group, Metric
+from tonwatch.serve.scene import Scene
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.fixture
+def till(clock: Clock) -> Till:
+    made = Till(clock)
+    everything_there_is(made)
+    return made
+
+
+def of_tonwatch(body: str) -> str:
+    """Without `process_*`, whose values never stay the same."""
+    return body.partition("# HELP process_")[0]
+
+
+class TestAsPrometheusClientWrites:
+    def test_text(self, till: Till) -> None:
+        theirs = generate_latest(families.registry(scene_of(till)())).decode()
+        assert of_tonwatch(written(Exposition(scene_of(till)))) == theirs
+
+    def test_openmetrics(self, till: Till) -> None:
+        theirs = generate_openmetrics(families.registry(scene_of(till)())).decode()
+        ours = of_tonwatch(written(Exposition(scene_of(till)), OPENMETRICS))
+        assert f"{ours}# EOF\n" == theirs
+
+    def test_also_when_most_of_it_was_kept(self, till: Till) -> None:
+        exposition = Exposition(scene_of(till))
+        written(exposition)
+        till.clock.advance(1)
+        till.read("hot", amount=1)
+        till.walk("hot", "usdt", tally=till.bounced(2))
+        till.watcher.look()
+        theirs = generate_latest(families.registry(scene_of(till)())).decode()
+        assert of_tonwatch(written(exposition)) == theirs
+
+    @pytest.mark.parametrize(
+        ("accept", "parse"), [("", parse_text), (OPENMETRICS, parse_openmetrics)]
+    )
+    def test_it_is_parsed_to_the_same_families(self, till: Till, accept: str, parse: Any) -> None:
+        generate = generate_openmetrics if accept else generate_latest
+        theirs = generate(families.registry(scene_of(till)())).decode()
+        ours = [
+            family
+            for family in parse(written(Exposition(scene_of(till)), accept))
+            if not family.name.startswith("process_")
+        ]
+        assert len(ours) > 60
+        assert ours == list(parse(theirs))
+
+    @given(st.floats() | st.integers(-(10**20), 10**20))
+    @example(999_999.5)
+    @example(1e6)
+    @example(1e15)
+    @example(-1e16)
+    @example(-0.0)
+    @example(True)
+    def test_numbers(self, value: float) -> None:
+        assert number(value) == floatToGoString(value)
+
+    @given(st.text(), st.text())
+    @example('quo"te', "back\\slash\nline")
+    def test_labels(self, wallet: str, state: str) -> None:
+        metric: Metric[Any] = Metric("name", "gauge", "Help.", lambda _: (), ("state",))
+        labels = ("wallet", "asset")
+        line = FamilyWriter(metric, labels).write(
+            names_of(labels, (wallet, "native")), [((state,), 1)]
+        )
+        expected = f'name{{asset="native",state="{escaped(state)}",wallet="{escaped(wallet)}"}} 1.0'
+        assert line.decode() == f"{expected}\n"
+        if "\r" not in wallet + state and len((wallet + state).splitlines()) < 2:
+            [family] = parse_text(line.decode())
+            assert family.samples[0].labels == {
+                "asset": "native",
+                "state": state,
+                "wallet": wallet,
+            }
+
+
+class TestFormats:
+    @pytest.mark.parametrize(
+        ("accept", "content_type"),
+        [
+            pytest.param("", "text/plain; version=0.0.4; charset=utf-8", id="nothing said"),
+            pytest.param("*/*", "text/plain; version=0.0.4; charset=utf-8", id="curl"),
+            pytest.param(
+                PROMETHEUS_3,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+                id="Prometheus",
+            ),
+            pytest.param(
+                "text/plain;version=1.0.0;escaping=values",
+                "text/plain; version=1.0.0; charset=utf-8; escaping=underscores",
+                id="text 1.0.0",
+            ),
+            pytest.param(
+                "application/openmetrics-text;version=2.<b>",
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+                id="what nobody has heard of is not repeated",
+            ),
+        ],
+    )
+    def test_content_type(self, accept: str, content_type: str) -> None:
+        assert format_for(accept).content_type == content_type
+
+
+class Counted:
+    """How often a group's sources are read."""
+
+    def __init__(self, group: Group[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.read: list[Any] = []
+        first = group.metrics[0]
+        counting = replace(first, read=lambda source: self._note(first, source))
+        changed = replace(group, metrics=(counting, *group.metrics[1:]))
+        monkeypatch.setattr(catalogue, "GROUPS", (changed,))
+
+    def _note(self, metric: Metric[Any], source: Any) -> Any:
+        self.read.append(source)
+        return metric.read(source)
+
+    def since(self) -> int:
+        count = len(self.read)
+        self.read.clear()
+        return count
+
+
+class TestWhatIsKept:
+    @pytest.mark.parametrize(
+        ("group", "sources"),
+        [
+            pytest.param(wallet_metrics.WALLETS, 2, id="wallets"),
+            pytest.param(wallet_metrics.ASSETS, 3, id="assets"),
+            pytest.param(wallet_metrics.PAYOUTS, 2, id="payouts"),
+            pytest.param(wallet_metrics.CONTRACTS, 1, id="contracts"),
+        ],
+    )
+    def test_nothing_is_read_twice(
+        self, till: Till, monkeypatch: pytest.MonkeyPatch, group: Group[Any], sources: int
+    ) -> None:
+        counted = Counted(group, monkeypatch)
+        exposition = Exposition(scene_of(till))
+        first = written(exposition)
+        assert counted.since() == sources
+        till.watcher.look()
+        again = written(exposition)
+        assert counted.since() == 0
+        assert of_tonwatch(first) == of_tonwatch(again)
+
+    def test_a_reading_costs_no_payout(self, till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+        counted = Counted(wallet_metrics.PAYOUTS, monkeypatch)
+        exposition = Exposition(scene_of(till))
+        written(exposition)
+        counted.since()
+        till.read("hot")
+        till.read("hot", "usdt")
+        till.watcher.look()
+        written(exposition)
+        assert counted.since() == 0
+        till.walk("hot", "usdt")
+        till.watcher.look()
+        written(exposition)
+        assert counted.since() == 1
+
+    def test_what_has_failed_is_tried_again(
+        self, till: Till, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        faults: Iterator[bool] = iter((True, False, False))
+
+        def read(_: Any) -> float:
+            if next(faults):
+                raise RuntimeError
+            return 5.0
+
+        metric: Metric[Any] = Metric("tonwatch_bad", "gauge", "Bad.", read)
+        group = replace(wallet_metrics.CONTRACTS, metrics=(metric,))
+        monkeypatch.setattr(catalogue, "GROUPS", (group,))
+        exposition = Exposition(scene_of(till))
+        seen = [Scrape(written(exposition)).values("tonwatch_bad") for _ in range(3)]
+        assert seen == [[], [5], [5]]
+        assert list(faults) == [False]
+
+    def test_what_is_gone_is_not_kept(self, till: Till) -> None:
+        config = till.config
+        scenes = [scene_of(till)()]
+        exposition = Exposition(lambda: scenes[-1])
+        assert Scrape(written(exposition)).values("tonwatch_wallet_low", wallet="hot")
+        till.config = config.model_copy(update={"wallets": config.wallets[1:]})
+        judgement = scenes[0].view.judgement
+        purses = replace(judgement.purses, wallets={})
+        view = replace(scenes[0].view, judgement=replace(judgement, purses=purses))
+        scenes.append(Scene(view, till.config, "", alive=True))
+        assert not Scrape(written(exposition)).values("tonwatch_wallet_low")
+        assert "tonwatch_wallet_low" not in written(exposition)

@@ -1,0 +1,311 @@
+"""What /health says of wallets, payouts and contracts."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.conftest import Clock
+from tests.serve.purses import COLD, HOT, HOT_USDT, MASTER, VAULT, Till
+from tests.serve.shown import described
+from tonwatch.probes.tally import OTHER_CODE, RECENT, Tally, Trouble, TroubleKind
+from tonwatch.serve import purses
+from tonwatch.serve.health import as_text, document
+from tonwatch.ton import address
+from tonwatch.ton.accounts import AccountStatus
+from tonwatch.ton.errors import Reason
+from tonwatch.ton.wallets import WalletKind
+
+
+@pytest.fixture
+def till(clock: Clock) -> Till:
+    return Till(clock)
+
+
+def said(till: Till) -> tuple[Any, Any]:
+    """Of the wallet that pays: what is said of its coins and of its jettons."""
+    till.watcher.look()
+    native, usdt = described(till)["wallets"][0]["assets"]
+    return native, usdt
+
+
+def test_a_wallet(till: Till) -> None:
+    till.settled()
+    hot, cold = described(till)["wallets"]
+    assert hot | {"assets": 0} == {
+        "name": "hot",
+        "address": HOT.friendly(),
+        "state": "active",
+        "kind": "v4r2",
+        "seqno": 4711,
+        "last_clean": None,
+        "low": False,
+        "frozen": False,
+        "payouts_failed": 0,
+        "payouts_bounced": 0,
+        "assets": 0,
+    }
+    assert [asset["asset"] for asset in hot["assets"]] == ["native", "usdt"]
+    assert cold["address"] == COLD.friendly()
+    assert cold["assets"][0]["payouts"] is None
+    assert described(till)["status"] == "pass"
+
+
+def test_an_asset(till: Till) -> None:
+    till.settled()
+    _, usdt = said(till)
+    assert usdt | {"payouts": 0} == {
+        "asset": "usdt",
+        "decimals": 6,
+        "amount": "5000250000",
+        "balance": "5000.25",
+        "minimum_amount": "1000500000",
+        "minimum": "1000.5",
+        "low": False,
+        "account": HOT_USDT.friendly(),
+        "state": "active",
+        "proven": True,
+        "source": "node",
+        "block_seqno": 40_000_000,
+        "block_time": "2027-01-15T08:00:12Z",
+        "age_seconds": 3.0,
+        "trouble": None,
+        "payouts": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("amount", "balance"),
+    [
+        (0, "0"),
+        (1, "0.000000001"),
+        (1_234_500_000_000, "1234.5"),
+        (2**120 - 1, "1329227995784915872903807060.280344575"),
+    ],
+)
+def test_amounts_are_exact(till: Till, amount: int, balance: str) -> None:
+    till.settled()
+    till.read("hot", amount=amount)
+    native, _ = said(till)
+    assert (native["amount"], native["balance"]) == (str(amount), balance)
+
+
+def test_payouts(till: Till) -> None:
+    till.settled()
+    till.walk("hot", tally=till.failed(2), backlog=3, reason=Reason.PRUNED, detail="gone")
+    native, _ = said(till)
+    assert native["payouts"] | {"recent": 0} == {
+        "since": "2027-01-15T07:00:15Z",
+        "opening": "0",
+        "sent": "0",
+        "received": "0",
+        "returned": "0",
+        "fees": "0",
+        "messages_sent": 5,
+        "bounced": 0,
+        "transactions": 7,
+        "failures": [{"phase": "action", "code": 37, "count": 2}],
+        "skipped": {},
+        "gaps": 0,
+        "backlog": 3,
+        "cursor": {"lt": "47000000000001", "hash": "ab" * 32},
+        "last_transaction": None,
+        "reason": "pruned",
+        "detail": "gone",
+        "recent": 0,
+    }
+    assert native["payouts"]["recent"][0] == {
+        "time": "2027-01-15T07:59:15Z",
+        "kind": "failed",
+        "phase": "action",
+        "code": 37,
+        "skipped": None,
+        "lt": "46999999999999",
+    }
+    assert described(till)["wallets"][0]["payouts_failed"] == 2
+
+
+def test_counted_amounts_are_strings_and_counts_are_numbers(till: Till) -> None:
+    till.settled()
+    tally = Tally(sent=2**70, received=1, returned=2, fees=3, skipped={"no_gas": 4}, gaps=5)
+    till.walk("hot", tally=tally, opening=None)
+    payouts = said(till)[0]["payouts"]
+    assert payouts["opening"] is None
+    assert [payouts[key] for key in ("sent", "received", "returned", "fees")] == [
+        "1180591620717411303424", "1", "2", "3",
+    ]  # fmt: skip
+    assert (payouts["skipped"], payouts["gaps"]) == ({"no_gas": 4}, 5)
+
+
+def test_codes_that_are_counted_together_have_none(till: Till) -> None:
+    till.settled()
+    till.walk("hot", tally=Tally(failures={("compute", OTHER_CODE): 7}))
+    assert said(till)[0]["payouts"]["failures"] == [{"phase": "compute", "code": None, "count": 7}]
+
+
+def test_the_last_troubles_come_first_and_are_few(till: Till) -> None:
+    till.settled()
+    time = int(till.clock.wall_time)
+    recent = tuple(Trouble(time, TroubleKind.BOUNCED, "", None, lt) for lt in range(RECENT))
+    till.walk("hot", tally=Tally(recent=recent))
+    told = said(till)[0]["payouts"]["recent"]
+    assert [each["lt"] for each in told] == [str(RECENT - 1 - n) for n in range(purses.RECENT)]
+    assert told[0]["phase"] is None
+
+
+def test_what_cannot_be_read_is_not_known_and_says_why(till: Till) -> None:
+    till.settled()
+    words = f"{MASTER.friendly()} is no jetton's master"
+    till.unread("hot", "usdt", words=words)
+    assert said(till)[1]["trouble"] == f"node: method_failed: {words}"
+
+    def beat() -> None:
+        till.answers()
+        till.read("hot")
+        till.unread("hot", "usdt", words=words)
+
+    till.beats(10, beat)
+    native, usdt = said(till)
+    assert native["amount"] is not None
+    known = ("amount", "balance", "account", "state", "proven", "source", "block_time")
+    assert [usdt[key] for key in known] == [None] * len(known)
+    assert usdt["low"] is False
+    assert usdt["minimum"] == "1000.5"
+
+
+@pytest.mark.parametrize(
+    ("happens", "cause"),
+    [
+        pytest.param(lambda t: t.read("hot", amount=1), "wallet_low", id="low"),
+        pytest.param(
+            lambda t: t.read("cold", status=AccountStatus.FROZEN), "wallet_frozen", id="frozen"
+        ),
+        pytest.param(lambda t: t.walk("hot", tally=t.failed(1)), "payouts_failing", id="failing"),
+        pytest.param(
+            lambda t: t.read("vault", "", code_hash=b"\1" * 32), "contract_changed", id="changed"
+        ),
+    ],
+)
+def test_a_wallets_trouble_is_a_warning(
+    till: Till, happens: Callable[[Till], None], cause: str
+) -> None:
+    till.settled()
+    happens(till)
+    till.watcher.look()
+    content = described(till)
+    assert (content["status"], content["diagnosis"]["cause"]) == ("warn", cause)
+    assert content["diagnosis"]["account"] in {"hot", "cold", "vault"}
+    assert content["diagnosis"]["target"] is None
+
+
+def test_a_low_wallet_fails_where_a_gate_says_so(clock: Clock) -> None:
+    till = Till(clock, readiness={"gates": {"wallet_low": True}})
+    till.settled()
+    till.read("hot", amount=1)
+    till.watcher.look()
+    content = described(till)
+    assert content["status"] == "fail"
+    assert content["wallets"][0]["low"] is True
+    assert [asset["low"] for asset in content["wallets"][0]["assets"]] == [True, False]
+
+
+def test_a_further_finding_names_its_wallet(till: Till) -> None:
+    till.settled()
+    till.read("hot", amount=1)
+    till.read("cold", status=AccountStatus.FROZEN)
+    till.watcher.look()
+    content = described(till)
+    assert content["diagnosis"]["account"] == "cold"
+    assert [also["account"] for also in content["also"]] == ["hot"]
+    till.settled()
+    assert described(till)["history"][0]["account"] == "cold"
+
+
+def test_a_contract(till: Till) -> None:
+    till.settled()
+    till.read("vault", "", code_hash=None, status=AccountStatus.UNINITIALIZED)
+    till.watcher.look()
+    [vault] = described(till)["contracts"]
+    assert vault == {
+        "name": "vault",
+        "address": VAULT.friendly(),
+        "state": "uninitialized",
+        "code_hash": None,
+        "expected_code_hash": "c0" * 32,
+        "matches": False,
+        "proven": True,
+        "source": "node",
+        "block_seqno": 40_000_000,
+        "block_time": "2027-01-15T08:00:12Z",
+        "age_seconds": 3.0,
+        "trouble": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("network", "test_only"), [("mainnet", False), ("testnet", True), ("ab" * 32, False)]
+)
+def test_addresses_are_those_of_the_network(clock: Clock, network: str, test_only: bool) -> None:
+    told = described(Till(clock, network=network))["wallets"][0]["address"]
+    assert address.parse(told) == (HOT, test_only)
+
+
+@pytest.mark.parametrize(
+    ("last_clean", "shown"),
+    [(1_800_000_000, "2027-01-15T08:00:00Z"), (2**64 - 1, None), (0, "1970-01-01T00:00:00Z")],
+)
+def test_a_time_that_no_calendar_has(till: Till, last_clean: int, shown: str | None) -> None:
+    """A contract's data may say anything."""
+    till.settled()
+    till.read("hot", kind=WalletKind.HIGHLOAD_V3, seqno=None, last_clean=last_clean, time=2**40)
+    till.watcher.look()
+    hot = described(till)["wallets"][0]
+    assert (hot["last_clean"], hot["seqno"]) == (shown, None)
+    assert hot["assets"][0]["block_time"] is None
+
+
+def test_our_own_clock_does_not_make_blocks_old(till: Till) -> None:
+    till.settled()
+
+    def beat() -> None:
+        for target in till.targets:
+            till.answer(target, -60, clock_offset=60.0)
+        till.read("hot", time=int(till.clock.wall_time) + 57)
+
+    till.beats(4, beat)
+    assert described(till)["clock_offset_seconds"] == 60
+    assert said(till)[0]["age_seconds"] == 3.0
+
+
+def test_nothing_configured_is_nothing_said(clock: Clock) -> None:
+    content = described(Till(clock, wallets=[], contracts=[]))
+    assert (content["wallets"], content["contracts"]) == ([], [])
+
+
+def test_the_text_is_the_document(till: Till) -> None:
+    till.settled()
+    till.read("hot", amount=1)
+    till.walk("hot", tally=till.failed(1))
+    till.fail(till.targets[0], Reason.SERVER_ERROR, '"wallets": []\n</script> ü \x00')
+    till.watcher.look()
+    content = described(till)
+    assert json.loads(as_text(content)) == content
+    lines = as_text(content).splitlines()
+    assert sum(line.startswith('    {"name": "hot", ') for line in lines) == 1
+
+
+def test_a_thousand_wallets_are_told_quickly(clock: Clock) -> None:
+    jetton = {"name": "usdt", "master": MASTER.friendly(), "decimals": 6}
+    wallets = [
+        {"name": f"w-{n}", "address": f"0:{n:064x}", "payouts": True, "jettons": [jetton]}
+        for n in range(1000)
+    ]
+    till = Till(clock, wallets=wallets)
+    till.settled()
+    view = till.watcher.view
+    assert as_text(document(view, till.config)).count('"asset": "usdt"') == 1000
+    began = time.thread_time()
+    as_text(document(view, till.config))
+    assert time.thread_time() - began < 0.3

@@ -1,0 +1,69 @@
+"""Questions about a town, as a liteserver answers them, and pytoniq's check of its proofs."""
+
+from pytoniq_core.boc.address import Address as TlbAddress
+from pytoniq_core.boc.cell import Cell as TlbCell
+from pytoniq_core.proof.check_proof import check_account_proof, check_shard_proof
+from pytoniq_core.tl.block import BlockIdExt
+from pytoniq_core.tlb.account import Account as TlbAccount
+
+from tests.simulator.town import Town
+from tonwatch.simulator import accounts as trees
+from tonwatch.simulator import queries
+from tonwatch.simulator.blocks import Block
+from tonwatch.simulator.layouts import BlockId
+from tonwatch.simulator.node import Node
+from tonwatch.simulator.queries import Call
+from tonwatch.simulator.view import View
+from tonwatch.ton.address import Address
+from tonwatch.ton.tl import Fields, lite_api
+
+NOBODY = Address(0, bytes.fromhex("77" * 32))
+
+
+def node(town: Town, **wrong: object) -> Node:
+    head = town.chain.head
+    return Node(View(town.chain, head, head), town.clock.now, **wrong)  # type: ignore[arg-type]
+
+
+def ask(asked: Node, function: str, **arguments: object) -> Fields:
+    data, _ = lite_api().deserialize(queries.answer(asked, Call(function, arguments)))
+    assert isinstance(data, dict)
+    return data
+
+
+def at(block: Block, address: Address) -> dict[str, object]:
+    account = {"workchain": address.workchain, "id": address.hash.hex()}
+    return {"id": block.id.tl(), "account": account}
+
+
+def state(asked: Node, address: Address) -> Fields:
+    return ask(asked, "getAccountState", **at(asked.view.head, address))
+
+
+def ext(block: BlockId | Fields) -> BlockIdExt:
+    fields = block.tl() if isinstance(block, BlockId) else block
+    names = ("workchain", "shard", "seqno", "root_hash", "file_hash")
+    found: BlockIdExt = BlockIdExt.from_dict({name: fields[name] for name in names})
+    return found
+
+
+def verify(answer: Fields, address: Address) -> TlbAccount:
+    """pytoniq's own check of an answer of getAccountState."""
+    shard = ext(answer["shardblk"])
+    check_shard_proof(answer["shard_proof"], ext(answer["id"]), shard)
+    root = TlbCell.one_from_boc(answer["state"])
+    check_account_proof(answer["proof"], shard, TlbAddress((address.workchain, address.hash)), root)
+    account: TlbAccount = TlbAccount.deserialize(root.begin_parse())
+    return account
+
+
+def everybody(town: Town) -> dict[str, Address]:
+    world = town.world
+    assert world.master is not None
+    return {
+        **{wallet.name: wallet.address for wallet in world.wallets},
+        **{f"{wallet.name}'s usdt": wallet.jettons.address for wallet in world.wallets},
+        "registry": world.contracts[0].address,
+        "master": world.master.address,
+        "somebody": trees._somebody(17).address,
+    }

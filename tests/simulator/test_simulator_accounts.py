@@ -1,0 +1,170 @@
+"""What a simulated liteserver says of accounts; pytoniq checks the proofs."""
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytoniq_core.boc.cell import Cell as TlbCell
+from pytoniq_core.proof.check_proof import ProofError, check_shard_proof
+from pytoniq_core.tlb.block import ShardStateUnsplit
+
+from tests.simulator.asking import NOBODY, ask, at, everybody, ext, node, state, verify
+from tests.simulator.lab import connect
+from tests.simulator.town import WALLETS, Town
+from tonwatch.simulator import accounts as trees
+from tonwatch.simulator.accounts import EMPTY, SimAccount
+from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.jetton import USDT
+from tonwatch.simulator.liteserver import LiteServer
+from tonwatch.simulator.wallets import COIN, START
+from tonwatch.ton import cells, tl
+from tonwatch.ton.accounts import AccountStatus
+from tonwatch.ton.address import Address
+
+
+@pytest.fixture(scope="module")
+def town() -> Town:
+    made = Town(contracts=["registry"])
+    for name in WALLETS:
+        made.world.pay(name, COIN)
+        made.world.pay(name, 1_000_000, USDT)
+    made.run(10)
+    return made
+
+
+# States and proofs.
+
+
+@pytest.mark.parametrize("name", everybody(Town(contracts=["registry"])))
+def test_pytoniq_accepts_the_proof_of_a_state(town: Town, name: str) -> None:
+    address = everybody(town)[name]
+    read = verify(state(node(town), address), address)
+    account = town.accounts.get(address)
+    assert account is not None
+    assert read.storage.balance.grams == account.balance
+    assert read.storage_stat.used.cells == account.used.cells
+    if account.status is AccountStatus.ACTIVE:
+        assert account.code is not None
+        assert account.data is not None
+        init = read.storage.state.state_init
+        assert init.code is not None
+        assert init.data is not None
+        assert (init.code.hash, init.data.hash) == (account.code.hash, account.data.hash)
+
+
+def test_proofs_of_old_blocks_show_old_states(town: Town) -> None:
+    wallet = town.world.wallets[0]
+    first = town.chain.block(1)
+    assert first is not None
+    answer = ask(node(town), "getAccountState", **at(first, wallet.address))
+    assert verify(answer, wallet.address).storage.balance.grams == START
+
+
+@pytest.mark.parametrize("workchain", [0, -1])
+def test_a_missing_account_is_proven_to_be_missing(town: Town, workchain: int) -> None:
+    address = Address(workchain, NOBODY.hash)
+    answer = state(node(town), address)
+    assert answer["state"] == b""
+    shard = ext(answer["shardblk"])
+    check_shard_proof(answer["shard_proof"], ext(answer["id"]), shard)
+    block, state_root = TlbCell.from_boc(answer["proof"])
+    assert block[0].get_hash(0) == shard.root_hash
+    assert block[0][2][1].get_hash(0) == state_root[0].get_hash(0)
+    accounts = ShardStateUnsplit.deserialize(state_root[0].begin_parse()).accounts[0]
+    assert int.from_bytes(address.hash, "big") not in accounts
+
+
+def test_a_frozen_account_is_proven_too() -> None:
+    town = Town(["payroll"])
+    town.suffer(town.wallet(), Fault.FROZEN)
+    town.run(2)
+    address = town.wallet().address
+    assert verify(state(node(town), address), address).storage.state.type_ == "account_frozen"
+
+
+def test_proofs_are_as_long_as_in_a_small_real_network(town: Town) -> None:
+    proof = state(node(town), town.wallet().address)["proof"]
+    assert 1_000 < len(proof) < 2_000
+
+
+@pytest.mark.parametrize("fault", ["lies", "bad_proofs"])
+def test_a_lie_does_not_pass(town: Town, fault: str) -> None:
+    address = town.wallet().address
+    answer = state(node(town, **{fault: True}), address)
+    with pytest.raises(ProofError):
+        verify(answer, address)
+
+
+# The dictionary.
+
+Keys = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=40, unique=True)
+
+
+def similar(seed: int) -> bytes:
+    """Keys that have long beginnings in common."""
+    random = Random(seed)
+    bits = random.choice([0, 0, (1 << 256) - 1, 0b1010 << 200])
+    for _ in range(random.randrange(4)):
+        bits ^= 1 << random.randrange(256)
+    return bits.to_bytes(32, "big")
+
+
+@settings(max_examples=60, deadline=None)
+@given(Keys | st.lists(st.integers(0, 10_000).map(similar), min_size=1, max_size=40, unique=True))
+def test_the_dictionary_holds_what_was_put_into_it(keys: list[bytes]) -> None:
+    accounts, before = EMPTY, []
+    for number, key in enumerate(keys):
+        before.append(accounts)
+        accounts = accounts.put(holding(key, number * COIN))
+    accounts = accounts.put(holding(keys[0], 5))
+    known = {key: number * COIN for number, key in enumerate(keys)} | {keys[0]: 5}
+    for key, balance in known.items():
+        found = accounts.get(Address(0, key))
+        assert found is not None
+        assert found.balance == balance
+    assert before[-1].get(Address(0, keys[-1])) is None
+    assert accounts.total == sum(known.values())
+    assert rebuilt(known).cell.hash == accounts.cell.hash
+    source = TlbCell.one_from_boc(cells.boc(accounts.cell)).begin_parse()
+    dictionary, _ = source.load_hashmap_aug_e(
+        256,
+        x_deserializer=lambda value: value.load_ref(),
+        y_deserializer=lambda extra: (extra.load_uint(5), extra.load_coins(), extra.load_bit()),
+    )
+    assert set(dictionary) == {int.from_bytes(key, "big") for key in keys}
+
+
+def holding(key: bytes, balance: int) -> SimAccount:
+    status = AccountStatus.UNINITIALIZED
+    return SimAccount(address=Address(0, key), status=status, balance=balance)
+
+
+def rebuilt(known: dict[bytes, int]) -> trees.Accounts:
+    return EMPTY.put(*(holding(key, balance) for key, balance in sorted(known.items())))
+
+
+# Over the wire.
+
+
+@pytest.mark.parametrize("fault", [None, Fault.LYING_BALANCE, Fault.PRUNE_HISTORY])
+async def test_a_liteserver_answers_about_accounts(fault: Fault | None) -> None:
+    town = Town(["payroll"])
+    server = LiteServer("node", town.chain)
+    await server.start()
+    try:
+        if fault is not None:
+            await server.set_fault(fault)
+        connection = await connect(server)
+        address = town.wallet().address
+        query = tl.encode_query("getAccountState", at(town.chain.head, address))
+        reply = await connection.query(query, 5.0)
+        answer = tl.decode(reply.body, "liteServer.accountState")
+        await connection.close()
+    finally:
+        await server.close()
+    if fault is Fault.LYING_BALANCE:
+        with pytest.raises(ProofError, match="account state proof invalid"):
+            verify(answer, address)
+    else:
+        assert verify(answer, address).storage.balance.grams == START

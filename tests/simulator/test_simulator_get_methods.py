@@ -1,0 +1,128 @@
+"""What get methods of simulated contracts answer."""
+
+from collections.abc import Sequence
+
+import pytest
+from pytoniq_core.boc.address import Address as TlbAddress
+from pytoniq_core.boc.cell import Cell as TlbCell
+from pytoniq_core.proof.check_proof import check_account_proof, check_shard_proof
+
+from tests.simulator.asking import NOBODY, ask, at, everybody, ext, node
+from tests.simulator.town import WALLETS, Town
+from tonwatch.simulator.jetton import USDT
+from tonwatch.simulator.methods import method_id
+from tonwatch.simulator.wallets import COIN
+from tonwatch.ton import cells
+from tonwatch.ton.address import Address
+from tonwatch.ton.boc import read_one
+from tonwatch.ton.cells import Cell, Slice
+from tonwatch.ton.jettons import balance_in, owner_argument
+from tonwatch.ton.stack import read_stack, write_stack
+from tonwatch.ton.tl import Fields
+from tonwatch.ton.wallets import WalletKind
+
+
+@pytest.fixture(scope="module")
+def town() -> Town:
+    made = Town(contracts=["registry"])
+    for name in WALLETS:
+        made.world.pay(name, COIN)
+        made.world.pay(name, 1_000_000, USDT)
+    made.run(10)
+    return made
+
+
+def run(
+    town: Town, address: Address, method: str, arguments: Sequence[int | Cell] = (), mode: int = 4
+) -> Fields:
+    return ask(
+        node(town),
+        "runSmcMethod",
+        mode=mode,
+        **at(town.chain.head, address),
+        method_id=method_id(method),
+        params=cells.boc(write_stack(arguments)),
+    )
+
+
+def results(answer: Fields) -> tuple[int | Cell | None, ...]:
+    return read_stack(read_one(answer["result"]))
+
+
+def test_seqno_is_that_of_the_next_order(town: Town) -> None:
+    found = {}
+    for wallet in town.world.wallets:
+        answer = run(town, wallet.address, "seqno")
+        found[wallet.contract] = (answer["exit_code"], results(answer))
+    without = {WalletKind.HIGHLOAD_V2, WalletKind.HIGHLOAD_V3}
+    assert {kind for kind, answer in found.items() if answer == (11, ())} == without
+    assert all(answer == (0, (2,)) for kind, answer in found.items() if kind not in without)
+
+
+def test_the_master_knows_everybodys_jetton_wallet(town: Town) -> None:
+    master = everybody(town)["master"]
+    for wallet in town.world.wallets:
+        answer = run(town, master, "get_wallet_address", [owner_argument(wallet.address)])
+        (found,) = results(answer)
+        assert isinstance(found, Cell)
+        assert Slice(found).address() == wallet.jettons.address
+    (found,) = results(run(town, master, "get_wallet_address", [owner_argument(NOBODY)]))
+    assert isinstance(found, Cell)
+    elsewhere = Slice(found).address()
+    assert elsewhere is not None
+    assert town.accounts.get(elsewhere) is None
+
+
+def test_jetton_wallets_say_what_their_storage_says(town: Town) -> None:
+    wallet = town.wallet()
+    balance, owner, master, code = results(run(town, wallet.jettons.address, "get_wallet_data"))
+    assert isinstance(owner, Cell)
+    assert isinstance(master, Cell)
+    assert isinstance(code, Cell)
+    account = town.accounts.get(wallet.jettons.address)
+    assert account is not None
+    assert account.data is not None
+    assert account.code is not None
+    assert Slice(owner).address() == wallet.address
+    assert Slice(master).address() == everybody(town)["master"]
+    assert balance == balance_in(account.data, wallet.address, everybody(town)["master"])
+    assert code.hash == account.code.hash
+
+
+def test_the_master_tells_about_the_jetton(town: Town) -> None:
+    supply, mintable, _, content, code = results(
+        run(town, everybody(town)["master"], "get_jetton_data")
+    )
+    assert isinstance(supply, int)
+    assert supply > 0
+    assert mintable == -1
+    assert isinstance(content, Cell)
+    assert isinstance(code, Cell)
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "code"),
+    [
+        ("payroll", "get_wallet_data", 11),
+        ("registry", "seqno", 11),
+        ("master", "get_wallet_address", 9),
+        ("somebody", "seqno", -256),
+        ("nobody", "seqno", -256),
+    ],
+)
+def test_methods_that_cannot_be_run(town: Town, name: str, method: str, code: int) -> None:
+    address = everybody(town).get(name, NOBODY)
+    answer = run(town, address, method)
+    assert (answer["exit_code"], results(answer)) == (code, ())
+    assert town.world.run_method(town.accounts, address, method, []) == (code, ())
+
+
+def test_a_method_comes_with_the_proofs_that_are_asked_for(town: Town) -> None:
+    address = town.wallet().address
+    plain, proven = (run(town, address, "seqno", mode=mode) for mode in (4, 7))
+    assert "proof" not in plain
+    assert plain["result"] == proven["result"]
+    root = TlbCell.one_from_boc(proven["state_proof"])[0]
+    shard = ext(proven["shardblk"])
+    check_shard_proof(proven["shard_proof"], ext(proven["id"]), shard)
+    check_account_proof(proven["proof"], shard, TlbAddress((0, address.hash)), root)

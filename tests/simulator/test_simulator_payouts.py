@@ -1,0 +1,260 @@
+"""Payouts of the simulated wallets: every transaction is real, and every unit is accounted for."""
+
+import time
+
+import pytest
+from pytoniq_core.boc.cell import Cell as TlbCell
+from pytoniq_core.tlb.block import Block as TlbBlock
+from pytoniq_core.tlb.block import ShardStateUnsplit
+from pytoniq_core.tlb.transaction import Transaction as TlbTransaction
+
+from tests.simulator.town import WALLETS, Town, balance_of_books, count_jettons, count_native
+from tonwatch.simulator.books import NATIVE
+from tonwatch.simulator.fork import Fork
+from tonwatch.simulator.jetton import USDT
+from tonwatch.simulator.wallets import COIN, JETTONS_AT_START, KINDS, START
+from tonwatch.ton import cells
+from tonwatch.ton.cells import Cell
+from tonwatch.ton.wallets import kind_of, read_data
+
+
+def parse(root: Cell) -> TlbCell:
+    return TlbCell.one_from_boc(cells.boc(root))
+
+
+def test_nothing_moves_where_nobody_pays() -> None:
+    town = Town()
+    town.run(60)
+    assert town.history(town.wallet().address) == []
+    assert balance_of_books(town, "payroll") == (START, JETTONS_AT_START)
+    assert town.balance(town.wallet()) == START
+
+
+def test_there_is_a_wallet_of_each_kind_and_their_code_says_so() -> None:
+    town = Town()
+    found = []
+    for wallet in town.world.wallets:
+        account = town.accounts.get(wallet.address)
+        assert account is not None
+        assert account.code is not None
+        assert account.data is not None
+        kind = kind_of(account.code.hash)
+        assert kind is not None
+        read_data(kind, account.data)
+        found.append(kind)
+    assert found == list(KINDS)
+
+
+@pytest.mark.parametrize("name", WALLETS)
+def test_a_native_payout_leaves_in_one_transaction(name: str) -> None:
+    town = Town()
+    wallet = town.wallet(name)
+    town.world.pay(name, 123_456_789)
+    town.run(2)
+    (only,) = town.history(wallet.address)
+    (sent,) = only.messages_out
+    assert sent.value == 123_456_789
+    assert only.message_in is not None
+    assert only.message_in.source is None
+    assert (only.exit_code, only.action_code) == (0, 0)
+    assert town.balance(wallet) == START - 123_456_789 - only.fees
+    assert only.previous is None
+    assert town.accounts.get(sent.destination) is None if sent.destination else False
+
+
+def test_a_jetton_payout_takes_three_blocks() -> None:
+    town = Town()
+    wallet = town.wallet()
+    town.world.pay("payroll", 7_000_001, USDT)
+    town.chain.advance()
+    assert [len(town.history(at)) for at in (wallet.address, wallet.jettons.address)] == [1, 0]
+    town.chain.advance()
+    assert [len(town.history(at)) for at in (wallet.address, wallet.jettons.address)] == [1, 1]
+    town.chain.advance()
+    assert [len(town.history(at)) for at in (wallet.address, wallet.jettons.address)] == [2, 1]
+    assert town.jettons(wallet) == JETTONS_AT_START - 7_000_001
+    paid, excesses = town.history(wallet.address)
+    assert excesses.message_in is not None
+    assert 0 < excesses.message_in.value < paid.messages_out[0].value
+
+
+def test_a_wallet_makes_one_payout_a_block_in_order() -> None:
+    town = Town()
+    for amount in (1, 2, 3):
+        town.world.pay("payroll", amount * COIN)
+    town.chain.advance()
+    assert len(town.history(town.wallet().address)) == 1
+    town.chain.advance(5)
+    values = [each.messages_out[0].value for each in town.history(town.wallet().address)]
+    assert values == [COIN, 2 * COIN, 3 * COIN]
+
+
+@pytest.mark.parametrize(
+    ("wallet", "amount", "asset"),
+    [("nobody", 1, NATIVE), ("payroll", 1, "gold"), ("payroll", -1, NATIVE)],
+    ids=["wallet", "asset", "amount"],
+)
+def test_what_cannot_be_asked_for(wallet: str, amount: int, asset: str) -> None:
+    with pytest.raises(ValueError, match="cannot pay"):
+        Town().world.pay(wallet, amount, asset)
+
+
+@pytest.mark.parametrize(
+    ("asset", "amount", "failures"),
+    [
+        (NATIVE, START + 1, {NATIVE: {("action", 37): 1}, USDT: {}}),
+        (USDT, JETTONS_AT_START + 1, {NATIVE: {}, USDT: {("compute", 47): 1}}),
+    ],
+    ids=[NATIVE, USDT],
+)
+def test_what_a_wallet_does_not_have_it_fails_to_pay(
+    asset: str, amount: int, failures: dict[str, dict[tuple[str, int], int]]
+) -> None:
+    town = Town()
+    town.world.pay("payroll", amount, asset)
+    town.run(5)
+    books = town.world.books["payroll"]
+    assert {name: dict(book.failures) for name, book in books.items()} == failures
+    assert town.jettons(town.wallet()) == JETTONS_AT_START
+    # The jetton wallet sends the coins back that came with the order.
+    assert books[NATIVE].bounced == (asset == USDT)
+
+
+def test_money_comes_in_before_a_wallet_runs_dry() -> None:
+    town = Town(["payroll"])
+    for _ in range(40):
+        town.world.pay("payroll", 40 * COIN)
+        town.world.pay("payroll", 150 * 10**6, USDT)
+    town.run(60)
+    assert town.balance(town.wallet()) > START // 3
+    assert town.jettons(town.wallet()) > JETTONS_AT_START // 3
+    assert town.world.books["payroll"][USDT].received > 0
+
+
+def test_a_transfers_tip_of_one_nanocoin_runs_nothing() -> None:
+    town = Town(["payroll"])
+    for _ in range(20):
+        town.world.pay("payroll", 150 * 10**6, USDT)
+    town.run(20)
+    assert town.world.books["payroll"][NATIVE].skipped == {"no_gas": 1}
+
+
+@pytest.fixture(scope="module")
+def busy() -> Town:
+    """Half an hour of payouts."""
+    town = Town(payouts_per_minute=10)
+    town.run(1_800)
+    return town
+
+
+@pytest.mark.parametrize("name", WALLETS)
+def test_the_books_are_what_the_transactions_come_to(busy: Town, name: str) -> None:
+    wallet = busy.wallet(name)
+    native, jettons = busy.history(wallet.address), busy.history(wallet.jettons.address)
+    assert count_native(native, wallet.jettons.address) == busy.world.books[name][NATIVE]
+    assert count_jettons(jettons) == busy.world.books[name][USDT]
+    assert busy.world.books[name][NATIVE].messages_sent > 100
+    assert busy.world.books[name][USDT].messages_sent > 100
+
+
+@pytest.mark.parametrize("name", WALLETS)
+def test_balances_are_what_the_books_say(busy: Town, name: str) -> None:
+    wallet = busy.wallet(name)
+    assert (busy.balance(wallet), busy.jettons(wallet)) == balance_of_books(busy, name)
+
+
+def test_coins_of_a_jetton_wallet_are_accounted_for(busy: Town) -> None:
+    wallet = busy.wallet()
+    address = wallet.jettons.address
+    account = busy.accounts.get(address)
+    assert account is not None
+    balance = wallet.jettons.first.balance
+    for each in busy.history(address):
+        balance += each.message_in.value if each.message_in else 0
+        balance -= sum(sent.value for sent in each.messages_out) + each.fees
+    assert account.balance == balance
+
+
+def test_transactions_are_linked_without_a_gap(busy: Town) -> None:
+    before = None
+    for each in busy.history(busy.wallet().address):
+        assert each.previous == before
+        before = each.id
+    account = busy.accounts.get(busy.wallet().address)
+    assert account is not None
+    assert account.last == before
+
+
+def test_pytoniq_reads_every_transaction(busy: Town) -> None:
+    wallet = busy.wallet("batches")
+    for address in (wallet.address, wallet.jettons.address):
+        for each in busy.history(address):
+            account = busy.accounts.get(address)
+            assert account is not None
+            (kept,) = busy.world.transactions(address, each.id, 1)
+            read = TlbTransaction.deserialize(parse(kept.cell).begin_parse())
+            assert (read.lt, read.account_addr, read.now) == (each.id.lt, address.hash, each.time)
+            assert read.outmsg_cnt == len(read.out_msgs) == len(each.messages_out)
+            assert [sent.info.value.grams for sent in read.out_msgs] == [
+                sent.value for sent in each.messages_out
+            ]
+            assert read.description.aborted == each.aborted
+            own = sum(sent.info.fwd_fee for sent in read.out_msgs)
+            assert read.total_fees.grams + own == each.fees
+
+
+def test_every_block_is_true_about_coins(busy: Town) -> None:
+    moved = 0
+    for seqno in range(busy.chain.head.seqno - 200, busy.chain.head.seqno + 1):
+        master = busy.chain.block(seqno)
+        assert master is not None
+        assert master.shard is not None
+        flow = TlbBlock.deserialize(parse(master.shard.root).begin_parse()).value_flow
+        coming = flow.from_prev_blk.grams + flow.imported.grams
+        going = flow.to_next_blk.grams + flow.exported.grams + flow.fees_collected.grams
+        assert coming == going
+        moved += flow.exported.grams
+    assert moved
+
+
+def test_pytoniq_reads_the_state_and_its_sums(busy: Town) -> None:
+    shard = busy.chain.head.shard
+    assert shard is not None
+    state = ShardStateUnsplit.deserialize(parse(shard.state).begin_parse())
+    accounts, extras = state.accounts
+    balance = sum(each.account.storage.balance.grams for each in accounts.values())
+    assert state.total_balance.grams == balance == shard.accounts.total
+    assert len(accounts) == 500 + 2 * len(WALLETS) + 1
+    assert len(extras) == 2 * len(accounts) - 1  # leaves and forks
+
+
+def test_the_same_seed_gives_the_same_payouts() -> None:
+    one, two, other = (
+        Town(["payroll"], payouts_per_minute=20, seed=seed) for seed in ("a", "a", "b")
+    )
+    for town in (one, two, other):
+        town.run(120)
+    assert one.chain.head.id == two.chain.head.id
+    assert one.world.books == two.world.books
+    assert one.world.books != other.world.books
+
+
+def test_a_fork_has_the_same_accounts_in_other_blocks() -> None:
+    town = Town(["payroll"], payouts_per_minute=60)
+    fork = Fork(town.chain)
+    ledger = fork.join()
+    town.run(30)
+    assert ledger.head.id != town.chain.head.id
+    assert ledger.head.seqno == town.chain.head.seqno
+    assert ledger.head.shard is not None
+    assert ledger.head.shard.accounts is town.accounts
+    assert ledger.world is town.world
+    fork.leave()
+
+
+def test_a_day_of_payouts_is_quick() -> None:
+    # A part of one, with a bound that a slow machine under load keeps too: 2 ms a block.
+    town = Town(["payroll", "refunds"], payouts_per_minute=2)
+    began = time.process_time()
+    town.chain.advance(2_000)
+    assert time.process_time() - began < 4.0

@@ -1,0 +1,108 @@
+"""Wallets on a board filled by hand: what accounts hold is written down."""
+
+from dataclasses import replace
+from typing import Any
+
+from tonwatch.config import Config
+from tonwatch.probes.payouts import Walked
+from tonwatch.probes.reading import AccountKey, Reading
+from tonwatch.probes.tally import Tally, Trouble, TroubleKind
+from tonwatch.ton.accounts import AccountStatus
+from tonwatch.ton.address import Address
+from tonwatch.ton.errors import Reason
+from tonwatch.ton.transactions import TransactionId
+from tonwatch.ton.wallets import WalletKind
+
+COIN = 10**9
+USDT = 10**6
+CODE = bytes(31) + b"\x01"
+LAST = TransactionId(1000, bytes(32))
+
+CONFIG = {
+    "providers": [{"name": "provider", "kind": "toncenter-v2", "url": "http://127.0.0.1"}],
+    "wallets": [
+        {
+            "name": "payouts",
+            "address": str(Address(0, b"p" * 32)),
+            "minimum": "250.5",
+            "jettons": [
+                {
+                    "name": "usdt",
+                    "master": str(Address(0, b"m" * 32)),
+                    "decimals": 6,
+                    "minimum": 1000,
+                }
+            ],
+        },
+        {"name": "spare", "address": str(Address(0, b"s" * 32))},
+    ],
+    "contracts": [
+        {"name": "escrow", "address": str(Address(0, b"e" * 32)), "code_hash": CODE.hex()}
+    ],
+}
+
+
+def key(name: str = "payouts", asset: str = "native") -> AccountKey:
+    return AccountKey(name, asset)
+
+
+def accounts(config: Config) -> list[AccountKey]:
+    """The board's keys for `config`."""
+    keys = []
+    for wallet in config.wallets:
+        keys += [AccountKey(wallet.name, "native")]
+        keys += [AccountKey(wallet.name, jetton.name) for jetton in wallet.jettons]
+    return keys + [AccountKey(contract.name, "") for contract in config.contracts]
+
+
+def reading(clock: Any, of: AccountKey, amount: int | None, **told: Any) -> Reading:
+    """What a source tells now of an active account."""
+    made = Reading(
+        key=of,
+        source="node",
+        started=clock.wall_time,
+        finished=clock.monotonic_time,
+        account=Address(0, b"p" * 32),
+        status=AccountStatus.ACTIVE,
+        amount=amount,
+        proven=True,
+        block=4711,
+        time=int(clock.wall_time) - 1,
+        last=LAST,
+        code_hash=CODE,
+        kind=WalletKind.V4R2 if of.asset == "native" else None,
+    )
+    return replace(made, **told)
+
+
+def failure(clock: Any, of: AccountKey, reason: Reason, detail: str = "as it is") -> Reading:
+    """A source that does not tell."""
+    return Reading(
+        key=of,
+        source="node",
+        started=clock.wall_time,
+        finished=clock.monotonic_time,
+        reason=reason,
+        detail=detail,
+    )
+
+
+def trouble(clock: Any, kind: str, age: float = 10.0, **more: Any) -> Trouble:
+    """Something that befell a payout `age` seconds ago."""
+    failed = {"phase": "action", "code": 37} if kind == "failed" else {"phase": "", "code": None}
+    return Trouble(
+        time=int(clock.wall_time - age), kind=TroubleKind(kind), lt=4711, **(failed | more)
+    )
+
+
+def walked(clock: Any, of: AccountKey, *troubles: Trouble, **more: Any) -> Walked:
+    """How far payouts are counted."""
+    tally = more.pop("tally", Tally(recent=troubles))
+    return Walked(
+        key=of,
+        finished=clock.monotonic_time,
+        tally=tally,
+        cursor=LAST,
+        since=int(clock.wall_time) - 3600,
+        **more,
+    )

@@ -1,0 +1,61 @@
+"""Amounts as people write them, in whole coins, and as the chain counts them, in smallest units."""
+
+from decimal import Decimal, InvalidOperation, localcontext
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+NATIVE_DECIMALS: Final = 9
+"""1 coin is 1e9 nano."""
+
+_DIGITS: Final = 40
+"""Of an amount that is written; the chain's own amounts have at most 37."""
+
+
+def _decimal(value: object) -> object:
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("write an amount in whole coins, such as 250 or 250.5")  # noqa: TRY004 - pydantic takes ValueError
+    try:
+        amount = Decimal(repr(value) if isinstance(value, float) else value)
+    except InvalidOperation:
+        raise ValueError("write an amount in whole coins, such as 250 or 250.5") from None
+    if not amount.is_finite() or amount < 0 or len(amount.as_tuple().digits) > _DIGITS:
+        raise ValueError("an amount is a number from 0 on, such as 250 or 250.5")
+    return amount
+
+
+Amount = Annotated[
+    Decimal,
+    BeforeValidator(_decimal),
+    PlainSerializer(lambda amount: f"{amount:f}", when_used="json"),
+    WithJsonSchema({"type": ["number", "string"], "minimum": 0}),
+]
+"""Whole coins, written as 250 or 250.5."""
+
+
+def in_units(amount: Decimal, decimals: int) -> int:
+    """The amount in smallest units.
+
+    Raises:
+        ValueError: it has more digits after the point than there are decimals.
+    """
+    with localcontext(prec=2 * _DIGITS):
+        units = amount.scaleb(decimals)
+    if units != units.to_integral_value():
+        raise ValueError(f"{amount:f} has more than {decimals} digits after the point")
+    return int(units)
+
+
+def in_coins(units: int, decimals: int) -> float:
+    """Smallest units as whole coins, rounded as a float is."""
+    coins: float = units / 10**decimals
+    return coins
+
+
+def written(units: int, decimals: int) -> str:
+    """Smallest units as people write whole coins, exactly: 1,234.5."""
+    whole, rest = divmod(abs(units), 10**decimals)
+    fraction = f".{rest:0{decimals}d}".rstrip("0") if rest else ""
+    return f"{'-' if units < 0 else ''}{whole:,}{fraction}"

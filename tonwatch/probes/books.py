@@ -1,0 +1,336 @@
+"""Books: how far each account's transactions are counted, kept over restarts.
+
+One small file for each account. A crash at any moment leaves the old or the new one; a file
+that makes no sense, or is about something else, is set aside and never stops the daemon.
+"""
+
+import asyncio
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from tonwatch.probes.reading import AccountKey
+from tonwatch.probes.tally import ACTION, COMPUTE, MAX_CODES, RECENT, Tally, Trouble, TroubleKind
+from tonwatch.ton.address import Address
+from tonwatch.ton.transactions import TransactionId
+
+log = structlog.get_logger(__name__)
+
+VERSION: Final = 1
+"""Of the file's format."""
+
+KEPT_ASIDE: Final = 3
+"""Files set aside that are kept for each account."""
+
+BEGINNING: Final = TransactionId(0, bytes(32))
+"""Comes before an account's first transaction."""
+
+_MAX_SIZE: Final = 64 * 1024
+_NUMBER: Final = re.compile(r"-?[0-9]{1,60}")
+
+
+T = TypeVar("T")
+
+
+class StateDirError(Exception):
+    """Nothing can be kept in `state_dir`; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """How far an account is counted.
+
+    Attributes:
+        cursor: the newest transaction that is counted; all before it are too.
+        since: when counting began, Unix seconds.
+        opening: what the account held then, in smallest units; None where nobody told.
+        tally: what the transactions since then come to.
+    """
+
+    cursor: TransactionId
+    since: int
+    opening: int | None = None
+    tally: Tally = field(default_factory=Tally)
+
+
+class _Unusable(Exception):
+    """A file's content is no book of this account; the text says why."""
+
+
+def check_writable(state_dir: Path) -> None:
+    """Make `state_dir` where it is missing, and try to write in it. Blocks.
+
+    Raises:
+        StateDirError: it cannot be written to.
+    """
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=state_dir) as file:
+            file.write(b"tonwatch")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StateDirError(
+            f"cannot write to state_dir {state_dir}: {error.strerror or error}; give it a"
+            " directory that this user may write to, on a volume with room"
+        ) from error
+
+
+class Books:
+    """The files of all accounts.
+
+    All reading and writing is done by one thread of its own, one file after another: a disk
+    that hangs then holds up nothing but the counting.
+
+    Args:
+        state_dir: where the files are.
+        network: root hash of the network's zerostate.
+        wall: our clock, Unix seconds.
+    """
+
+    def __init__(self, state_dir: Path, network: bytes, wall: Callable[[], float]) -> None:
+        self._dir = state_dir
+        self._network = network
+        self._wall = wall
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
+        self._failing = False
+
+    def path(self, key: AccountKey) -> Path:
+        """The file of an account. Names hold no ``@``, so no two accounts share one."""
+        return self._dir / f"{key.name}@{key.asset}.json"
+
+    async def load(self, key: AccountKey, address: Address) -> Book | None:
+        """The account's book; None where there is none that can be used.
+
+        Args:
+            key: what the account is called.
+            address: the account that the book must be about.
+        """
+        return await self._in_thread(lambda: self._load(self.path(key), address))
+
+    async def save(self, key: AccountKey, address: Address, book: Book) -> bool:
+        """Write the account's book; False where that failed. Arguments as for `load`.
+
+        Failures are logged when they begin and when they end. Where it is cancelled, the
+        book may or may not be written.
+        """
+        content = json.dumps(_encode(book, self._network, address), indent=1).encode()
+        trouble = await self._in_thread(lambda: _written(self.path(key), content))
+        if trouble and not self._failing:
+            log.warning(
+                "payouts cannot be saved: counting goes on, but a restart would count them again",
+                file=str(self.path(key)),
+                reason=trouble,
+            )
+        elif self._failing and not trouble:
+            log.info("payouts are saved again", file=str(self.path(key)))
+        self._failing = bool(trouble)
+        return not trouble
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _load(self, path: Path, address: Address) -> Book | None:
+        try:
+            with path.open("rb") as file:
+                content = file.read(_MAX_SIZE + 1)
+            return _decode(content, self._network, address)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._set_aside(path, f"cannot be read: {error.strerror or error}")
+        except _Unusable as error:
+            self._set_aside(path, str(error))
+        return None
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        aside = path.with_name(f"{path.name}.corrupt-{int(self._wall())}")
+        try:
+            path.replace(aside)
+            _forget_oldest(path)
+        except OSError as error:
+            reason = f"{reason}; it cannot be set aside: {error.strerror or error}"
+        log.warning(
+            "payouts are counted from now on: the file with what was counted before is set aside",
+            file=str(path),
+            aside=str(aside),
+            reason=reason,
+        )
+
+
+def _forget_oldest(path: Path) -> None:
+    prefix = f"{path.name}.corrupt-"
+    found = [
+        (int(entry.name.removeprefix(prefix)), entry)
+        for entry in path.parent.iterdir()
+        if re.fullmatch(re.escape(prefix) + "[0-9]{1,15}", entry.name)
+    ]
+    for _, entry in sorted(found)[:-KEPT_ASIDE]:
+        entry.unlink()
+
+
+def _written(path: Path, content: bytes) -> str:
+    """Replace the file in one step; what went wrong, empty for nothing."""
+    # One writer at a time: one name is enough, and a crash leaves one such file at most.
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        with fresh.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)  # noqa: PTH105  next to the calls that make it last
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        with suppress(OSError):
+            fresh.unlink()
+        return error.strerror or str(error)
+    return ""
+
+
+def _encode(book: Book, network: bytes, address: Address) -> dict[str, Any]:
+    """Integers as strings: amounts exceed what most readers of JSON keep exact."""
+    tally = book.tally
+    return {
+        "version": VERSION,
+        "network": network.hex(),
+        "address": str(address),
+        "cursor": {"lt": str(book.cursor.lt), "hash": book.cursor.hash.hex()},
+        "since": str(book.since),
+        "opening": _text(book.opening),
+        "tally": {
+            **{name: str(getattr(tally, name)) for name in _SUMS},
+            "failures": [
+                [phase, str(code), str(number)] for (phase, code), number in tally.failures.items()
+            ],
+            "skipped": {reason: str(number) for reason, number in tally.skipped.items()},
+            "recent": [
+                {
+                    "time": str(trouble.time),
+                    "kind": trouble.kind,
+                    "phase": trouble.phase,
+                    "code": _text(trouble.code),
+                    "lt": str(trouble.lt),
+                    "skipped": trouble.skipped,
+                }
+                for trouble in tally.recent
+            ],
+            "last_time": _text(tally.last_time),
+        },
+    }
+
+
+_SUMS: Final = (
+    "transactions",
+    "sent",
+    "received",
+    "returned",
+    "fees",
+    "messages_sent",
+    "bounced",
+    "gaps",
+)
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _decode(content: bytes, network: bytes, address: Address) -> Book:
+    """Read what `_encode` made.
+
+    Raises:
+        _Unusable: it is something else, or about something else.
+    """
+    if len(content) > _MAX_SIZE:
+        raise _Unusable(f"larger than {_MAX_SIZE} bytes")
+    try:
+        fields = json.loads(content)
+        if fields["version"] != VERSION:
+            raise _Unusable("written by another version of tonwatch")
+        if fields["network"] != network.hex():
+            raise _Unusable("about another network")
+        if fields["address"] != str(address):
+            raise _Unusable("about another address")
+        return _book(fields)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _Unusable(f"damaged: {type(error).__name__}") from error
+
+
+def _book(fields: Any) -> Book:
+    cursor, tally = fields["cursor"], fields["tally"]
+    failures = {
+        (_phase(phase), _number(code)): _count(number) for phase, code, number in tally["failures"]
+    }
+    if len(failures) > MAX_CODES + 2 or len(tally["recent"]) > RECENT:
+        raise ValueError("more than is ever written")
+    return Book(
+        cursor=TransactionId(_count(cursor["lt"]), _hash(cursor["hash"])),
+        since=_count(fields["since"]),
+        opening=_maybe(fields["opening"]),
+        tally=Tally(
+            **{name: _count(tally[name]) for name in _SUMS},
+            failures=failures,
+            skipped={_word(reason): _count(n) for reason, n in tally["skipped"].items()},
+            recent=tuple(
+                Trouble(
+                    time=_count(trouble["time"]),
+                    kind=TroubleKind(trouble["kind"]),
+                    phase=_phase(trouble["phase"]),
+                    code=_maybe(trouble["code"]),
+                    lt=_count(trouble["lt"]),
+                    skipped=_word(trouble["skipped"]),
+                )
+                for trouble in tally["recent"]
+            ),
+            last_time=_maybe(tally["last_time"]),
+        ),
+    )
+
+
+def _number(text: Any) -> int:
+    if not isinstance(text, str) or not _NUMBER.fullmatch(text):
+        raise ValueError("not a number")
+    return int(text)
+
+
+def _count(text: Any) -> int:
+    number = _number(text)
+    if number < 0:
+        raise ValueError("below zero")
+    return number
+
+
+def _maybe(text: Any) -> int | None:
+    return None if text is None else _number(text)
+
+
+def _hash(text: str) -> bytes:
+    value = bytes.fromhex(text)
+    if len(value) != 32:
+        raise ValueError("not a hash")
+    return value
+
+
+def _phase(text: Any) -> str:
+    if text not in {COMPUTE, ACTION, ""}:
+        raise ValueError("not a phase")
+    return str(text)
+
+
+def _word(text: Any) -> str:
+    if not isinstance(text, str) or not re.fullmatch(r"[a-z_]{0,32}", text):
+        raise ValueError("not a word")
+    return text

@@ -1,0 +1,169 @@
+"""The two formats of an exposition: text 0.0.4 and OpenMetrics 1.0, as prometheus_client writes.
+
+Both have the same samples, one on a line, under different heads: so lines are made once and
+kept. Source: prometheus.io/docs/instrumenting/exposition_formats and the OpenMetrics standard.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from itertools import accumulate
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.utils import floatToGoString
+
+from tonwatch.serve.reading import Metric, Point
+from tonwatch.watch.board import BUCKETS, Histogram
+
+_BOUNDS: Final = (*(floatToGoString(bound) for bound in BUCKETS), "+Inf")
+
+_AS_GO: Final = (-1e15, 1e6)
+"""Between these Python writes a number as Go does."""
+
+
+class Format(NamedTuple):
+    """What a scraper is answered with."""
+
+    content_type: str
+    openmetrics: bool
+
+
+_TEXT: Final = Format("text/plain; version=0.0.4; charset=utf-8", openmetrics=False)
+# Our names need no escaping, which every scheme may therefore be told of as this one.
+_TEXT_1: Final = Format(
+    "text/plain; version=1.0.0; charset=utf-8; escaping=underscores", openmetrics=False
+)
+_OPENMETRICS: Final = Format(
+    "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+    openmetrics=True,
+)
+
+
+def format_for(accept: str) -> Format:
+    """The format that an `Accept` prefers."""
+    try:
+        _, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):
+        # A version that is no number; whoever asks like that gets the plain format.
+        return _TEXT
+    if content_type.startswith("application/openmetrics-text"):
+        return _OPENMETRICS
+    return _TEXT_1 if "version=1.0.0" in content_type else _TEXT
+
+
+def head(name: str, kind: str, words: str, unit: str, *, openmetrics: bool) -> bytes:
+    """What stands above a family's samples; `name` is that of its samples."""
+    words = words.replace("\\", r"\\").replace("\n", r"\n")
+    if not openmetrics:
+        kind = "gauge" if kind == "info" else kind
+        return f"# HELP {name} {words}\n# TYPE {name} {kind}\n".encode()
+    words = words.replace('"', r"\"")
+    name = name.removesuffix({"counter": "_total", "info": "_info"}.get(kind, ""))
+    measured = f"# UNIT {name} {unit}\n" if unit else ""
+    return f"# HELP {name} {words}\n# TYPE {name} {kind}\n{measured}".encode()
+
+
+def escaped(value: str) -> str:
+    """A label's value as it stands between quotes."""
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def number(value: float) -> str:
+    """As Go writes it, which is as Python does below a million."""
+    value = float(value)
+    return repr(value) if _AS_GO[0] < value < _AS_GO[1] else _large(value)
+
+
+# Most are points in time, and what is read at one block has the same.
+_large: Final = lru_cache(maxsize=1024)(floatToGoString)
+
+
+class Names(NamedTuple):
+    """The values of a group's labels, escaped, and all of them as they stand between braces."""
+
+    values: tuple[str, ...]
+    together: str
+
+
+def names_of(labels: tuple[str, ...], values: tuple[str, ...]) -> Names:
+    """What samples that have no labels but their group's are told apart by."""
+    pattern, pick = _template("", labels)
+    safe = tuple([escaped(value) for value in values])
+    return Names(safe, pattern % pick(safe))
+
+
+class FamilyWriter:
+    """Writes the samples of one family.
+
+    Args:
+        metric: what it is.
+        labels: those of its group, whose values come first.
+    """
+
+    def __init__(self, metric: Metric[Any], labels: tuple[str, ...]) -> None:
+        self.metric = metric
+        self.read: Callable[[Any], Any] = metric.read
+        names = (*labels, *metric.labels)
+        self._name = metric.name
+        self._own = len(metric.labels)
+        self.labelled = bool(metric.labels)
+        self._is_histogram = metric.type == "histogram"
+        self._is_info = metric.type == "info"
+        if self._is_histogram:
+            self._pattern, self._pick = _template(f"{metric.name}_bucket", (*names, "le"))
+            self._count, self._pick_plain = _template(f"{metric.name}_count", names)
+            self._sum, _ = _template(f"{metric.name}_sum", names)
+        else:
+            self._pattern, self._pick = _template(metric.name, names)
+
+    def heads(self, *, openmetrics: bool) -> bytes:
+        """What stands above the samples."""
+        metric = self.metric
+        return head(metric.name, metric.type, metric.help, metric.unit, openmetrics=openmetrics)
+
+    def write(self, names: Names, told: Any) -> bytes:
+        """One source's samples.
+
+        Args:
+            names: the values of the group's labels.
+            told: what `read` has returned.
+
+        Raises:
+            Exception: of whatever kind, where that is not what it must be.
+        """
+        if told is None:
+            return b""
+        if self.labelled:
+            return "".join([self._sample(names, point) for point in told]).encode()
+        return f"{self._name}{names.together}{number(told)}\n".encode()
+
+    def _sample(self, names: Names, point: Point) -> str:
+        values, value = point
+        if len(values) != self._own:
+            raise ValueError(f"{len(values)} label values for {self._own} labels")
+        if isinstance(value, Histogram) != self._is_histogram:
+            raise TypeError(f"a {type(value).__name__} for a {self.metric.type}")
+        labels = (*names.values, *[escaped(str(each)) for each in values])
+        if isinstance(value, Histogram):
+            return "".join(self._histogram(labels, value))
+        written = "1.0" if self._is_info else number(value)
+        return f"{self._pattern % self._pick(labels)}{written}\n"
+
+    def _histogram(self, labels: tuple[str, ...], value: Histogram) -> Iterable[str]:
+        if len(value.counts) != len(_BOUNDS):
+            raise ValueError(f"{len(value.counts)} counts for {len(_BOUNDS)} buckets")
+        counts = list(accumulate(value.counts))
+        for bound, count in zip(_BOUNDS, counts, strict=True):
+            yield f"{self._pattern % self._pick((*labels, bound))}{number(count)}\n"
+        plain = self._pick_plain(labels)
+        yield f"{self._count % plain}{number(counts[-1])}\n"
+        yield f"{self._sum % plain}{number(value.sum)}\n"
+
+
+def _template(name: str, labels: tuple[str, ...]) -> tuple[str, Callable[[tuple[str, ...]], Any]]:
+    """A sample's name and labels to be filled in, and what puts values in the labels' order."""
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    inner = ",".join(f'{labels[index]}="%s"' for index in order)
+    pick: Callable[[tuple[str, ...]], Any] = itemgetter(*order) if order else tuple
+    return (f"{name}{{{inner}}} " if order else f"{name} "), pick

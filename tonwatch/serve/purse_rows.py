@@ -1,0 +1,283 @@
+"""The page's tables of wallets and contracts: what stands in each row, and which rows there are."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tonwatch.amounts import written
+from tonwatch.config import Config
+from tonwatch.probes.payouts import Walked
+from tonwatch.probes.tally import RECENT, TroubleKind
+from tonwatch.serve.purses import age, friendly
+from tonwatch.ton.accounts import AccountStatus
+from tonwatch.watch.finding import Cause, Finding
+from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
+from tonwatch.watch.watcher import View
+
+WELL_SHOWN: Final = 50
+"""Wallets with which all is well on the page; /health has all."""
+
+TROUBLED_SHOWN: Final = 200
+"""Wallets with which it is not: where all sources are gone, no wallet is well."""
+
+_WORDS: Final = {
+    Cause.WALLET_FROZEN: ("bad", "frozen"),
+    Cause.WALLET_LOW: ("bad", "low"),
+    Cause.PAYOUTS_FAILING: ("bad", "payouts failing"),
+    Cause.PAYOUTS_BOUNCING: ("warn", "payouts bouncing"),
+    Cause.WALLET_UNREAD: ("warn", "unread"),
+    Cause.PAYOUTS_GAP: ("warn", "payouts not all counted"),
+    Cause.PAYOUTS_BEHIND: ("warn", "counting behind"),
+}
+"""How bad each finding on a wallet looks, and its name in a row; the worst first."""
+
+_LEVELS: Final = ("bad", "warn", "unknown", "ok")
+
+
+@dataclass(frozen=True, slots=True)
+class Shortened:
+    """An address or a hash, and the few characters that people compare."""
+
+    whole: str
+
+    @property
+    def short(self) -> str:
+        return f"{self.whole[:4]}…{self.whole[-4:]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetRow:
+    """One asset of a wallet.
+
+    Attributes:
+        name: of the asset.
+        balance: whole coins, exact; empty where not known.
+        minimum: likewise; empty where nothing is demanded.
+        low: it is below that.
+        proof: ``proven`` or ``not proven``; empty where not known.
+        source: who told.
+        age: seconds since the state was made; None where not known.
+        state: of the account, where there is something to say of it.
+        sent: payments counted, and `amount` what they come to; None where they are not counted.
+        returned: payments that came back within the window; likewise.
+        failed: payments that failed within the window; likewise.
+        backlog: transactions not counted yet; likewise.
+    """
+
+    name: str
+    balance: str
+    minimum: str
+    low: bool
+    proof: str
+    source: str
+    age: float | None
+    state: str
+    sent: int | None = None
+    amount: str = ""
+    returned: str = ""
+    failed: str = ""
+    backlog: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletRow:
+    """One wallet.
+
+    Attributes:
+        level: how bad it is: ok, warn, bad or unknown.
+        word: the same as people say it.
+        kind: of wallet, and its seqno; empty where not known.
+        counted: its payouts are counted, or will be.
+        note: what is not said above the tables.
+    """
+
+    name: str
+    address: Shortened
+    level: str
+    word: str
+    kind: str
+    counted: bool
+    assets: tuple[AssetRow, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractRow:
+    """One contract; `code` is the hash of what it has, None where that is not known."""
+
+    name: str
+    address: Shortened
+    level: str
+    word: str
+    state: str
+    code: Shortened | None
+    expected: Shortened
+    source: str
+    proof: str
+    age: float | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurseRows:
+    """Both tables.
+
+    Attributes:
+        paying: payouts of some wallet are counted.
+        left_well: wallets without a row with which all is well.
+        left_troubled: wallets without a row with which it is not.
+    """
+
+    wallets: tuple[WalletRow, ...]
+    contracts: tuple[ContractRow, ...]
+    paying: bool
+    left_well: int
+    left_troubled: int
+
+
+def purse_rows(view: View, config: Config, unsaid: Iterable[Finding]) -> PurseRows:
+    """Make the tables.
+
+    Args:
+        view: what is described.
+        config: what it was judged by.
+        unsaid: findings that the page does not say above the tables.
+    """
+    findings = _by_account((view.diagnosis.finding, *view.diagnosis.also))
+    notes = _by_account(unsaid)
+    purses = view.judgement.purses
+    levels = {
+        wallet.name: _level(wallet, findings.get(wallet.name, []))
+        for wallet in purses.wallets.values()
+    }
+    paying = {wallet.name for wallet in config.wallets if wallet.payouts}
+    order = sorted(purses.wallets, key=lambda name: _LEVELS.index(levels[name][0]))
+    troubled = [name for name in order if levels[name][0] != "ok"]
+    well = order[len(troubled) :]
+    shown = [*troubled[:TROUBLED_SHOWN], *well[:WELL_SHOWN]]
+    return PurseRows(
+        wallets=tuple(
+            _wallet_row(
+                purses.wallets[name], view, config, levels[name], paying, notes.get(name, [])
+            )
+            for name in shown
+        ),
+        contracts=tuple(
+            _contract_row(contract, view, config, notes.get(contract.name, []))
+            for contract in purses.contracts.values()
+        ),
+        paying=bool(paying),
+        left_well=len(well[WELL_SHOWN:]),
+        left_troubled=len(troubled[TROUBLED_SHOWN:]),
+    )
+
+
+def _by_account(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        for account in (finding.account, *finding.others) if finding.account else finding.others:
+            found.setdefault(account, []).append(finding)
+    return found
+
+
+def _level(wallet: WalletVerdict, findings: Sequence[Finding]) -> tuple[str, str]:
+    causes = {finding.cause for finding in findings}
+    words = [word for cause, word in _WORDS.items() if cause in causes]
+    if words:
+        return words[0]
+    if any(holding.reading is None for holding in wallet.holdings.values()):
+        return "unknown", "not known"
+    return "ok", "ok"
+
+
+def _wallet_row(
+    wallet: WalletVerdict,
+    view: View,
+    config: Config,
+    level: tuple[str, str],
+    paying: Collection[str],
+    unsaid: Sequence[Finding],
+) -> WalletRow:
+    reading = wallet.reading
+    kind = ""
+    if reading is not None and reading.kind is not None:
+        kind = reading.kind if reading.seqno is None else f"{reading.kind}, seqno {reading.seqno}"
+    since = view.snapshot.wall - config.thresholds.payout_window
+    mine = [finding for finding in unsaid if finding.account == wallet.name]
+    notes = [finding.sentence for finding in mine if finding.cause in _WORDS]
+    return WalletRow(
+        name=wallet.name,
+        address=Shortened(friendly(wallet.account, config)),
+        level=level[0],
+        word=level[1],
+        kind=kind,
+        counted=wallet.name in paying,
+        assets=tuple(_asset_row(holding, view, since) for holding in wallet.holdings.values()),
+        note=" ".join(notes),
+    )
+
+
+def _asset_row(holding: Holding, view: View, since: float) -> AssetRow:
+    reading, amount = holding.reading, holding.amount
+    row = AssetRow(
+        name=holding.asset,
+        balance="" if amount is None else written(amount, holding.decimals),
+        minimum="" if holding.minimum is None else written(holding.minimum, holding.decimals),
+        low=holding.low,
+        proof=_proof(proven=reading.proven) if reading else "",
+        source=reading.source if reading else "",
+        age=age(view, reading),
+        state=_state(reading.status) if reading else "",
+    )
+    return row if holding.walked is None else _with_payouts(row, holding, holding.walked, since)
+
+
+def _contract_row(
+    contract: ContractVerdict, view: View, config: Config, unsaid: Sequence[Finding]
+) -> ContractRow:
+    reading = contract.reading
+    unread = bool(contract.trouble)
+    level, word = {
+        True: ("ok", "as expected"),
+        False: ("bad", "changed"),
+        None: ("warn", "unread") if unread else ("unknown", "not known"),
+    }[contract.matches]
+    sentences = [each.sentence for each in unsaid if each.cause is Cause.CONTRACT_CHANGED]
+    return ContractRow(
+        name=contract.name,
+        address=Shortened(friendly(contract.account, config)),
+        level=level,
+        word=word,
+        state=(reading.status or "") if reading else "",
+        code=Shortened(reading.code_hash.hex()) if reading and reading.code_hash else None,
+        expected=Shortened(contract.expected.hex()),
+        source=reading.source if reading else "",
+        proof=_proof(proven=reading.proven) if reading else "",
+        age=age(view, reading),
+        note=" ".join(sentences) or (contract.trouble if reading is None else ""),
+    )
+
+
+def _with_payouts(row: AssetRow, holding: Holding, walked: Walked, since: float) -> AssetRow:
+    recent = [each for each in walked.tally.recent if each.time >= since]
+    back = sum(each.kind is TroubleKind.BOUNCED for each in recent)
+    failed = len(recent) - back
+    # Only so many are remembered one by one.
+    more = "+" if len(recent) == RECENT else ""
+    return replace(
+        row,
+        sent=walked.tally.messages_sent,
+        amount=written(walked.tally.sent, holding.decimals),
+        returned=f"{back}{more if back else ''}",
+        failed=f"{failed}{more if failed else ''}",
+        backlog=walked.backlog,
+    )
+
+
+def _proof(*, proven: bool) -> str:
+    return "proven" if proven else "not proven"
+
+
+def _state(status: AccountStatus | None) -> str:
+    """What is worth saying of an account: most are active."""
+    return "" if status in {None, AccountStatus.ACTIVE} else str(status)

@@ -1,0 +1,172 @@
+"""Wallets and contracts in the /health document. Amounts are strings: JSON's numbers are not exact.
+
+For each asset ``amount`` is in smallest units and ``balance`` is the same in whole coins.
+"""
+
+from typing import Any, Final
+
+from tonwatch.amounts import written
+from tonwatch.config import Config
+from tonwatch.probes.payouts import Walked
+from tonwatch.probes.reading import Reading
+from tonwatch.probes.tally import OTHER_CODE, Trouble
+from tonwatch.serve.words import rfc3339
+from tonwatch.ton.address import Address
+from tonwatch.ton.transactions import TransactionId
+from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
+from tonwatch.watch.watcher import View
+
+RECENT: Final = 10
+"""Troubles given with each account: where a thousand fail, all that are kept are megabytes."""
+
+
+def age(view: View, reading: Reading | None) -> float | None:
+    """Seconds since the state that was read was made, by the chain's clock; None where not known.
+
+    Where our clock is known to be off, that is made good.
+    """
+    if reading is None or reading.time is None:
+        return None
+    return max(0.0, view.snapshot.wall + (view.judgement.clock_offset or 0.0) - reading.time)
+
+
+def friendly(address: Address, config: Config) -> str:
+    """An address as the configured network's tools write it."""
+    return address.friendly(test_only=config.network == "testnet")
+
+
+def wallets(view: View, config: Config) -> list[dict[str, Any]]:
+    """Every wallet, in the order of the configuration."""
+    return [_wallet(wallet, view, config) for wallet in view.judgement.purses.wallets.values()]
+
+
+def contracts(view: View, config: Config) -> list[dict[str, Any]]:
+    """Every contract, in the order of the configuration."""
+    return [
+        _contract(contract, view, config) for contract in view.judgement.purses.contracts.values()
+    ]
+
+
+def _wallet(wallet: WalletVerdict, view: View, config: Config) -> dict[str, Any]:
+    reading = wallet.reading
+    return {
+        "name": wallet.name,
+        "address": friendly(wallet.account, config),
+        "state": reading.status if reading else None,
+        "kind": reading.kind if reading else None,
+        "seqno": reading.seqno if reading else None,
+        "last_clean": _time(reading.last_clean if reading else None),
+        "low": bool(wallet.low),
+        "frozen": wallet.frozen,
+        "payouts_failed": len(wallet.failed),
+        "payouts_bounced": len(wallet.bounced),
+        "assets": [_asset(holding, view, config) for holding in wallet.holdings.values()],
+    }
+
+
+def _asset(holding: Holding, view: View, config: Config) -> dict[str, Any]:
+    reading = holding.reading
+    account = reading.account if reading else None
+    return {
+        "asset": holding.asset,
+        "decimals": holding.decimals,
+        "amount": _units(holding.amount),
+        "balance": _coins(holding.amount, holding.decimals),
+        "minimum_amount": _units(holding.minimum),
+        "minimum": _coins(holding.minimum, holding.decimals),
+        "low": holding.low,
+        "account": friendly(account, config) if account else None,
+        "state": reading.status if reading else None,
+        **_read(reading, holding.trouble, view),
+        "payouts": _payouts(holding.walked) if holding.walked else None,
+    }
+
+
+def _contract(contract: ContractVerdict, view: View, config: Config) -> dict[str, Any]:
+    reading = contract.reading
+    return {
+        "name": contract.name,
+        "address": friendly(contract.account, config),
+        "state": reading.status if reading else None,
+        "code_hash": reading.code_hash.hex() if reading and reading.code_hash else None,
+        "expected_code_hash": contract.expected.hex(),
+        "matches": contract.matches,
+        **_read(reading, contract.trouble, view),
+    }
+
+
+def _read(reading: Reading | None, trouble: str, view: View) -> dict[str, Any]:
+    """Whose word it is, of which block, and how old."""
+    seconds = age(view, reading)
+    return {
+        "proven": reading.proven if reading else None,
+        "source": reading.source if reading else None,
+        "block_seqno": reading.block if reading else None,
+        "block_time": _time(reading.time if reading else None),
+        "age_seconds": None if seconds is None else round(seconds, 1),
+        "trouble": trouble or None,
+    }
+
+
+def _payouts(walked: Walked) -> dict[str, Any]:
+    tally = walked.tally
+    return {
+        "since": rfc3339(walked.since),
+        "opening": _units(walked.opening),
+        "sent": str(tally.sent),
+        "received": str(tally.received),
+        "returned": str(tally.returned),
+        "fees": str(tally.fees),
+        "messages_sent": tally.messages_sent,
+        "bounced": tally.bounced,
+        "transactions": tally.transactions,
+        "failures": [
+            {"phase": phase, "code": _code(code), "count": count}
+            for (phase, code), count in tally.failures.items()
+        ],
+        "skipped": dict(tally.skipped),
+        "gaps": tally.gaps,
+        "backlog": walked.backlog,
+        "cursor": _transaction(walked.cursor),
+        "last_transaction": _time(tally.last_time),
+        "reason": walked.reason,
+        "detail": walked.detail or None,
+        "recent": [_trouble(each) for each in reversed(tally.recent[-RECENT:])],
+    }
+
+
+def _trouble(trouble: Trouble) -> dict[str, Any]:
+    return {
+        "time": _time(trouble.time),
+        "kind": trouble.kind,
+        "phase": trouble.phase or None,
+        "code": trouble.code,
+        "skipped": trouble.skipped or None,
+        "lt": str(trouble.lt),
+    }
+
+
+def _transaction(transaction: TransactionId) -> dict[str, str]:
+    return {"lt": str(transaction.lt), "hash": transaction.hash.hex()}
+
+
+def _code(code: int) -> int | None:
+    return None if code == OTHER_CODE else code
+
+
+def _units(amount: int | None) -> str | None:
+    return None if amount is None else str(amount)
+
+
+def _coins(amount: int | None, decimals: int) -> str | None:
+    return None if amount is None else written(amount, decimals).replace(",", "")
+
+
+def _time(wall: int | None) -> str | None:
+    """None also for a time that no calendar has: a contract's data may say anything."""
+    if wall is None:
+        return None
+    try:
+        return rfc3339(wall)
+    except (OSError, OverflowError, ValueError):
+        return None

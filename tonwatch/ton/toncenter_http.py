@@ -1,0 +1,283 @@
+"""HTTP to a provider: one session, requests that are paced and timed, bounded answers.
+
+It knows how answers and errors are wrapped by toncenter's API v2, and nothing of what is asked.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Final, TypeVar
+
+import aiohttp
+from aiolimiter import AsyncLimiter
+from pydantic import BaseModel, ValidationError
+
+from tonwatch.ton.errors import (
+    BadAnswer,
+    ConnectError,
+    ConnectionLost,
+    ProtocolError,
+    ProviderError,
+    QueryTimeout,
+    Reason,
+    TonError,
+)
+from tonwatch.ton.toncenter_errors import reason_for, with_exit_code
+
+MAX_BODY: Final = 256 * 1024
+"""Bytes of an answer's body, unless a question says otherwise."""
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+@dataclass(slots=True)
+class Timing:
+    """Seconds spent on one request; `resolve` and `connect` (TCP and TLS) only where done.
+
+    `waited` is the wait for the request's turn before all of them; `doing` is
+    the step under way: resolve, connect or query.
+    """
+
+    waited: float = 0.0
+    resolve: float | None = None
+    connect: float | None = None
+    query: float | None = None
+    doing: str = "query"
+
+
+class ToncenterHttp:
+    """Requests to one provider. They are paced before they are timed.
+
+    Args:
+        base_url: up to and without the method, such as ``https://toncenter.com/api/v2``.
+        session: made by `open_session`.
+        limiter: keeps the provider's rate limit on our side.
+        api_key: returns the key to send, or None; asked for each request so
+            that a rotated key is used at once.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        session: aiohttp.ClientSession,
+        limiter: AsyncLimiter,
+        api_key: Callable[[], str | None],
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._session = session
+        self._limiter = limiter
+        self._api_key = api_key
+
+    async def get(
+        self,
+        method: str,
+        params: Mapping[str, str],
+        model: type[Answer],
+        timeout: float,
+        timing: Timing,
+        *,
+        max_body: int = MAX_BODY,
+    ) -> Answer:
+        """Ask with GET.
+
+        Args:
+            method: the API's.
+            params: of the query.
+            model: what stands under ``result``.
+            timeout: seconds for the request, not counting the wait for its turn.
+            timing: filled as far as the request comes.
+            max_body: bytes of the answer.
+
+        Raises:
+            TonError: with the reason in the status or the body.
+        """
+        return await self._ask("GET", method, {"params": params}, model, timeout, timing, max_body)
+
+    async def post(
+        self,
+        method: str,
+        payload: Mapping[str, object],
+        model: type[Answer],
+        timeout: float,
+        timing: Timing,
+    ) -> Answer:
+        """Ask with POST, once whatever happens; `payload` is sent as JSON, the rest as `get`."""
+        return await self._ask("POST", method, {"json": payload}, model, timeout, timing, MAX_BODY)
+
+    async def _ask(
+        self,
+        verb: str,
+        method: str,
+        sent: dict[str, Any],
+        model: type[Answer],
+        timeout: float,
+        timing: Timing,
+        max_body: int,
+    ) -> Answer:
+        api_key = self._api_key()
+        headers = {"X-API-Key": api_key} if api_key else {}
+        loop = asyncio.get_running_loop()
+        queued = loop.time()
+        await self._limiter.acquire()
+        began = loop.time()
+        timing.waited = began - queued
+        try:
+            async with (
+                _http_errors(timing, timeout),
+                asyncio.timeout(timeout),
+                self._session.request(
+                    verb,
+                    f"{self._base_url}/{method}",
+                    headers=headers,
+                    # A redirect would carry the API key to a host nobody configured.
+                    allow_redirects=False,
+                    trace_request_ctx=timing,
+                    **sent,
+                ) as response,
+            ):
+                body = await _read(response, max_body)
+            timing.query = loop.time() - began - (timing.resolve or 0) - (timing.connect or 0)
+            return parse_answer(response.status, body, model, secret=api_key)
+        except TonError as error:
+            if api_key and api_key in error.detail:
+                error.detail = _redacted(error.detail, api_key)
+                error.args = (f"{error.reason}: {error.detail}",)
+                # The chain below may hold the bytes that held the key.
+                raise error from None
+            raise
+
+
+def open_session() -> aiohttp.ClientSession:
+    """A session for `ToncenterClient`: no cookies, no proxy from the environment, timed."""
+    return aiohttp.ClientSession(
+        auto_decompress=False,  # bounds on the body are bounds on memory
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+        timeout=aiohttp.ClientTimeout(total=None),
+        trace_configs=[_timed()],
+    )
+
+
+async def _read(response: aiohttp.ClientResponse, max_body: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > max_body:
+            raise BadAnswer(f"a body of more than {max_body} bytes", Reason.ANSWER_TOO_LARGE)
+    return bytes(body)
+
+
+def parse_answer(
+    status: int, body: bytes, model: type[Answer], *, secret: str | None = None
+) -> Answer:
+    """Read ``{"ok": true, "result": ...}``, or raise what status and body say together.
+
+    Where the body repeats `secret`, no error does: it goes before any text is cut.
+    """
+    answer = _json_object(body)
+    text = _redacted(_error_text(answer, body), secret)
+    if status != 200:
+        raise ProviderError(reason_for(status, text), status, with_exit_code(text))
+    if answer is None:
+        raise BadAnswer(f"the body is not a JSON object: {text[:80]!r}")
+    if answer.get("ok") is not True:
+        code = answer.get("code")
+        code = code if isinstance(code, int) else status
+        raise ProviderError(reason_for(code, text), code, with_exit_code(text))
+    try:
+        return model.model_validate(answer.get("result"))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "result"
+        raise BadAnswer(f"{where}: {first['msg']}") from None
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _error_text(answer: dict[str, Any] | None, body: bytes) -> str:
+    # The documented 429 has its text in `result`, all others in `error`.
+    if answer is not None:
+        for key in ("error", "result", "detail"):
+            if isinstance(answer.get(key), str):
+                return str(answer[key])
+    return body.decode(errors="replace")
+
+
+def _redacted(text: str, secret: str | None) -> str:
+    return text.replace(secret, "[redacted]") if secret else text
+
+
+@asynccontextmanager
+async def _http_errors(timing: Timing, timeout: float) -> AsyncIterator[None]:
+    """Turn aiohttp's exceptions into ours; a timeout is named after what it interrupted."""
+    try:
+        yield
+    except aiohttp.ClientConnectorDNSError as error:
+        raise ConnectError(Reason.RESOLVE_FAILED, "cannot resolve the host") from error
+    except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+        raise ConnectError(Reason.TLS_FAILED, f"TLS failed: {_tls_words(error)}") from error
+    except aiohttp.ClientConnectorError as error:
+        if isinstance(error.os_error, ConnectionRefusedError):
+            raise ConnectError(Reason.CONNECT_REFUSED, "TCP connection refused") from error
+        text = error.os_error.strerror or str(error.os_error)
+        raise ConnectError(Reason.CONNECT_FAILED, f"cannot connect: {text}") from error
+    except TimeoutError:
+        if timing.doing == "resolve":
+            raise ConnectError(Reason.RESOLVE_FAILED, "name resolution timed out") from None
+        if timing.doing == "connect":
+            raise ConnectError(Reason.CONNECT_TIMEOUT, "TCP or TLS timed out") from None
+        raise QueryTimeout(f"no answer within {timeout:.3g} s") from None
+    except aiohttp.ClientResponseError as error:
+        raise ProtocolError("the answer is not HTTP") from error
+    except (aiohttp.ClientPayloadError, aiohttp.ClientOSError) as error:
+        raise ConnectionLost("cut off in the middle of the answer") from error
+    except aiohttp.ServerDisconnectedError as error:
+        raise ConnectionLost("closed by the peer") from error
+    except aiohttp.ClientError as error:
+        raise ProtocolError(f"{type(error).__name__}: {error}") from error
+
+
+def _tls_words(error: Exception) -> str:
+    """What OpenSSL says, without the address that aiohttp puts around it."""
+    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
+    return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "no details")
+
+
+def _timed() -> aiohttp.TraceConfig:
+    """Fill the request's `Timing`: aiohttp reports when names and connections are made."""
+    trace = aiohttp.TraceConfig()
+
+    async def resolving(_: object, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.doing = "resolve"
+        context.resolving = asyncio.get_running_loop().time()
+
+    async def resolved(_: object, context: SimpleNamespace, __: object) -> None:
+        timing: Timing = context.trace_request_ctx
+        timing.doing = "connect"
+        timing.resolve = asyncio.get_running_loop().time() - context.resolving
+
+    async def connecting(_: object, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.doing = "connect"
+        context.connecting = asyncio.get_running_loop().time()
+
+    async def connected(_: object, context: SimpleNamespace, __: object) -> None:
+        timing: Timing = context.trace_request_ctx
+        timing.doing = "query"
+        whole = asyncio.get_running_loop().time() - context.connecting
+        timing.connect = whole - (timing.resolve or 0)
+
+    trace.on_dns_resolvehost_start.append(resolving)
+    trace.on_dns_resolvehost_end.append(resolved)
+    trace.on_connection_create_start.append(connecting)
+    trace.on_connection_create_end.append(connected)
+    return trace

@@ -1,0 +1,236 @@
+"""The questions about wallets and contracts, and when each is asked."""
+
+import asyncio
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import cycle
+from typing import Final
+
+from tonwatch.config import Config
+from tonwatch.payout_jobs import Counting
+from tonwatch.probes import balances
+from tonwatch.probes.balances import JettonWallets
+from tonwatch.probes.compare import compare
+from tonwatch.probes.reading import AccountKey, Reading, Watched
+from tonwatch.probes.sample import Probe, Sample
+from tonwatch.probes.sources import Source
+from tonwatch.probes.write_path import write_path
+from tonwatch.ton import address
+from tonwatch.ton.accounts import AccountStatus
+from tonwatch.ton.address import Address
+from tonwatch.wallet_config import NATIVE
+from tonwatch.watch.board import Told
+from tonwatch.watch.scheduler import Job
+from tonwatch.watch.verdict import State, common_seqno, readable
+from tonwatch.watch.watcher import Watcher
+
+_BEATS: Final = 15
+"""Parts into which an interval is cut, so that a thousand wallets are not read all at once."""
+
+_AT_ONCE: Final = 32
+"""Accounts that are read in one beat, however few they are."""
+
+_RETRIES: Final = 3
+"""How often within an interval an account is tried that could not be read."""
+
+_GAS: Final = 20_000_000
+"""Nanocoins with which every kind of wallet can run its checks; with 1,000,000 some cannot."""
+
+_COMPARABLE: Final = frozenset(
+    {State.OK, State.SLOW, State.CLOCK_SKEWED, State.WRITE_BROKEN}
+    | {State.PROOF_INVALID, State.DISPROVED}
+)
+"""States in which a target is asked for an account that all are asked for."""
+
+_TAKES_MESSAGES: Final = frozenset(
+    {State.OK, State.SLOW, State.CLOCK_SKEWED, State.FLAPPING, State.WRITE_BROKEN}
+)
+"""States in which a message that does not get through is about messages."""
+
+
+def about_wallets(config: Config) -> tuple[Probe, ...]:
+    """The probes that every target takes part in for the sake of wallets."""
+    probes: list[Probe] = []
+    if config.wallets or config.contracts:
+        probes.append(Probe.BALANCE)
+    if config.wallets:
+        probes.append(Probe.COMPARE)
+    if any(wallet.write_probe for wallet in config.wallets):
+        probes.append(Probe.WRITE)
+    return tuple(probes)
+
+
+def watched(config: Config) -> Iterator[Watched]:
+    """Every account that is read, in the order of the configuration."""
+    for wallet in config.wallets:
+        yield Watched(AccountKey(wallet.name, NATIVE), wallet.account)
+        for jetton in wallet.jettons:
+            master = address.parse(jetton.master).address
+            yield Watched(AccountKey(wallet.name, jetton.name), wallet.account, master)
+    for contract in config.contracts:
+        yield Watched(AccountKey(contract.name, ""), contract.account)
+
+
+def jobs(
+    config: Config,
+    sources: Mapping[str, Source],
+    watcher: Watcher,
+    *,
+    wall: Callable[[], float],
+) -> Iterator[Job]:
+    """The jobs for `config`; none where it has no wallets and no contracts.
+
+    Args:
+        config: what to watch.
+        sources: every target, by name.
+        watcher: says which of them can be believed.
+        wall: our clock, Unix seconds.
+    """
+    accounts = list(watched(config))
+    if not accounts:
+        return
+    found = JettonWallets()
+    names = tuple(sources)
+    probe = config.probe
+    rota = Rota(accounts, probe.wallet_interval)
+    beat = probe.wallet_interval / _BEATS
+    read = partial(_read, rota, sources, found, watcher, wall)
+    yield Job(names, Probe.BALANCE, beat, read, delay=beat)
+    if config.wallets:
+        held = [each for each in accounts if each.key.asset]
+        ask = partial(_compare, cycle(held), sources, found, watcher, wall)
+        # As the fork round: when every target has been asked where it is.
+        yield Job(names, Probe.COMPARE, probe.compare_interval, ask, delay=2 * probe.interval)
+    writers = [wallet.name for wallet in config.wallets if wallet.write_probe]
+    if writers:
+        for name, source in sources.items():
+            send = Paced(source, writers, watcher, probe.write_interval, wall).ask
+            yield Job((name,), Probe.WRITE, probe.interval, send)
+
+
+def counting(config: Config, counting: Counting) -> Job:
+    """The job that counts payouts."""
+    beat = config.probe.wallet_interval / _BEATS
+    return Job((), Probe.PAYOUTS, beat, counting.ask, delay=beat)
+
+
+class Rota:
+    """Which accounts are due to be read.
+
+    Args:
+        accounts: all of them.
+        interval: seconds between two readings of each.
+    """
+
+    def __init__(self, accounts: Sequence[Watched], interval: float) -> None:
+        self._accounts = {watched.key: watched for watched in accounts}
+        self._due = dict.fromkeys(self._accounts, -math.inf)
+        self._interval = interval
+        self._limit = max(_AT_ONCE, 2 * math.ceil(len(accounts) / _BEATS))
+
+    def due(self, now: float) -> list[Watched]:
+        """Those that are due at `now`, the longest waiting first, as many as one beat may take."""
+        waiting = [key for key, due in self._due.items() if due <= now]
+        waiting.sort(key=self._due.__getitem__)
+        return [self._accounts[key] for key in waiting[: self._limit]]
+
+    def done(self, readings: Sequence[Reading], now: float) -> None:
+        """Note what has been read; what failed is due again sooner."""
+        for reading in readings:
+            wait = self._interval if reading.ok else self._interval / _RETRIES
+            self._due[reading.key] = now + wait
+
+
+async def _read(
+    rota: Rota,
+    sources: Mapping[str, Source],
+    found: JettonWallets,
+    watcher: Watcher,
+    wall: Callable[[], float],
+) -> Sequence[Told]:
+    """Read what is due from the best sources there are."""
+    now = asyncio.get_running_loop().time()
+    order = [sources[verdict.target.name] for verdict in readable(watcher.view.judgement)]
+    due = rota.due(now)
+    if not due or not order:
+        return ()
+    batch = await balances.read(due, order, found, wall=wall)
+    rota.done(batch.readings, now)
+    return (*batch.readings, *batch.samples)
+
+
+async def _compare(
+    held: Iterator[Watched],
+    sources: Mapping[str, Source],
+    found: JettonWallets,
+    watcher: Watcher,
+    wall: Callable[[], float],
+) -> Sequence[Sample]:
+    """Ask all sources for the next account in turn."""
+    judgement = watcher.view.judgement
+    asked = [v for v in judgement.verdicts.values() if v.up and v.state in _COMPARABLE]
+    seqnos = [v.head.shard_client_seqno or v.head.seqno for v in asked if v.head is not None]
+    common = common_seqno(judgement)
+    if not seqnos:
+        return ()
+    seqno = min(seqnos if common is None else [common, *seqnos])
+    account = _address(next(held), found)
+    names = [verdict.target.name for verdict in asked]
+    return await compare(account, [sources[name] for name in names], seqno, wall=wall)
+
+
+def _address(watched: Watched, found: JettonWallets) -> Address:
+    """The account that holds it; the owner's own while a jetton wallet's is not known."""
+    if watched.master is None:
+        return watched.account
+    return found.known(watched.account, watched.master) or watched.account
+
+
+class Paced:
+    """Sends one target messages that wallets must refuse, never more often than told.
+
+    Args:
+        source: the target.
+        wallets: names of the wallets that take turns.
+        watcher: says which of them are deployed, and how the target stands.
+        interval: least seconds between two messages.
+        wall: our clock, Unix seconds.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        wallets: Sequence[str],
+        watcher: Watcher,
+        interval: float,
+        wall: Callable[[], float],
+    ) -> None:
+        self._source = source
+        self._wallets = cycle(wallets)
+        self._turns = len(wallets)
+        self._watcher = watcher
+        self._interval = interval
+        self._wall = wall
+        self._next = -math.inf
+
+    async def ask(self) -> Sequence[Sample]:
+        """Send a message where it is time for one and somebody can be sent one."""
+        now = asyncio.get_running_loop().time()
+        judgement = self._watcher.view.judgement
+        verdict = judgement.verdicts[self._source.name]
+        if now < self._next or not verdict.up or verdict.state not in _TAKES_MESSAGES:
+            return ()
+        for _ in range(self._turns):
+            wallet = judgement.purses.wallets[next(self._wallets)]
+            reading = wallet.reading
+            if (
+                reading is not None
+                and reading.kind is not None
+                and reading.status is AccountStatus.ACTIVE
+                and (reading.amount or 0) >= _GAS
+            ):
+                self._next = now + self._interval
+                sent = await write_path(self._source, wallet.account, reading.kind, wall=self._wall)
+                return (sent,)
+        return ()

@@ -1,0 +1,81 @@
+"""What can be wrong, in the order of blame, and one thing that is."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """What is wrong. The order is the order of blame: what is named first explains the rest."""
+
+    STARTING = "starting"
+    EGRESS_BROKEN = "egress_broken"
+    LOCAL_CLOCK_SKEWED = "local_clock_skewed"
+    WRONG_NETWORK = "wrong_network"
+    CHAIN_STALLED = "chain_stalled"
+    NODE_FORKED = "node_forked"
+    PROVIDER_FORKED = "provider_forked"
+    SOURCES_DISAGREE = "sources_disagree"
+    PROOF_INVALID = "proof_invalid"
+    NODE_DOWN = "node_down"
+    NODE_NOT_SYNCED = "node_not_synced"
+    NODE_STALLED = "node_stalled"
+    NODE_LAGGING = "node_lagging"
+    NODE_CATCHING_UP = "node_catching_up"
+    NODE_SHARD_LAGGING = "node_shard_lagging"
+    PROVIDER_DOWN = "provider_down"
+    PROVIDER_UNAUTHORIZED = "provider_unauthorized"
+    PROVIDER_THROTTLED = "provider_throttled"
+    PROVIDER_STALLED = "provider_stalled"
+    PROVIDER_LAGGING = "provider_lagging"
+    PROVIDER_DISPROVED = "provider_disproved"
+    WRITE_PATH_BROKEN = "write_path_broken"
+    CONTRACT_CHANGED = "contract_changed"
+    WALLET_FROZEN = "wallet_frozen"
+    WALLET_LOW = "wallet_low"
+    PAYOUTS_FAILING = "payouts_failing"
+    PAYOUTS_BOUNCING = "payouts_bouncing"
+    WALLET_UNREAD = "wallet_unread"
+    PAYOUTS_GAP = "payouts_gap"
+    PAYOUTS_BEHIND = "payouts_behind"
+    NODE_FLAPPING = "node_flapping"
+    PROVIDER_FLAPPING = "provider_flapping"
+    NODE_CLOCK_SKEWED = "node_clock_skewed"
+    NODE_SLOW = "node_slow"
+    PROVIDER_SLOW = "provider_slow"
+    NO_DATA = "no_data"
+    HEALTHY = "healthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, or that nothing is.
+
+    Attributes:
+        cause: its name.
+        sentence: what it is, with the numbers in it.
+        since: Unix seconds.
+        target: the target that shows it; empty where it is about the whole or about a wallet.
+        account: the wallet or contract that it is about; empty elsewhere.
+        others: accounts in the same trouble that it stands for, where it stands for many.
+        primary: whether it touches a target of role primary, or the whole.
+        evidence: what it is concluded from, one line for each target.
+    """
+
+    cause: Cause
+    sentence: str
+    since: float
+    target: str = ""
+    account: str = ""
+    others: tuple[str, ...] = ()
+    primary: bool = True
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[Cause, str, str]:
+        """What makes it the same finding from one moment to the next."""
+        return self.cause, self.target, self.account
+
+    @property
+    def runbook(self) -> str:
+        """Where to read on, below the documentation's root."""
+        return f"diagnoses.md#{self.cause}"

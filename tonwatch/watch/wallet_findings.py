@@ -1,0 +1,210 @@
+"""What is wrong with wallets, payouts and contracts, said with the numbers in it.
+
+A wallet is never blamed for what keeps it from being read: what is not known is not low.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from tonwatch.amounts import written
+from tonwatch.config import Thresholds
+from tonwatch.probes.tally import Trouble, TroubleKind
+from tonwatch.watch.finding import Cause, Finding
+from tonwatch.watch.sentences import duration
+from tonwatch.watch.verdict import Judgement, readable
+from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
+
+_MEANINGS: Final = {
+    ("compute", 33): "the seqno was not the wallet's next one",
+    ("compute", 35): "the signature or the time was not accepted",
+    ("compute", -14): "out of gas",
+    ("action", 32): "the list of actions is not valid",
+    ("action", 34): "an action is not valid or not supported",
+    ("action", 36): "the destination's address is not valid",
+    ("action", 37): "not enough coins",
+    ("action", 38): "not enough other currencies",
+    ("action", 40): "not enough coins for the fees",
+}
+"""Exit and result codes that payouts die of. Source: the TVM's list of exit codes."""
+
+_SHOWN: Final = 5
+"""Troubles that are quoted as evidence."""
+
+
+NAMED: Final = 5
+"""Accounts in the same trouble that have a finding each; one more stands for all the others."""
+
+
+class _Trouble(NamedTuple):
+    """What can be wrong with a wallet: whether it is, and what is said then."""
+
+    holds: Callable[[WalletVerdict, Thresholds], object]
+    sentence: Callable[[WalletVerdict, Thresholds], str]
+    evidence: Callable[[WalletVerdict], Iterable[str]]
+
+
+def wallet_findings(judgement: Judgement, thresholds: Thresholds) -> Iterator[Finding]:
+    """Everything that is wrong with any wallet or contract."""
+    now, purses = judgement.wall, judgement.purses
+    asked = bool(readable(judgement)) and not judgement.unreachable and not judgement.excused
+    for cause, trouble in _TROUBLES.items():
+        if cause is Cause.WALLET_UNREAD and not asked:
+            continue  # what keeps everybody from being asked is a finding of its own
+        touched = [w for w in purses.wallets.values() if trouble.holds(w, thresholds)]
+        for wallet in touched[:NAMED]:
+            yield Finding(
+                cause,
+                trouble.sentence(wallet, thresholds),
+                now,
+                account=wallet.name,
+                evidence=tuple(trouble.evidence(wallet)),
+            )
+        if len(touched) > NAMED:
+            yield _others(cause, [wallet.name for wallet in touched[NAMED:]], now)
+    for contract in purses.contracts.values():
+        yield from _of_contract(contract, now, asked=asked)
+
+
+def _others(cause: Cause, names: Sequence[str], now: float) -> Finding:
+    shown = ", ".join(names[:NAMED])
+    and_so_on = " and so on" if len(names) > NAMED else ""
+    return Finding(
+        cause,
+        f"{len(names)} more wallets are in the same trouble: {shown}{and_so_on}.",
+        now,
+        others=tuple(names),
+    )
+
+
+def _of_contract(contract: ContractVerdict, now: float, *, asked: bool) -> Iterator[Finding]:
+    if contract.matches is False and contract.reading is not None:
+        found = contract.reading.code_hash
+        words = f"has other code than it must: {found.hex()}" if found else "has no code"
+        yield Finding(
+            Cause.CONTRACT_CHANGED,
+            f"Contract {contract.name} {words} (it is {contract.reading.status}).",
+            now,
+            account=contract.name,
+            evidence=(
+                f"expected: {contract.expected.hex()}",
+                f"read from {contract.reading.source}",
+            ),
+        )
+    elif asked and contract.reading is None and contract.trouble:
+        yield Finding(
+            Cause.WALLET_UNREAD,
+            f"Contract {contract.name} cannot be read ({contract.trouble}).",
+            now,
+            account=contract.name,
+        )
+
+
+def _failing(wallet: WalletVerdict, thresholds: Thresholds) -> str:
+    return (
+        f"Payouts of wallet {wallet.name} fail: {len(wallet.failed)} in the last"
+        f" {duration(thresholds.payout_window)}, {_codes(wallet.failed)}."
+    )
+
+
+def _bouncing(wallet: WalletVerdict, thresholds: Thresholds) -> str:
+    return (
+        f"Payouts of wallet {wallet.name} come back: {len(wallet.bounced)} in the last"
+        f" {duration(thresholds.payout_window)} were refused by their receivers."
+    )
+
+
+def _unread(wallet: WalletVerdict, _: Thresholds) -> str:
+    assets = " and ".join(holding.asset for holding in wallet.unread)
+    return f"The {assets} of wallet {wallet.name} cannot be read ({wallet.unread[0].trouble})."
+
+
+def _low(wallet: WalletVerdict, _: Thresholds) -> str:
+    parts = [
+        f"{_amount(holding, holding.amount or 0)} where {_amount(holding, holding.minimum or 0)}"
+        " are needed"
+        for holding in wallet.low
+    ]
+    return f"Wallet {wallet.name} is low: it holds {' and '.join(parts)}."
+
+
+def _amount(holding: Holding, units: int) -> str:
+    name = "coins" if holding.asset == "native" else holding.asset
+    return f"{written(units, holding.decimals)} {name}"
+
+
+def _standing(wallet: WalletVerdict) -> Iterator[str]:
+    for holding in wallet.holdings.values():
+        reading = holding.reading
+        if reading is not None and reading.amount is not None:
+            proof = "proven" if reading.proven else "not proven"
+            status = "" if reading.status is None else f", {reading.status}"
+            yield (
+                f"{holding.asset}: {_amount(holding, reading.amount)}{status}, {proof},"
+                f" read from {reading.source}"
+            )
+
+
+def _codes(troubles: Sequence[Trouble]) -> str:
+    counts = Counter(map(_what, troubles))
+    return ", ".join(f"{what} ({count})" for what, count in counts.most_common(3))
+
+
+def _what(trouble: Trouble) -> str:
+    """What befell a transaction: ``action phase 37: not enough coins``."""
+    if trouble.kind is TroubleKind.BOUNCED:
+        return "came back"
+    if trouble.kind is TroubleKind.SKIPPED:
+        return f"not computed: {trouble.skipped}"
+    words = f"{trouble.phase} phase {trouble.code}"
+    meaning = _MEANINGS.get((trouble.phase, trouble.code or 0))
+    return f"{words}: {meaning}" if meaning else words
+
+
+def _events(troubles: Sequence[Trouble]) -> Iterator[str]:
+    for each in troubles[-_SHOWN:]:
+        yield f"transaction {each.lt}: {_what(each)}"
+
+
+def _reasons(wallet: WalletVerdict) -> Iterator[str]:
+    return (f"{holding.asset}: {holding.trouble}" for holding in wallet.unread)
+
+
+_TROUBLES: Final = {
+    Cause.WALLET_FROZEN: _Trouble(
+        lambda wallet, _: wallet.frozen,
+        lambda wallet, _: (
+            f"Wallet {wallet.name} is frozen: it can neither pay nor be paid until it is"
+            " unfrozen with its own code and data."
+        ),
+        _standing,
+    ),
+    Cause.WALLET_LOW: _Trouble(lambda wallet, _: wallet.low, _low, _standing),
+    Cause.PAYOUTS_FAILING: _Trouble(
+        lambda wallet, limits: len(wallet.failed) >= limits.payout_failures,
+        _failing,
+        lambda wallet: _events(wallet.failed),
+    ),
+    Cause.PAYOUTS_BOUNCING: _Trouble(
+        lambda wallet, limits: len(wallet.bounced) >= limits.payout_bounces,
+        _bouncing,
+        lambda wallet: _events(wallet.bounced),
+    ),
+    Cause.WALLET_UNREAD: _Trouble(lambda wallet, _: wallet.unread, _unread, _reasons),
+    Cause.PAYOUTS_GAP: _Trouble(
+        lambda wallet, _: wallet.gaps,
+        lambda wallet, _: (
+            f"Payouts of wallet {wallet.name} are not all counted: {wallet.gaps} time(s) its"
+            " history was gone from every source before it was read."
+        ),
+        lambda _: (),
+    ),
+    Cause.PAYOUTS_BEHIND: _Trouble(
+        lambda wallet, limits: wallet.backlog >= limits.payout_backlog,
+        lambda wallet, _: (
+            f"{wallet.backlog} transactions of wallet {wallet.name} are not counted yet: its"
+            " totals are behind what has happened."
+        ),
+        lambda _: (),
+    ),
+}

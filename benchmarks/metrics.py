@@ -273,6 +273,7 @@ def _writing(house: House) -> tuple[list[float], list[float], int]:
 
 def measure() -> tuple[str, list[Goal]]:
     """Scrape, write and weigh; returns the tables and the goals."""
+    gc.freeze()  # as `tonwatch run` does
     house = House()
     house.read()
     house.walk()

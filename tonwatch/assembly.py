@@ -15,10 +15,11 @@ from tonwatch import secrets, wallet_jobs
 from tonwatch.config import Config, LiteServer, Provider, decode_key
 from tonwatch.payout_jobs import Counting
 from tonwatch.probes import liteserver, toncenter
-from tonwatch.probes.books import Books, check_writable
+from tonwatch.probes.books import Books
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.probes.sources import LiteSource, Source, ToncenterSource
 from tonwatch.secrets import SecretFile
+from tonwatch.state_dir import held
 from tonwatch.ton.link import Link
 from tonwatch.ton.proofs import KnownBlocks
 from tonwatch.ton.toncenter import ToncenterClient
@@ -110,7 +111,7 @@ async def assembled(
         jobs.append(_fork_round(fork_probes, watcher, config))
         jobs += wallet_jobs.jobs(config, sources, watcher, wall=wall)
         if counting and config.state_dir is not None and any(w.payouts for w in config.wallets):
-            await asyncio.to_thread(check_writable, config.state_dir)
+            await asyncio.to_thread(stack.enter_context, held(config.state_dir))
             books = Books(config.state_dir, config.zerostate, wall)
             jobs.append(
                 wallet_jobs.counting(config, Counting(config, sources, watcher, books, wall))

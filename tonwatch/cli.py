@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -137,13 +138,15 @@ class _Parser:
 
 def _run(options: argparse.Namespace, parser: _Parser) -> int:
     from tonwatch import daemon, logs
-    from tonwatch.probes.books import StateDirError
+    from tonwatch.state_dir import StateDirError
 
     config = parser.load(options)
     if not config.liteservers and not config.providers:
         print(_NOTHING_TO_WATCH, file=sys.stderr)
         return USAGE
     logs.configure(config.log)
+    # What is imported stays: searching it for garbage would stop everything for 40 ms at a time.
+    gc.freeze()
 
     async def until_stopped() -> None:
         stop = asyncio.Event()

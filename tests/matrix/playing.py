@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -12,13 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from tests import virtual_time
-from tests.matrix.situations import INTERVAL, MatrixStep, Situation, overlaid
+from tests.matrix.situations import INTERVAL, Balances, MatrixStep, Situation, overlaid
 from tests.virtual_time import VirtualLoop
 from tonwatch.assembly import Assembly, assembled
 from tonwatch.config import Config
 from tonwatch.probes.sample import Probe
 from tonwatch.simulator.network import CHAIN, Simulator
 from tonwatch.simulator.scenario import do
+from tonwatch.simulator.wallets import COIN
 from tonwatch.watch import scheduler
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
@@ -44,6 +45,7 @@ class Moment:
     also: tuple[Cause, ...]
     states: dict[str, State]
     phase: Phase
+    balances: Balances
 
     @classmethod
     def of(cls, view: View, after: float) -> "Moment":
@@ -54,6 +56,7 @@ class Moment:
             tuple(finding.cause for finding in view.diagnosis.also),
             {n: v.state for n, v in verdicts.items() if v.state is not State.OK},
             view.readiness.phase,
+            _balances(view),
         )
 
 
@@ -110,7 +113,7 @@ async def watched(
     clock: "OurClock",
     seed: int,
     state_dir: Path | None = None,
-    overlay: dict[str, Any] | None = None,
+    *overlays: dict[str, Any],
 ) -> AsyncIterator[Assembly]:
     """tonwatch with all its defaults at work on a simulated network; nobody looks yet.
 
@@ -119,10 +122,10 @@ async def watched(
         clock: of our machine.
         seed: decides when what is asked.
         state_dir: where it keeps its books; None where there are none to keep.
-        overlay: laid over its configuration.
+        overlays: laid over its configuration, one over the other.
     """
     told = simulator.config() | {"state_dir": None if state_dir is None else str(state_dir)}
-    config = Config.model_validate(overlaid(told, overlay or {}))
+    config = Config.model_validate(reduce(overlaid, overlays, told))
     async with assembled(config, wall=clock) as parts:
         asking = asyncio.create_task(scheduler.run(parts.jobs, parts.board, Random(seed)))
         try:
@@ -157,19 +160,22 @@ class _Watching:
         seen: every view, and when it was made.
     """
 
-    def __init__(self, loop: VirtualLoop, simulator: Simulator, state_dir: Path) -> None:
+    def __init__(
+        self, loop: VirtualLoop, simulator: Simulator, state_dir: Path, config: dict[str, Any]
+    ) -> None:
         self.clock = OurClock(loop)
         self.seen: list[tuple[float, View]] = []
         self.parts: Assembly | None = None
         self._loop = loop
         self._simulator = simulator
         self._state_dir = state_dir
+        self._config = config
         self._running = AsyncExitStack()
 
     async def start(self, overlay: dict[str, Any]) -> None:
         await self.stop()
         self.parts = await self._running.enter_async_context(
-            watched(self._simulator, self.clock, 1, self._state_dir, overlay)
+            watched(self._simulator, self.clock, 1, self._state_dir, self._config, overlay)
         )
         looking = asyncio.create_task(self._look(self.parts))
         self._running.callback(looking.cancel)
@@ -185,7 +191,7 @@ class _Watching:
 
 async def _play(loop: VirtualLoop, situation: Situation, state_dir: Path) -> tuple[Played, ...]:
     simulator = situation.simulator(clock=loop.wall)
-    watching = _Watching(loop, simulator, state_dir)
+    watching = _Watching(loop, simulator, state_dir, situation.config)
     async with simulator:
         try:
             await watching.start({})
@@ -200,7 +206,10 @@ async def _play(loop: VirtualLoop, situation: Situation, state_dir: Path) -> tup
                 if step.away:
                     await watching.stop()
                 await do(step, simulator)
+                for wallet, coins in step.pay.items():
+                    simulator.world.pay(wallet, round(coins * COIN))
                 if begins_anew:
+                    await asyncio.sleep(_GLANCE)
                     await watching.start(overlay)
                 await asyncio.sleep(step.lasts)
         finally:
@@ -232,6 +241,17 @@ def _last_asked(view: View, name: str, probe: Probe) -> float | None:
         return record.latest[probe].finished if probe in record.latest else None
     told = (each.told for key, each in view.snapshot.accounts.items() if key.name == name)
     return max(reading.finished for reading in told if reading is not None)
+
+
+def _balances(view: View) -> Balances:
+    wallets = view.judgement.purses.wallets.values()
+    readings = [holding.reading for wallet in wallets for holding in wallet.holdings.values()]
+    if not readings:
+        return Balances.NONE
+    if any(reading is None for reading in readings):
+        return Balances.UNKNOWN
+    proven = all(reading is not None and reading.proven for reading in readings)
+    return Balances.PROVEN if proven else Balances.UNPROVEN
 
 
 def _moments(seen: Sequence[tuple[float, View]], start: float, end: float) -> list[Moment]:

@@ -77,6 +77,11 @@ def _faults(part: Played) -> str:
     faults = [f"`{target}: {fault}`" for target, fault in step.set.items()]
     if step.our_clock is not None:
         faults.append(f"our clock {step.our_clock:+g} s")
+    faults += [f"{name} told to pay {coins:g}" for name, coins in step.pay.items()]
+    if step.away:
+        faults.append("tonwatch is away")
+    elif part.begins_anew:
+        faults.append("tonwatch is started anew" + (", configured otherwise" * bool(step.config)))
     if step.clear:
         faults.append("all over" if step.clear == "all" else f"{', '.join(step.clear)} mended")
     return ", ".join(faults) or "none"
@@ -84,6 +89,8 @@ def _faults(part: Played) -> str:
 
 def _diagnosis(part: Played) -> str:
     expected = part.step.expect
+    if part.step.away:
+        return "–"
     also = f" ({', '.join(expected.also)})" if expected.also else ""
     named = str(expected.cause)
     link = named if expected.cause is Cause.HEALTHY else f"[{named}](diagnoses.md#{named})"

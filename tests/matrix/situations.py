@@ -7,6 +7,7 @@ prints a situation as a scenario for ``tonwatch simulate``.
 
 import sys
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -33,12 +34,24 @@ _AFTERWARDS: Final = 8
 """Probe intervals that the matrix looks on when all should be well again."""
 
 
+class Balances(StrEnum):
+    """How the balances of all wallets are known, the least known of them."""
+
+    NONE = "none"
+    """There are no wallets."""
+
+    PROVEN = "proven"
+    UNPROVEN = "unproven"
+    UNKNOWN = "unknown"
+
+
 class Expected(Part):
     """What a step leads to, in the end; `ready` None leaves that open."""
 
     cause: Cause
     also: tuple[Cause, ...] = ()
     states: dict[str, State] = Field(default_factory=dict)
+    balances: Balances = Balances.PROVEN
     ready: bool | None = True
     within: float = 2.0
     alert: str = ""
@@ -53,12 +66,14 @@ class MatrixStep(Step):
         our_clock: seconds by which the clock of tonwatch's machine is ahead from now on.
         away: tonwatch does not run while it lasts, and nothing is expected.
         config: tonwatch is started anew, with this laid over its configuration; see `overlaid`.
+        pay: coins that wallets are told to pay, whether they have them or not.
     """
 
     lasts: Annotated[PositiveDuration, Field(alias="for")] = 60.0
     our_clock: float | None = None
     away: bool = False
     config: dict[str, Any] | None = None
+    pay: dict[str, float] = Field(default_factory=dict)
     expect: Expected
 
     @model_validator(mode="before")
@@ -73,14 +88,19 @@ class Situation(Scenario):
     """A row of the matrix: a scenario whose steps follow each other.
 
     Attributes:
+        config: laid over tonwatch's configuration; see `overlaid`.
         found_by: the probe that finds it: the first fault comes right after that.
+        recovers_within: probe intervals until all is well again.
+        stays: the cause that is named even when all is over.
     """
 
     group: str
     situation: str
     steps: tuple[MatrixStep, ...]
+    config: dict[str, Any] = Field(default_factory=dict)
     found_by: Probe = Probe.HEAD
     recovers_within: float = 2.2
+    stays: Cause = Cause.HEALTHY
 
     @property
     def played(self) -> tuple[MatrixStep, ...]:
@@ -91,7 +111,7 @@ class Situation(Scenario):
                 "our_clock": 0.0,
                 "config": None if all(step.config is None for step in self.steps) else {},
                 "for": f"{(self.recovers_within + _AFTERWARDS) * INTERVAL}s",
-                "expect": Expected(cause=Cause.HEALTHY, within=self.recovers_within),
+                "expect": Expected(cause=self.stays, within=self.recovers_within),
             }
         )
         return (*self.steps, end)
@@ -108,7 +128,7 @@ class Situation(Scenario):
 
     @property
     def configs(self) -> tuple[dict[str, Any], ...]:
-        """Of each step that is played, what is laid over the configuration."""
+        """Of each step that is played, what is laid over the configuration on top of `config`."""
         configs: list[dict[str, Any]] = []
         for step in self.played:
             before = configs[-1] if configs else {}

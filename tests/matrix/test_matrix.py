@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from tests.matrix.playing import Played, played
-from tests.matrix.situations import Situation, situations
+from tests.matrix.situations import Balances, Situation, situations
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
 
@@ -25,6 +25,7 @@ def test_situation(situation: Situation) -> None:
         assert part.last.also == expected.also, story
         assert part.last.states == expected.states, story
         check_readiness(part, story)
+        check_balances(part, story)
         named = {cause for moment in part.moments for cause in (moment.cause, *moment.also)}
         never |= set(expected.never)
         assert not named & never, story
@@ -57,6 +58,17 @@ def check_readiness(part: Played, story: str) -> None:
     assert turns <= 1, story
     assert part.named_after is not None
     assert round(part.decided_after, 1) <= expected.within + READY_WITHIN, story
+
+
+def check_balances(part: Played, story: str) -> None:
+    """The wallets' balances are known as they should be, and do not get lost on the way."""
+    expected = part.step.expect.balances
+    known = [moment.balances for moment in part.moments]
+    if known[-1] is Balances.NONE:
+        return
+    assert known[-1] is expected, story
+    if not part.begins_anew and known[0] is not Balances.UNKNOWN:
+        assert expected is Balances.UNKNOWN or Balances.UNKNOWN not in known, story
 
 
 @pytest.mark.parametrize("situation", situations(), ids=lambda row: f"{row.group}: {row.name}")

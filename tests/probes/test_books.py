@@ -20,8 +20,6 @@ from tonwatch.probes.books import (
     KEPT_ASIDE,
     Book,
     Books,
-    StateDirError,
-    check_writable,
 )
 from tonwatch.probes.reading import AccountKey
 from tonwatch.probes.tally import Tally, Trouble, TroubleKind
@@ -315,32 +313,3 @@ async def test_the_last_save_wins(books: Books) -> None:
         task.cancel()
     await asyncio.gather(*saves, return_exceptions=True)
     assert await books.load(KEY, WALLET) == replace(OLD, since=49)
-
-
-class TestCheckWritable:
-    def test_makes_the_directory(self, tmp_path: Path) -> None:
-        check_writable(tmp_path / "a" / "b")
-        assert list((tmp_path / "a" / "b").iterdir()) == []
-
-    def test_a_file_in_its_place(self, tmp_path: Path) -> None:
-        place = tmp_path / "state"
-        place.write_text("")
-        with pytest.raises(StateDirError, match=f"cannot write to state_dir {place}: File exists"):
-            check_writable(place)
-
-    def test_below_a_file(self, tmp_path: Path) -> None:
-        (tmp_path / "file").write_text("")
-        with pytest.raises(StateDirError, match="Not a directory"):
-            check_writable(tmp_path / "file" / "state")
-
-    def test_no_room(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(os, "fsync", fails(OSError(28, "No space left on device")))
-        with pytest.raises(StateDirError, match="No space left on device"):
-            check_writable(tmp_path)
-
-    def test_no_permission(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        # Tests may run as root, who may write anywhere.
-        denied = PermissionError(13, "Permission denied")
-        monkeypatch.setattr("tempfile.TemporaryFile", fails(denied))
-        with pytest.raises(StateDirError, match="Permission denied; give it"):
-            check_writable(tmp_path)

@@ -119,7 +119,8 @@ class Scene:
             probe=self.config.probe,
             gates=self.config.readiness.gates,
         )
-        self.judgement = replace(judged, purses=judge_wallets(snapshot, self.config))
+        was = self.judgement.purses if self.judgement else None
+        self.judgement = replace(judged, purses=judge_wallets(snapshot, self.config, was))
         self.readiness = step(
             self.readiness,
             self.judgement,

@@ -128,7 +128,6 @@ class TestFailures:
                     Reason.QUERY_TIMEOUT,
                     Reason.PROTOCOL_ERROR,
                     Reason.BAD_ANSWER,
-                    Reason.PROOF_INVALID,
                     Reason.UPSTREAM_FAILED,
                     Reason.SERVER_ERROR,
                     Reason.PROBE_FAILED,
@@ -170,7 +169,9 @@ class TestNewConnections:
             pytest.param([Reason.OK, Reason.OK], State.OK, id="let in"),
             pytest.param([Reason.OK, Reason.CONNECT_TIMEOUT], State.OK, id="turned away once"),
             pytest.param([Reason.CONNECT_TIMEOUT] * 2, State.DOWN, id="turned away twice"),
-            pytest.param([Reason.PROOF_INVALID] * 2, State.DOWN, id="a false proof, twice"),
+            pytest.param(
+                [Reason.PROOF_INVALID] * 2, State.PROOF_INVALID, id="a false proof, twice"
+            ),
             pytest.param([Reason.QUERY_TIMEOUT] * 2, State.OK, id="slow, not turned away"),
             pytest.param([Reason.CONNECT_REFUSED, Reason.OK], State.OK, id="let in again"),
         ],

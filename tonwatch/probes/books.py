@@ -8,7 +8,6 @@ import asyncio
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -41,10 +40,6 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,60}")
 T = TypeVar("T")
 
 
-class StateDirError(Exception):
-    """Nothing can be kept in `state_dir`; the text says why."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Book:
     """How far an account is counted.
@@ -64,25 +59,6 @@ class Book:
 
 class _Unusable(Exception):
     """A file's content is no book of this account; the text says why."""
-
-
-def check_writable(state_dir: Path) -> None:
-    """Make `state_dir` where it is missing, and try to write in it. Blocks.
-
-    Raises:
-        StateDirError: it cannot be written to.
-    """
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=state_dir) as file:
-            file.write(b"tonwatch")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise StateDirError(
-            f"cannot write to state_dir {state_dir}: {error.strerror or error}; give it a"
-            " directory that this user may write to, on a volume with room"
-        ) from error
 
 
 class Books:

@@ -19,6 +19,9 @@ async def compare(
 ) -> list[Sample]:
     """A sample for each source: ``disproved`` where it contradicts a proven answer.
 
+    A source without proofs gets none where it answers and nobody proves anything: that it was
+    not contradicted must not clear it of what it told before.
+
     Args:
         account: to be read.
         sources: all that are to be asked.
@@ -28,6 +31,7 @@ async def compare(
     proving = [source for source in sources if source.proves]
     telling = [source for source in sources if not source.proves]
     proofs: dict[int, AccountAt] = {}
+    unchecked: set[str] = set()
 
     async def proof_at(block: int) -> AccountAt | None:
         """The account as some liteserver proves it."""
@@ -52,13 +56,16 @@ async def compare(
             if told.seqno is None:
                 raise TonError(Reason.UNSUPPORTED, "does not say at which block it reads")
             proven = await proof_at(told.seqno)
-            if proven is not None:
+            if proven is None:
+                unchecked.add(source.name)
+            else:
                 _contradiction(told, proven)
 
         return await record(source.name, Probe.COMPARE, wall, ask)
 
     samples = await asyncio.gather(*(prove(source) for source in proving))
-    return [*samples, *await asyncio.gather(*(check(source) for source in telling))]
+    samples += await asyncio.gather(*(check(source) for source in telling))
+    return [sample for sample in samples if sample.target not in unchecked]
 
 
 def _contradiction(told: AccountAt, proven: AccountAt) -> None:

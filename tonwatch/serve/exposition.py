@@ -79,18 +79,15 @@ def number(value: float) -> str:
 _large: Final = lru_cache(maxsize=1024)(floatToGoString)
 
 
-class Names(NamedTuple):
-    """The values of a group's labels, escaped, and all of them as they stand between braces."""
-
-    values: tuple[str, ...]
-    together: str
+Names = tuple[tuple[str, ...], str]
+"""The values of a group's labels, escaped, and all of them as they stand between braces."""
 
 
 def names_of(labels: tuple[str, ...], values: tuple[str, ...]) -> Names:
     """What samples that have no labels but their group's are told apart by."""
     pattern, pick = _template("", labels)
     safe = tuple([escaped(value) for value in values])
-    return Names(safe, pattern % pick(safe))
+    return safe, pattern % pick(safe)
 
 
 class FamilyWriter:
@@ -136,7 +133,7 @@ class FamilyWriter:
             return b""
         if self.labelled:
             return "".join([self._sample(names, point) for point in told]).encode()
-        return f"{self._name}{names.together}{number(told)}\n".encode()
+        return f"{self._name}{names[1]}{number(told)}\n".encode()
 
     def _sample(self, names: Names, point: Point) -> str:
         values, value = point
@@ -144,7 +141,7 @@ class FamilyWriter:
             raise ValueError(f"{len(values)} label values for {self._own} labels")
         if isinstance(value, Histogram) != self._is_histogram:
             raise TypeError(f"a {type(value).__name__} for a {self.metric.type}")
-        labels = (*names.values, *[escaped(str(each)) for each in values])
+        labels = (*names[0], *[escaped(str(each)) for each in values])
         if isinstance(value, Histogram):
             return "".join(self._histogram(labels, value))
         written = "1.0" if self._is_info else number(value)

@@ -36,17 +36,18 @@ ERRORS_HELP: Final = (
 
 @dataclass(slots=True)
 class _Kept:
-    """What was written of one source, a line or more for each family.
+    """What was written of one source. In tuples, which the garbage collector need not search.
 
     Attributes:
         names: the values of the group's labels.
+        told: what was read for each family.
+        lines: what was made of that: none, one or more for each family.
         token: what it follows from; None where it has to be read again.
-        told: what each family's lines were made of.
     """
 
     names: Names
-    told: list[Any]
-    lines: list[bytes]
+    told: tuple[Any, ...]
+    lines: tuple[bytes, ...]
     token: tuple[Any, ...] | None = None
 
 
@@ -108,7 +109,7 @@ class Exposition:
             yield writer.heads(openmetrics=openmetrics)
             yield b"".join(lines)
 
-    def _rows(self, group: Group[Any], shelf: _Shelf, scene: Scene) -> Iterator[list[bytes]]:
+    def _rows(self, group: Group[Any], shelf: _Shelf, scene: Scene) -> Iterator[tuple[bytes, ...]]:
         """For each source a line or more of each family."""
         before, shelf.kept = shelf.kept, {}
         for names, source in group.sources(scene):
@@ -116,7 +117,7 @@ class Exposition:
             if kept is None:
                 families = len(shelf.writers)
                 made = names_of(group.labels, names)
-                kept = _Kept(made, [None] * families, [b""] * families)
+                kept = _Kept(made, (None,) * families, (b"",) * families)
             token = group.token(source) if group.token is not None else None
             if token is None or not _same(token, kept.token):
                 whole = self._read(shelf.writers, kept, names, source)
@@ -129,21 +130,24 @@ class Exposition:
     ) -> bool:
         """Read one source and write what is new; False where something could not be read."""
         whole = True
-        for index, writer in enumerate(writers):
+        everything: list[Any] = []
+        written: list[bytes] = []
+        for writer, before, lines in zip(writers, kept.told, kept.lines, strict=True):
             try:
                 told = writer.read(source)
                 if writer.labelled:
                     told = tuple(told)
-                if told != kept.told[index]:
-                    kept.lines[index] = writer.write(kept.names, told)
-                    kept.told[index] = told
+                written.append(lines if told == before else writer.write(kept.names, told))
             except Exception as error:  # noqa: BLE001 - must not take the other values with it
-                kept.told[index], kept.lines[index] = None, b""
+                written.append(b"")
+                everything.append(None)
                 self._failed(writer.metric, names, error)
                 whole = False
             else:
+                everything.append(told)
                 if self._broken:
                     self._worked(writer.metric, names)
+        kept.told, kept.lines = tuple(everything), tuple(written)
         return whole
 
     def _failed(self, metric: Metric[Any], names: tuple[str, ...], error: Exception) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+import tempfile
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TextIO
 
 from tonwatch.simulator.control import Control
@@ -64,7 +66,7 @@ async def run_simulator(
     async with simulator, Control(simulator, control_port) as control:
         name = simulator.targets[0].name
         out.write(_HEADER.format(interval=simulator.chain.interval, url=control.url, name=name))
-        out.write(simulator.config_yaml())
+        out.write(simulator.config_yaml(_new_state_dir()))
         out.flush()
         if scenario.description:
             tell(scenario.description)
@@ -81,6 +83,11 @@ def list_scenarios(out: TextIO) -> None:
     width = max(map(len, names))
     for name in names:
         print(f"{name:{width}}  {load(name).description}", file=out)
+
+
+def _new_state_dir() -> str:
+    """A place that does not exist yet; tonwatch makes it where it is needed."""
+    return str(Path(tempfile.gettempdir()) / f"tonwatch-simulated-{time.time_ns()}")
 
 
 async def _until_told_to_stop() -> None:

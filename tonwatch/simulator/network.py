@@ -298,9 +298,17 @@ class Simulator:
     def _place(self, target: Target) -> dict[str, bool]:
         return {"local": False} if target.name in self._external else {}
 
-    def config_yaml(self) -> str:
-        """`config` as the file that ``tonwatch --config`` reads."""
-        return yaml.safe_dump(self.config(), sort_keys=False)
+    def config_yaml(self, state_dir: str) -> str:
+        """`config` as the file that ``tonwatch --config`` reads.
+
+        Args:
+            state_dir: where payouts are to be counted on from, where there are wallets. Each run
+                needs a new one: it has the same wallets and another history.
+        """
+        content = self.config()
+        if self.world.wallets:
+            content["state_dir"] = state_dir
+        return yaml.safe_dump(content, sort_keys=False)
 
 
 def _names(wanted: int | Sequence[str], stem: str) -> list[str]:

@@ -20,6 +20,7 @@ _STATE_OF_FAILURE: Final = {
     Reason.NOT_SYNCED: State.NOT_SYNCED,
     Reason.NOT_READY: State.NOT_SYNCED,
     Reason.SHARD_LAG: State.SHARD_LAGGING,
+    Reason.PROOF_INVALID: State.PROOF_INVALID,
 }
 """What a failed sample makes of its target; every other reason makes it `down`."""
 
@@ -154,7 +155,7 @@ class _Judge:
             refused = history.turned_away(record)
             if refused is None:
                 return self._standing(record, sample, sample.head, newest, interruptions, flapping)
-            state, reason = State.DOWN, refused.reason
+            state, reason = _STATE_OF_FAILURE.get(refused.reason, State.DOWN), refused.reason
             detail = f"on a new connection: {refused.detail}"
         else:
             state = _STATE_OF_FAILURE.get(sample.reason, State.DOWN)

@@ -54,7 +54,6 @@ _DOWN: Final = {
     Reason.PROTOCOL_ERROR: "sends bytes that break the protocol",
     Reason.ANSWER_TOO_LARGE: "sends answers larger than any real one",
     Reason.BAD_ANSWER: "answers what cannot be read",
-    Reason.PROOF_INVALID: "sends blocks whose proofs do not hold",
     Reason.OVERLOADED: "is overloaded",
     Reason.UPSTREAM_TIMEOUT: "gets no answer in time from the node behind it",
     Reason.UPSTREAM_FAILED: "has no working node behind it",
@@ -119,8 +118,8 @@ def _shard_lagging(verdict: Verdict) -> str:
 
 def _proof_invalid(verdict: Verdict) -> str:
     return (
-        f"{verdict.target.name} tells of accounts what its own proofs contradict: what is read"
-        f" from it must not be believed ({verdict.detail})."
+        f"{verdict.target.name} tells what its own proofs contradict: what is read from it must"
+        f" not be believed ({verdict.detail})."
     )
 
 

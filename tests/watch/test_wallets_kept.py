@@ -1,0 +1,88 @@
+"""Verdicts on wallets that are taken over from the look before are those that come out anew."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.watch.purses import COIN, CONFIG, accounts, failure, key, reading, trouble, walked
+from tonwatch.config import Config
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.board import Board
+from tonwatch.watch.wallets import Purses, judge_wallets
+
+CONFIGURED = Config.model_validate(CONFIG)
+KEYS = accounts(CONFIGURED)
+WINDOW = CONFIGURED.thresholds.payout_window
+STALE = CONFIGURED.probe.stale_after + CONFIGURED.probe.wallet_interval
+
+ages = st.sampled_from([0.0, 10.0, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW])
+steps = st.one_of(
+    st.tuples(st.just("passes"), st.sampled_from([0.5, STALE, STALE + 0.5, WINDOW])),
+    st.tuples(st.just("wall is set"), st.sampled_from([-2 * WINDOW, -1.0, 1.0, WINDOW])),
+    st.tuples(st.just("reads"), st.sampled_from(KEYS), st.integers(0, 300 * COIN)),
+    st.tuples(st.just("fails"), st.sampled_from(KEYS)),
+    st.tuples(
+        st.just("walks"),
+        st.sampled_from(KEYS),
+        st.lists(st.tuples(st.sampled_from(["failed", "bounced"]), ages), max_size=3),
+    ),
+)
+
+
+class Kept:
+    """A board, judged after every step with what came of the look before."""
+
+    def __init__(self) -> None:
+        self.clock = SimpleNamespace(wall_time=1_800_000_000.0, monotonic_time=5_000.0)
+        self.board = Board([], KEYS)
+        self.purses: Purses | None = None
+
+    def step(self, what: str, *told: Any) -> None:
+        match what:
+            case "passes":
+                self.clock.wall_time += told[0]
+                self.clock.monotonic_time += told[0]
+            case "wall is set":
+                self.clock.wall_time += told[0]
+            case "reads":
+                self.board.add(reading(self.clock, *told))
+            case "fails":
+                self.board.add(failure(self.clock, told[0], Reason.QUERY_TIMEOUT))
+            case _:
+                troubles = [trouble(self.clock, kind, age) for kind, age in told[1]]
+                self.board.add(walked(self.clock, told[0], *troubles))
+
+    def look(self) -> Purses:
+        snapshot = self.board.snapshot(
+            wall=self.clock.wall_time, monotonic=self.clock.monotonic_time
+        )
+        self.purses = judge_wallets(snapshot, CONFIGURED, self.purses)
+        assert self.purses == judge_wallets(snapshot, CONFIGURED)
+        return self.purses
+
+
+@given(st.lists(steps, max_size=12))
+@example([("reads", key(), 0), ("passes", STALE + 0.5)])
+@example([("walks", key(), [("failed", 10.0)]), ("passes", WINDOW)])
+@example([("walks", key(), [("bounced", WINDOW + 1)]), ("wall is set", -2 * WINDOW)])
+def test_nothing_else_comes_out(happenings: list[tuple[Any, ...]]) -> None:
+    kept = Kept()
+    kept.look()
+    for happening in happenings:
+        kept.step(*happening)
+        kept.look()
+
+
+def test_what_nothing_is_new_of_is_not_judged_anew() -> None:
+    """A thousand wallets are looked at twice a second."""
+    kept = Kept()
+    kept.step("reads", key(), 300 * COIN)
+    kept.step("reads", key("spare"), 300 * COIN)
+    first = kept.look().wallets
+    kept.step("passes", 0.5)
+    kept.step("reads", key("spare"), 300 * COIN)
+    second = kept.look().wallets
+    assert second["payouts"] is first["payouts"]
+    assert second["spare"] is not first["spare"]

@@ -41,6 +41,11 @@ _WRITINGS: Final = 20
 _SHARE: Final = 10
 """One of so many accounts has paid since the last scrape."""
 
+_PARTS: Final = 15
+_BEAT: Final = 0.012
+"""Seconds, where the daemon takes one, between two parts of the wallets that are read anew; lines
+are kept warm as often."""
+
 _TICK: Final = 0.001
 """Seconds between two looks at whether the event loop is free."""
 
@@ -86,11 +91,18 @@ class House:
         self.watcher = Watcher(self.config, self.board, wall=time.time, monotonic=time.monotonic)
         self._turn = 0
 
-    def read(self) -> None:
-        """Replace every reading, with another balance, seqno and time, as payouts change them."""
-        self._turn += 1
+    def read(self, part: int = 0, parts: int = 1) -> None:
+        """Replace readings, with another balance, seqno and time, as payouts change them.
+
+        Args:
+            part: which of them, from 0 on.
+            parts: how many parts there are.
+        """
+        self._turn += not part
         now = time.time()
         for number, (key, account) in enumerate(self.accounts):
+            if number % parts != part:
+                continue
             units = 10**12 + number * 7919 - self._turn * 1_234_567
             self.board.add(
                 Reading(
@@ -219,10 +231,12 @@ async def _scrape(house: House) -> dict[str, _Scrapes]:
     seen: dict[str, _Scrapes] = {}
     for number in range(2 * (_WARM_UP + _SCRAPES)):
         encoding = ("identity", "gzip")[number % 2]
-        house.read()
         house.walk(share=_SHARE)
+        for part in range(_PARTS):
+            house.read(part, _PARTS)
+            await asyncio.sleep(_BEAT)
         watching = asyncio.create_task(gaps.watch())
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(_TICK)
         gaps.longest()
         client.stdin.write(f"{encoding}\n".encode())
         told = json.loads(await client.stdout.readline())
@@ -274,6 +288,7 @@ def _writing(house: House) -> tuple[list[float], list[float], int]:
 def measure() -> tuple[str, list[Goal]]:
     """Scrape, write and weigh; returns the tables and the goals."""
     gc.freeze()  # as `tonwatch run` does
+    app.WARM_EACH = _BEAT
     house = House()
     house.read()
     house.walk()
@@ -297,8 +312,9 @@ def measure() -> tuple[str, list[Goal]]:
         for name, seconds in (("tonwatch, reading included", ours), ("prometheus_client", theirs))
     ]
     text = (
-        f"/metrics with {_WALLETS} wallets of two assets, {series:,} series; before each of"
-        f" {_SCRAPES} scrapes every reading\nwas replaced and every {_SHARE}th account had paid."
+        f"/metrics with {_WALLETS} wallets of two assets, {series:,} series; between two of"
+        f" {_SCRAPES} scrapes every reading\nwas replaced, in {_PARTS} parts, and every {_SHARE}th"
+        " account had paid."
         f" Board, verdicts and lines kept: {memory:.1f} MiB.\n"
         f"{table(rows)}\n\n{table(written)}"
     )

@@ -109,6 +109,5 @@ def _is_done(holding: Holding) -> bool:
         and reading is not None
         and walked.ok
         and not walked.backlog
-        and reading.last is not None
-        and reading.last.lt <= walked.cursor.lt
+        and (reading.last is None or reading.last.lt <= walked.cursor.lt)
     )

@@ -97,21 +97,38 @@ class Exposition:
         families.append((generate_openmetrics if openmetrics else generate_latest)(self._process))
         return families, content_type
 
+    def warm(self) -> None:
+        """Write what has changed of groups that keep what they write: the next scrape need not.
+
+        May be called from any thread.
+        """
+        with self._lock:
+            scene = self._scene()
+            for group in catalogue.GROUPS:
+                if group.token is not None:
+                    self._rows(group, self._shelf(group, scene), scene)
+
     def _families(self, group: Group[Any], scene: Scene, *, openmetrics: bool) -> Iterator[bytes]:
         """The families of a group, where there is anything that they could be of."""
+        shelf = self._shelf(group, scene)
+        rows = self._rows(group, shelf, scene)
+        for writer, lines in zip(shelf.writers, zip(*rows, strict=True), strict=bool(rows)):
+            yield writer.heads(openmetrics=openmetrics)
+            yield b"".join(lines)
+
+    def _shelf(self, group: Group[Any], scene: Scene) -> _Shelf:
+        """What is kept of a group; nothing where other metrics of it are shown than before."""
         shelf = self._shelves.setdefault(group.title, _Shelf())
         shown = [metric for metric in group.metrics if _shown(metric, scene)]
         if [writer.metric for writer in shelf.writers] != shown:
             shelf.writers = [FamilyWriter(metric, group.labels) for metric in shown]
             shelf.kept = {}
-        rows = list(self._rows(group, shelf, scene))
-        for writer, lines in zip(shelf.writers, zip(*rows, strict=True), strict=bool(rows)):
-            yield writer.heads(openmetrics=openmetrics)
-            yield b"".join(lines)
+        return shelf
 
-    def _rows(self, group: Group[Any], shelf: _Shelf, scene: Scene) -> Iterator[tuple[bytes, ...]]:
+    def _rows(self, group: Group[Any], shelf: _Shelf, scene: Scene) -> list[tuple[bytes, ...]]:
         """For each source a line or more of each family."""
         before, shelf.kept = shelf.kept, {}
+        rows = []
         for names, source in group.sources(scene):
             kept = before.get(names)
             if kept is None:
@@ -123,7 +140,8 @@ class Exposition:
                 whole = self._read(shelf.writers, kept, names, source)
                 kept.token = token if whole else None
             shelf.kept[names] = kept
-            yield kept.lines
+            rows.append(kept.lines)
+        return rows
 
     def _read(
         self, writers: list[FamilyWriter], kept: _Kept, names: tuple[str, ...], source: Any
@@ -184,9 +202,9 @@ base units; points in time are Unix time in seconds, so that age is `time() - me
   its last judgement, of a target's last answer, and of what payouts were counted.
 - `target`, `wallet`, `asset` and `contract` are configured names. No metric carries an address, a
   URL or a key.
-- Every counter starts at 0, also for reasons that have not occurred yet; of exit codes, of which
-  there are too many, the common ones do. Those of payouts are there once counting has begun, and go
-  on across restarts.
+- Every counter starts at 0, also for reasons that have not occurred yet; only exit codes, of which
+  there are too many, appear when they do. Counters of payouts are there once counting has begun,
+  and go on across restarts.
 - Amounts are in whole coins of their asset, as floats; the exact ones are in `/health`.
 - State sets (`tonwatch_target_state`, `tonwatch_wallet_state`, `tonwatch_contract_state`,
   `tonwatch_diagnosis`, `tonwatch_readiness`) have one series for each possible value: 1 for the one

@@ -64,28 +64,5 @@ REASONS: Final[Mapping[str, Mapping[Probe, tuple[Reason, ...]]]] = {
 """How probes can end, by kind of target. Their counters start at 0: a counter that only appears
 with its first failure hides that failure from `rate` and `increase`."""
 
-_OUT_OF_GAS: Final = -14
-
-NATIVE_FAILURES: Final = (
-    ("compute", 33),
-    ("compute", 35),
-    ("compute", _OUT_OF_GAS),
-    ("action", 32),
-    ("action", 34),
-    ("action", 37),
-    ("action", 40),
-)
-"""Phase and code with which wallets' payouts commonly fail: seqno, signature or time, gas, actions,
-coins. Any other code is counted when it occurs; 2**32 of them cannot start at 0."""
-
-JETTON_FAILURES: Final = (
-    ("compute", 47),
-    ("compute", 48),
-    ("compute", 706),
-    ("compute", 709),
-)
-"""Likewise of jetton wallets: too few jettons and too few coins for gas, of the stablecoin's
-contract and of TEP-74's reference."""
-
 SKIPPED: Final = ("no_state", "bad_state", "no_gas", "suspended")
 """Why a transaction has no compute phase. Source: `ComputeSkipReason` in block.tlb."""

@@ -1,7 +1,6 @@
 """The metrics of wallets, what they hold, their payouts, and of contracts."""
 
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable
 from typing import Final
 
 from tonwatch.amounts import NATIVE_DECIMALS, in_coins
@@ -9,10 +8,8 @@ from tonwatch.probes.reading import Reading
 from tonwatch.probes.tally import OTHER_CODE
 from tonwatch.serve import scene
 from tonwatch.serve.reading import Group, Metric, Point, state_set
-from tonwatch.serve.reasons import JETTON_FAILURES, NATIVE_FAILURES, SKIPPED
 from tonwatch.serve.scene import Paying
 from tonwatch.ton.accounts import AccountStatus
-from tonwatch.wallet_config import NATIVE
 from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
 
 UNKNOWN: Final = "unknown"
@@ -56,35 +53,14 @@ def _proven(holding: Holding) -> float | None:
 
 
 def _failures(paying: Paying) -> Iterable[Point]:
-    common = NATIVE_FAILURES if paying.holding.asset == NATIVE else JETTON_FAILURES
-    counted = paying.walked.tally.failures
-    return _counts(common, counted) if counted else _zeros(common)
-
-
-@cache
-def _zeros(common: tuple[tuple[str, int], ...]) -> tuple[Point, ...]:
-    """Nothing has failed: of thousands of accounts, shared by most."""
-    return _counts(common, {})
-
-
-def _counts(
-    common: tuple[tuple[str, int], ...], counted: Mapping[tuple[str, int], int]
-) -> tuple[Point, ...]:
-    return tuple(
-        ((phase, OTHER if code == OTHER_CODE else str(code)), counted.get((phase, code), 0))
-        for phase, code in dict.fromkeys((*common, *counted))
-    )
-
-
-_NOT_SKIPPED: Final[tuple[Point, ...]] = tuple(((reason,), 0) for reason in SKIPPED)
+    """By phase and code, as far as they have occurred: of 2**32 codes not all can start at 0."""
+    for (phase, code), count in paying.walked.tally.failures.items():
+        yield (phase, OTHER if code == OTHER_CODE else str(code)), count
 
 
 def _skipped(paying: Paying) -> Iterable[Point]:
-    counted = paying.walked.tally.skipped
-    if not counted:
-        return _NOT_SKIPPED
-    reasons = dict.fromkeys((*SKIPPED, *counted))
-    return [((reason,), counted.get(reason, 0)) for reason in reasons]
+    for reason, count in paying.walked.tally.skipped.items():
+        yield (reason,), count
 
 
 _WALLETS: Final[tuple[Metric[WalletVerdict], ...]] = (
@@ -121,6 +97,20 @@ _WALLETS: Final[tuple[Metric[WalletVerdict], ...]] = (
         "1 while it holds less of any asset than that asset's minimum, else 0. Absent where it"
         " has no minimum, or what it holds is not known.",
         _low,
+    ),
+    Metric(
+        "tonwatch_wallet_recent_failures",
+        "gauge",
+        "Payouts of its own that have failed within the threshold `payout_window`. Absent where"
+        " payouts are not counted.",
+        lambda w: len(w.failed) if w.counted else None,
+    ),
+    Metric(
+        "tonwatch_wallet_recent_bounces",
+        "gauge",
+        "Payouts that came back within the threshold `payout_window`. Absent where payouts are not"
+        " counted.",
+        lambda w: len(w.bounced) if w.counted else None,
     ),
 )
 
@@ -201,16 +191,25 @@ _PAYOUTS: Final[tuple[Metric[Paying], ...]] = (
         lambda p: p.walked.tally.transactions,
     ),
     Metric(
+        "tonwatch_wallet_failed_total",
+        "counter",
+        "Transactions whose compute or action phase failed, whatever the exit code and whoever"
+        " caused them.",
+        lambda p: sum(p.walked.tally.failures.values()),
+    ),
+    Metric(
         "tonwatch_wallet_failures_total",
         "counter",
-        "Transactions whose compute or action phase failed, by that phase and its exit code.",
+        "Transactions whose compute or action phase failed, by that phase and its exit code; only"
+        " those that have occurred.",
         _failures,
         labels=("phase", "exit_code"),
     ),
     Metric(
         "tonwatch_wallet_skipped_total",
         "counter",
-        "Transactions without a compute phase, by the reason for it.",
+        "Transactions without a compute phase, by the reason for it; only those that have"
+        " occurred. Strangers who send too little cause most of them.",
         _skipped,
         labels=("reason",),
     ),
@@ -265,7 +264,13 @@ WALLETS: Final = Group(
     ("wallet",),
     _WALLETS,
     scene.wallets,
-    lambda wallet: tuple([holding.reading for holding in wallet.holdings.values()]),
+    lambda wallet: (
+        # Counts this small are one object each.
+        len(wallet.failed),
+        len(wallet.bounced),
+        wallet.counted,
+        *[holding.reading for holding in wallet.holdings.values()],
+    ),
 )
 ASSETS: Final = Group(
     "What wallets hold",

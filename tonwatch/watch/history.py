@@ -45,13 +45,8 @@ TURNED_AWAY: Final = UNREACHABLE | {
 
 _OF_ACCOUNTS: Final = (Probe.BALANCE, Probe.COMPARE)
 
-_SAYS_NOTHING: Final = UNREACHABLE | {
-    Reason.QUERY_TIMEOUT,
-    Reason.UPSTREAM_TIMEOUT,
-    Reason.CONNECTION_LOST,
-    Reason.NOT_SYNCED,
-}
-"""Failures of a message that are not about messages."""
+_ABOUT_MESSAGES: Final = frozenset({Reason.MESSAGE_REJECTED, Reason.BAD_ANSWER, Reason.OVERLOADED})
+"""Failures of a message that are the target's own words on it; others befall any question."""
 
 
 def believed(record: Record, oldest: float) -> Sample | None:
@@ -128,7 +123,7 @@ def refusing_messages(record: Record, oldest: float) -> Sample | None:
     if last.ok or last.finished < oldest or last.reason is Reason.RATE_LIMITED:
         return None
     twice = len(record.writes) > 1 and not record.writes[0].ok
-    return last if twice or last.reason not in _SAYS_NOTHING else None
+    return last if twice or last.reason in _ABOUT_MESSAGES else None
 
 
 def latency(record: Record, oldest: float) -> float | None:

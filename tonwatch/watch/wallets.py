@@ -85,6 +85,11 @@ class WalletVerdict:
     def frozen(self) -> bool:
         return self.reading is not None and self.reading.status is AccountStatus.FROZEN
 
+    @property
+    def counted(self) -> bool:
+        """Whether its payouts are counted, of any asset."""
+        return any(holding.walked is not None for holding in self.holdings.values())
+
     @cached_property
     def low(self) -> tuple[Holding, ...]:
         """What is below its minimum."""

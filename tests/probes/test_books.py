@@ -44,6 +44,7 @@ NEW: Final = Book(
         failures={("compute", -14): 1, ("action", 37): 2},
         skipped={"no_gas": 9},
         gaps=1,
+        last_gap=1_800_000_005,
         recent=(
             Trouble(1_800_000_000, TroubleKind.FAILED, "action", 37, 77),
             Trouble(1_800_000_001, TroubleKind.BOUNCED, "", None, 78),

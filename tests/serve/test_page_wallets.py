@@ -237,7 +237,7 @@ def test_untruths_and_lost_messages_look_bad(till: Till, state: str) -> None:
     reason = {"disproved": Reason.DISPROVED, "proof_invalid": Reason.PROOF_INVALID}
     probe = Probe.WRITE if state == "write_broken" else Probe.COMPARE
     target = till.targets[2] if state == "disproved" else till.targets[0]
-    till.fail(target, reason.get(state, Reason.SERVER_ERROR), "no", probe)
+    till.fail(target, reason.get(state, Reason.MESSAGE_REJECTED), "no", probe)
     verdict = till.watcher.look().judgement.verdicts[target.name]
     assert (verdict.state, page.level(verdict)) == (state, "bad")
 

@@ -246,9 +246,13 @@ class TestPayouts:
         purse.board.add(walked(purse.clock, NATIVE, backlog=backlog))
         assert purse.causes() == [expected]
 
-    def test_gap(self, purse: Purse) -> None:
-        purse.board.add(walked(purse.clock, NATIVE, tally=Tally(gaps=1)))
-        assert purse.causes() == [Cause.PAYOUTS_GAP]
+    @pytest.mark.parametrize(
+        ("hours", "expected"), [(23.9, Cause.PAYOUTS_GAP), (24.1, Cause.HEALTHY)]
+    )
+    def test_a_gap_is_news_for_a_day(self, purse: Purse, hours: float, expected: Cause) -> None:
+        found = int(purse.clock.wall_time - hours * 3600)
+        purse.board.add(walked(purse.clock, NATIVE, tally=Tally(gaps=1, last_gap=found)))
+        assert purse.causes() == [expected]
 
 
 class TestMany:
@@ -330,7 +334,17 @@ class TestSources:
         purse.ask(NODE, probe, reason)
         assert purse.causes() == [Cause.HEALTHY]
 
-    @pytest.mark.parametrize("reason", [Reason.QUERY_TIMEOUT, Reason.CONNECTION_LOST])
+    @pytest.mark.parametrize(
+        "reason",
+        [
+            Reason.QUERY_TIMEOUT,
+            Reason.CONNECTION_LOST,
+            Reason.HANDSHAKE_TIMEOUT,
+            Reason.PROTOCOL_ERROR,
+            Reason.NOT_READY,
+            Reason.SERVER_ERROR,
+        ],
+    )
     def test_a_lost_message_is_lost_twice(self, purse: Purse, reason: Reason) -> None:
         purse.ask(NODE, Probe.WRITE, reason)
         assert purse.causes() == [Cause.HEALTHY]

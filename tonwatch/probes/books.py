@@ -204,6 +204,7 @@ def _encode(book: Book, network: bytes, address: Address) -> dict[str, Any]:
                 for trouble in tally.recent
             ],
             "last_time": _text(tally.last_time),
+            "last_gap": _text(tally.last_gap),
         },
     }
 
@@ -272,6 +273,7 @@ def _book(fields: Any) -> Book:
                 for trouble in tally["recent"]
             ),
             last_time=_maybe(tally["last_time"]),
+            last_gap=_maybe(tally["last_gap"]),
         ),
     )
 

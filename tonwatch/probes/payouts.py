@@ -255,7 +255,7 @@ class Walk:
         if way.held:
             self._after_gap = False
         if gap:
-            tally = replace(tally, gaps=tally.gaps + 1)
+            tally = replace(tally, gaps=tally.gaps + 1, last_gap=int(self._wall()))
         self._book = replace(self.book, cursor=way.start, tally=tally)
         if not way.shorten():
             self._way = None

@@ -83,6 +83,7 @@ class Tally:
         failures: by phase (``compute``, ``action``) and code.
         skipped: transactions without a compute phase, by the reason for it.
         gaps: stretches of history that nobody could show any more.
+        last_gap: when the newest of them was found, Unix seconds; None without any.
         recent: the last `RECENT` troubles with what the account itself or its owner had ordered,
             oldest first; what strangers send and get wrong is counted and no trouble of ours.
         last_time: of the newest counted transaction, Unix seconds; None before the first.
@@ -98,6 +99,7 @@ class Tally:
     failures: Mapping[tuple[str, int], int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
     gaps: int = 0
+    last_gap: int | None = None
     recent: tuple[Trouble, ...] = ()
     last_time: int | None = None
 

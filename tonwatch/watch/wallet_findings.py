@@ -194,8 +194,8 @@ _TROUBLES: Final = {
     Cause.PAYOUTS_GAP: _Trouble(
         lambda wallet, _: wallet.gaps,
         lambda wallet, _: (
-            f"Payouts of wallet {wallet.name} are not all counted: {wallet.gaps} time(s) its"
-            " history was gone from every source before it was read."
+            f"Payouts of wallet {wallet.name} are not all counted: history of its"
+            f" {' and '.join(wallet.gaps)} was gone from every source before it was read."
         ),
         lambda _: (),
     ),

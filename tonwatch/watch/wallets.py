@@ -18,6 +18,9 @@ from tonwatch.ton.errors import Reason
 from tonwatch.wallet_config import NATIVE, Contract, Wallet
 from tonwatch.watch.board import AccountRecord, Snapshot
 
+GAP_IS_NEWS: Final = 24 * 3600.0
+"""Seconds for which a gap in the payouts is a finding; totals miss it for ever."""
+
 _NOTHING: Final = AccountRecord()
 
 
@@ -33,6 +36,7 @@ class Holding:
         trouble: why it is not known, in one line; empty where nobody has failed yet.
         failure: the reason of that; None likewise.
         walked: its payouts; None where they are not counted, or not yet.
+        gap: lately some of them could not be counted, since nobody had them any more.
     """
 
     asset: str
@@ -42,6 +46,7 @@ class Holding:
     trouble: str
     failure: Reason | None
     walked: Walked | None
+    gap: bool = False
 
     @property
     def amount(self) -> int | None:
@@ -109,10 +114,10 @@ class WalletVerdict:
         """Transactions that are known and not counted yet."""
         return sum(h.walked.backlog for h in self.holdings.values() if h.walked is not None)
 
-    @cached_property
-    def gaps(self) -> int:
-        """How often history was gone before it could be counted."""
-        return sum(h.walked.tally.gaps for h in self.holdings.values() if h.walked is not None)
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """The assets of which history was lately gone before it could be counted."""
+        return tuple(asset for asset, holding in self.holdings.items() if holding.gap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +193,8 @@ def _holds(verdict: WalletVerdict, oldest: float, since: float) -> bool:
     if verdict.failed or verdict.bounced:
         return False
     for holding in verdict.holdings.values():
+        if holding.gap:
+            return False
         reading, walked = holding.reading, holding.walked
         if reading is not None and reading.finished < oldest:
             return False
@@ -209,6 +216,7 @@ def _wallet(wallet: Wallet, snapshot: Snapshot, oldest: float, since: float) -> 
             trouble=_trouble(record),
             failure=record.failed.reason if record.failed is not None else None,
             walked=record.walked,
+            gap=record.walked is not None and _gap_is_new(record.walked, snapshot.wall),
         )
         if record.walked is not None:
             troubles += record.walked.tally.recent
@@ -233,6 +241,11 @@ def _contract(contract: Contract, snapshot: Snapshot, oldest: float) -> Contract
         reading=_believed(record, oldest),
         trouble=_trouble(record),
     )
+
+
+def _gap_is_new(walked: Walked, wall: float) -> bool:
+    found = walked.tally.last_gap
+    return found is not None and found >= wall - GAP_IS_NEWS
 
 
 def _believed(record: AccountRecord, oldest: float) -> Reading | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
@@ -23,7 +24,11 @@ class CannotListen(Exception):
 
 
 async def run(
-    config: Config, stop: asyncio.Event, *, serving: Callable[[str], None] | None = None
+    config: Config,
+    stop: asyncio.Event,
+    *,
+    serving: Callable[[str], None] | None = None,
+    wall: Callable[[], float] = time.time,
 ) -> None:
     """Watch and serve until `stop` is set, then drain and return.
 
@@ -31,12 +36,13 @@ async def run(
         config: as `settings.load` returns it.
         stop: set it once to drain and end.
         serving: told the base URL once it answers, before the first probe.
+        wall: our clock, Unix seconds.
 
     Raises:
         CannotListen: the port is taken.
         StateDirError: payouts are to be counted, and books of them cannot be kept.
     """
-    async with assembled(config) as parts:
+    async with assembled(config, wall=wall) as parts:
         app = build(parts.watcher, config)
         async with _listening(app, config.serve) as url, asyncio.TaskGroup() as group:
             log.info("serving", url=url, targets=len(parts.watcher.view.judgement.verdicts))

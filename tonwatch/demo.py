@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
+from tempfile import TemporaryDirectory
 from typing import Any, Final, TextIO
 
 import aiohttp
@@ -26,6 +27,11 @@ async def run_demo(*, port: int, pace: float, out: TextIO) -> None:
     Raises:
         CannotListen: the port is taken.
     """
+    with TemporaryDirectory(prefix="tonwatch-demo-") as state_dir:
+        await _run(state_dir, port=port, pace=pace, out=out)
+
+
+async def _run(state_dir: str, *, port: int, pace: float, out: TextIO) -> None:
     logs.configure(Log(level="error"))
     stop = asyncio.Event()
     daemon.stop_on_signals(stop)
@@ -35,15 +41,27 @@ async def run_demo(*, port: int, pace: float, out: TextIO) -> None:
             simulator.config()
             | {
                 "serve": {"host": "127.0.0.1", "port": port},
-                "probe": {"interval": "2s", "timeout": "1s", "connect_interval": "5s"},
+                "state_dir": state_dir,
+                "probe": {
+                    "interval": "2s",
+                    "timeout": "1s",
+                    "connect_interval": "5s",
+                    "fork_interval": "8s",
+                    "wallet_interval": "4s",
+                    "compare_interval": "8s",
+                    "write_interval": "8s",
+                },
                 "readiness": {"drain_delay": "0s"},
-                "thresholds": {"slow": "500ms"},
+                # What is over should look so before the next thing breaks.
+                "thresholds": {"slow": "500ms", "payout_window": "30s"},
             }
         )
         stories: list[asyncio.Task[None]] = []
 
         def serving(url: str) -> None:
-            _say(out, _WELCOME.format(url=url, targets=", ".join(_names(simulator))))
+            targets = ", ".join(target.name for target in simulator.targets)
+            wallets = ", ".join(wallet.name for wallet in simulator.world.wallets)
+            _say(out, _WELCOME.format(url=url, targets=targets, wallets=wallets))
             stories.append(asyncio.create_task(_play(incidents, simulator, pace, out)))
             stories.append(asyncio.create_task(_narrate(url, out)))
 
@@ -57,6 +75,7 @@ async def run_demo(*, port: int, pace: float, out: TextIO) -> None:
 
 _WELCOME: Final = """\
 tonwatch watches a simulated TON network: {targets}.
+Wallets on it make payouts: {wallets}.
 Every minute or so something breaks. Ctrl-C ends it.
 
   What is wrong   {url}/health
@@ -97,10 +116,6 @@ async def _health(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
             return answer
 
     return await attempts(ask)
-
-
-def _names(simulator: Simulator) -> list[str]:
-    return [target.name for target in simulator.targets]
 
 
 def _now() -> str:

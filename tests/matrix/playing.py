@@ -33,6 +33,9 @@ _GLANCE: Final = 0.1
 """Seconds from look to look where a moment is waited for."""
 
 
+_ASKED_WITHIN: Final = 100.0
+"""Seconds within which every probe looks at its targets again."""
+
 _PLAYED: Final[dict[str, "tuple[Played, ...]"]] = {}
 
 
@@ -216,7 +219,8 @@ async def _play(loop: VirtualLoop, situation: Situation, state_dir: Path) -> tup
             await watching.stop()
     ends = [*began[1:], loop.time()]
     return tuple(
-        Played(step, _moments(watching.seen, start, end), anew)
+        # What tonwatch thought before it was started anew does not count.
+        Played(step, _moments(watching.seen, start, end)[anew:], anew)
         for step, start, end, anew in zip(
             situation.played, began, ends, situation.begins_anew, strict=True
         )
@@ -230,8 +234,9 @@ async def _just_asked(watching: _Watching, situation: Situation) -> None:
         return
     watcher = watching.parts.watcher
     asked = _last_asked(watcher.view, targets[0], situation.found_by)
-    while _last_asked(watcher.look(), targets[0], situation.found_by) == asked:
-        await asyncio.sleep(_GLANCE)
+    async with asyncio.timeout(_ASKED_WITHIN):
+        while _last_asked(watcher.look(), targets[0], situation.found_by) == asked:
+            await asyncio.sleep(_GLANCE)
 
 
 def _last_asked(view: View, name: str, probe: Probe) -> float | None:

@@ -22,12 +22,13 @@ What tonwatch makes of {count} situations: written by `make docs` from
 defaults. Where more than one thing happens, *a → b* is first a and then b.
 
 - *Diagnosis*: the cause that is named; in brackets what is listed below it.
-- *States*: of the targets that are not ok. `node-1` is the primary.
+- *States*: of the targets that are not ok. `node-1` is the primary; `payouts` is a wallet.
 - *Ready*: what `/ready` says in the end.
 - *Alert*: the one that fires for the diagnosis.
 - *Named after*: probe intervals ({interval:g} s) from the fault to the diagnosis, where the fault
-  comes at the worst moment: right after the target was asked. One lost answer says nothing, so it
-  takes two; where answers are waited for in vain, a timeout more.
+  comes at the worst moment: right after the target was asked, or the wallet was read. One lost
+  answer says nothing, so it takes two; where answers are waited for in vain, a timeout more.
+  Wallets are read every 15 s, and whether messages arrive is tried every 60 s.
 - *Unready after*: likewise until `/ready` says no.
 - *Over after*: from the end of the fault to the diagnosis `healthy`.
 

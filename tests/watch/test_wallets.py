@@ -169,6 +169,22 @@ class TestUnread:
         purse.beats(10, beat)
         assert Cause.WALLET_UNREAD not in purse.causes()
 
+    def test_not_blamed_where_the_only_source_comes_and_goes(self, clock: Any) -> None:
+        purse = Purse(clock, NODE)
+        purse.well()
+
+        def beat() -> None:
+            for _ in range(2):
+                purse.fail(NODE, Reason.QUERY_TIMEOUT)
+                clock.advance(1.0)
+            purse.answer(NODE)
+
+        purse.beats(12, beat)
+        purse.board.add(failure(clock, NATIVE, Reason.QUERY_TIMEOUT))
+        assert purse.causes() == [Cause.NODE_FLAPPING]
+        assert purse.judgement is not None
+        assert purse.judgement.purses.wallets["payouts"].reading is None
+
     def test_low_is_not_blamed_for_a_broken_egress(self, purse: Purse) -> None:
         """Low while it is known to be, then unknown; the egress is named first in any case."""
         purse.read(amount=0)

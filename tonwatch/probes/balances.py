@@ -23,7 +23,14 @@ from tonwatch.ton.errors import BadAnswer, Reason, TonError
 log = structlog.get_logger(__name__)
 
 _OF_THE_ACCOUNT: Final = frozenset(
-    {Reason.METHOD_FAILED, Reason.BAD_ANSWER, Reason.PROOF_INVALID, Reason.PROBE_FAILED}
+    {
+        Reason.METHOD_FAILED,
+        Reason.BAD_ANSWER,
+        Reason.PROOF_INVALID,
+        Reason.PROBE_FAILED,
+        # Behind one address there may be several servers, of which some have no such block yet.
+        Reason.NOT_FOUND,
+    }
 )
 """Failures after which a source may still tell of other accounts."""
 

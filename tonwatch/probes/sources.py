@@ -10,7 +10,7 @@ from pytoniq_core.tl.block import BlockIdExt
 from tonwatch.ton.accounts import AccountAt, MethodResult
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell
-from tonwatch.ton.errors import LiteServerError, ProofInvalid, TonError
+from tonwatch.ton.errors import LiteServerError, ProofInvalid, Reason, TonError
 from tonwatch.ton.link import Link
 from tonwatch.ton.liteserver import LiteClient
 from tonwatch.ton.proofs import KnownBlocks
@@ -136,6 +136,12 @@ class _LiteReader:
         self._timeout = timeout
 
     async def account(self, address: Address) -> AccountAt:
+        try:
+            return await self._client.account(self._block, address, self._known, self._timeout)
+        except LiteServerError as error:
+            if error.reason is not Reason.NOT_FOUND:
+                raise
+        # It named this block: another server behind its address may not have it yet.
         return await self._client.account(self._block, address, self._known, self._timeout)
 
     async def run_method(

@@ -12,7 +12,7 @@ from tonwatch.config import Thresholds
 from tonwatch.probes.tally import Trouble, TroubleKind
 from tonwatch.watch.finding import Cause, Finding
 from tonwatch.watch.sentences import duration
-from tonwatch.watch.verdict import Judgement, readable
+from tonwatch.watch.verdict import Judgement, State, readable
 from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
 
 _MEANINGS: Final = {
@@ -47,7 +47,9 @@ class _Trouble(NamedTuple):
 def wallet_findings(judgement: Judgement, thresholds: Thresholds) -> Iterator[Finding]:
     """Everything that is wrong with any wallet or contract."""
     now, purses = judgement.wall, judgement.purses
-    asked = bool(readable(judgement)) and not judgement.unreachable and not judgement.excused
+    # Where every source comes and goes, that is why nothing can be read.
+    steady = any(verdict.state is not State.FLAPPING for verdict in readable(judgement))
+    asked = steady and not judgement.unreachable and not judgement.excused
     for cause, trouble in _TROUBLES.items():
         if cause is Cause.WALLET_UNREAD and not asked:
             continue  # what keeps everybody from being asked is a finding of its own

@@ -1,0 +1,148 @@
+"""How the questions about wallets end through a target that is broken, as long as it is asked."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests import virtual_time
+from tests.matrix.playing import OurClock, watched
+from tests.virtual_time import VirtualLoop
+from tonwatch.probes.sample import Probe
+from tonwatch.serve.reasons import REASONS
+from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.network import Simulator
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.finding import Cause
+from tonwatch.watch.watcher import BEAT
+
+ABOUT_WALLETS: Final = (Probe.BALANCE, Probe.COMPARE, Probe.WRITE)
+
+OFTEN: Final = {
+    "probe": {"wallet_interval": "5s", "compare_interval": "5s", "write_interval": "5s"}
+}
+"""Laid over the configuration, so that all of it is asked soon."""
+
+
+def asked(
+    target: str, fault: Fault, balance: Reason, compare: Reason, write: Reason, *, nodes: int = 0
+) -> Any:
+    """How the questions about wallets end through a target with this fault.
+
+    Beside a provider there are `nodes` liteservers, from which balances are read first.
+    """
+    ends = dict(zip(ABOUT_WALLETS, (balance, compare, write), strict=True))
+    return pytest.param(target, fault, nodes, ends, id=f"{target} {fault}")
+
+
+def all_alike(target: str, fault: Fault, reason: Reason) -> Any:
+    return asked(target, fault, reason, reason, reason)
+
+
+QUESTIONS: Final = [
+    all_alike("node-1", Fault.REFUSE, Reason.CONNECT_REFUSED),
+    all_alike("node-1", Fault.UNREACHABLE, Reason.CONNECT_TIMEOUT),
+    all_alike("node-1", Fault.HANG, Reason.HANDSHAKE_TIMEOUT),
+    all_alike("node-1", Fault.WRONG_KEY, Reason.HANDSHAKE_FAILED),
+    all_alike("node-1", Fault.DROP_MID_FRAME, Reason.CONNECTION_LOST),
+    all_alike("node-1", Fault.GARBAGE, Reason.PROTOCOL_ERROR),
+    all_alike("node-1", Fault.GIANT_ANSWER, Reason.ANSWER_TOO_LARGE),
+    asked("node-1", Fault.NOT_SYNCED, Reason.QUERY_TIMEOUT, Reason.CONNECTION_LOST,
+          Reason.QUERY_TIMEOUT),
+    asked("node-1", Fault.SHARD_LAG, Reason.SHARD_LAG, Reason.SHARD_LAG, Reason.OK),
+    asked("node-1", Fault.LAG, Reason.OK, Reason.NOT_FOUND, Reason.OK),
+    asked("node-1", Fault.STEP_BACK, Reason.OK, Reason.OK, Reason.OK),
+    asked("node-1", Fault.BAD_PROOF, Reason.PROOF_INVALID, Reason.PROOF_INVALID, Reason.OK),
+    asked("node-1", Fault.LYING_BALANCE, Reason.PROOF_INVALID, Reason.PROOF_INVALID, Reason.OK),
+    asked("node-1", Fault.REJECT_EXTERNALS, Reason.OK, Reason.OK, Reason.MESSAGE_REJECTED),
+    all_alike("provider-1", Fault.REFUSE, Reason.CONNECT_REFUSED),
+    all_alike("provider-1", Fault.UNREACHABLE, Reason.CONNECT_TIMEOUT),
+    all_alike("provider-1", Fault.HANG, Reason.QUERY_TIMEOUT),
+    all_alike("provider-1", Fault.DROP_MID_FRAME, Reason.CONNECTION_LOST),
+    all_alike("provider-1", Fault.GARBAGE, Reason.PROTOCOL_ERROR),
+    all_alike("provider-1", Fault.GIANT_ANSWER, Reason.ANSWER_TOO_LARGE),
+    all_alike("provider-1", Fault.THROTTLE, Reason.RATE_LIMITED),
+    all_alike("provider-1", Fault.UNAUTHORIZED, Reason.UNAUTHORIZED),
+    # What is left of a refusal that is cut short still says that it is one.
+    asked("provider-1", Fault.BAD_JSON, Reason.BAD_ANSWER, Reason.BAD_ANSWER,
+          Reason.MESSAGE_REJECTED),
+    asked("provider-1", Fault.REJECT_EXTERNALS, Reason.OK, Reason.OK, Reason.MESSAGE_REJECTED,
+          nodes=1),
+    asked("provider-1", Fault.LAG, Reason.OK, Reason.UPSTREAM_FAILED, Reason.OK),
+    asked("provider-1", Fault.LYING_BALANCE, Reason.OK, Reason.DISPROVED, Reason.OK, nodes=1),
+]  # fmt: skip
+
+NO_FAULT_LEADS_TO: Final = frozenset(
+    {
+        # About our own files, names and certificates.
+        Reason.KEY_UNAVAILABLE,
+        Reason.RESOLVE_FAILED,
+        Reason.CONNECT_FAILED,
+        Reason.TLS_FAILED,
+        Reason.PROBE_FAILED,
+        # What no simulated server says, or not to each of these questions.
+        Reason.BAD_ANSWER,
+        Reason.NOT_FOUND,
+        Reason.NOT_READY,
+        Reason.OVERLOADED,
+        Reason.PRUNED,
+        Reason.SERVER_ERROR,
+        Reason.UNSUPPORTED,
+        Reason.UPSTREAM_FAILED,
+        Reason.UPSTREAM_TIMEOUT,
+    }
+)
+"""Reasons that are tested where they are made, in tests/ton."""
+
+SPARED: Final[dict[Probe, set[Reason]]] = {
+    Probe.BALANCE: set(),
+    # Balances are asked for on the same connection, and whoever waits first gives it up for all.
+    Probe.COMPARE: {Reason.QUERY_TIMEOUT},
+    # All questions to a liteserver have these in common; a message does not end so.
+    Probe.WRITE: {Reason.PROOF_INVALID, Reason.SHARD_LAG},
+}
+
+
+@pytest.mark.parametrize(("target", "fault", "nodes", "ends"), QUESTIONS)
+def test_questions_about_wallets(
+    tmp_path: Path, target: str, fault: Fault, nodes: int, ends: dict[Probe, Reason]
+) -> None:
+    provider = target.startswith("provider")
+
+    async def play(loop: VirtualLoop) -> None:
+        simulator = Simulator(
+            liteservers=nodes if provider else 1,
+            providers=int(provider),
+            wallets=1,
+            contracts=1,
+            clock=loop.wall,
+        )
+        async with simulator, watched(simulator, OurClock(loop), 1, tmp_path, OFTEN) as parts:
+            for _ in range(20):
+                await asyncio.sleep(BEAT)
+                parts.watcher.look()
+            assert parts.watcher.view.diagnosis.cause is Cause.HEALTHY
+            await simulator.set_fault(target, fault)
+            # Nobody looks: what has been judged to be well goes on being asked.
+            await asyncio.sleep(30.0)
+            record = parts.watcher.look().snapshot.records[target]
+        seen = {probe: set[Reason]() for probe in ABOUT_WALLETS}
+        for probe, reason in record.results:
+            seen.get(probe, set()).add(reason)
+        for probe, reason in ends.items():
+            assert seen[probe] <= set(REASONS[record.target.kind][probe])
+            assert reason is Reason.OK or reason in seen[probe]
+
+    virtual_time.run(play)
+
+
+@pytest.mark.parametrize(("kind", "stem"), [("liteserver", "node"), ("toncenter-v2", "provider")])
+@pytest.mark.parametrize("probe", ABOUT_WALLETS)
+def test_every_end_of_a_question_is_seen(kind: str, stem: str, probe: Probe) -> None:
+    seen = {
+        parameters.values[3][probe]
+        for parameters in QUESTIONS
+        if parameters.values[0].startswith(stem)
+    }
+    assert set(REASONS[kind][probe]) - seen - NO_FAULT_LEADS_TO <= SPARED[probe]

@@ -66,7 +66,7 @@ def test_a_document_of_trouble(stage: Stage) -> None:
     stage.node_down()
     said = described(stage)
     assert said["status"] == "fail"
-    assert said["diagnosis"]["runbook"] == "diagnoses.md#node_down"
+    assert said["diagnosis"]["runbook"] == "runbooks/TonwatchNodeDown.md"
     assert said["targets"][0]["why"] == said["diagnosis"]["sentence"]
     assert said["targets"][0]["barred_by"] == ["down"]
     assert said["targets"][0]["seqno"] is None

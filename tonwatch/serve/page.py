@@ -146,7 +146,7 @@ def _template() -> Template:
         "offset": words.offset,
         "plain": words.plain,
         "rfc3339": words.rfc3339,
-        "short_hashes": _short_hashes,
+        "short_hashes": short_hashes,
         "short_time": words.short_time,
     }
     environment.globals |= {"duration": duration, "short_time": words.short_time}
@@ -210,7 +210,7 @@ def _interrupted(verdict: Verdict, config: Config) -> str:
     return f"Interrupted {counted} in the last {duration(config.thresholds.flapping_window)}."
 
 
-def _short_hashes(text: str) -> str:
+def short_hashes(text: str) -> str:
     """Cut hashes to what tells them apart."""
     return _HASH.sub(r"\1…", text)
 

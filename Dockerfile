@@ -20,6 +20,9 @@ RUN python -m venv /build \
 
 COPY pyproject.toml README.md LICENSE ./
 COPY tonwatch/ tonwatch/
+COPY alerts/ alerts/
+COPY dashboards/ dashboards/
+COPY docs/ docs/
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
     && /build/bin/pip --python /opt/tonwatch/bin/python install \
         --no-deps --no-index --find-links /dist tonwatch \

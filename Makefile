@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 MANIFESTS := $(wildcard deploy/kubernetes/*.yaml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench docs lock clean python
+.PHONY: help demo test lint format bench dashboards docs lock clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ format: $(READY) ## what ruff can repair by itself
 
 bench: $(READY) ## latency, throughput, memory and start-up (BENCH_ARGS=...)
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+dashboards: $(READY) ## write dashboards/*.json anew
+	$(BIN)/python -m dashboards.build
 
 docs: $(READY) ## write docs/metrics.md and docs/faults.md anew
 	$(BIN)/python -m tonwatch.serve.metrics > docs/metrics.md

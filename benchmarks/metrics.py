@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from benchmarks.report import Goal, milliseconds, percentile, table
+from tonwatch import daemon
 from tonwatch.config import Config
 from tonwatch.probes.payouts import Walked
 from tonwatch.probes.reading import AccountKey, Reading
@@ -287,7 +288,7 @@ def _writing(house: House) -> tuple[list[float], list[float], int]:
 
 def measure() -> tuple[str, list[Goal]]:
     """Scrape, write and weigh; returns the tables and the goals."""
-    gc.freeze()  # as `tonwatch run` does
+    daemon.spare_the_loop()  # as `tonwatch run` does
     app.WARM_EACH = _BEAT
     house = House()
     house.read()

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -62,6 +61,7 @@ class _Parser:
         check = self._add("check", _check, "ask everything once; exit 1 on a problem", settings)
         check.add_argument("--json", action="store_true", help="print the /health document")
         self._add_config(settings)
+        self._add_bundle()
         self._add_simulate()
         demo = self._add("demo", _demo, "watch a simulated network that has incidents")
         demo.add_argument("--port", type=int, default=9717, help="where to serve (default: 9717)")
@@ -100,6 +100,13 @@ class _Parser:
         self._add("check", _config_check, "say whether it can be used", settings, to=actions)
         self._add("show", _config_show, "print all of it, defaults included", settings, to=actions)
         self._add("schema", _config_schema, "print its JSON Schema, for editors", to=actions)
+
+    def _add_bundle(self) -> None:
+        from tonwatch.bundle_options import add_options
+
+        parser = self._commands.add_parser("bundle", help="alerts, dashboards and runbooks")
+        actions = parser.add_subparsers(required=True, metavar="ACTION")
+        add_options(self._add("export", _bundle_export, "write them into a directory", to=actions))
 
     def _add_simulate(self) -> None:
         parser = self._add("simulate", _simulate, "run a small TON network to break at will")
@@ -145,8 +152,7 @@ def _run(options: argparse.Namespace, parser: _Parser) -> int:
         print(_NOTHING_TO_WATCH, file=sys.stderr)
         return USAGE
     logs.configure(config.log)
-    # What is imported stays: searching it for garbage would stop everything for 40 ms at a time.
-    gc.freeze()
+    daemon.spare_the_loop()
 
     async def until_stopped() -> None:
         stop = asyncio.Event()
@@ -198,6 +204,22 @@ def _config_schema(_: argparse.Namespace, __: _Parser) -> int:
     from tonwatch.settings import schema
 
     print(json.dumps(schema(), indent=2))
+    return OK
+
+
+def _bundle_export(options: argparse.Namespace, _: _Parser) -> int:
+    from tonwatch import bundle
+    from tonwatch.bundle_options import wanted
+
+    try:
+        what = wanted(options, bundle.severities)
+        bundle.export(what, options.directory, force=options.force, out=sys.stdout)
+    except ValueError as error:
+        print(f"tonwatch bundle export: {error}", file=sys.stderr)
+        return USAGE
+    except bundle.BundleError as error:
+        print(f"tonwatch bundle export: {error}", file=sys.stderr)
+        return PROBLEM
     return OK
 
 

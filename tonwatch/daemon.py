@@ -1,6 +1,7 @@
 """The daemon: serves, watches, and leaves in good order."""
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -79,6 +80,17 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
+
+
+def spare_the_loop() -> None:
+    """Let the garbage collector stop everything less often and for a shorter time.
+
+    What is imported stays, so that searching it, for 40 ms at a time, finds nothing. Of what is
+    made later little forms circles: thousands of wallets are searched a tenth as often.
+    """
+    gc.freeze()
+    young, middle, old = gc.get_threshold()
+    gc.set_threshold(young, middle, 10 * old)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import cycle
 from typing import Final
@@ -19,6 +20,7 @@ from tonwatch.probes.write_path import write_path
 from tonwatch.ton import address
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
+from tonwatch.ton.errors import Reason, TonError
 from tonwatch.wallet_config import NATIVE
 from tonwatch.watch.board import Told
 from tonwatch.watch.scheduler import Job
@@ -232,5 +234,13 @@ class Paced:
             ):
                 self._next = now + self._interval
                 sent = await write_path(self._source, wallet.account, reading.kind, wall=self._wall)
-                return (sent,)
+                refused = sent.reason is Reason.MESSAGE_REJECTED
+                return () if refused and await self._is_excused(wallet.account) else (sent,)
         return ()
+
+    async def _is_excused(self, wallet: Address) -> bool:
+        """Whether the wallet cannot answer any more: frozen or empty since it was read last."""
+        with suppress(TonError):
+            account = (await (await self._source.reader()).account(wallet)).account
+            return account.status is not AccountStatus.ACTIVE or account.balance < _GAS
+        return False

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
-from itertools import pairwise
+from itertools import chain, pairwise
 from random import Random
 from typing import Any
 
@@ -15,6 +15,7 @@ from tests.virtual_time import VirtualLoop
 from tonwatch.assembly import assembled
 from tonwatch.config import Config
 from tonwatch.probes.reading import AccountKey, Reading, Watched
+from tonwatch.probes.sample import Probe
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.address import Address
@@ -91,3 +92,23 @@ def test_one_message_a_minute_and_target(tmp_path: Any) -> None:
         assert len(times) > 5
         assert all(b - a >= 60.0 for a, b in pairwise(times))
     assert len(sent["node-2"]) in {29, 30}
+
+
+async def test_a_wallet_that_has_just_been_frozen_accuses_nobody(tmp_path: Any) -> None:
+    """Its refusal is not the one that is expected, and is no fault of who passed it on."""
+    async with Simulator(wallets=1, automatic=False) as simulator:
+        content = simulator.config() | {"state_dir": str(tmp_path)}
+        async with assembled(Config.model_validate(content), counting=False) as parts:
+
+            async def ask(probe: Probe) -> list[Any]:
+                told = [await job.ask() for job in parts.jobs if job.probe is probe]
+                for each in chain(*told):
+                    parts.board.add(each)
+                parts.watcher.look()
+                return list(chain(*told))
+
+            await ask(Probe.HEAD)
+            await ask(Probe.BALANCE)
+            await simulator.set_fault("wallet-1", Fault.FROZEN)
+            simulator.chain.advance(2)
+            assert await ask(Probe.WRITE) == []

@@ -54,8 +54,18 @@ def test_every_diagnosis_has_its_section_in_the_order_of_blame() -> None:
     assert headings == [str(cause) for cause in Cause]
 
 
-def test_a_diagnosis_names_its_section() -> None:
-    assert Finding(Cause.NODE_DOWN, "", 0.0).runbook == "diagnoses.md#node_down"
+@pytest.mark.parametrize(
+    ("cause", "runbook"),
+    [
+        (Cause.NODE_DOWN, "runbooks/TonwatchNodeDown.md"),
+        (Cause.PAYOUTS_GAP, "runbooks/TonwatchPayoutsGap.md"),
+        (Cause.NO_DATA, "runbooks/TonwatchNoData.md"),
+        (Cause.STARTING, None),
+        (Cause.HEALTHY, None),
+    ],
+)
+def test_a_diagnosis_names_its_runbook(cause: Cause, runbook: str | None) -> None:
+    assert Finding(cause, "", 0.0).runbook == runbook
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")))

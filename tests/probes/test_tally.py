@@ -107,6 +107,10 @@ NATIVE: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
         transaction(EXTERNAL, pays(COIN, body=body(TRANSFER, 5))),
         {"sent": COIN, "messages_sent": 1},
     ),
+    "an order to itself": (
+        transaction(EXTERNAL, message(COIN, source=WALLET, destination=WALLET)),
+        {"sent": COIN},
+    ),
     "a log entry": (
         transaction(EXTERNAL, message(0, source=WALLET, destination=None)),
         {},

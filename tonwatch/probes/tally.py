@@ -163,8 +163,11 @@ def count_jetton(tally: Tally, transaction: Transaction, owner: Address) -> Tall
 
 
 def _is_payment(message: Message, jetton_wallets: Collection[Address]) -> bool:
-    """Whether a message pays somebody: no log entry, nothing sent back, no order for jettons."""
-    if message.destination is None or message.bounced:
+    """Whether a message pays somebody: no log entry, nothing sent back, no order for jettons.
+
+    Nor an order to itself: a highload v3 wallet makes its payouts that way.
+    """
+    if message.destination in {None, message.source} or message.bounced:
         return False
     if message.destination not in jetton_wallets:
         return True

@@ -46,6 +46,13 @@ class Cause(StrEnum):
     HEALTHY = "healthy"
 
 
+def alert_of(cause: Cause) -> str | None:
+    """The alert of a cause, such as ``TonwatchNodeDown``; None where nobody is called."""
+    if cause in (Cause.STARTING, Cause.HEALTHY):
+        return None
+    return "Tonwatch" + "".join(word.capitalize() for word in cause.split("_"))
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong, or that nothing is.
@@ -76,6 +83,7 @@ class Finding:
         return self.cause, self.target, self.account
 
     @property
-    def runbook(self) -> str:
-        """Where to read on, below the documentation's root."""
-        return f"diagnoses.md#{self.cause}"
+    def runbook(self) -> str | None:
+        """What to do about it, below the documentation's root; None where nothing is to be done."""
+        alert = alert_of(self.cause)
+        return f"runbooks/{alert}.md" if alert else None

@@ -1,0 +1,133 @@
+"""What a colour means, and how states read: the same on every dashboard."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeVar
+
+from grafana_foundation_sdk.models import dashboard
+
+from tonwatch.serve.wallet_metrics import ACCOUNT_STATES, UNKNOWN
+from tonwatch.ton.accounts import AccountStatus
+from tonwatch.watch.finding import Cause
+from tonwatch.watch.readiness import Phase
+from tonwatch.watch.verdict import State
+
+S = TypeVar("S", bound=str)
+
+OK: Final = "green"
+WARN: Final = "orange"
+BAD: Final = "red"
+INFO: Final = "blue"
+NOT_KNOWN: Final = "#8e8e8e"
+
+TARGET_STATES: Final[Mapping[State, str]] = {
+    State.OK: OK,
+    State.UNKNOWN: NOT_KNOWN,
+    State.SLOW: WARN,
+    State.CLOCK_SKEWED: WARN,
+    State.THROTTLED: WARN,
+    State.FLAPPING: WARN,
+    State.SHARD_LAGGING: WARN,
+    State.LAGGING: WARN,
+    State.WRITE_BROKEN: BAD,
+    State.STALLED: BAD,
+    State.UNAUTHORIZED: BAD,
+    State.DISPROVED: BAD,
+    State.PROOF_INVALID: BAD,
+    State.FORKED: BAD,
+    State.WRONG_NETWORK: BAD,
+    State.NOT_SYNCED: BAD,
+    State.DOWN: BAD,
+}
+"""From good to bad. A panel draws a state as its place in here, so that tables sort by it."""
+
+CAUSES: Final[Mapping[Cause, str]] = {
+    Cause.HEALTHY: OK,
+    Cause.STARTING: INFO,
+    **dict.fromkeys(
+        (
+            Cause.NODE_LAGGING,
+            Cause.NODE_CATCHING_UP,
+            Cause.NODE_SHARD_LAGGING,
+            Cause.PROVIDER_THROTTLED,
+            Cause.PROVIDER_LAGGING,
+            Cause.PAYOUTS_BOUNCING,
+            Cause.WALLET_UNREAD,
+            Cause.PAYOUTS_GAP,
+            Cause.PAYOUTS_BEHIND,
+            Cause.NODE_FLAPPING,
+            Cause.PROVIDER_FLAPPING,
+            Cause.NODE_CLOCK_SKEWED,
+            Cause.NODE_SLOW,
+            Cause.PROVIDER_SLOW,
+            Cause.NO_DATA,
+        ),
+        WARN,
+    ),
+}
+"""Every other cause is bad."""
+
+PHASES: Final[Mapping[Phase, str]] = {
+    Phase.READY: OK,
+    Phase.STARTING: INFO,
+    Phase.DRAINING: INFO,
+    Phase.UNREADY: BAD,
+}
+
+ACCOUNTS: Final[Mapping[str, str]] = {
+    AccountStatus.ACTIVE: OK,
+    UNKNOWN: NOT_KNOWN,
+    AccountStatus.UNINITIALIZED: INFO,
+    AccountStatus.MISSING: WARN,
+    AccountStatus.FROZEN: BAD,
+}
+"""From good to bad, drawn like those of targets."""
+
+SEVERITIES: Final[Mapping[str, str]] = {"critical": BAD, "warning": WARN, "info": INFO}
+
+
+def cause_colours() -> dict[str, str]:
+    """Regular expressions of causes, by what they share: a colour."""
+    named: dict[str, list[str]] = {}
+    for cause in Cause:
+        named.setdefault(CAUSES.get(cause, BAD), []).append(cause)
+    return {f"^({'|'.join(causes)})$": colour for colour, causes in named.items()}
+
+
+def phase_colours() -> dict[str, str]:
+    return {f"^{phase}$": colour for phase, colour in PHASES.items()}
+
+
+def codes(states: Iterable[str]) -> dict[str, int]:
+    """The number that stands for each state in a query; see `query.coded`."""
+    return {str(state): code for code, state in enumerate(states)}
+
+
+def words(states: Mapping[S, str]) -> list[dashboard.ValueMapping]:
+    """From those numbers back to words and colours."""
+    return texts(
+        [(str(code), str(state), colour) for code, (state, colour) in enumerate(states.items())]
+    )
+
+
+def texts(mapped: Sequence[tuple[str, str, str]]) -> list[dashboard.ValueMapping]:
+    """Value, what is shown in its place, and its colour."""
+    return [
+        dashboard.ValueMap(
+            {
+                value: dashboard.ValueMappingResult(
+                    text=text.replace("_", " "), color=colour, index=index
+                )
+                for index, (value, text, colour) in enumerate(mapped)
+            }
+        )
+    ]
+
+
+def yes_no(yes: str = "yes", no: str = "no") -> list[dashboard.ValueMapping]:
+    """1 is good, 0 is bad."""
+    return texts([("1", yes, OK), ("0", no, BAD)])
+
+
+assert set(TARGET_STATES) == set(State), "a state without a colour"
+assert set(ACCOUNTS) == set(map(str, ACCOUNT_STATES)), "a state of accounts without a colour"
+assert set(PHASES) == set(Phase), "a phase without a colour"

@@ -1,0 +1,237 @@
+"""The rules: promtool accepts them and their unit tests, and they keep the house's conventions."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import promql_parser
+import pytest
+import yaml
+
+from tonwatch.serve import catalogue, metrics
+from tonwatch.serve.thresholds import UNITS
+from tonwatch.watch.diagnosis import _NODE_CAUSES, _PROVIDER_CAUSES
+from tonwatch.watch.finding import Cause
+from tonwatch.watch.verdict import State
+
+ALERTS: Final = Path(__file__).parents[2] / "alerts"
+FILES: Final = ("recording.yaml", "tonwatch.yaml", "slo.yaml")
+UNIT_TESTS: Final = ("whole", "nodes", "providers", "targets", "wallets", "runway", "itself", "slo")
+RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
+
+UNTOLD: Final = {Cause.STARTING, Cause.HEALTHY}
+"""What nobody needs to be told."""
+
+FURTHER: Final = {
+    *("TonwatchWalletRunwayShort", "TonwatchWalletRunwayCritical", "TonwatchPayoutsStopped"),
+    *("TonwatchProbesOverrunning", "TonwatchHanging", "TonwatchAbsent"),
+    *("TonwatchCollectorErrors", "TonwatchWatchdog", "TonwatchLagCritical"),
+    *("TonwatchNodeAvailabilityBurn", "TonwatchNodeFreshnessBurn"),
+    *("TonwatchProviderAvailabilityBurn", "TonwatchProviderFreshnessBurn"),
+}
+"""Alerts that no cause is named after."""
+
+Rule = dict[str, Any]
+
+
+def rules(file: str) -> list[Rule]:
+    content = yaml.safe_load((ALERTS / file).read_text(encoding="utf-8"))
+    return [rule for group in content["groups"] for rule in group["rules"]]
+
+
+RULES: Final = [rule for file in FILES for rule in rules(file)]
+ALERTING: Final = [rule for rule in RULES if "alert" in rule]
+RECORDED: Final = {rule["record"] for rule in RULES if "record" in rule}
+NAMES: Final = {rule["alert"] for rule in ALERTING}
+
+
+def alert_of(cause: Cause) -> str:
+    return "Tonwatch" + "".join(word.capitalize() for word in cause.split("_"))
+
+
+def named(rule: Rule) -> str:
+    return str(rule.get("alert") or rule["record"])
+
+
+def promtool(*arguments: str | Path) -> None:
+    program = shutil.which("promtool")
+    assert program, "promtool is missing: apt-get install prometheus"
+    done = subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=280
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_promtool_accepts(file: str) -> None:
+    promtool("check", "rules", "--lint=all", "--lint-fatal", ALERTS / file)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", UNIT_TESTS)
+def test_unit_tests(name: str) -> None:
+    promtool("test", "rules", ALERTS / "tests" / f"{name}.yaml")
+
+
+def test_every_cause_has_its_alert_and_there_are_no_others() -> None:
+    assert {alert_of(cause) for cause in Cause if cause not in UNTOLD} | FURTHER == NAMES
+
+
+def cases() -> Iterator[tuple[str, bool]]:
+    """What is expected of which alert: that it fires, or that it does not."""
+    for name in UNIT_TESTS:
+        content = yaml.safe_load((ALERTS / "tests" / f"{name}.yaml").read_text(encoding="utf-8"))
+        for test in content["tests"]:
+            for case in test["alert_rule_test"]:
+                yield case["alertname"], bool(case.get("exp_alerts"))
+
+
+def test_every_alert_is_tested_to_fire_and_not_to() -> None:
+    tested = set(cases())
+    assert {name for name, _ in tested} == NAMES
+    assert {(name, fires) for name in NAMES for fires in (True, False)} - tested == set()
+
+
+def seconds(duration: str) -> int:
+    units = {"s": 1, "m": 60, "h": 3600}
+    return sum(int(n) * units[unit] for n, unit in re.findall(r"(\d+)([smh])", duration))
+
+
+@pytest.mark.parametrize("rule", ALERTING, ids=named)
+def test_conventions_of_alerts(rule: Rule) -> None:
+    name, notes = rule["alert"], rule["annotations"]
+    assert re.fullmatch(r"Tonwatch([A-Z][a-z]+)+", name)
+    assert set(rule["labels"]) == {"severity"}
+    assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+    assert seconds(rule["for"]) >= 30, "two scrapes at least"
+    assert set(notes) == {"summary", "description", "runbook_url"}
+    assert notes["runbook_url"] == f"{RUNBOOKS}/{name}.md"
+    assert notes["summary"].endswith(".")
+    assert "{{" not in notes["summary"], "what is the same for all is a summary"
+    assert re.search(r"\b[Ff]irst\b", notes["description"]), "what to do first"
+
+
+def test_a_name_has_one_rule_for_each_severity() -> None:
+    pairs = [(rule["alert"], rule["labels"]["severity"]) for rule in ALERTING]
+    assert len(pairs) == len(set(pairs))
+
+
+@pytest.mark.parametrize("name", sorted(RECORDED))
+def test_recording_rules_are_named_level_metric_operation(name: str) -> None:
+    assert re.fullmatch(r"[a-z_]+:[a-z_]+:[a-z0-9_]+", name)
+
+
+BY_HAND: Final = {0, 1}
+"""Truth values, and nothing at all; every other number has a metric or a recording rule."""
+
+
+@pytest.mark.parametrize("rule", ALERTING, ids=named)
+def test_thresholds_are_metrics(rule: Rule) -> None:
+    expression = re.sub(r'"[^"]*"|\[[^]]*\]|offset \S+', "", rule["expr"])
+    if rule["alert"].endswith("Burn"):
+        expression = re.sub(r"[\d.]+ \* \(1 - scalar", "", expression)  # by how much too fast
+    assert {float(n) for n in re.findall(r"(?<![\w.:])\d+(?:\.\d+)?\b", expression)} <= BY_HAND
+
+
+LABELS: Final = {
+    metric.name: {*group.labels, *metric.labels}
+    for group in catalogue.GROUPS
+    for metric in group.metrics
+} | {metrics.ERRORS: set(), "up": set()}
+TARGET_LABELS: Final = {"instance", "job"}
+EVERY_LABEL: Final = TARGET_LABELS.union(*LABELS.values())
+
+
+def selectors(node: Any) -> Iterator[Any]:
+    """Every selector of series below a node of the syntax tree."""
+    if isinstance(node, promql_parser.VectorSelector):
+        yield node
+    for part in ("vector_selector", "expr", "lhs", "rhs"):
+        below = getattr(node, part, None)
+        if below is not None and not isinstance(node, promql_parser.VectorSelector):
+            yield from selectors(below)
+    for argument in getattr(node, "args", None) or ():
+        yield from selectors(argument)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=named)
+def test_metrics_and_labels_are_in_the_catalogue(rule: Rule) -> None:
+    found = list(selectors(promql_parser.parse(rule["expr"])))
+    assert found or "vector(" in rule["expr"]
+    for selector in found:
+        if selector.name in RECORDED:
+            continue
+        assert selector.name in LABELS
+        wanted = {matcher.name for matcher in selector.matchers.matchers}
+        assert wanted <= LABELS[selector.name] | TARGET_LABELS, selector.name
+    modifiers = re.findall(r"\b(?:on|by|without|group_left) \(([^)]*)\)", rule["expr"])
+    used = {label.strip() for labels in modifiers for label in labels.split(",") if label.strip()}
+    assert used <= EVERY_LABEL
+
+
+def test_every_threshold_that_is_asked_for_is_configured_in_that_unit() -> None:
+    from tonwatch.config import Thresholds
+    from tonwatch.serve.thresholds import unit_of
+
+    configured = {(unit_of(name), name) for name in Thresholds.model_fields}
+    asked = {
+        pair
+        for rule in RULES
+        for pair in re.findall(
+            rf'tonwatch_threshold_({"|".join(UNITS)}){{threshold="(\w+)"}}', rule["expr"]
+        )
+    }
+    assert asked
+    assert asked <= configured
+
+
+WHERE: Final = 'instance="tw:9717",job="tonwatch",target="t"'
+
+
+@pytest.mark.parametrize("role", ["primary", "reference"])
+@pytest.mark.parametrize(
+    ("kind", "state", "cause"),
+    [("liteserver", state, cause) for state, cause in _NODE_CAUSES.items()]
+    + [("toncenter-v2", state, cause) for state, cause in _PROVIDER_CAUSES.items()],
+)
+def test_a_state_fires_the_alert_of_its_cause_alone(
+    tmp_path: Path, kind: str, state: State, cause: Cause, role: str
+) -> None:
+    """What the diagnosis makes of a state is what fires, and no other cause's alert does."""
+    wanted = alert_of(cause)
+    series = {
+        f'tonwatch_target_info{{{WHERE},kind="{kind}",role="{role}"}}': "1x60",
+        f'tonwatch_target_state{{{WHERE},state="{state}"}}': "1x60",
+        f"tonwatch_target_behind_seconds{{{WHERE}}}": "12x60",
+        f"tonwatch_target_interruptions{{{WHERE}}}": "4x60",
+        f"tonwatch_target_latency_seconds{{{WHERE}}}": "2x60",
+        f"tonwatch_target_clock_offset_seconds{{{WHERE}}}": "3x60",
+    }
+    expressions = [
+        {"expr": f'count(ALERTS{{alertname="{wanted}",alertstate="firing"}}) > bool 0', "value": 1},
+        {"expr": f'count(ALERTS{{alertname!="{wanted}",target="t"}}) or vector(0)', "value": 0},
+    ]
+    content = {
+        "rule_files": [str(ALERTS / "tonwatch.yaml")],
+        "evaluation_interval": "15s",
+        "tests": [
+            {
+                "interval": "15s",
+                "input_series": [{"series": s, "values": v} for s, v in series.items()],
+                "promql_expr_test": [
+                    {
+                        "expr": each["expr"],
+                        "eval_time": "9m",
+                        "exp_samples": [{"labels": "{}", "value": each["value"]}],
+                    }
+                    for each in expressions
+                ],
+            }
+        ],
+    }
+    file = tmp_path / "states.yaml"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    promtool("test", "rules", file)

@@ -1,0 +1,137 @@
+"""The rules for the services around, their unit tests, and the contract of those services."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+ROOT: Final = Path(__file__).parents[2]
+RULES: Final = ROOT / "alerts" / "services.yaml"
+CONTRACT: Final = (ROOT / "docs" / "service-metrics.md").read_text(encoding="utf-8")
+UNIT_TESTS: Final = sorted((ROOT / "alerts" / "tests").glob("services*.yaml"))
+
+GROUPS: Final[list[dict[str, Any]]] = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+ALERTS: Final = [rule for group in GROUPS for rule in group["rules"] if "alert" in rule]
+NAMES: Final = sorted({rule["alert"] for rule in ALERTS})
+CASES: Final[list[dict[str, Any]]] = [
+    case
+    for path in UNIT_TESTS
+    for case in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
+]
+
+TEXT_BLOCKS: Final = re.findall(r"^```text\n(.*?)^```", CONTRACT, re.MULTILINE | re.DOTALL)
+BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+
+
+def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("promtool")
+    assert program, "promtool comes with the package prometheus"
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+
+
+def fires(case: dict[str, Any], name: str) -> list[bool]:
+    """Whether an alert is expected to fire, at each time at which a case asks for it."""
+    return [
+        bool(asked["exp_samples"])
+        for asked in case["promql_expr_test"]
+        if f'"{name}"' in asked["expr"]
+    ]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: str(path.stem))
+def test_unit_tests(path: Path) -> None:
+    done = promtool("test", "rules", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_finds_nothing() -> None:
+    done = promtool("check", "rules", "--lint-fatal", RULES)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_alert_is_seen_firing_and_resolved_and_silent(name: str) -> None:
+    mine = [case for case in CASES if case["name"].startswith(f"{name} ")]
+    assert any(True in fires(case, name) for case in mine), "it never fires"
+    assert any(not any(fires(case, name)) for case in mine), "it is never silent"
+    assert any(fires(case, name)[-1:] == [False] and True in fires(case, name) for case in mine), (
+        "it never resolves"
+    )
+
+
+def test_nothing_fires_on_what_no_service_exports() -> None:
+    assert any(
+        asked["expr"] == "ALERTS" and not asked["exp_samples"]
+        for case in CASES
+        for asked in case["promql_expr_test"]
+    )
+
+
+def test_names_of_jobs_are_in_one_group() -> None:
+    elsewhere = [
+        rule
+        for group in GROUPS
+        for rule in group["rules"]
+        if "job=" in rule["expr"] and group["name"] != "tonwatch-service-jobs"
+    ]
+    assert elsewhere == []
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']}-{rule['labels']}")
+class TestEveryAlert:
+    def test_has_no_limit_of_its_own(self, rule: dict[str, Any]) -> None:
+        """Windows, burn factors, seconds in a window and 0 are all the numbers that there are."""
+        bare = re.sub(r"\[[^]]*\]|offset \w+|\w+:\w+:\w+|\"[^\"]*\"", " ", rule["expr"])
+        numbers = {float(found) for found in re.findall(r"(?<![\w.])\d+(?:\.\d+)?", bare)}
+        assert numbers <= {0, 1, 3, 6, 14.4, 1800, 3900}
+
+    def test_is_written_as_the_others(self, rule: dict[str, Any]) -> None:
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
+        assert "{{" not in rule["annotations"]["summary"]
+        assert rule["annotations"]["runbook_url"].endswith(f"/docs/runbooks/{rule['alert']}.md")
+
+
+class TestTheContract:
+    @pytest.mark.parametrize("block", TEXT_BLOCKS, ids=lambda block: block.split()[2])
+    def test_examples_parse(self, block: str) -> None:
+        families = list(text_string_to_metric_families(block))
+        assert families
+        assert all(family.type != "unknown" and family.samples for family in families)
+
+    def test_the_example_is_whole(self) -> None:
+        """It has every metric and every label that the rules read, and the standard's buckets."""
+        samples = [
+            sample
+            for block in TEXT_BLOCKS
+            for family in text_string_to_metric_families(block)
+            for sample in family.samples
+        ]
+        text = RULES.read_text(encoding="utf-8")
+        read = set(re.findall(r"\b(?:http_server|payout_helper|analytics)_\w+", text))
+        assert read <= {sample.name for sample in samples}
+        labels = {label for sample in samples for label in sample.labels}
+        assert {"http_route", "http_response_status_code", "wallet", "asset", "reason"} <= labels
+        bounds = {sample.labels["le"] for sample in samples if "le" in sample.labels}
+        assert {float(bound) for bound in bounds} == {*BOUNDS, float("inf")}
+
+    def test_buckets_that_the_rules_read_are_written_alike_by_every_client(self) -> None:
+        """Some write whole numbers as `1`, others as `1.0`."""
+        read = re.findall(r'le=~"([^|]+)\|', RULES.read_text(encoding="utf-8"))
+        assert read
+        for bound in (float(found.replace("\\", "")) for found in read):
+            assert bound in BOUNDS
+            assert not bound.is_integer()
+
+    def test_it_names_the_buckets_and_the_jobs(self) -> None:
+        text = RULES.read_text(encoding="utf-8")
+        for bound in re.findall(r'le=~"([^|]+)\|', text):
+            assert f'le="{bound.replace(chr(92), "")}"' in CONTRACT
+        for job in re.findall(r'job="([\w-]+)"', text):
+            assert f"`{job}`" in CONTRACT

@@ -1,0 +1,218 @@
+"""What a row of the matrix leads to: of what somebody hears, and of what nobody."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from tests.e2e import shortened
+from tests.matrix.situations import MatrixStep, Situation
+from tonwatch.watch import diagnosis
+from tonwatch.watch.finding import Cause
+from tonwatch.watch.verdict import State
+
+RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
+
+_ALL: Final = frozenset(Cause) - {Cause.EGRESS_BROKEN, Cause.CHAIN_STALLED, Cause.WALLET_LOW}
+
+_SILENCES: Final[Mapping[Cause, Collection[Cause]]] = {
+    Cause.EGRESS_BROKEN: _ALL,
+    Cause.CHAIN_STALLED: _ALL,
+    Cause.WALLET_FROZEN: {Cause.WALLET_LOW, Cause.PAYOUTS_FAILING, Cause.PAYOUTS_BOUNCING},
+    Cause.WALLET_LOW: {Cause.PAYOUTS_FAILING},
+}
+"""Causes of which nothing is heard while another one of the same row lasts."""
+
+_SYMPTOMS: Final[Mapping[str, Mapping[str, str]]] = {
+    "node crashed": {"TonwatchNodeAvailabilityBurn": "node-1"},
+    "node not in sync": {"TonwatchNodeAvailabilityBurn": "node-1"},
+}
+"""Alerts of a row's target that fire as well and must not be heard."""
+
+_COMPANIONS: Final[Mapping[Cause, Collection[str]]] = {
+    **dict.fromkeys(
+        (
+            Cause.NODE_LAGGING,
+            Cause.NODE_CATCHING_UP,
+            Cause.NODE_SHARD_LAGGING,
+            Cause.PROVIDER_LAGGING,
+        ),
+        ("LagCritical", "NodeFreshnessBurn", "ProviderFreshnessBurn", "NodeLagging"),
+    ),
+    Cause.NODE_FLAPPING: ("NodeDown", "NodeNotSynced", "NodeAvailabilityBurn", "NodeFreshnessBurn"),
+    Cause.PROVIDER_FLAPPING: (
+        "ProviderDown",
+        "ProviderAvailabilityBurn",
+        "ProviderFreshnessBurn",
+    ),
+}
+"""Alerts that may be heard beside a cause's own: another side of the same trouble."""
+
+_ABOUT: Final[Mapping[Cause, str]] = {
+    Cause.CONTRACT_CHANGED: "contract",
+    Cause.WALLET_FROZEN: "wallet",
+    Cause.WALLET_LOW: "wallet",
+    Cause.PAYOUTS_FAILING: "wallet",
+    Cause.PAYOUTS_BOUNCING: "wallet",
+}
+"""The label of whatever a cause is about, where that is no target and a step names it."""
+
+BUDGETS: Final = frozenset(
+    f"Tonwatch{kind}{what}Burn"
+    for kind in ("Node", "Provider")
+    for what in ("Availability", "Freshness")
+)
+"""Alerts that may be heard in any row where nothing silences them: the windows of budgets are cut
+so short that the moment in which a target has not been asked yet spends one."""
+
+BUSY: Final = frozenset({"TonwatchAbsent", "TonwatchProbesOverrunning"})
+"""Alerts that a machine brings about which has more to do than this."""
+
+_PAYING: Final = frozenset({"TonwatchWalletRunwayShort", "TonwatchWalletRunwayCritical"})
+"""Alerts that may be heard of wallets that pay: their history is cut short as well."""
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """An alert, by its name and some of its labels."""
+
+    alert: str
+    labels: Mapping[str, str]
+
+    def __str__(self) -> str:
+        labels = ", ".join(f"{name}={value}" for name, value in self.labels.items())
+        return f"{self.alert}{{{labels}}}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step leads to.
+
+    Attributes:
+        heard: alerts that reach somebody.
+        silenced: alerts that fire and reach nobody while the step lasts.
+    """
+
+    heard: tuple[Awaited, ...]
+    silenced: tuple[Awaited, ...]
+
+
+def alert_of(cause: Cause) -> str:
+    """The name of the alert of a cause."""
+    return "Tonwatch" + "".join(word.capitalize() for word in cause.split("_"))
+
+
+def outcome(row: Situation, number: int, config: Mapping[str, Any]) -> Outcome:
+    """What step `number` of `row` leads to under tonwatch's `config`."""
+    step = row.steps[number]
+    if not step.expect.alert:
+        return Outcome((), ())
+    causes = [step.expect.cause, *dict.fromkeys(step.expect.also)]
+    named = {cause: tuple(_signs(cause, row, number, config)) for cause in causes}
+    mute = {each for cause in causes for each in _SILENCES.get(cause, ())}
+    heard = [sign for cause, signs in named.items() if cause not in mute for sign in signs]
+    silenced = [sign for cause, signs in named.items() if cause in mute for sign in signs]
+    # What is seen before its cause is may be heard before, too.
+    early = {alert_of(cause) for cause in step.expect.on_the_way}
+    silenced = [sign for sign in silenced if sign.alert not in early]
+    silenced += (
+        _on_target(cause, target, config)
+        for target, cause in _explained(step, config)
+        if cause not in causes and cause in mute
+    )
+    if step is row.steps[-1]:
+        for alert, target in _SYMPTOMS.get(row.name, {}).items():
+            silenced.append(Awaited(alert, {"target": target}))
+    return Outcome(tuple(heard), tuple(silenced))
+
+
+def may_be_heard(row: Situation) -> frozenset[str] | set[str]:
+    """All alerts that somebody may hear of in the course of `row`."""
+    names = set()
+    for step in row.steps:
+        expect = step.expect
+        for cause in (expect.cause, *expect.also, *expect.on_the_way):
+            names |= {alert_of(cause)}
+            names |= {f"Tonwatch{name}" for name in _COMPANIONS.get(cause, ())}
+    if row.network.wallets:
+        names |= _PAYING
+    for step in row.steps[:-1]:
+        # Where a silence ends, what it covered may be heard until it is judged again.
+        for state in step.expect.states.values():
+            causes = (diagnosis._NODE_CAUSES, diagnosis._PROVIDER_CAUSES)
+            names |= {alert_of(each[state]) for each in causes if state in each}
+    return (names | BUSY | BUDGETS) - {alert_of(Cause.HEALTHY), alert_of(Cause.STARTING)}
+
+
+def has_symptoms(row: Situation) -> bool:
+    """Whether it shows that alerts silence each other."""
+    if row.name in _SYMPTOMS:
+        return True
+    causes = {cause for step in row.steps for cause in (step.expect.cause, *step.expect.also)}
+    return any(causes & set(_SILENCES.get(cause, ())) for cause in causes)
+
+
+@cache
+def severities() -> Mapping[str, Mapping[str, frozenset[str]]]:
+    """Those of the shipped rules, by the alert's name and the role that a rule is about."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for content in shortened.rule_files().values():
+        for group in content["groups"]:
+            for rule in group["rules"]:
+                if "alert" in rule:
+                    role = re.search(r'role="(\w+)"', rule["expr"])
+                    roles = found.setdefault(rule["alert"], {})
+                    severity = rule["labels"]["severity"]
+                    roles.setdefault(role[1] if role else "", set()).add(severity)
+    return {
+        name: {role: frozenset(each) for role, each in roles.items()}
+        for name, roles in found.items()
+    }
+
+
+def _signs(
+    cause: Cause, row: Situation, number: int, config: Mapping[str, Any]
+) -> Iterator[Awaited]:
+    """The alert of a cause, once for each target, wallet or contract that it is about."""
+    about = [target for target, each in _explained(row.steps[number], config) if each is cause]
+    if about:
+        yield from (_on_target(cause, target, config) for target in about)
+        return
+    purses = {entry["name"]: "wallet" for entry in config.get("wallets", ())}
+    purses |= {entry["name"]: "contract" for entry in config.get("contracts", ())}
+    touched = _touched(row, number)
+    kind = _ABOUT.get(cause)
+    labels = [{kind: name} for name in purses if name in touched and purses[name] == kind]
+    yield from (Awaited(alert_of(cause), each) for each in labels or [{}])
+
+
+def _touched(row: Situation, number: int) -> set[str]:
+    """Everything that something has been done to so far."""
+    touched: set[str] = set()
+    for step in row.steps[: number + 1]:
+        touched |= {*step.set, *step.pay, *(step.config or {}).get("wallets", ())}
+    return touched
+
+
+def _explained(step: MatrixStep, config: Mapping[str, Any]) -> Iterator[tuple[str, Cause]]:
+    """What each target's state would be called if nothing else explained it."""
+    nodes = {entry["name"] for entry in config["liteservers"]}
+    for target, state in step.expect.states.items():
+        causes = diagnosis._NODE_CAUSES if target in nodes else diagnosis._PROVIDER_CAUSES
+        if state is State.LAGGING and step.expect.cause is Cause.NODE_CATCHING_UP:
+            yield target, Cause.NODE_CATCHING_UP
+        else:
+            yield target, causes[state]
+
+
+def _on_target(cause: Cause, target: str, config: Mapping[str, Any]) -> Awaited:
+    """The alert of a cause about a target; where its role decides the severity, with that."""
+    name = alert_of(cause)
+    labels = {"target": target}
+    entries = (*config["liteservers"], *config["providers"])
+    role = next(entry["role"] for entry in entries if entry["name"] == target)
+    possible = severities().get(name, {}).get(role, frozenset())
+    if len(possible) == 1:
+        labels["severity"] = min(possible)
+    return Awaited(name, labels)

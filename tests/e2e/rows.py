@@ -1,0 +1,296 @@
+"""Plays rows of the fault matrix against real clocks, and notes who was called and who was not."""
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import reduce
+from pathlib import Path
+from typing import Any, Final
+
+from tests.e2e import shortened
+from tests.e2e.expected import Awaited, has_symptoms, may_be_heard, outcome
+from tests.e2e.monitoring import Monitoring
+from tests.e2e.webhook import Webhook
+from tests.matrix.situations import INTERVAL, MatrixStep, Situation, overlaid, situations
+from tonwatch import daemon
+from tonwatch.config import Config
+from tonwatch.simulator.network import Simulator
+from tonwatch.simulator.scenario import do
+from tonwatch.simulator.wallets import COIN
+
+JOB: Final = "tonwatch"
+
+NOT_PLAYED: Final[Mapping[str, str]] = {
+    "payouts wait to be counted": "a quarter of an hour of payouts has to be missed",
+}
+"""Rows that name an alert and cannot be played in real time, and why."""
+
+QUICKER: Final[dict[str, Any]] = {
+    "probe": {
+        "connect_interval": "5s",
+        "fork_interval": "10s",
+        "wallet_interval": "3s",
+        "compare_interval": "10s",
+        "write_interval": "10s",
+    },
+    "readiness": {"drain_delay": "0s"},
+    "serve": {"host": "127.0.0.1", "port": 0},
+}
+"""Laid over tonwatch's configuration: slow beats come sooner, thresholds stay."""
+
+_AT_ONCE: Final = 50
+"""Rows."""
+
+_APART: Final = 0.3
+"""Seconds from the start of a row to that of the next: making a network takes a moment."""
+
+_LONGEST_ABSENCE: Final = 110.0
+"""Seconds that tonwatch is away at most; longer than any history that is left to read."""
+
+_CALLED_WITHIN: Final = 120.0
+"""Seconds from the moment at which a cause must be named to the last message about it."""
+
+_WELL_WITHIN: Final = 120.0
+"""Seconds from the start of a row until all is well."""
+
+_SILENCE: Final = shortened.LONGEST_WAIT
+"""Seconds for which nothing must be heard of an alert after Alertmanager has silenced it."""
+
+_GLANCE: Final = 1.0
+
+
+def chosen() -> tuple[Situation, ...]:
+    """The rows to play: each alert once and all that silence each other, or with ``E2E_ROWS=all``
+    every row that names an alert; with anything else those whose names contain it."""
+    named = [row for row in situations() if alerts(row) and row.name not in NOT_PLAYED]
+    wanted = os.environ.get("E2E_ROWS", "")
+    if wanted == "all":
+        return tuple(named)
+    if wanted:
+        return tuple(row for row in named if wanted in row.name)
+    known: set[str] = set()
+    rows = []
+    for row in named:
+        if has_symptoms(row) or not alerts(row) <= known:
+            rows.append(row)
+            known |= alerts(row)
+    return tuple(rows)
+
+
+def alerts(row: Situation) -> set[str]:
+    """The alerts that a row names."""
+    return {step.expect.alert for step in row.steps} - {""}
+
+
+def instance(row: Situation) -> str:
+    """The label by which its tonwatch is known."""
+    return row.name.replace(" ", "-").replace("'", "").replace(",", "")
+
+
+class Stage:
+    """Where rows are played.
+
+    Args:
+        monitoring: scrapes them.
+        webhook: hears of them.
+        home: an empty directory.
+    """
+
+    def __init__(self, monitoring: Monitoring, webhook: Webhook, home: Path) -> None:
+        self.monitoring = monitoring
+        self.webhook = webhook
+        self._home = home
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def play(self, rows: Sequence[Situation]) -> dict[str, str]:
+        """Play `rows`, side by side; what went wrong with each, empty where all is well."""
+        wrong = await asyncio.gather(*(self._place(row, n) for n, row in enumerate(rows)))
+        return {row.name: text for row, text in zip(rows, wrong, strict=True)}
+
+    async def _place(self, row: Situation, number: int) -> str:
+        await asyncio.sleep(number % _AT_ONCE * _APART)
+        async with self._places:
+            return await _Playing(row, self, self._home / instance(row)).play()
+
+
+class _Playing:
+    """One row at play."""
+
+    def __init__(self, row: Situation, stage: Stage, state: Path) -> None:
+        self._row = row
+        self._instance = instance(row)
+        self._monitoring = stage.monitoring
+        self._webhook = stage.webhook
+        self._simulator = row.simulator()
+        self._tonwatch = _Tonwatch(row, self._simulator, state)
+
+    async def play(self) -> str:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._simulator)
+            stack.push_async_callback(self._tonwatch.stop)
+            stack.callback(self._monitoring.forget, self._instance)
+            await self._begin({})
+            wrong = await self._until_well()
+            turns = zip(self._row.steps, self._row.begins_anew, self._row.configs, strict=False)
+            for number, (step, anew, overlay) in enumerate(turns):
+                wrong = wrong or await self._step(number, step, anew, overlay)
+            return wrong or self._too_much() or await self._recovery()
+
+    async def _begin(self, overlay: dict[str, Any]) -> None:
+        url = await self._tonwatch.start(overlay)
+        self._monitoring.scrape(url, JOB, self._instance)
+
+    async def _until_well(self) -> str:
+        well = f'tonwatch_diagnosis{{instance="{self._instance}", cause="healthy"}} == 1'
+        try:
+            async with asyncio.timeout(_WELL_WITHIN):
+                await self._monitoring.until(well)
+                if self._row.network.payouts_per_minute:
+                    since = "tonwatch_wallet_payouts_since_timestamp_seconds"
+                    await self._monitoring.until(f'{since}{{instance="{self._instance}"}}')
+        except TimeoutError:
+            return "before anything broke it was not well"
+        return ""
+
+    async def _step(
+        self, number: int, step: MatrixStep, anew: bool, overlay: dict[str, Any]
+    ) -> str:
+        if step.our_clock is not None:
+            self._tonwatch.ahead = step.our_clock
+        if step.away or anew:
+            self._monitoring.forget(self._instance)
+            await self._tonwatch.stop()
+        begins = outcome(self._row, number, self._tonwatch.config)
+        known = [each for each in begins.silenced if self._told(each)]
+        await do(step, self._simulator)
+        for wallet, coins in step.pay.items():
+            self._simulator.world.pay(wallet, round(coins * COIN))
+        if anew:
+            await self._begin(overlay)
+        if step.away:
+            await asyncio.sleep(min(step.lasts, _LONGEST_ABSENCE))
+            return ""
+        if not step.expect.alert:
+            # Nobody is to be called; what is heard all the same is found in the end.
+            await asyncio.sleep(step.lasts / shortened.WAIT)
+            return ""
+        led_to = outcome(self._row, number, self._tonwatch.config)
+        deadline = step.expect.within * INTERVAL + _CALLED_WITHIN
+        try:
+            async with asyncio.timeout(deadline):
+                await self._webhook.until(lambda: all(self._told(each) for each in led_to.heard))
+                while not all([await self._silenced(each) for each in led_to.silenced]):
+                    await asyncio.sleep(_GLANCE)
+        except TimeoutError:
+            return f"step {number}: {await self._story(led_to.heard, led_to.silenced)}"
+        if led_to.silenced:
+            await asyncio.sleep(_SILENCE)
+        wrong = [str(each) for each in led_to.silenced if each not in known and self._told(each)]
+        return f"step {number}: heard of {', '.join(wrong)}" if wrong else ""
+
+    def _too_much(self) -> str:
+        """Whether somebody was called for what is none of these troubles."""
+        heard = {told.name for told in self._webhook.told if told.fits(instance=self._instance)}
+        more = heard - may_be_heard(self._row)
+        return f"heard as well: {', '.join(sorted(more))}" if more else ""
+
+    async def _recovery(self) -> str:
+        """Where nothing was silenced, everybody hears that it is over."""
+        row = self._row
+        quick = row.recovers_within <= INTERVAL and row.stays == "healthy"
+        if len(row.steps) > 1 or not quick or has_symptoms(row):
+            return ""
+        await self._simulator.clear()
+        self._tonwatch.ahead = 0.0
+        if row.steps[0].config is not None:
+            return ""
+        ended = outcome(row, 0, self._tonwatch.config).heard
+        try:
+            async with asyncio.timeout(row.recovers_within * INTERVAL + _CALLED_WITHIN):
+                await self._webhook.until(
+                    lambda: all(self._told(each, "resolved") for each in ended)
+                )
+        except TimeoutError:
+            return "nobody heard that it is over"
+        return ""
+
+    def _told(self, awaited: Awaited, status: str = "firing") -> bool:
+        labels = {"alertname": awaited.alert, "instance": self._instance, **awaited.labels}
+        return any(told.status == status and told.fits(**labels) for told in self._webhook.told)
+
+    async def _silenced(self, awaited: Awaited) -> bool:
+        """Whether Alertmanager knows it to fire, and keeps silent because of another."""
+        wanted = {"alertname": awaited.alert, **awaited.labels}.items()
+        return any(
+            wanted <= alert["labels"].items() and alert["status"]["inhibitedBy"]
+            for alert in await self._monitoring.alerts(self._instance)
+        )
+
+    async def _story(self, heard: Sequence[Awaited], silenced: Sequence[Awaited]) -> str:
+        missed = [str(each) for each in heard if not self._told(each)]
+        loud = [str(each) for each in silenced if not await self._silenced(each)]
+        told = {told.name for told in self._webhook.told if told.fits(instance=self._instance)}
+        known = [
+            f"{alert['labels']['alertname']} ({alert['status']['state']})"
+            for alert in await self._monitoring.alerts(self._instance)
+        ]
+        firing = f'ALERTS{{instance="{self._instance}"}}'
+        sees = [
+            f"{series['metric']['alertname']} ({series['metric']['alertstate']})"
+            for series in await self._monitoring.query(firing)
+        ]
+        cause = f'tonwatch_diagnosis{{instance="{self._instance}"}} == 1'
+        named = [series["metric"]["cause"] for series in await self._monitoring.query(cause)]
+        return (
+            f"not heard: {missed}; not silenced: {loud}; heard: {sorted(told)}; "
+            f"Alertmanager: {known}; Prometheus: {sees}; tonwatch: {named}"
+        )
+
+
+class _Tonwatch:
+    """A row's tonwatch, which can be started anew.
+
+    Attributes:
+        ahead: seconds by which its machine's clock is ahead.
+        config: what it was started with last.
+    """
+
+    def __init__(self, row: Situation, simulator: Simulator, state: Path) -> None:
+        self.ahead = 0.0
+        self.config: dict[str, Any] = {}
+        self._row = row
+        self._simulator = simulator
+        self._state = state
+        self._stop = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self, overlay: dict[str, Any]) -> str:
+        """Start it; its URL."""
+        told = self._simulator.config() | {"state_dir": str(self._state)}
+        self.config = reduce(overlaid, (QUICKER, self._row.config, overlay), told)
+        url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._stop = asyncio.Event()
+        self._running = asyncio.create_task(
+            daemon.run(
+                Config.model_validate(self.config),
+                self._stop,
+                serving=url.set_result,
+                wall=lambda: time.time() + self.ahead,
+            )
+        )
+        running = self._running
+        running.add_done_callback(lambda _: url.done() or url.cancel())
+        try:
+            return await url
+        except asyncio.CancelledError:
+            if running.done():
+                running.result()
+            raise
+
+    async def stop(self) -> None:
+        if self._running is not None:
+            self._stop.set()
+            await self._running
+            self._running = None

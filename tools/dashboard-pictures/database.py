@@ -1,0 +1,164 @@
+"""Prometheus over series of the past: filled, its rules evaluated, and asked.
+
+Alerts and recorded series of the past exist nowhere yet: every rule is asked for over the whole
+time as Prometheus would have asked it, those that others build on first, and the answers are
+added to what is stored.
+"""
+
+import json
+import re
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import yaml
+from history import SCRAPE
+from pydantic import TypeAdapter
+
+from tonwatch.durations import Duration
+
+Series = list[dict[str, Any]]
+
+_DURATION: Final[TypeAdapter[float]] = TypeAdapter(Duration)
+
+_LOOKS_BACK: Final = "14900ms"
+"""How long a value counts. The past has no marks where a series ends: less than it takes to
+the next scrape."""
+
+
+class Database:
+    """A folder of blocks, and Prometheus over it inside ``with serving()``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._url = ""
+
+    def add(self, samples: Path) -> None:
+        """Add samples from a file in the text format of OpenMetrics."""
+        command = ("promtool", "tsdb", "create-blocks-from", "openmetrics")
+        subprocess.run((*command, samples, self.folder), check=True, stdout=subprocess.DEVNULL)
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Prometheus at work on what has been added so far."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            place = f"127.0.0.1:{free.getsockname()[1]}"
+        config = self.folder.with_suffix(".yaml")
+        config.write_text("{}")
+        process = subprocess.Popen(
+            (
+                "prometheus",
+                f"--config.file={config}",
+                f"--storage.tsdb.path={self.folder}",
+                "--storage.tsdb.retention.time=10y",
+                f"--web.listen-address={place}",
+                f"--query.lookback-delta={_LOOKS_BACK}",
+                "--log.level=error",
+            )
+        )
+        self._url = f"http://{place}"
+        try:
+            self._until_ready()
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+
+    def _until_ready(self) -> None:
+        for _ in range(300):
+            try:
+                with urllib.request.urlopen(f"{self._url}/-/ready") as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                pass
+            time.sleep(0.1)
+        raise TimeoutError("Prometheus does not become ready")
+
+    def range(self, expr: str, begin: float, end: float, step: float) -> Series:
+        """What a query answers from `begin` to `end`, Unix seconds."""
+        times = {"start": f"{begin:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        return self._ask("query_range", {"query": expr, **times})
+
+    def instant(self, expr: str, now: float) -> Series:
+        """What a query answers at `now`, in the form of `range`."""
+        result = self._ask("query", {"query": expr, "time": f"{now:.3f}"})
+        return [{"metric": each["metric"], "values": [each["value"]]} for each in result]
+
+    def _ask(self, endpoint: str, what: Mapping[str, str]) -> Series:
+        data = urllib.parse.urlencode(what).encode()
+        try:
+            with urllib.request.urlopen(f"{self._url}/api/v1/{endpoint}", data) as answer:
+                told = json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            raise ValueError(f"{what['query']}: {error.read().decode()}") from None
+        if told["resultType"] == "scalar":
+            return [{"metric": {}, "value": told["result"]}]
+        result: Series = told["result"]
+        return result
+
+
+def evaluate(database: Database, files: Sequence[Path], begin: float, end: float) -> None:
+    """Add what the rules of `files` would have recorded, and the alerts."""
+    rules = [
+        rule
+        for file in files
+        for group in yaml.safe_load(file.read_text())["groups"]
+        for rule in group["rules"]
+    ]
+    left = [rule for rule in rules if "record" in rule]
+    stages: list[list[dict[str, Any]]] = []
+    while left:
+        names = {rule["record"] for rule in left}
+        ready = [rule for rule in left if not names & _names(rule["expr"])]
+        assert ready, "rules build on each other in a circle"
+        stages.append(ready)
+        left = [rule for rule in left if rule not in ready]
+    stages.append([rule for rule in rules if "alert" in rule])
+    for number, stage in enumerate(stages):
+        samples = database.folder.with_suffix(f".{number}.om")
+        with samples.open("w") as file:
+            with database.serving():
+                for rule in stage:
+                    found = database.range(rule["expr"], begin, end, SCRAPE)
+                    (_record if "record" in rule else _alert)(rule, found, file)
+            file.write("# EOF\n")
+        if samples.stat().st_size > len("# EOF\n"):
+            database.add(samples)
+
+
+def _names(expr: str) -> set[str]:
+    return set(re.findall(r"[A-Za-z_][\w:]*:[\w:]+", expr))
+
+
+def _record(rule: Mapping[str, Any], found: Series, file: TextIO) -> None:
+    for series in found:
+        labels = {**series["metric"], **rule.get("labels", {}), "__name__": rule["record"]}
+        for moment, value in series["values"]:
+            _write(file, labels, value, moment)
+
+
+def _alert(rule: Mapping[str, Any], found: Series, file: TextIO) -> None:
+    wait = _DURATION.validate_python(rule.get("for", "0s"))
+    for series in found:
+        labels = {**series["metric"], **rule.get("labels", {}), "alertname": rule["alert"]}
+        began = before = float("-inf")
+        for moment, _ in series["values"]:
+            began = began if moment - before <= SCRAPE else moment
+            before = moment
+            state = "firing" if moment - began >= wait else "pending"
+            _write(file, {**labels, "__name__": "ALERTS", "alertstate": state}, "1", moment)
+            _write(file, {**labels, "__name__": "ALERTS_FOR_STATE"}, f"{began:.3f}", moment)
+
+
+def _write(file: TextIO, labels: Mapping[str, str], value: str, moment: float) -> None:
+    name = labels["__name__"]
+    written = ",".join(f'{key}="{text}"' for key, text in labels.items() if key != "__name__")
+    file.write(f"{name}{{{written}}} {value} {moment:.3f}\n")

@@ -1,0 +1,27 @@
+// Reads one dashboard with its data (see ../draw.py) and draws it once.
+import { createTheme } from '@grafana/data';
+import { GlobalStyles, ThemeContext } from '@grafana/ui';
+import { createRoot } from 'react-dom/client';
+
+import { Board } from './board.jsx';
+
+const asked = new URLSearchParams(location.search);
+const mode = asked.get('theme') ?? 'dark';
+const told = await (await fetch(`${asked.get('board')}.data.json`)).json();
+
+const theme = createTheme({ colors: { mode } });
+document.body.classList.add(`theme-${mode}`);
+const root = createRoot(document.getElementById('root'));
+const page = (content) => (
+  <ThemeContext.Provider value={theme}>
+    <GlobalStyles />
+    {content}
+  </ThemeContext.Provider>
+);
+// Texts are measured before they are drawn, so the fonts that the styles name come first.
+root.render(page(null));
+await new Promise((done) => setTimeout(done, 100));
+await Promise.all(['400', '500'].map((weight) => document.fonts.load(`${weight} 14px Inter`)));
+root.render(page(<Board told={told} theme={theme} />));
+// Sizes are measured and plots drawn within some frames; then it stands still.
+setTimeout(() => (document.body.dataset.drawn = 'yes'), 2500);

@@ -1,0 +1,10 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
+
+export default defineConfig({
+  base: './',
+  plugins: [react()],
+  // Parts of Grafana ask what they were built for.
+  define: { 'process.env.NODE_ENV': '"production"' },
+  build: { chunkSizeWarningLimit: 20000, minify: false, sourcemap: false },
+});

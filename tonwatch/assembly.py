@@ -23,7 +23,7 @@ from tonwatch.state_dir import held
 from tonwatch.ton.link import Link
 from tonwatch.ton.proofs import KnownBlocks
 from tonwatch.ton.toncenter import ToncenterClient
-from tonwatch.ton.toncenter_http import open_session
+from tonwatch.ton.toncenter_http import ToncenterHttp, open_session
 from tonwatch.watch.board import Board, Target
 from tonwatch.watch.scheduler import Job
 from tonwatch.watch.verdict import common_seqno, comparable
@@ -173,4 +173,4 @@ async def _toncenter(
     session = await stack.enter_async_context(open_session())
     # One request per period rather than a bucket that may be emptied at once.
     limiter = AsyncLimiter(1, 1 / provider.requests_per_second)
-    return ToncenterClient(str(provider.url), session, limiter, api_key)
+    return ToncenterClient(ToncenterHttp(str(provider.url), session, limiter, api_key))

@@ -13,7 +13,7 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.link import Link
 from tonwatch.ton.proofs import KnownBlocks
 from tonwatch.ton.toncenter import ToncenterClient
-from tonwatch.ton.toncenter_http import open_session
+from tonwatch.ton.toncenter_http import ToncenterHttp, open_session
 
 WALLETS = 6
 """One of each kind."""
@@ -62,7 +62,9 @@ async def purse_lab() -> AsyncIterator[PurseLab]:
             links.append(link)
             sources.append(LiteSource(node.name, link, known, TIMEOUT))
         for provider in simulator.providers:
-            client = ToncenterClient(provider.url, session, AsyncLimiter(100, 1), lambda: None)
+            client = ToncenterClient(
+                ToncenterHttp(provider.url, session, AsyncLimiter(100, 1), lambda: None)
+            )
             sources.append(ToncenterSource(provider.name, client, TIMEOUT))
         try:
             yield PurseLab(simulator, sources)

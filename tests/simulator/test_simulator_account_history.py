@@ -3,8 +3,7 @@
 import pytest
 
 from tests.simulator.asking import ask, node
-from tests.simulator.town import WALLETS, Town
-from tonwatch.simulator.jetton import USDT
+from tests.simulator.town import Town
 from tonwatch.simulator.node import Node
 from tonwatch.simulator.view import View
 from tonwatch.simulator.wallets import COIN
@@ -12,16 +11,6 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.boc import read_boc
 from tonwatch.ton.tl import Fields
 from tonwatch.ton.transactions import TransactionId, parse_transaction
-
-
-@pytest.fixture(scope="module")
-def town() -> Town:
-    made = Town(contracts=["registry"])
-    for name in WALLETS:
-        made.world.pay(name, COIN)
-        made.world.pay(name, 1_000_000, USDT)
-    made.run(10)
-    return made
 
 
 def transactions(asked: Node, address: Address, last: TransactionId, count: int = 10) -> Fields:

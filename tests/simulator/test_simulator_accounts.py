@@ -11,27 +11,15 @@ from pytoniq_core.tlb.block import ShardStateUnsplit
 
 from tests.simulator.asking import NOBODY, ask, at, everybody, ext, node, state, verify
 from tests.simulator.lab import connect
-from tests.simulator.town import WALLETS, Town
+from tests.simulator.town import Town
 from tonwatch.simulator import accounts as trees
 from tonwatch.simulator.accounts import EMPTY, SimAccount
 from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.jetton import USDT
 from tonwatch.simulator.liteserver import LiteServer
 from tonwatch.simulator.wallets import COIN, START
 from tonwatch.ton import cells, tl
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
-
-
-@pytest.fixture(scope="module")
-def town() -> Town:
-    made = Town(contracts=["registry"])
-    for name in WALLETS:
-        made.world.pay(name, COIN)
-        made.world.pay(name, 1_000_000, USDT)
-    made.run(10)
-    return made
-
 
 # States and proofs.
 

@@ -5,7 +5,6 @@ import pytest
 from tests.simulator.asking import NOBODY, ask, everybody, node
 from tests.simulator.town import WALLETS, Town
 from tonwatch.simulator.contracts import ContractThrew
-from tonwatch.simulator.jetton import USDT
 from tonwatch.simulator.letters import Letter
 from tonwatch.simulator.signing import signed_body
 from tonwatch.simulator.wallets import COIN, Wallet
@@ -14,16 +13,6 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.cells import cell
 from tonwatch.ton.tl import Fields
 from tonwatch.ton.wallets import REJECTIONS, exit_code, unacceptable_message
-
-
-@pytest.fixture(scope="module")
-def town() -> Town:
-    made = Town(contracts=["registry"])
-    for name in WALLETS:
-        made.world.pay(name, COIN)
-        made.world.pay(name, 1_000_000, USDT)
-    made.run(10)
-    return made
 
 
 def send(town: Town, message: bytes, **wrong: object) -> Fields:

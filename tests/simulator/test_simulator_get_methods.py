@@ -8,10 +8,8 @@ from pytoniq_core.boc.cell import Cell as TlbCell
 from pytoniq_core.proof.check_proof import check_account_proof, check_shard_proof
 
 from tests.simulator.asking import NOBODY, ask, at, everybody, ext, node
-from tests.simulator.town import WALLETS, Town
-from tonwatch.simulator.jetton import USDT
+from tests.simulator.town import Town
 from tonwatch.simulator.methods import method_id
-from tonwatch.simulator.wallets import COIN
 from tonwatch.ton import cells
 from tonwatch.ton.address import Address
 from tonwatch.ton.boc import read_one
@@ -20,16 +18,6 @@ from tonwatch.ton.jettons import balance_in, owner_argument
 from tonwatch.ton.stack import read_stack, write_stack
 from tonwatch.ton.tl import Fields
 from tonwatch.ton.wallets import WalletKind
-
-
-@pytest.fixture(scope="module")
-def town() -> Town:
-    made = Town(contracts=["registry"])
-    for name in WALLETS:
-        made.world.pay(name, COIN)
-        made.world.pay(name, 1_000_000, USDT)
-    made.run(10)
-    return made
 
 
 def run(

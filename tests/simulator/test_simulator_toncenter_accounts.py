@@ -21,7 +21,7 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.cells import boc, cell
 from tonwatch.ton.errors import Reason, TonError
 from tonwatch.ton.toncenter import ToncenterClient
-from tonwatch.ton.toncenter_http import Timing, open_session
+from tonwatch.ton.toncenter_http import Timing, ToncenterHttp, open_session
 from tonwatch.ton.transactions import Transaction, TransactionId
 
 R = Reason
@@ -81,7 +81,9 @@ async def scene() -> AsyncIterator[Scene]:
     await provider.start()
     try:
         async with open_session() as session:
-            client = ToncenterClient(provider.url, session, AsyncLimiter(1000, 1), lambda: KEY)
+            client = ToncenterClient(
+                ToncenterHttp(provider.url, session, AsyncLimiter(1000, 1), lambda: KEY)
+            )
             yield Scene(clock, world, chain, provider, client)
     finally:
         await provider.close()

@@ -17,7 +17,7 @@ from tests.ton.peers import Peer as Connection
 from tonwatch.ton.cells import Cell, boc
 from tonwatch.ton.errors import TonError
 from tonwatch.ton.toncenter import MasterchainInfo, ToncenterClient
-from tonwatch.ton.toncenter_http import Timing, open_session
+from tonwatch.ton.toncenter_http import Timing, ToncenterHttp, open_session
 from tonwatch.ton.transactions import TransactionId
 
 TIMEOUT: Final = 5.0
@@ -99,7 +99,9 @@ async def client_of(
     url: str, *, api_key: Callable[[], str | None] = lambda: None, limiter: Any = None
 ) -> AsyncIterator[ToncenterClient]:
     async with open_session() as session:
-        yield ToncenterClient(url, session, limiter or AsyncLimiter(1000, 1), api_key)
+        yield ToncenterClient(
+            ToncenterHttp(url, session, limiter or AsyncLimiter(1000, 1), api_key)
+        )
 
 
 @asynccontextmanager

@@ -5,11 +5,9 @@ Sources: toncenter's OpenAPI documents and the two servers behind them
 ``getConsensusBlock`` are not used: both answer 200 without any liteserver.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-import aiohttp
-from aiolimiter import AsyncLimiter
 from pydantic import BaseModel
 
 from tonwatch.ton.accounts import AccountAt, MethodResult
@@ -56,22 +54,11 @@ class ToncenterClient:
     and `timing`, which is filled as far as the request comes; every method raises `TonError`
     with the reason in the status or the body.
 
-    Args:
-        base_url: up to and without the method, such as ``https://toncenter.com/api/v2``.
-        session: made by `open_session`.
-        limiter: keeps the provider's rate limit on our side.
-        api_key: returns the key to send, or None; asked for each request so
-            that a rotated key is used at once.
+    `http` is how it is reached.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        session: aiohttp.ClientSession,
-        limiter: AsyncLimiter,
-        api_key: Callable[[], str | None],
-    ) -> None:
-        self._http = ToncenterHttp(base_url, session, limiter, api_key)
+    def __init__(self, http: ToncenterHttp) -> None:
+        self._http = http
 
     async def masterchain_info(self, timeout: float, timing: Timing) -> MasterchainInfo:
         """The last masterchain block and the zerostate."""

@@ -1,0 +1,17 @@
+"""A town where everybody has paid and been paid."""
+
+import pytest
+
+from tests.simulator.town import WALLETS, Town
+from tonwatch.simulator.jetton import USDT
+from tonwatch.simulator.wallets import COIN
+
+
+@pytest.fixture(scope="module")
+def town() -> Town:
+    made = Town(contracts=["registry"])
+    for name in WALLETS:
+        made.world.pay(name, COIN)
+        made.world.pay(name, 1_000_000, USDT)
+    made.run(10)
+    return made

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from operator import is_
 from typing import Any, Final
 
 import structlog
@@ -48,7 +47,7 @@ class _Kept:
     names: Names
     told: tuple[Any, ...]
     lines: tuple[bytes, ...]
-    token: tuple[Any, ...] | None = None
+    token: object = None
 
 
 @dataclass(slots=True)
@@ -136,7 +135,7 @@ class Exposition:
                 made = names_of(group.labels, names)
                 kept = _Kept(made, (None,) * families, (b"",) * families)
             token = group.token(source) if group.token is not None else None
-            if token is None or not _same(token, kept.token):
+            if token is None or token is not kept.token:
                 whole = self._read(shelf.writers, kept, names, source)
                 kept.token = token if whole else None
             shelf.kept[names] = kept
@@ -178,10 +177,6 @@ class Exposition:
         if (metric.name, names) in self._broken:
             self._broken.discard((metric.name, names))
             log.info("metric is back", metric=metric.name, of=names)
-
-
-def _same(token: tuple[Any, ...], before: tuple[Any, ...] | None) -> bool:
-    return before is not None and len(token) == len(before) and all(map(is_, token, before))
 
 
 def _shown(metric: Metric[Any], scene: Scene) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from tonwatch.probes.sample import Probe
 from tonwatch.serve.reasons import REASONS
@@ -69,15 +69,15 @@ class Group(Generic[Of]):
         labels: that tell the things apart; the first of every family.
         metrics: the families.
         sources: the things in a scene, each with the values of `labels`.
-        token: what a thing's values follow from; while each part of it is the same object as
-            at the last scrape, so are the values. None where they are read anew each time.
+        token: what a thing's values follow from; while it is the same object as at the last
+            scrape, so are the values. None where they are read anew each time.
     """
 
     title: str
     labels: tuple[str, ...]
     metrics: tuple[Metric[Of], ...]
     sources: Callable[[Scene], Iterable[tuple[tuple[str, ...], Of]]]
-    token: Callable[[Of], tuple[Any, ...]] | None = None
+    token: Callable[[Of], object] | None = None
 
 
 def one_of(members: type[StrEnum], current: StrEnum) -> tuple[Point, ...]:

@@ -264,20 +264,15 @@ WALLETS: Final = Group(
     ("wallet",),
     _WALLETS,
     scene.wallets,
-    lambda wallet: (
-        # Counts this small are one object each.
-        len(wallet.failed),
-        len(wallet.bounced),
-        wallet.counted,
-        *[holding.reading for holding in wallet.holdings.values()],
-    ),
+    # Verdicts are kept while nothing is new.
+    lambda wallet: wallet,
 )
 ASSETS: Final = Group(
     "What wallets hold",
     ("wallet", "asset"),
     _ASSETS,
     scene.assets,
-    lambda holding: (holding.reading,),
+    lambda holding: holding.reading,
 )
 PAYOUTS: Final = Group(
     "Payouts",
@@ -285,12 +280,12 @@ PAYOUTS: Final = Group(
     _PAYOUTS,
     scene.payouts,
     # Of what is held only whether it is known: that changes every few seconds, payouts rarely.
-    lambda paying: (paying.walked, paying.holding.reading is None),
+    lambda paying: paying.walked if paying.holding.reading is not None else None,
 )
 CONTRACTS: Final = Group(
     "Contracts",
     ("contract",),
     _CONTRACTS,
     scene.contracts,
-    lambda contract: (contract.reading,),
+    lambda contract: contract.reading,
 )

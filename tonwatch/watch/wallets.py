@@ -173,7 +173,9 @@ def judge_wallets(snapshot: Snapshot, config: Config, before: Purses | None = No
     for wallet in config.wallets:
         was = old.get(wallet.name)
         if was is None or not _holds(was, oldest, since):
-            was = _wallet(wallet, snapshot, oldest, since)
+            now = _wallet(wallet, snapshot, oldest, since)
+            # The same object where it says the same: others keep what they made of it.
+            was = was if was == now else now
         wallets[wallet.name] = was
     contracts = {c.name: _contract(c, snapshot, oldest) for c in config.contracts}
     return Purses(wallets, contracts, snapshot.accounts)

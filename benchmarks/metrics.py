@@ -47,6 +47,9 @@ _BEAT: Final = 0.012
 """Seconds, where the daemon takes one, between two parts of the wallets that are read anew; lines
 are kept warm as often."""
 
+_PAUSE: Final = 0.1
+"""Seconds without that, around a scrape."""
+
 _TICK: Final = 0.001
 """Seconds between two looks at whether the event loop is free."""
 
@@ -237,12 +240,16 @@ async def _scrape(house: House) -> dict[str, _Scrapes]:
             house.read(part, _PARTS)
             await asyncio.sleep(_BEAT)
         watching = asyncio.create_task(gaps.watch())
-        await asyncio.sleep(_TICK)
+        # The daemon warms lines once a second: hardly ever while it is scraped.
+        app.WARM_EACH = _PAUSE
+        await asyncio.sleep(2 * _BEAT)
         gaps.longest()
         client.stdin.write(f"{encoding}\n".encode())
         told = json.loads(await client.stdout.readline())
         longest = gaps.longest()
         watching.cancel()
+        app.WARM_EACH = _BEAT
+        await asyncio.sleep(_PAUSE)
         if number >= 2 * _WARM_UP:
             scrapes = seen.setdefault(encoding, _Scrapes())
             scrapes.seconds.append(told["seconds"])

@@ -71,7 +71,6 @@ class WalletVerdict:
         holdings: by asset; the network's own coin first.
         failed: payouts that failed within the window, newest last.
         bounced: payouts that came back within the window, newest last.
-        writes: messages are sent to it to prove that they arrive.
     """
 
     name: str
@@ -79,7 +78,6 @@ class WalletVerdict:
     holdings: Mapping[str, Holding]
     failed: tuple[Trouble, ...] = ()
     bounced: tuple[Trouble, ...] = ()
-    writes: bool = False
 
     @property
     def reading(self) -> Reading | None:
@@ -230,7 +228,6 @@ def _wallet(wallet: Wallet, snapshot: Snapshot, oldest: float, since: float) -> 
         holdings=holdings,
         failed=tuple(each for each in recent if each.kind is not TroubleKind.BOUNCED),
         bounced=tuple(each for each in recent if each.kind is TroubleKind.BOUNCED),
-        writes=wallet.write_probe,
     )
 
 

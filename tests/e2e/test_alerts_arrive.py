@@ -6,10 +6,8 @@ their names.
 """
 
 import asyncio
-import gc
 import os
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,13 +65,7 @@ async def _run(home: Path) -> Run:
         wrong = rows.result() | around.result()
         wrong["nobody is scraped"] = await _all_gone(webhook)
         unanswered = await _unanswered(watching, began)
-        ended = Run(wrong, tuple(webhook.told), webhook.strangers, unanswered)
-    with warnings.catch_warnings():
-        # Connections that a simulated server was just taking when it ended.
-        warnings.simplefilter("ignore", ResourceWarning)
-        await asyncio.sleep(0.1)
-        gc.collect()
-    return ended
+        return Run(wrong, tuple(webhook.told), webhook.strangers, unanswered)
 
 
 async def _all_gone(webhook: Webhook) -> str:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import socket
 
 import pytest
 
@@ -82,6 +84,24 @@ async def test_faults_set_in_haste_leave_one_listener(kind: str) -> None:
         )
         assert target._flapping is None
         assert await is_open(target)
+
+
+@pytest.mark.parametrize("turns", range(5))
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_connection_in_the_taking_ends_with_the_listener(kind: str, turns: int) -> None:
+    loop = asyncio.get_running_loop()
+    async with lab() as it:
+        target = pick(it, kind)
+        with socket.socket() as client:
+            client.setblocking(False)
+            await loop.sock_connect(client, (target.host, target.port))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await target.set_fault(Fault.REFUSE)
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.wait_for(loop.sock_recv(client, 1), PATIENCE) == b""
+        # What asyncio lost would say here that nobody closed it.
+        gc.collect()
 
 
 # Catching up.

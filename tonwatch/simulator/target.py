@@ -17,6 +17,9 @@ from tonwatch.simulator.view import View
 _CATCHING_UP: Final = 4
 """Seconds of blocks that a node takes in each second while it catches up."""
 
+_HANDED_OVER: Final = 3
+"""Turns of the loop after which a connection that asyncio has taken is its protocol's."""
+
 
 class Target(Breakable):
     """A server on the loopback interface that can be told to misbehave.
@@ -160,7 +163,7 @@ class Target(Breakable):
         """Stop listening and drop all connections; no task or timer is left."""
         async with self._changing:
             await self._stop_flapping()
-            self._stop_listening()
+            await self._stop_listening()
             self._follow(None)
             await self._close_connections()
 
@@ -187,7 +190,7 @@ class Target(Breakable):
     async def _open_port(self) -> None:
         """Listen, refuse or swallow, as the fault has it."""
         if self._has(Fault.UNREACHABLE):
-            self._stop_listening()
+            await self._stop_listening()
             try:
                 self._black_hole = BlackHole(self.host, self.port)
             except OSError:
@@ -195,9 +198,9 @@ class Target(Breakable):
                 self._listener = await self._listen(self.port)
                 raise
         elif self._has(Fault.REFUSE, Fault.FLAP):
-            self._stop_listening()
+            await self._stop_listening()
         elif self._listener is None:
-            self._stop_listening()  # of a black hole, if there is one
+            await self._stop_listening()  # of a black hole, if there is one
             self._listener = await self._listen(self.port)
 
     async def _flap(self, seconds: float) -> None:
@@ -207,7 +210,7 @@ class Target(Breakable):
                 if self._listener is None:
                     self._listener = await self._listen(self.port)
                 else:
-                    self._stop_listening()
+                    await self._stop_listening()
                 self._fault_changed()
 
     async def _stop_flapping(self) -> None:
@@ -217,10 +220,16 @@ class Target(Breakable):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    def _stop_listening(self) -> None:
+    async def _stop_listening(self) -> None:
         if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+            listener, self._listener = self._listener, None
+            # asyncio loses a connection, its socket left open, that it has taken but not yet
+            # handed over when its server closes: take no more of them first.
+            for each in listener.sockets:
+                asyncio.get_running_loop().remove_reader(each)
+            for _ in range(_HANDED_OVER):
+                await asyncio.sleep(0)
+            listener.close()
         if self._black_hole is not None:
             self._black_hole.close()
             self._black_hole = None

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from tests.e2e import shortened
 from tests.matrix.situations import MatrixStep, Situation
+from tonwatch.simulator.network import CHAIN
 from tonwatch.watch import diagnosis
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.verdict import State
@@ -143,6 +144,13 @@ def may_be_heard(row: Situation) -> frozenset[str] | set[str]:
             causes = (diagnosis._NODE_CAUSES, diagnosis._PROVIDER_CAUSES)
             names |= {alert_of(each[state]) for each in causes if state in each}
     return (names | BUSY | BUDGETS) - {alert_of(Cause.HEALTHY), alert_of(Cause.STARTING)}
+
+
+def may_be_about(row: Situation, config: Mapping[str, Any]) -> Collection[str]:
+    """The targets of which somebody may hear something in the course of `row`."""
+    if any(CHAIN in step.set or step.our_clock is not None for step in row.steps):
+        return [entry["name"] for entry in (*config["liteservers"], *config["providers"])]
+    return {name for step in row.steps for name in (*step.set, *step.expect.states)}
 
 
 def has_symptoms(row: Situation) -> bool:

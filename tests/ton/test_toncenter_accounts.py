@@ -1,12 +1,12 @@
 """toncenter's answers about accounts, from either of its servers and from neither."""
 
-import time
 from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.effort import effort
 from tests.ton.providers import (
     JSON,
     LAST,
@@ -391,11 +391,9 @@ class TestTransactions:
     @pytest.mark.parametrize("nonsense", [b"0,", b"{},", b"[],"])
     def test_a_list_of_nonsense_is_refused_at_once(self, nonsense: bytes) -> None:
         body = b'{"ok":true,"result":[' + nonsense * (1024 * 1000 // len(nonsense)) + b"0]}"
-        began = time.process_time()
-        with pytest.raises(TonError) as caught:
+        with effort(10_000), pytest.raises(TonError) as caught:
             parse_answer(200, body, Transactions)
         assert caught.value.reason is R.BAD_ANSWER
-        assert time.process_time() - began < 0.5
 
     async def test_an_endless_answer_is_not(self) -> None:
         async with answering((200, b" " * (1024 * 1024 + 1))) as (_, client):

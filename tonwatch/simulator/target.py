@@ -222,14 +222,14 @@ class Target(Breakable):
 
     async def _stop_listening(self) -> None:
         if self._listener is not None:
-            listener, self._listener = self._listener, None
             # asyncio loses a connection, its socket left open, that it has taken but not yet
             # handed over when its server closes: take no more of them first.
-            for each in listener.sockets:
+            for each in self._listener.sockets:
                 asyncio.get_running_loop().remove_reader(each)
             for _ in range(_HANDED_OVER):
                 await asyncio.sleep(0)
-            listener.close()
+            self._listener.close()
+            self._listener = None
         if self._black_hole is not None:
             self._black_hole.close()
             self._black_hole = None

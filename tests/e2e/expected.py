@@ -15,21 +15,19 @@ from tonwatch.watch.verdict import State
 
 RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
 
-_ALL: Final = frozenset(Cause) - {Cause.EGRESS_BROKEN, Cause.CHAIN_STALLED, Cause.WALLET_LOW}
+_ALL: Final = frozenset(Cause) - {
+    *(Cause.EGRESS_BROKEN, Cause.CHAIN_STALLED, Cause.LOCAL_CLOCK_SKEWED),
+    *(Cause.WRONG_NETWORK, Cause.PROOF_INVALID, Cause.CONTRACT_CHANGED),
+    *(Cause.WALLET_FROZEN, Cause.WALLET_LOW),
+    *(Cause.PAYOUTS_FAILING, Cause.PAYOUTS_BOUNCING, Cause.PAYOUTS_GAP),
+}
 
 _SILENCES: Final[Mapping[Cause, Collection[Cause]]] = {
     Cause.EGRESS_BROKEN: _ALL,
     Cause.CHAIN_STALLED: _ALL,
     Cause.WALLET_FROZEN: {Cause.WALLET_LOW, Cause.PAYOUTS_FAILING, Cause.PAYOUTS_BOUNCING},
-    Cause.WALLET_LOW: {Cause.PAYOUTS_FAILING},
 }
 """Causes of which nothing is heard while another one of the same row lasts."""
-
-_SYMPTOMS: Final[Mapping[str, Mapping[str, str]]] = {
-    "node crashed": {"TonwatchNodeAvailabilityBurn": "node-1"},
-    "node not in sync": {"TonwatchNodeAvailabilityBurn": "node-1"},
-}
-"""Alerts of a row's target that fire as well and must not be heard."""
 
 _COMPANIONS: Final[Mapping[Cause, Collection[str]]] = {
     **dict.fromkeys(
@@ -58,14 +56,6 @@ _ABOUT: Final[Mapping[Cause, str]] = {
     Cause.PAYOUTS_BOUNCING: "wallet",
 }
 """The label of whatever a cause is about, where that is no target and a step names it."""
-
-BUDGETS: Final = frozenset(
-    f"Tonwatch{kind}{what}Burn"
-    for kind in ("Node", "Provider")
-    for what in ("Availability", "Freshness")
-)
-"""Alerts that may be heard in any row where nothing silences them: the windows of budgets are cut
-so short that the moment in which a target has not been asked yet spends one."""
 
 BUSY: Final = frozenset({"TonwatchAbsent", "TonwatchProbesOverrunning"})
 """Alerts that a machine brings about which has more to do than this."""
@@ -122,9 +112,6 @@ def outcome(row: Situation, number: int, config: Mapping[str, Any]) -> Outcome:
         for target, cause in _explained(step, config)
         if cause not in causes and cause in mute
     )
-    if step is row.steps[-1]:
-        for alert, target in _SYMPTOMS.get(row.name, {}).items():
-            silenced.append(Awaited(alert, {"target": target}))
     return Outcome(tuple(heard), tuple(silenced))
 
 
@@ -143,7 +130,7 @@ def may_be_heard(row: Situation) -> frozenset[str] | set[str]:
         for state in step.expect.states.values():
             causes = (diagnosis._NODE_CAUSES, diagnosis._PROVIDER_CAUSES)
             names |= {alert_of(each[state]) for each in causes if state in each}
-    return (names | BUSY | BUDGETS) - {alert_of(Cause.HEALTHY), alert_of(Cause.STARTING)}
+    return (names | BUSY) - {alert_of(Cause.HEALTHY), alert_of(Cause.STARTING)}
 
 
 def may_be_about(row: Situation, config: Mapping[str, Any]) -> Collection[str]:
@@ -155,8 +142,6 @@ def may_be_about(row: Situation, config: Mapping[str, Any]) -> Collection[str]:
 
 def has_symptoms(row: Situation) -> bool:
     """Whether it shows that alerts silence each other."""
-    if row.name in _SYMPTOMS:
-        return True
     causes = {cause for step in row.steps for cause in (step.expect.cause, *step.expect.also)}
     return any(causes & set(_SILENCES.get(cause, ())) for cause in causes)
 

@@ -16,8 +16,15 @@ import yaml
 ALERTS: Final = Path(__file__).parents[2] / "alerts"
 
 WAIT: Final = 6
-"""What `for` and `group_wait` are divided by. tonwatch asks on its usual beat, and a cause that
-comes a beat after its symptoms must still be in time to silence them."""
+"""What `for` is divided by."""
+
+BURN: Final = 2
+"""What `for` is divided by where a budget burns. Ranges are cut so much more than waits that it is
+spent within seconds: what spends it must have been heard of before, as it is in full length."""
+
+GROUP_WAIT: Final = 3
+"""What `group_wait` is divided by. tonwatch asks on its usual beat, and a cause that comes a beat
+after its symptoms must still be in time to silence them."""
 
 LONGEST_WAIT: Final = 12.0
 """Seconds that nothing waits longer than."""
@@ -64,7 +71,7 @@ def written(duration: float) -> str:
 
 
 def wait(duration: str) -> str:
-    """A `for` or `group_wait`, cut."""
+    """A `for`, cut."""
     return written(min(seconds(duration) / WAIT, LONGEST_WAIT))
 
 
@@ -96,9 +103,10 @@ def rules(content: dict[str, Any]) -> dict[str, Any]:
         for rule in group["rules"]:
             named = rule.get("record", ""), rule.get("labels", {}).get("limit", "")
             rule["expr"] = _LIMITS.get(named, query(rule["expr"]))
-            for key in ("for", "keep_firing_for"):
-                if key in rule:
-                    rule[key] = wait(rule[key])
+            if rule.get("alert", "").endswith("Burn"):
+                rule["for"] = written(seconds(rule["for"]) / BURN)
+            elif "for" in rule:
+                rule["for"] = wait(rule["for"])
     return short
 
 
@@ -118,7 +126,7 @@ def routing(content: dict[str, Any], url: str, secret: Path) -> dict[str, Any]:
         if "group_by" in route:
             route["group_by"] = sorted({*route["group_by"], "instance"})
         if "group_wait" in route:
-            route["group_wait"] = wait(route["group_wait"])
+            route["group_wait"] = written(seconds(route["group_wait"]) / GROUP_WAIT)
         if "group_interval" in route:
             route["group_interval"] = written(GATHERING)
     for receiver in short["receivers"]:

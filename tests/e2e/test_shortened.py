@@ -60,5 +60,5 @@ def test_routes_keep_all_but_durations_and_places() -> None:
     assert [receiver["name"] for receiver in short["receivers"]] == [
         receiver["name"] for receiver in shipped["receivers"]
     ]
-    assert short["route"]["group_wait"] == "5000ms"
+    assert short["route"]["group_wait"] == "10000ms"
     assert len(short["route"]["routes"]) == len(shipped["route"]["routes"])

@@ -116,7 +116,7 @@ def difference(now: Books, then: Books) -> dict[str, dict[str, Any]]:
         for asset, book in assets.items():
             before = then[wallet][asset]
             amounts = ("sent", "received", "returned", "fees")
-            counts = ("messages_sent", "bounced", "transactions")
+            counts = ("messages_sent", "unsent", "bounced", "transactions")
             result[wallet][asset] = {
                 **{name: str(getattr(book, name) - getattr(before, name)) for name in amounts},
                 **{name: getattr(book, name) - getattr(before, name) for name in counts},
@@ -133,7 +133,7 @@ def difference(now: Books, then: Books) -> dict[str, dict[str, Any]]:
 def in_the_same_words(told: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     names = (
         *("sent", "received", "returned", "fees"),
-        *("messages_sent", "bounced", "transactions", "skipped", "gaps"),
+        *("messages_sent", "unsent", "bounced", "transactions", "skipped", "gaps"),
     )
     return {
         wallet: {

@@ -40,6 +40,7 @@ NEW: Final = Book(
         returned=3,
         fees=4,
         messages_sent=5,
+        unsent=7,
         bounced=6,
         failures={("compute", -14): 1, ("action", 37): 2},
         skipped={"no_gas": 9},
@@ -48,6 +49,7 @@ NEW: Final = Book(
         recent=(
             Trouble(1_800_000_000, TroubleKind.FAILED, "action", 37, 77),
             Trouble(1_800_000_001, TroubleKind.BOUNCED, "", None, 78),
+            Trouble(1_800_000_001, TroubleKind.UNSENT, "action", None, 78),
             Trouble(1_800_000_002, TroubleKind.SKIPPED, "compute", None, 79, "no_gas"),
         ),
         last_time=1_800_000_000,

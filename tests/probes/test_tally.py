@@ -128,6 +128,14 @@ NATIVE: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
         {"failures": {("action", 37): 1}},
     ),
     "a success with another exit code": (transaction(EXTERNAL, exit_code=1), {}),
+    "an error after what was done is kept": (
+        transaction(EXTERNAL, exit_code=137),
+        {"failures": {("compute", 137): 1}},
+    ),
+    "messages that are passed over": (
+        transaction(EXTERNAL, pays(COIN), unsent=2),
+        {"sent": COIN, "messages_sent": 1, "unsent": 2},
+    ),
     "skipped": (transaction(EXTERNAL, **SKIPPED), {"skipped": {"no_gas": 1}}),
     "storage alone": (transaction(None, fees=3, **NO_PHASES), {"fees": 3}),
 }
@@ -163,6 +171,10 @@ JETTONS: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
         {"failures": {("action", 37): 1}},
     ),
     "a transfer without gas": (jetton(TRANSFER, **SKIPPED), {"skipped": {"no_gas": 1}}),
+    "a transfer whose change is passed over": (
+        jetton(TRANSFER, unsent=1),
+        {"sent": 5_000_000, "messages_sent": 1},
+    ),
     "a transfer from outside": (jetton(TRANSFER, source=None), {}),
     "a burn": (jetton(BURN), {"sent": 5_000_000}),
     "jettons come in": (jetton(INTERNAL_TRANSFER, source=FRIEND), {"received": 5_000_000}),
@@ -247,6 +259,14 @@ def test_troubles_of_a_jetton_wallet(one: Transaction, count: int) -> None:
     assert len(count_jetton(Tally(), one, WALLET).recent) == count
 
 
+def test_what_is_passed_over_is_a_wallets_trouble_and_no_jetton_wallets() -> None:
+    one = transaction(EXTERNAL, unsent=3)
+    trouble = Trouble(1_800_000_000, TroubleKind.UNSENT, "action", None, 1000)
+    assert count_native(Tally(), one, ()).recent == (trouble,)
+    assert count_jetton(Tally(), one, WALLET).recent == ()
+    assert count_native(Tally(), transaction(message(COIN), unsent=1), ()).recent == ()
+
+
 def test_a_message_from_itself_is_an_order() -> None:
     """Highload wallets send themselves what they are to send."""
     one = transaction(message(source=WALLET), **ACTION_FAILED)
@@ -268,7 +288,7 @@ def test_memory_is_bounded_whatever_a_contract_ends_with() -> None:
     tally = Tally()
     for code in range(1000):
         failed = transaction(
-            EXTERNAL, id=TransactionId(code, bytes(32)), **{**FAILED, "exit_code": code}
+            EXTERNAL, id=TransactionId(code, bytes(32)), **{**FAILED, "exit_code": 2 + code}
         )
         tally = count_native(tally, failed, ())
     assert [trouble.lt for trouble in tally.recent] == list(range(1000 - RECENT, 1000))

@@ -104,6 +104,7 @@ def test_payouts(till: Till) -> None:
         "returned": "0",
         "fees": "0",
         "messages_sent": 5,
+        "unsent": 0,
         "bounced": 0,
         "transactions": 7,
         "failures": [{"phase": "action", "code": 37, "count": 2}],
@@ -129,7 +130,9 @@ def test_payouts(till: Till) -> None:
 
 def test_counted_amounts_are_strings_and_counts_are_numbers(till: Till) -> None:
     till.settled()
-    tally = Tally(sent=2**70, received=1, returned=2, fees=3, skipped={"no_gas": 4}, gaps=5)
+    tally = Tally(
+        sent=2**70, received=1, returned=2, fees=3, unsent=6, skipped={"no_gas": 4}, gaps=5
+    )
     till.walk("hot", tally=tally, opening=None)
     payouts = said(till)[0]["payouts"]
     assert payouts["opening"] is None
@@ -137,6 +140,7 @@ def test_counted_amounts_are_strings_and_counts_are_numbers(till: Till) -> None:
         "1180591620717411303424", "1", "2", "3",
     ]  # fmt: skip
     assert (payouts["skipped"], payouts["gaps"]) == ({"no_gas": 4}, 5)
+    assert payouts["unsent"] == 6
 
 
 def test_codes_that_are_counted_together_have_none(till: Till) -> None:

@@ -7,14 +7,17 @@ import pytest
 
 from tests.conftest import Clock
 from tests.serve.purses import CODE, Till
-from tests.serve.scraping import scrape
+from tests.serve.scraping import Scrape, scene_of, scrape, written
 from tests.serve.stage import NODE
 from tonwatch.probes.sample import Probe
 from tonwatch.probes.tally import OTHER_CODE, Tally
+from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.reasons import REASONS
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.wallets import WalletKind
+from tonwatch.watch.finding import Cause
+from tonwatch.watch.wallet_findings import NAMED, wallet_findings
 
 HOT = {"wallet": "hot"}
 COINS = {"wallet": "hot", "asset": "native"}
@@ -115,6 +118,86 @@ class TestBalances:
         assert scrape(till).value("tonwatch_wallet_balance", **USDT) == 5000.25
 
 
+class TestUnread:
+    """The metric says of each asset what the finding says of the wallet."""
+
+    @staticmethod
+    def told(till: Till, exposition: Exposition | None = None) -> set[tuple[str, str]]:
+        """The wallets and assets that the metric names, which are those of the findings."""
+        seen = Scrape(written(exposition or Exposition(scene_of(till))))
+        family = next(each for each in seen.families if each.name == "tonwatch_wallet_unread")
+        named = {(s.labels["wallet"], s.labels["asset"]) for s in family.samples if s.value}
+        assert len(family.samples) == 3, "each asset of each wallet"
+        judgement = till.watcher.view.judgement
+        assert named == {
+            (str(finding.account), words.partition(":")[0])
+            for finding in wallet_findings(judgement, till.config.thresholds)
+            if finding.cause is Cause.WALLET_UNREAD and finding.account != "vault"
+            for words in finding.evidence
+        }
+        return named
+
+    @staticmethod
+    def without(till: Till, *unread: tuple[str, str]) -> None:
+        """Some accounts cannot be read, for longer than the others' readings last."""
+
+        def beat() -> None:
+            till.answers()
+            for each in till.accounts:
+                (till.unread if each.key in unread else till.read)(*each.key)
+
+        till.beats(10, beat)
+
+    def test_all_is_read(self, till: Till) -> None:
+        assert self.told(till) == set()
+
+    def test_a_jetton_that_is_none(self, till: Till) -> None:
+        self.without(till, ("hot", "usdt"))
+        assert self.told(till) == {("hot", "usdt")}
+        assert scrape(till).holding("tonwatch_wallet_state", "state", **HOT) == ["active"]
+
+    def test_everything(self, till: Till) -> None:
+        self.without(till, *(each.key for each in till.accounts))
+        assert self.told(till) == {("hot", "native"), ("hot", "usdt"), ("cold", "native")}
+
+    def test_not_asked_yet(self, clock: Clock) -> None:
+        till = Till(clock)
+        till.healthy()
+        assert self.told(till) == set()
+
+    def test_what_was_read_lately_is_known(self, till: Till) -> None:
+        till.unread("hot", "usdt")
+        till.watcher.look()
+        assert self.told(till) == set()
+
+    def test_while_nobody_can_be_asked_it_is_no_wallet_s_fault(self, till: Till) -> None:
+        exposition = Exposition(scene_of(till))
+        self.without(till, ("hot", "usdt"))
+        assert self.told(till, exposition) == {("hot", "usdt")}
+        till.cut_off()
+        assert self.told(till, exposition) == set()
+
+    def test_it_comes_and_goes_in_what_is_kept(self, till: Till) -> None:
+        exposition = Exposition(scene_of(till))
+        assert self.told(till, exposition) == set()
+        for _ in range(2):
+            self.without(till, ("hot", "native"))
+            exposition.warm()
+            assert self.told(till, exposition) == {("hot", "native")}
+            till.all_read()
+            till.watcher.look()
+            assert self.told(till, exposition) == set()
+
+    def test_more_wallets_than_findings_name(self, clock: Clock) -> None:
+        names = [f"purse-{number}" for number in range(NAMED + 2)]
+        wallets = [
+            {"name": name, "address": f"0:{number + 1:064x}"} for number, name in enumerate(names)
+        ]
+        till = Till(clock, wallets=wallets, contracts=[])
+        self.without(till, *(each.key for each in till.accounts))
+        assert scrape(till).values("tonwatch_wallet_unread") == [1] * len(names)
+
+
 class TestPayouts:
     TALLY = Tally(
         transactions=12,
@@ -123,6 +206,7 @@ class TestPayouts:
         returned=250_000_000,
         fees=7_000_000,
         messages_sent=9,
+        unsent=6,
         bounced=1,
         failures={("action", 37): 2, ("compute", 709): 1, ("compute", OTHER_CODE): 4},
         skipped={"no_gas": 3},
@@ -165,6 +249,11 @@ class TestPayouts:
     def test_failures(self, paying: Till, phase: str, code: str, count: int) -> None:
         name = "tonwatch_wallet_failures_total"
         assert scrape(paying).value(name, phase=phase, exit_code=code, **COINS) == count
+
+    def test_unsent(self, paying: Till) -> None:
+        seen = scrape(paying)
+        assert seen.value("tonwatch_wallet_unsent_total", **COINS) == 6
+        assert seen.values("tonwatch_wallet_unsent_total", **USDT) == []
 
     def test_skipped(self, paying: Till) -> None:
         seen = scrape(paying)

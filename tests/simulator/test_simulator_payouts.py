@@ -14,7 +14,7 @@ from tonwatch.simulator.jetton import USDT
 from tonwatch.simulator.wallets import COIN, JETTONS_AT_START, KINDS, START
 from tonwatch.ton import cells
 from tonwatch.ton.cells import Cell
-from tonwatch.ton.wallets import kind_of, read_data
+from tonwatch.ton.wallets import WalletKind, kind_of, read_data
 
 
 def parse(root: Cell) -> TlbCell:
@@ -117,6 +117,21 @@ def test_what_a_wallet_does_not_have_it_fails_to_pay(
     assert town.jettons(town.wallet()) == JETTONS_AT_START
     # The jetton wallet sends the coins back that came with the order.
     assert books[NATIVE].bounced == (asset == USDT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "unsent"),
+    [(kind, kind not in {WalletKind.V3R1, WalletKind.V3R2, WalletKind.V4R2}) for kind in KINDS],
+)
+def test_newer_wallets_pass_over_what_they_cannot_pay(kind: WalletKind, unsent: bool) -> None:
+    names = [str(kind) for kind in KINDS]
+    town = Town(names)
+    town.world.pay(kind, START + 1)
+    town.world.pay(kind, COIN)
+    town.run(5)
+    book = town.world.books[kind][NATIVE]
+    assert (book.unsent, dict(book.failures)) == ((1, {}) if unsent else (0, {("action", 37): 1}))
+    assert (book.messages_sent, book.sent) == (1, COIN)
 
 
 def test_money_comes_in_before_a_wallet_runs_dry() -> None:

@@ -118,6 +118,7 @@ def _common(transactions: Sequence[Transaction]) -> Book:
     for each in transactions:
         book.transactions += 1
         book.fees += each.fees
+        book.unsent += each.unsent
         book.bounced += each.message_in is not None and each.message_in.bounced
         if each.skipped is not None:
             book.skipped[each.skipped] += 1

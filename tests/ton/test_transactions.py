@@ -159,14 +159,18 @@ def computed(
     return writer.uint(0b1 << 3 | success << 2, 4).coins(4000).ref(details.cell())
 
 
-def acted(code: int = 0, *, fees: bool = False) -> Cell:
+def acted(code: int = 0, *, fees: bool = False, unsent: int = 0) -> Cell:
     writer = Writer().uint((code == 0) << 2 | 0b10, 3).uint(0, 1)
     for _ in range(2):
         writer.uint(fees, 1)
         if fees:
             writer.coins(400)
-    writer.uint(code, 32).uint(0, 1).uint(0, 64).take(bytes(32)).variable(1, 3).variable(300, 3)
-    return writer.cell()
+    if code:
+        writer.uint(code, 32).uint(1, 1).uint(2, 32)
+    else:
+        writer.uint(code, 32).uint(0, 1)
+    writer.uint(3, 16).uint(1, 16).uint(unsent, 16).uint(2 - unsent, 16).take(bytes(32))
+    return writer.variable(1, 3).variable(300, 3).cell()
 
 
 Compute = Callable[[Writer], Writer]
@@ -245,6 +249,13 @@ def test_how_it_ended(
 ) -> None:
     root = transaction(describe(compute, action, aborted=expected[-1]))
     assert outcome(root) == expected
+    agree(root)
+
+
+@pytest.mark.parametrize(("action", "unsent"), [(acted(unsent=2), 2), (acted(37, unsent=1), 0)])
+def test_messages_that_were_passed_over(action: Cell, unsent: int) -> None:
+    root = transaction(ordinary(computed, action, aborted=False))
+    assert parse_transaction(root).unsent == unsent
     agree(root)
 
 
@@ -429,11 +440,12 @@ def agree(root: Cell) -> None:
             phases.compute_ph.success,
         )
     if phases.action is None:
-        assert (ours.action_code, ours.action_ok) == (None, False)
+        assert (ours.action_code, ours.action_ok, ours.unsent) == (None, False, 0)
     else:
-        assert (ours.action_code, ours.action_ok) == (
+        assert (ours.action_code, ours.action_ok, ours.unsent) == (
             phases.action.result_code,
             phases.action.success,
+            phases.action.skipped_actions if phases.action.success else 0,
         )
 
 

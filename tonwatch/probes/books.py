@@ -216,6 +216,7 @@ _SUMS: Final = (
     "returned",
     "fees",
     "messages_sent",
+    "unsent",
     "bounced",
     "gaps",
 )

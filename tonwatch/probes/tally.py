@@ -30,6 +30,9 @@ MAX_CODES: Final = 64
 OTHER_CODE: Final = 1 << 31
 """Stands for all further ones: no exit code is as large."""
 
+_FINE: Final = frozenset({0, 1, None})
+"""Exit codes of a contract that has done its work, or was not asked to do any."""
+
 _COMES_BACK: Final = frozenset({MoveKind.INTERNAL_TRANSFER, MoveKind.BURN_NOTIFICATION})
 """What a jetton wallet adds to its balance again when it bounces."""
 
@@ -42,6 +45,10 @@ class TroubleKind(StrEnum):
 
     SKIPPED = "skipped"
     """There was no compute phase, for a lack of code, coins or state."""
+
+    UNSENT = "unsent"
+    """All went well, but the wallet's message was passed over: coins lacked for it, or its
+    destination was no address."""
 
     BOUNCED = "bounced"
     """What had been sent came back."""
@@ -79,6 +86,8 @@ class Tally:
         returned: what came back after it had been sent.
         fees: nanocoins paid for transactions and for forwarding messages.
         messages_sent: payments: messages to others, or transfers of a jetton.
+        unsent: messages to be sent that were not, though the transaction succeeded; of coins
+            only: what a jetton wallet sends in that mode is the change, never the payment.
         bounced: messages that came back.
         failures: by phase (``compute``, ``action``) and code.
         skipped: transactions without a compute phase, by the reason for it.
@@ -95,6 +104,7 @@ class Tally:
     returned: int = 0
     fees: int = 0
     messages_sent: int = 0
+    unsent: int = 0
     bounced: int = 0
     failures: Mapping[tuple[str, int], int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
@@ -125,6 +135,7 @@ def count_native(
         returned=tally.returned + (value if came_back else 0),
         messages_sent=tally.messages_sent
         + sum([_is_payment(out, jetton_wallets) for out in transaction.messages_out]),
+        unsent=tally.unsent + transaction.unsent,
     )
 
 
@@ -187,6 +198,10 @@ def _succeeded(transaction: Transaction) -> bool:
 def _common(tally: Tally, transaction: Transaction, owner: Address | None = None) -> Tally:
     """Count what is counted alike for coins and jettons."""
     troubles = _troubles(transaction)
+    if transaction.unsent and owner is None:
+        troubles.append(
+            Trouble(transaction.time, TroubleKind.UNSENT, ACTION, None, transaction.id.lt)
+        )
     ours = troubles if _is_ours(transaction, owner) else ()
     failures, skipped = tally.failures, tally.skipped
     for trouble in troubles:
@@ -225,7 +240,8 @@ def _troubles(transaction: Transaction) -> list[Trouble]:
         found.append(
             Trouble(time, TroubleKind.SKIPPED, COMPUTE, None, lt, skipped=transaction.skipped)
         )
-    elif transaction.exit_code is not None and not transaction.compute_ok:
+    elif transaction.exit_code not in _FINE:
+        # Even where the phase succeeded: a v5 wallet commits its seqno before it reads its orders.
         found.append(Trouble(time, TroubleKind.FAILED, COMPUTE, transaction.exit_code, lt))
     if transaction.action_code is not None and not transaction.action_ok:
         found.append(Trouble(time, TroubleKind.FAILED, ACTION, transaction.action_code, lt))

@@ -118,6 +118,7 @@ def _payouts(walked: Walked) -> dict[str, Any]:
         "returned": str(tally.returned),
         "fees": str(tally.fees),
         "messages_sent": tally.messages_sent,
+        "unsent": tally.unsent,
         "bounced": tally.bounced,
         "transactions": tally.transactions,
         "failures": [

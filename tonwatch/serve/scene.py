@@ -9,6 +9,7 @@ from tonwatch.probes.payouts import Walked
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.watch.board import Record
 from tonwatch.watch.verdict import Verdict
+from tonwatch.watch.wallet_findings import can_be_asked
 from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
 from tonwatch.watch.watcher import View
 
@@ -43,6 +44,17 @@ class Scene:
         return self.view.snapshot.monotonic - sample.finished <= limit
 
 
+class Held(NamedTuple):
+    """What the metrics of an asset are read off.
+
+    Attributes:
+        asked: whether there is anybody who can tell what is held.
+    """
+
+    holding: Holding
+    asked: bool
+
+
 class Paying(NamedTuple):
     """What the metrics of payouts are read off."""
 
@@ -73,18 +85,21 @@ def wallets(scene: Scene) -> Iterator[tuple[tuple[str], WalletVerdict]]:
         yield (name,), wallet
 
 
-def assets(scene: Scene) -> Iterator[tuple[tuple[str, str], Holding]]:
+def assets(scene: Scene) -> Iterator[tuple[tuple[str, str], Held]]:
     """Every asset of every wallet, by its labels."""
-    for name, wallet in scene.view.judgement.purses.wallets.items():
+    judgement = scene.view.judgement
+    asked = can_be_asked(judgement)
+    for name, wallet in judgement.purses.wallets.items():
         for asset, holding in wallet.holdings.items():
-            yield (name, asset), holding
+            yield (name, asset), Held(holding, asked)
 
 
 def payouts(scene: Scene) -> Iterator[tuple[tuple[str, str], Paying]]:
     """Every asset whose payouts are counted, by its labels."""
-    for labels, holding in assets(scene):
-        if holding.walked is not None:
-            yield labels, Paying(holding, holding.walked)
+    for name, wallet in scene.view.judgement.purses.wallets.items():
+        for asset, holding in wallet.holdings.items():
+            if holding.walked is not None:
+                yield (name, asset), Paying(holding, holding.walked)
 
 
 def contracts(scene: Scene) -> Iterator[tuple[tuple[str], ContractVerdict]]:

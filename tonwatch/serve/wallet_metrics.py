@@ -8,9 +8,10 @@ from tonwatch.probes.reading import Reading
 from tonwatch.probes.tally import OTHER_CODE
 from tonwatch.serve import scene
 from tonwatch.serve.reading import Group, Metric, Point, state_set
-from tonwatch.serve.scene import Paying
+from tonwatch.serve.scene import Held, Paying
 from tonwatch.ton.accounts import AccountStatus
-from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
+from tonwatch.wallet_config import NATIVE
+from tonwatch.watch.wallets import ContractVerdict, WalletVerdict
 
 UNKNOWN: Final = "unknown"
 
@@ -47,8 +48,8 @@ def _coins(units: int | None, decimals: int) -> float | None:
     return None if units is None else in_coins(units, decimals)
 
 
-def _proven(holding: Holding) -> float | None:
-    reading = holding.reading
+def _proven(held: Held) -> float | None:
+    reading = held.holding.reading
     return None if reading is None or reading.amount is None else float(reading.proven)
 
 
@@ -114,20 +115,20 @@ _WALLETS: Final[tuple[Metric[WalletVerdict], ...]] = (
     ),
 )
 
-_ASSETS: Final[tuple[Metric[Holding], ...]] = (
+_ASSETS: Final[tuple[Metric[Held], ...]] = (
     Metric(
         "tonwatch_wallet_balance",
         "gauge",
         "What it holds, in whole coins; 0 where there is no account. Divided by the rate of"
         " `tonwatch_wallet_sent_total`, and for the native coin of `tonwatch_wallet_fees_total`,"
         " it gives the seconds that it lasts.",
-        lambda h: _coins(h.amount, h.decimals),
+        lambda h: _coins(h.holding.amount, h.holding.decimals),
     ),
     Metric(
         "tonwatch_wallet_balance_minimum",
         "gauge",
         "The configured minimum, in whole coins. Absent where there is none.",
-        lambda h: _coins(h.minimum, h.decimals),
+        lambda h: _coins(h.holding.minimum, h.holding.decimals),
         lasting=True,
     ),
     Metric(
@@ -135,13 +136,20 @@ _ASSETS: Final[tuple[Metric[Holding], ...]] = (
         "gauge",
         "When the block was made whose state tells the balance, Unix time in seconds. Absent"
         " where the source does not say.",
-        lambda h: h.reading.time if h.reading else None,
+        lambda h: h.holding.reading.time if h.holding.reading else None,
     ),
     Metric(
         "tonwatch_wallet_balance_proven",
         "gauge",
         "1 while the balance follows by Merkle proofs from a block, 0 while it is a source's word.",
         _proven,
+    ),
+    Metric(
+        "tonwatch_wallet_unread",
+        "gauge",
+        "1 while it cannot be read although there is somebody to ask, as the finding"
+        " `wallet_unread` says; 0 while it is read, or nobody can tell.",
+        lambda h: float(h.asked and h.holding.unread),
     ),
 )
 
@@ -177,6 +185,14 @@ _PAYOUTS: Final[tuple[Metric[Paying], ...]] = (
         "counter",
         "Payments: messages to others, or transfers of the jetton.",
         lambda p: p.walked.tally.messages_sent,
+    ),
+    Metric(
+        "tonwatch_wallet_unsent_total",
+        "counter",
+        "Messages that its transactions were to send and did not, though they succeeded: messages"
+        " of mode 2 are passed over where coins lack or the destination is no address. Of the"
+        " native coin only.",
+        lambda p: p.walked.tally.unsent if p.holding.asset == NATIVE else None,
     ),
     Metric(
         "tonwatch_wallet_bounces_total",
@@ -272,7 +288,8 @@ ASSETS: Final = Group(
     ("wallet", "asset"),
     _ASSETS,
     scene.assets,
-    lambda holding: holding.reading,
+    # What is read is not unread, whoever can be asked.
+    lambda held: held.holding.reading,
 )
 PAYOUTS: Final = Group(
     "Payouts",

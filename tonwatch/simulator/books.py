@@ -20,6 +20,7 @@ class Book:
         sent, received, returned: amounts in smallest units; what came back is not received.
         fees: nanocoins that the transactions of the asset's account cost.
         messages_sent: payouts; that of jettons is none of the native asset.
+        unsent: messages that were passed over for a lack of coins.
         bounced: messages that came back.
         failures: how often, by phase (``compute`` or ``action``) and code.
         skipped: how often nothing was computed, by reason.
@@ -31,6 +32,7 @@ class Book:
     returned: int = 0
     fees: int = 0
     messages_sent: int = 0
+    unsent: int = 0
     bounced: int = 0
     failures: Counter[tuple[str, int]] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -40,6 +42,7 @@ class Book:
         """What every transaction says, whatever the asset."""
         self.transactions += 1
         self.fees += executed.fees
+        self.unsent += executed.unsent
         self.bounced += letter.bounced
         if executed.skipped is not None:
             self.skipped[executed.skipped] += 1

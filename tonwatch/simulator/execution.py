@@ -51,6 +51,7 @@ class Order(NamedTuple):
     Attributes:
         value: nanocoins; its fees are paid on top.
         carry: the value is all that the incoming message brought, less fees, instead.
+        lenient: mode 2: where coins lack for it, it is passed over.
     """
 
     destination: Address
@@ -58,6 +59,7 @@ class Order(NamedTuple):
     value: int = 0
     bounce: bool = False
     carry: bool = False
+    lenient: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,7 @@ class Executed(NamedTuple):
         skipped: why nothing was computed, if so.
         exit_code: None where skipped.
         action_code: None where it did not come to that.
+        unsent: orders that were passed over.
     """
 
     cell: Cell
@@ -103,6 +106,7 @@ class Executed(NamedTuple):
     skipped: str | None
     exit_code: int | None
     action_code: int | None
+    unsent: int
 
     @property
     def succeeded(self) -> bool:
@@ -152,6 +156,7 @@ class _Execution:
         self.skipped: str | None = None
         self.exit_code: int | None = None
         self.action_code: int | None = None
+        self.unsent = 0
         self.description = Writer().uint(0, 4)
 
     def run(self, freeze: bool) -> Executed:
@@ -244,6 +249,9 @@ class _Execution:
             if order.carry:
                 cost = self.letter.value - self.gas_fee
                 value = cost - fee
+            if (value < 0 or cost > left) and order.lenient:
+                self.unsent += 1
+                continue
             if value < 0 or cost > left:
                 code, letters = _NOT_ENOUGH_COINS, []
                 break
@@ -258,7 +266,7 @@ class _Execution:
             self.total_fees += first_parts
             self.code, self.data = outcome.code or self.code, outcome.data or self.data
         else:
-            forward = first_parts = 0
+            forward = first_parts = self.unsent = 0
             size = Used(0, 0)
         writer = Writer().uint(not code, 1).uint(1, 1).uint(code == _NOT_ENOUGH_COINS, 1).uint(0, 1)
         for amount in (forward, first_parts):
@@ -267,7 +275,7 @@ class _Execution:
             else:
                 writer.uint(0, 1)
         writer.uint(code, 32).uint(0, 1).uint(len(outcome.orders) + spec, 16)
-        writer.uint(spec, 16).uint(0, 16).uint(len(self.sent), 16).take(bytes(32))
+        writer.uint(spec, 16).uint(self.unsent, 16).uint(len(self.sent), 16).take(bytes(32))
         return writer.variable(size.cells, 3).variable(size.bits, 3).cell()
 
     def _letter(self, order: Order, index: int) -> Letter:
@@ -333,6 +341,7 @@ class _Execution:
             self.skipped,
             self.exit_code,
             self.action_code,
+            self.unsent,
         )
 
 

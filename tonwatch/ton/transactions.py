@@ -76,6 +76,8 @@ class Transaction:
         compute_ok: the compute phase ran and succeeded.
         action_code: result code of the action phase; None without one.
         action_ok: the action phase ran and succeeded.
+        unsent: messages that a successful action phase passed over, as their mode 2 wants it
+            where there are too few coins for them or their destination is no address.
     """
 
     id: TransactionId
@@ -91,6 +93,7 @@ class Transaction:
     compute_ok: bool
     action_code: int | None
     action_ok: bool
+    unsent: int
 
 
 class _Phases(NamedTuple):
@@ -102,6 +105,7 @@ class _Phases(NamedTuple):
     compute_ok: bool = False
     action_code: int | None = None
     action_ok: bool = False
+    unsent: int = 0
 
 
 def parse_transaction(root: Cell) -> Transaction:
@@ -138,6 +142,7 @@ def parse_transaction(root: Cell) -> Transaction:
         compute_ok=phases.compute_ok,
         action_code=phases.action_code,
         action_ok=phases.action_ok,
+        unsent=phases.unsent,
     )
 
 
@@ -235,8 +240,7 @@ def _phases(fields: Slice) -> _Phases:
     aborted = fields.bit()
     if action is None:
         return _Phases(aborted, skipped, exit_code, compute_ok)
-    action_code, action_ok = _action_phase(Slice(action))
-    return _Phases(aborted, skipped, exit_code, compute_ok, action_code, action_ok)
+    return _Phases(aborted, skipped, exit_code, compute_ok, *_action_phase(Slice(action)))
 
 
 def _pass_storage_phase(fields: Slice) -> None:
@@ -270,12 +274,17 @@ def _compute_phase(fields: Slice) -> tuple[str | None, int | None, bool]:
     return None, details.sint(32), success
 
 
-def _action_phase(fields: Slice) -> tuple[int, bool]:
-    """Its result code, and whether it succeeded."""
+def _action_phase(fields: Slice) -> tuple[int, bool, int]:
+    """Its result code, whether it succeeded, and how many messages it passed over."""
     success = fields.bit()
     fields.uint(2)  # validity, and whether coins lacked
     _pass_status_change(fields)
     for _ in ("forward fees", "action fees"):
         if fields.bit():
             fields.coins()
-    return fields.sint(32), success
+    code = fields.sint(32)
+    if fields.bit():
+        fields.uint(32)  # which action failed
+    fields.uint(16 + 16)  # actions, and those that send nothing
+    unsent = fields.uint(16)
+    return code, success, unsent if success else 0

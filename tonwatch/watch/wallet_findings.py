@@ -15,10 +15,9 @@ from tonwatch.watch.sentences import duration
 from tonwatch.watch.verdict import Judgement, State, readable
 from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
 
-_MEANINGS: Final = {
-    ("compute", 33): "the seqno was not the wallet's next one",
-    ("compute", 35): "the signature or the time was not accepted",
+MEANINGS: Final = {
     ("compute", -14): "out of gas",
+    ("compute", 137): "a v5 wallet sends only with mode 2",
     ("action", 32): "the list of actions is not valid",
     ("action", 34): "an action is not valid or not supported",
     ("action", 36): "the destination's address is not valid",
@@ -46,10 +45,7 @@ class _Trouble(NamedTuple):
 
 def wallet_findings(judgement: Judgement, thresholds: Thresholds) -> Iterator[Finding]:
     """Everything that is wrong with any wallet or contract."""
-    now, purses = judgement.wall, judgement.purses
-    # Where every source comes and goes, that is why nothing can be read.
-    steady = any(verdict.state is not State.FLAPPING for verdict in readable(judgement))
-    asked = steady and not judgement.unreachable and not judgement.excused
+    now, purses, asked = judgement.wall, judgement.purses, can_be_asked(judgement)
     for cause, trouble in _TROUBLES.items():
         if cause is Cause.WALLET_UNREAD and not asked:
             continue  # what keeps everybody from being asked is a finding of its own
@@ -66,6 +62,15 @@ def wallet_findings(judgement: Judgement, thresholds: Thresholds) -> Iterator[Fi
             yield _others(cause, [wallet.name for wallet in touched[NAMED:]], now)
     for contract in purses.contracts.values():
         yield from _of_contract(contract, now, asked=asked)
+
+
+def can_be_asked(judgement: Judgement) -> bool:
+    """Whether there is somebody who can tell of accounts: what is not read then cannot be read.
+
+    Where every source comes and goes, that is why nothing can be read.
+    """
+    steady = any(verdict.state is not State.FLAPPING for verdict in readable(judgement))
+    return steady and not judgement.unreachable and not judgement.excused
 
 
 def _others(cause: Cause, names: Sequence[str], now: float) -> Finding:
@@ -156,10 +161,12 @@ def _what(trouble: Trouble) -> str:
     """What befell a transaction: ``action phase 37: not enough coins``."""
     if trouble.kind is TroubleKind.BOUNCED:
         return "came back"
+    if trouble.kind is TroubleKind.UNSENT:
+        return "not sent: not enough coins, or no valid destination"
     if trouble.kind is TroubleKind.SKIPPED:
         return f"not computed: {trouble.skipped}"
     words = f"{trouble.phase} phase {trouble.code}"
-    meaning = _MEANINGS.get((trouble.phase, trouble.code or 0))
+    meaning = MEANINGS.get((trouble.phase, trouble.code or 0))
     return f"{words}: {meaning}" if meaning else words
 
 

@@ -59,6 +59,11 @@ class Holding:
         amount = self.amount
         return amount is not None and self.minimum is not None and amount < self.minimum
 
+    @property
+    def unread(self) -> bool:
+        """It cannot be read although somebody was asked."""
+        return self.reading is None and bool(self.trouble)
+
 
 # No slots: what follows from a verdict is worked out once, and it stands for many looks.
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +106,7 @@ class WalletVerdict:
     @cached_property
     def unread(self) -> tuple[Holding, ...]:
         """What cannot be read although somebody was asked."""
-        return tuple(
-            holding
-            for holding in self.holdings.values()
-            if holding.reading is None and holding.trouble
-        )
+        return tuple(holding for holding in self.holdings.values() if holding.unread)
 
     @cached_property
     def backlog(self) -> int:

@@ -44,7 +44,10 @@ def export(what: Wanted, directory: Path, *, force: bool, out: TextIO) -> None:
             print(f"wrote      {path}", file=out)
     except OSError as error:
         place = error.filename or directory
-        raise BundleError(f"cannot write {place}: {error.strerror or error}") from error
+        raise BundleError(
+            f"cannot write {place}: {error.strerror or error};"
+            " name a directory that can be written to"
+        ) from error
 
 
 def severities() -> set[str]:

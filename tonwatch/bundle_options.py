@@ -109,7 +109,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     named = parser.add_argument_group("what it is called where it goes")
     for job, option in JOBS.items():
         named.add_argument(
-            option, dest=job, default=job, metavar="NAME", help=f"scrape job (default: {job})"
+            option,
+            action="append",
+            dest=job,
+            default=[],
+            metavar="NAME",
+            help=f"scrape job (default: {job})",
         )
     named.add_argument(
         "--severity",
@@ -154,10 +159,6 @@ def wanted(options: argparse.Namespace, severities: Callable[[], Collection[str]
     Raises:
         ValueError: one makes no sense; the text names it.
     """
-    jobs = {job: getattr(options, job) for job in JOBS}
-    for job, name in jobs.items():
-        if not name or not name.isprintable():
-            raise ValueError(f"{JOBS[job]}: {name!r} cannot be the name of a scrape job")
     if not re.fullmatch(_DNS_NAME, options.name):
         raise ValueError(f"--name: {options.name!r} cannot be the name of a Kubernetes object")
     if options.namespace is not None and not re.fullmatch(_DNS_LABEL, options.namespace):
@@ -165,7 +166,7 @@ def wanted(options: argparse.Namespace, severities: Callable[[], Collection[str]
     return Wanted(
         parts=frozenset(options.parts or Part),
         names=Names(
-            jobs={job: name for job, name in jobs.items() if name != job},
+            jobs=_jobs({job: getattr(options, job) for job in JOBS}),
             severities=_severities(options.severity, severities) if options.severity else {},
             labels=_labels(options.label) if options.label else {},
             runbooks_url=_base(options.runbooks_url),
@@ -174,6 +175,27 @@ def wanted(options: argparse.Namespace, severities: Callable[[], Collection[str]
         namespace=options.namespace,
         object_labels=_object_labels(options.object_label),
     )
+
+
+def _jobs(written: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    called = {}
+    for job, names in written.items():
+        if len(names) > 1:
+            raise ValueError(
+                f"{JOBS[job]} is given more than once ({', '.join(names)}), and rules select one"
+                " job; relabel the scrapes so that they share a job, and name that"
+            )
+        called[job] = name = names[0] if names else job
+        if not name or not name.isprintable():
+            raise ValueError(f"{JOBS[job]}: {name!r} cannot be the name of a scrape job")
+    for name in called.values():
+        same = [JOBS[job] for job, other in called.items() if other == name]
+        if len(same) > 1:
+            raise ValueError(
+                f"{' and '.join(same)}: {name!r} cannot be the job of both, as rules tell them"
+                " apart by it; scrape each under a job of its own"
+            )
+    return {job: name for job, name in called.items() if name != job}
 
 
 def _severities(

@@ -91,15 +91,13 @@ def in_dashboard(text: str, names: Names) -> str:
 
 
 def in_runbook(text: str, names: Names) -> str:
-    """A runbook: the matchers in the commands it says to paste."""
+    """A runbook: the matchers in its queries and its text, and where it links to."""
 
     def renamed(match: re.Match[str]) -> str:
-        before, quote, value = match.groups()
-        label = re.match(r"\w+", before)
-        new = names.of(label[0] if label else "").get(value)
-        return match[0] if new is None else f"{before}{quote}{new}{quote}"
+        label, operator, value = match.groups()
+        return f"{label}{operator}{_value(label, operator, value, names)}"
 
-    text = re.sub(r'\b((?:job|severity)=~?)(\\?"|)([\w-]+)\2(?![\w-])', renamed, text)
+    text = re.sub(r'\b(job|severity)(=~|!~|!=|=)("[^"\n]*")', renamed, text)
     # Only the runbooks go along: what they link to beyond their folder stays where it is.
     text = re.sub(r"(?<=\]\()\.\./[^)]*", lambda m: urljoin(f"{RUNBOOKS_URL}/", m[0]), text)
     return _with_url(text, names)

@@ -106,7 +106,8 @@ class _Parser:
 
         parser = self._commands.add_parser("bundle", help="alerts, dashboards and runbooks")
         actions = parser.add_subparsers(required=True, metavar="ACTION")
-        add_options(self._add("export", _bundle_export, "write them into a directory", to=actions))
+        text = "write alerts, dashboards and runbooks into a directory"
+        add_options(self._add("export", _bundle_export, text, to=actions))
 
     def _add_simulate(self) -> None:
         parser = self._add("simulate", _simulate, "run a small TON network to break at will")

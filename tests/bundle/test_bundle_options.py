@@ -114,6 +114,14 @@ def test_it_says_what_it_wrote(capsys: pytest.CaptureFixture[str]) -> None:
         (["--label", "service=x"], "service is a label that alerts have already"),
         (["--label", "job=x"], "job is a label that alerts have already"),
         (["--job", ""], "--job: '' cannot be the name of a scrape job"),
+        (
+            ["--job", "a", "--job", "b"],
+            "--job is given more than once (a, b), and rules select one",
+        ),
+        (
+            ["--job", "wallet-api"],
+            "--job and --wallet-api-job: 'wallet-api' cannot be the job of both",
+        ),
         (["--wallet-api-job", "a\nb"], "--wallet-api-job: 'a\\nb' cannot be the name of"),
         (["--name", "Ton_Watch"], "--name: 'Ton_Watch' cannot be the name of a Kubernetes object"),
         (["--namespace", "a.b"], "--namespace: 'a.b' cannot be the name of a namespace"),
@@ -131,6 +139,11 @@ def test_what_makes_no_sense_is_said(
     assert said.err.startswith("tonwatch bundle export: ")
     assert said.out == ""
     assert not Path("out").exists()
+
+
+def test_two_jobs_may_exchange_their_names() -> None:
+    assert export("--rules", "--job", "wallet-api", "--wallet-api-job", "tonwatch", "out") == 0
+    assert 'up{job="wallet-api"}' in Path("out/rules/tonwatch.yaml").read_text()
 
 
 def test_two_severities_may_be_exchanged() -> None:
@@ -184,6 +197,7 @@ class TestFilesInTheWay:
         assert export(place) == 1
         said = capsys.readouterr().err
         assert said.startswith(f"tonwatch bundle export: cannot write {place}")
+        assert said.endswith("; name a directory that can be written to\n")
         assert len(said.splitlines()) == 1
 
 

@@ -1,25 +1,38 @@
 """The alerts that fire, with their runbooks."""
 
+from collections.abc import Sequence
+from typing import Final
+
 from grafana_foundation_sdk.models import dashboard
 
 from dashboards.build import links, meaning
 from dashboards.build.tables import Column, table
 
+EVERY: Final = "Tonwatch.+"
 
-def firing(matchers: str) -> dashboard.Panel:
+OF_ITSELF: Final = (
+    "Tonwatch(Absent|Hanging|NoData|ProbesOverrunning|CollectorErrors|LocalClockSkewed"
+    "|EgressBroken|Watchdog)"
+)
+"""Those that say that tonwatch cannot be believed, or sees nothing."""
+
+
+def firing(
+    names: str, matchers: str, subjects: Sequence[str] = ("target", "wallet", "asset", "contract")
+) -> dashboard.Panel:
     """A table of them.
 
     Args:
+        names: regular expression of the alerts.
         matchers: which ones; for those that have no instance a pattern must match nothing too.
+        subjects: labels that say what they are about.
     """
-    chosen = f'alertname=~"Tonwatch.+", {matchers}'
-    since = (
-        f"1000 * (ALERTS_FOR_STATE{{{chosen}}}"
-        f'\n  and ignoring (alertstate) ALERTS{{{chosen}, alertstate="firing"}})'
-    )
-    # Sorted by their names, info would stand above warning.
-    for rank, severity in enumerate(meaning.SEVERITIES):
-        since = f'label_replace({since}, "rank", "{rank}", "severity", "{severity}")'
+    # By their names, info would stand above warning. Severities stand in matchers alone, where
+    # `tonwatch bundle export` gives them other names.
+    ranked = [
+        f'label_replace({_since(names, severity, matchers)}, "rank", "{rank}", "", "")'
+        for rank, severity in enumerate(meaning.SEVERITIES)
+    ]
     severities = meaning.texts(
         [(str(rank), *named) for rank, named in enumerate(meaning.SEVERITIES.items())]
     )
@@ -28,21 +41,23 @@ def firing(matchers: str) -> dashboard.Panel:
         "What fires now, and since when it has been so. The alert's name leads to its runbook."
         " TonwatchWatchdog always fires: where it is missing no alert reaches anyone.",
         [
-            Column("Severity", label="rank", mappings=severities, filled=True, width=80),
-            Column("Alert", label="alertname", link=links.of_alert(), width=220),
-            Column("Target", label="target"),
-            Column("Wallet", label="wallet"),
-            Column("Asset", label="asset"),
-            Column(
-                "Since",
-                since,
-                unit="dateTimeFromNow",
-                width=120,
-            ),
+            Column("Severity", label="rank", mappings=severities, filled=True, width=90),
+            Column("Alert", label="alertname", link=links.of_alert(), width=260),
+            *(Column(subject.capitalize(), label=subject) for subject in subjects),
+            Column("Since", "\nor\n".join(ranked), unit="dateTimeFromNow"),
             Column("Instance", label="instance"),
         ],
         sort="Severity",
         descending=False,
         unit="none",
         empty="nothing fires, not even the watchdog: are the rules loaded?",
+    )
+
+
+def _since(names: str, severity: str, matchers: str) -> str:
+    """Unix milliseconds since when each has been so."""
+    chosen = f'alertname=~"{names}", severity="{severity}", {matchers}'
+    return (
+        f"1000 * (ALERTS_FOR_STATE{{{chosen}}}"
+        f'\n  and ignoring (alertstate) ALERTS{{{chosen}, alertstate="firing"}})'
     )

@@ -77,7 +77,7 @@ class Board:
         assert sum(width for width, _ in panels) == COLUMNS, [panel.title for _, panel in panels]
         left = 0
         for width, panel in panels:
-            _legend_aside(panel, width)
+            _with_legend(panel, width)
             panel.id_val = len(self._placed) + 1
             panel.grid_pos = dashboard.GridPos(h=height, w=width, x=left, y=self._bottom)
             self._placed.append(_Placed(panel))
@@ -111,10 +111,17 @@ class Board:
         return text + "\n"
 
 
-def _legend_aside(panel: dashboard.Panel, width: int) -> None:
-    """Where there is room, the legend stands at the right, with more of its rows to be seen."""
-    if width >= COLUMNS // 2 and isinstance(panel.options, timeseries.Options):
-        panel.options.legend.placement = common.LegendPlacement.RIGHT
+def _with_legend(panel: dashboard.Panel, width: int) -> None:
+    """Where there is room a table at the right, else names alone, below."""
+    if not isinstance(panel.options, timeseries.Options):
+        return
+    wide = width >= COLUMNS // 2
+    panel.options.legend = common.VizLegendOptions(
+        display_mode=common.LegendDisplayMode.TABLE if wide else common.LegendDisplayMode.LIST,
+        placement=common.LegendPlacement.RIGHT if wide else common.LegendPlacement.BOTTOM,
+        show_legend=True,
+        calcs=["lastNotNull", "max"] if wide else [],
+    )
 
 
 class _Placed(Builder[dashboard.Panel]):

@@ -1,10 +1,13 @@
 """Whether tonwatch itself can be believed."""
 
+from grafana_foundation_sdk.models import dashboard
+
 from dashboards.build import links, meaning
-from dashboards.build.alerts import firing
+from dashboards.build.alerts import OF_ITSELF, firing
 from dashboards.build.board import Board
-from dashboards.build.panels import ZERO_IS_GOOD, series, stat, states
+from dashboards.build.panels import series, states
 from dashboards.build.query import RATE, Query, coded_by, m, threshold
+from dashboards.build.stats import ALL_IS_GOOD, count, stat
 from dashboards.build.tables import Column, table
 
 
@@ -17,10 +20,11 @@ def itself() -> Board:
 
 
 def _now(board: Board) -> None:
+    phase = coded_by("phase", "tonwatch_readiness", meaning.PHASES, "job, instance")
     board.side_by_side(
-        5,
+        3,
         (
-            5,
+            6,
             stat(
                 "Scraped",
                 "Share of the chosen tonwatches that Prometheus can read. Where it is not all, what"
@@ -28,13 +32,13 @@ def _now(board: Board) -> None:
                 Query(f"avg({m('up')})"),
                 unit="percentunit",
                 decimals=0,
-                steps=((None, meaning.BAD), (1, meaning.OK)),
+                steps=ALL_IS_GOOD,
                 empty="no tonwatch",
                 runbooks=["TonwatchAbsent"],
             ),
         ),
         (
-            5,
+            6,
             stat(
                 "Last judged",
                 "Age of the oldest last judgement. It is seconds, plus the time since the last"
@@ -47,37 +51,25 @@ def _now(board: Board) -> None:
             ),
         ),
         (
-            4,
-            stat(
-                "Values left out",
-                "Values that could not be read since tonwatch started. Each is a bug in tonwatch,"
-                " which its log names.",
-                Query(f"sum({m('tonwatch_collector_errors_total')})"),
-                unit="none",
-                steps=ZERO_IS_GOOD,
+            6,
+            count(
+                "Probes skipped",
+                "Probes of the time range that did not begin because the one before still ran. A"
+                " few come with slow targets; many mean that tonwatch has too little CPU.",
+                f"round(sum(increase({m('tonwatch_probe_overruns_total')}[$__range])))",
+                "TonwatchProbesOverrunning",
                 empty="no tonwatch",
-                runbooks=["TonwatchCollectorErrors"],
+                colour=meaning.WARN,
             ),
         ),
         (
-            10,
-            table(
-                "Instances",
-                "Every chosen tonwatch: its version and when it started.",
-                [
-                    Column("Instance", label="instance"),
-                    Column("Job", label="job"),
-                    Column("Version", label="version"),
-                    Column(
-                        "Started",
-                        f"1000 * {m('tonwatch_start_timestamp_seconds')}"
-                        "\n  * on (job, instance) group_left (version)"
-                        f" {m('tonwatch_build_info')}",
-                        unit="dateTimeFromNow",
-                    ),
-                ],
-                sort="Started",
-                unit="none",
+            6,
+            count(
+                "Values left out",
+                "Values that could not be read since tonwatch started. Each is a bug in tonwatch,"
+                " which its log names.",
+                f"sum({m('tonwatch_collector_errors_total')})",
+                "TonwatchCollectorErrors",
                 empty="no tonwatch",
             ),
         ),
@@ -86,19 +78,64 @@ def _now(board: Board) -> None:
         6,
         (
             12,
+            table(
+                "Instances",
+                "Every chosen tonwatch: whether it is scraped, what /ready tells, when it last"
+                " judged, its version and when it started.",
+                [
+                    Column("Instance", label="instance"),
+                    Column(
+                        "Scraped",
+                        f"max by (job, instance) ({m('up')})",
+                        mappings=meaning.yes_no(),
+                        filled=True,
+                        width=90,
+                    ),
+                    Column(
+                        "Readiness",
+                        phase,
+                        mappings=meaning.words(meaning.PHASES),
+                        filled=True,
+                        width=100,
+                    ),
+                    Column(
+                        "Judged",
+                        f"1000 * max by (job, instance) ({m('tonwatch_view_timestamp_seconds')})",
+                        unit="dateTimeFromNow",
+                        width=140,
+                    ),
+                    Column(
+                        "Started",
+                        f"1000 * max by (job, instance) ({m('tonwatch_start_timestamp_seconds')})"
+                        "\n  * on (job, instance) group_left (version)"
+                        f" {m('tonwatch_build_info')}",
+                        unit="dateTimeFromNow",
+                        width=120,
+                    ),
+                    Column("Version", label="version", width=80),
+                    Column("Job", label="job"),
+                ],
+                sort="Judged",
+                descending=False,
+                unit="none",
+                empty="no tonwatch",
+            ),
+        ),
+        (12, firing(OF_ITSELF, 'job=~"$job|", instance=~"$instance|"', ("target",))),
+    )
+    board.side_by_side(
+        4,
+        (
+            24,
             states(
                 "Readiness",
-                "What /ready told over time.",
-                Query(
-                    coded_by("phase", "tonwatch_readiness", meaning.PHASES, "instance"),
-                    "{{instance}}",
-                ),
+                "What /ready told over time. A gap means that tonwatch was not there.",
+                Query(phase, "{{instance}}"),
                 unit="none",
                 mappings=meaning.words(meaning.PHASES),
                 empty="no tonwatch",
             ),
         ),
-        (12, firing('job=~"$job|", instance=~"$instance|"')),
     )
 
 
@@ -110,27 +147,27 @@ def _looking(board: Board) -> None:
         (
             8,
             series(
-                "Probes",
+                "Probes a second",
                 "Probes that ended, by kind, whatever they found.",
                 Query(f"sum by (probe) (rate({results}{RATE}))", "{{probe}}"),
                 stacked=True,
-                unit="ops",
+                unit="short",
             ),
         ),
         (
             8,
             series(
-                "Beats skipped",
-                "Probes that did not begin because the one before still ran. A few come with slow"
-                " targets; many mean that tonwatch has too little CPU.",
+                "Probes skipped, a minute",
+                "Probes that did not begin because the one before still ran, by what they ask.",
                 Query(
                     "sum by (job, instance, target, probe)"
-                    f" (60 * rate({m('tonwatch_probe_overruns_total')}{RATE}))",
+                    f" (60 * rate({m('tonwatch_probe_overruns_total')}{RATE})) > 0",
                     "{{target}} {{probe}} · {{instance}}",
                 ),
                 bars=True,
                 stacked=True,
-                unit="cpm",
+                unit="short",
+                empty="none was skipped",
                 runbooks=["TonwatchProbesOverrunning", "TonwatchNoData"],
             ),
         ),
@@ -138,13 +175,19 @@ def _looking(board: Board) -> None:
             8,
             series(
                 "Our clock",
-                "Seconds that the clock of tonwatch's machine is behind the servers' clocks. There"
-                " are only values while it is off and the fault is ours.",
+                "How far the clock of tonwatch's machine is behind the clocks of half of the"
+                " servers, ahead where negative. Beyond the lines, where most agree, it is ours"
+                " that is off.",
                 [
-                    Query(m("tonwatch_clock_offset_seconds"), "{{instance}}"),
+                    Query(
+                        "quantile by (job, instance)"
+                        f" (0.5, {m('tonwatch_target_clock_offset_seconds')})",
+                        "{{instance}}",
+                    ),
                     threshold("clock_warn"),
+                    threshold("clock_warn", negative=True),
                 ],
-                unit="s",
+                unit="suffix:s",
                 runbooks=["TonwatchLocalClockSkewed"],
             ),
         ),
@@ -154,14 +197,15 @@ def _looking(board: Board) -> None:
 def _process(board: Board) -> None:
     board.row("Its process")
     board.side_by_side(
-        8,
+        7,
         (
             6,
             series(
                 "CPU",
-                "Cores in use. tonwatch runs on one: near one it looks less often than it should.",
+                "Share of one core, which is all that tonwatch can use: near 100 % it looks less"
+                " often than it should.",
                 Query(f"rate({m('process_cpu_seconds_total')}{RATE})", "{{instance}}"),
-                unit="short",
+                unit="percentunit",
             ),
         ),
         (
@@ -200,36 +244,33 @@ def _process(board: Board) -> None:
         f"max by (threshold) ({m(f'tonwatch_threshold_{unit}')})"
         for unit in ("seconds", "blocks", "interruptions", "failures", "bounces", "transactions")
     )
+    board.row("What it judges by")
     board.side_by_side(
-        9,
+        11,
+        (12, _configured("Configured times", "s", "of time", seconds)),
         (
             12,
-            table(
-                "Configured times",
-                "The thresholds of time that tonwatch judges by, from its configuration.",
-                [
-                    Column("Threshold", label="threshold"),
-                    Column("Time", seconds, unit="s"),
-                ],
-                sort="Threshold",
-                descending=False,
-                unit="none",
-                empty="no tonwatch",
-            ),
-        ),
-        (
-            12,
-            table(
+            _configured(
                 "Configured counts",
-                "The thresholds that count blocks, interruptions, payouts or transactions.",
-                [
-                    Column("Threshold", label="threshold"),
-                    Column("Count", "\n or ".join(counts)),
-                ],
-                sort="Threshold",
-                descending=False,
-                unit="none",
-                empty="no tonwatch",
+                "none",
+                "that count blocks, interruptions, payouts or transactions",
+                "\n or ".join(counts),
             ),
         ),
+    )
+
+
+def _configured(title: str, unit: str, of: str, thresholds: str) -> dashboard.Panel:
+    return table(
+        title,
+        f"The thresholds {of} that tonwatch judges by, from its configuration. Where the chosen"
+        " tonwatches differ, the highest.",
+        [
+            Column("Threshold", label="threshold"),
+            Column("Value", thresholds, unit=unit),
+        ],
+        sort="Threshold",
+        descending=False,
+        unit="none",
+        empty="no tonwatch",
     )

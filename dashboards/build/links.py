@@ -5,6 +5,7 @@ from typing import Final
 from grafana_foundation_sdk.builders.dashboard import DashboardLink
 from grafana_foundation_sdk.models import dashboard
 
+DIAGNOSES: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/diagnoses.md"
 RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
 
 OVERVIEW: Final = "tonwatch-overview"
@@ -39,13 +40,27 @@ def runbook(alert: str) -> dashboard.DashboardLink:
     )
 
 
+def of_cause() -> dashboard.DashboardLink:
+    """What the cause means that a series has as its label."""
+    return (
+        DashboardLink("What it means")
+        .type(dashboard.DashboardLinkType.LINK)
+        .url(f"{DIAGNOSES}#${{__field.labels.cause}}")
+        .target_blank(True)
+        .build()
+    )
+
+
 def of_alert() -> tuple[str, str]:
     """The same for the alert in a table's cell."""
     return "Runbook", f"{RUNBOOKS}/${{__value.raw}}.md"
 
 
 def drill_down(uid: str, variable: str) -> tuple[str, str]:
-    """To another dashboard, for what a table's cell names alone."""
+    """To another dashboard, for what a table's cell names alone.
+
+    Names need no quoting: they have lower-case letters, digits, dots, underscores and hyphens.
+    """
     chosen = f"var-{variable}=${{__value.raw}}"
     return TITLES[uid], f"/d/{uid}?{_KEPT}&{chosen}&${{__url_time_range}}"
 

@@ -1,12 +1,14 @@
 """What a colour means, and how states read: the same on every dashboard."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Final, TypeVar
 
 from grafana_foundation_sdk.models import dashboard
 
 from tonwatch.serve.wallet_metrics import ACCOUNT_STATES, UNKNOWN
 from tonwatch.ton.accounts import AccountStatus
+from tonwatch.ton.errors import Reason
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.verdict import State
@@ -18,6 +20,8 @@ WARN: Final = "orange"
 BAD: Final = "red"
 INFO: Final = "blue"
 NOT_KNOWN: Final = "#8e8e8e"
+REFUSED: Final = "purple"
+WRONG: Final = "yellow"
 
 TARGET_STATES: Final[Mapping[State, str]] = {
     State.OK: OK,
@@ -82,6 +86,45 @@ ACCOUNTS: Final[Mapping[str, str]] = {
 }
 """From good to bad, drawn like those of targets."""
 
+REASONS: Final[Mapping[str, Sequence[Reason]]] = {
+    BAD: (
+        Reason.RESOLVE_FAILED,
+        Reason.CONNECT_REFUSED,
+        Reason.CONNECT_TIMEOUT,
+        Reason.CONNECT_FAILED,
+        Reason.TLS_FAILED,
+        Reason.HANDSHAKE_FAILED,
+        Reason.HANDSHAKE_TIMEOUT,
+        Reason.CONNECTION_LOST,
+        Reason.QUERY_TIMEOUT,
+    ),
+    WARN: (
+        Reason.NOT_SYNCED,
+        Reason.NOT_READY,
+        Reason.SHARD_LAG,
+        Reason.PRUNED,
+        Reason.OVERLOADED,
+        Reason.UPSTREAM_TIMEOUT,
+        Reason.UPSTREAM_FAILED,
+        Reason.MESSAGE_REJECTED,
+        Reason.UNSUPPORTED,
+        Reason.NOT_FOUND,
+        Reason.SERVER_ERROR,
+        Reason.METHOD_FAILED,
+    ),
+    REFUSED: (Reason.UNAUTHORIZED, Reason.RATE_LIMITED),
+    WRONG: (
+        Reason.PROTOCOL_ERROR,
+        Reason.ANSWER_TOO_LARGE,
+        Reason.BAD_ANSWER,
+        Reason.PROOF_INVALID,
+        Reason.WRONG_NETWORK,
+        Reason.DISPROVED,
+    ),
+    NOT_KNOWN: (Reason.KEY_UNAVAILABLE, Reason.PROBE_FAILED),
+}
+"""Why probes fail: no way there, it cannot, it refuses us, what it says is wrong, we are wrong."""
+
 SEVERITIES: Final[Mapping[str, str]] = {"critical": BAD, "warning": WARN, "info": INFO}
 
 
@@ -91,6 +134,11 @@ def cause_colours() -> dict[str, str]:
     for cause in Cause:
         named.setdefault(CAUSES.get(cause, BAD), []).append(cause)
     return {f"^({'|'.join(causes)})$": colour for colour, causes in named.items()}
+
+
+def reason_colours() -> dict[str, str]:
+    """Likewise for reasons within the names of series."""
+    return {f" ({'|'.join(reasons)}) ": colour for colour, reasons in REASONS.items()}
 
 
 def phase_colours() -> dict[str, str]:
@@ -131,3 +179,4 @@ def yes_no(yes: str = "yes", no: str = "no") -> list[dashboard.ValueMapping]:
 assert set(TARGET_STATES) == set(State), "a state without a colour"
 assert set(ACCOUNTS) == set(map(str, ACCOUNT_STATES)), "a state of accounts without a colour"
 assert set(PHASES) == set(Phase), "a phase without a colour"
+assert {*chain(*REASONS.values()), Reason.OK} == set(Reason), "a reason without a colour"

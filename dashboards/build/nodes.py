@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from dashboards.build import links, meaning, slo
+from dashboards.build import links, slo
 from dashboards.build.board import Board
-from dashboards.build.panels import series, states
+from dashboards.build.panels import series
 from dashboards.build.query import RATE, Query, threshold
 from dashboards.build.tables import Column
 from dashboards.build.targets import NAMED, Targets
+from dashboards.build.write_path import comes_through, write_path
 
 NODES: Final = Targets("node", 'kind="liteserver"', "node")
 
@@ -18,97 +19,35 @@ def nodes() -> Board:
         "Nodes and liteservers: do they answer, are they in sync, how fast are they.",
         (NODES.choice,),
     )
-    _now(board)
+    NODES.now(
+        board,
+        "In sync in: by the rate at which it has caught up so far. Messages: whether the newest"
+        " probing message came through to the wallet.",
+        [
+            Column("Behind", NODES.each("tonwatch_target_behind_seconds"), unit="s"),
+            Column("Blocks behind", NODES.each("tonwatch_target_behind_blocks")),
+            Column("Shard gap", NODES.each("tonwatch_target_shard_gap_blocks")),
+            Column(
+                "In sync in", NODES.each("tonwatch_target_catch_up_seconds"), unit="dtdurations"
+            ),
+            Column("Latency", NODES.each("tonwatch_target_latency_seconds"), unit="s"),
+            Column("Clock", NODES.each("tonwatch_target_clock_offset_seconds"), unit="s"),
+            comes_through(NODES.each("tonwatch_target_write_path")),
+        ],
+    )
     _sync(board)
     _answers(board)
     _steadiness(board)
     board.row("Objectives")
-    board.side_by_side(7, *slo.objectives(NODES))
+    board.side_by_side(8, *slo.objectives(NODES))
     return board
-
-
-def _now(board: Board) -> None:
-    board.side_by_side(
-        4,
-        (
-            6,
-            NODES.count(
-                "Answering",
-                "tonwatch_target_up",
-                "Share of the chosen nodes that answer questions.",
-                "TonwatchNodeDown",
-            ),
-        ),
-        (
-            6,
-            NODES.count(
-                "Usable",
-                "tonwatch_target_usable",
-                "Share of the chosen nodes that are in sync within the limits of readiness.",
-                "TonwatchNodeNotSynced",
-            ),
-        ),
-        (
-            6,
-            NODES.worst(
-                "Furthest behind",
-                "tonwatch_target_behind_seconds",
-                "s",
-                "The distance to the head of the chosen node that is furthest behind.",
-                "TonwatchNodeLagging",
-            ),
-        ),
-        (
-            6,
-            NODES.worst(
-                "Slowest",
-                "tonwatch_target_latency_seconds",
-                "s",
-                "Median latency of the slowest of the chosen nodes.",
-                "TonwatchNodeSlow",
-            ),
-        ),
-    )
-    board.side_by_side(
-        7,
-        (
-            24,
-            NODES.listed(
-                "Nodes",
-                "How each stands now, the worst first. In sync in: by the rate at which it has"
-                " caught up so far. Messages: whether the newest probing message came through to"
-                " the wallet.",
-                [
-                    Column("Behind", NODES.each("tonwatch_target_behind_seconds"), unit="s"),
-                    Column("Blocks behind", NODES.each("tonwatch_target_behind_blocks")),
-                    Column("Shard gap", NODES.each("tonwatch_target_shard_gap_blocks")),
-                    Column(
-                        "In sync in",
-                        NODES.each("tonwatch_target_catch_up_seconds"),
-                        unit="dtdurations",
-                    ),
-                    Column("Latency", NODES.each("tonwatch_target_latency_seconds"), unit="s"),
-                    Column("Clock", NODES.each("tonwatch_target_clock_offset_seconds"), unit="s"),
-                    Column(
-                        "Messages",
-                        NODES.each("tonwatch_target_write_path"),
-                        mappings=meaning.yes_no("come through", "do not"),
-                    ),
-                ],
-            ),
-        ),
-    )
-    board.side_by_side(7, (24, NODES.over_time()))
 
 
 def _sync(board: Board) -> None:
     board.row("In sync")
     board.side_by_side(
         8,
-        (
-            8,
-            NODES.behind("TonwatchNodeLagging", "TonwatchNodeStalled", "TonwatchNodeCatchingUp"),
-        ),
+        (8, NODES.behind("Lagging", "Stalled", "CatchingUp")),
         (
             8,
             series(
@@ -116,7 +55,7 @@ def _sync(board: Board) -> None:
                 "Blocks that the shard client, which serves accounts, is behind the node's own"
                 " masterchain. Over the orange line it is lagging, over the red one not ready.",
                 [
-                    Query(NODES.m("tonwatch_target_shard_gap_blocks"), NAMED),
+                    Query(NODES.lately("tonwatch_target_shard_gap_blocks"), NAMED),
                     threshold("shard_gap_warn"),
                     threshold("shard_gap_unready", bad=True),
                 ],
@@ -128,11 +67,11 @@ def _sync(board: Board) -> None:
         (
             8,
             series(
-                "New blocks",
+                "New blocks a second",
                 "Masterchain blocks that each node takes in. The chain makes the same number for"
                 " all: more is catching up, fewer is falling behind.",
                 Query(f"deriv({NODES.m('tonwatch_target_seqno')}{RATE})", NAMED),
-                unit="cps",
+                unit="short",
                 runbooks=["TonwatchNodeStalled", "TonwatchChainStalled"],
             ),
         ),
@@ -140,29 +79,28 @@ def _sync(board: Board) -> None:
 
 
 def _answers(board: Board) -> None:
+    steps = NODES.m("tonwatch_probe_phase_seconds", 'probe="connect"')
     board.row("Answers")
     board.side_by_side(
         8,
-        (8, NODES.latency("TonwatchNodeSlow")),
+        (8, NODES.latency()),
         (8, NODES.slowest()),
-        (8, NODES.phases("connect")),
-    )
-    board.side_by_side(
-        8,
-        (12, NODES.failures("TonwatchNodeDown", "TonwatchNodeNotSynced")),
         (
-            12,
-            states(
-                "Messages come through",
-                "Whether the newest message that a wallet must refuse was refused by the wallet"
-                " itself. While it is not, payouts sent through this node do not happen.",
-                Query(NODES.m("tonwatch_target_write_path"), NAMED),
-                unit="none",
-                mappings=meaning.yes_no("come through", "do not"),
-                empty="no wallet has write_probe",
-                runbooks=["TonwatchWritePathBroken"],
+            8,
+            series(
+                "Where the time of probe connect goes",
+                "Seconds of each step of the newest probe, the slowest of the chosen: resolve,"
+                " connect and handshake are the way there, query is the answer's own time.",
+                Query(f"max by (phase) ({steps})", "{{phase}}"),
+                stacked=True,
+                unit="s",
             ),
         ),
+    )
+    board.side_by_side(
+        7,
+        (12, NODES.failures("Down", "NotSynced")),
+        (12, write_path(NODES.m("tonwatch_target_write_path"), "node")),
     )
 
 
@@ -170,7 +108,7 @@ def _steadiness(board: Board) -> None:
     board.row("Steadiness")
     board.side_by_side(
         7,
-        (8, NODES.interruptions("TonwatchNodeFlapping")),
+        (8, NODES.interruptions()),
         (
             8,
             series(
@@ -182,28 +120,23 @@ def _steadiness(board: Board) -> None:
                     threshold("clock_warn"),
                     threshold("clock_warn", negative=True),
                 ],
-                unit="s",
+                unit="suffix:s",
                 runbooks=["TonwatchNodeClockSkewed", "TonwatchLocalClockSkewed"],
             ),
         ),
         (
             8,
             series(
-                "Answers out of place",
+                "Answers out of place, a minute",
                 "Answers that came too late or that nobody asked for, and steps back of the seqno."
                 " Many of either: several servers behind one address, or a bad way to it.",
                 [
-                    Query(
-                        f"60 * rate({NODES.m('tonwatch_target_dropped_answers_total')}{RATE})",
-                        f"{NAMED} dropped",
-                    ),
-                    Query(
-                        f"60 * rate({NODES.m('tonwatch_target_steps_back_total')}{RATE})",
-                        f"{NAMED} back",
-                    ),
+                    NODES.a_minute("tonwatch_target_dropped_answers_total", f"{NAMED} dropped"),
+                    NODES.a_minute("tonwatch_target_steps_back_total", f"{NAMED} back"),
                 ],
                 bars=True,
-                unit="cpm",
+                unit="short",
+                empty="none was out of place",
             ),
         ),
     )

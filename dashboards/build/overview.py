@@ -5,16 +5,32 @@ from typing import Final
 from grafana_foundation_sdk.models import dashboard
 
 from dashboards.build import links, meaning
-from dashboards.build.alerts import firing
+from dashboards.build.alerts import EVERY, firing
 from dashboards.build.board import Board
 from dashboards.build.meaning import BAD, OK, WARN
-from dashboards.build.panels import gauges, series, stat, states
-from dashboards.build.purse import LIMITS, runway
-from dashboards.build.query import Query, m, of_kind, target_states, threshold, with_role
+from dashboards.build.nodes import NODES
+from dashboards.build.panels import gauges, series, states
+from dashboards.build.providers import PROVIDERS
+from dashboards.build.purse import KEY, runways, troubles
+from dashboards.build.query import (
+    Query,
+    coded_by,
+    lately,
+    m,
+    of_kind,
+    target_states,
+    threshold,
+    with_role,
+)
+from dashboards.build.stats import stat
 from dashboards.build.tables import Column, table
+from dashboards.build.targets import NAMED, Targets, behind
+from tonwatch.watch.finding import Cause
 
-NODE: Final = 'kind="liteserver"'
-PROVIDER: Final = 'kind!="liteserver"'
+AGE: Final = f"{m('tonwatch_view_timestamp_seconds')} - {m('tonwatch_head_timestamp_seconds')}"
+
+CHOSEN: Final = 'instance=~"$instance|"'
+"""Of alerts, those without an instance too: of services, and that no tonwatch is there."""
 
 
 def overview() -> Board:
@@ -24,31 +40,32 @@ def overview() -> Board:
     )
     _verdict(board)
     _who(board)
-    _chain(board)
     _money(board)
+    _chain(board)
     return board
 
 
 def _verdict(board: Board) -> None:
     critical, warning = (
-        f'count(ALERTS{{alertname=~"Tonwatch.+", alertstate="firing", severity="{severity}",'
-        ' instance=~"$instance|"}) or vector(0)'
+        f'count(ALERTS{{alertname=~"{EVERY}", alertstate="firing", severity="{severity}",'
+        f" {CHOSEN}}}) or vector(0)"
         for severity in ("critical", "warning")
     )
     board.side_by_side(
-        5,
+        4,
         (
             8,
             stat(
                 "Diagnosis",
                 "The one cause that tonwatch names for all that is wrong, the most basic first."
-                " Where the chosen tonwatches differ, each cause is named once. The runbook is"
-                " named like the cause: Tonwatch and its words.",
+                " Where the chosen tonwatches differ, each cause is named once. A click leads to"
+                " what it means; the alerts below lead to what to do.",
                 Query(f"max by (cause) ({m('tonwatch_diagnosis')} == 1)", "{{cause}}"),
                 names=True,
                 filled=True,
                 unit="none",
                 colours=meaning.cause_colours(),
+                link=links.of_cause(),
                 empty="tonwatch is not there",
                 runbooks=["TonwatchAbsent", "TonwatchHanging"],
             ),
@@ -60,6 +77,7 @@ def _verdict(board: Board) -> None:
                 "When that cause was first named; where the chosen tonwatches differ, the latest.",
                 Query(f"1000 * max({m('tonwatch_diagnosis_since_timestamp_seconds')})"),
                 unit="dateTimeFromNow",
+                empty="unknown",
             ),
         ),
         (
@@ -81,11 +99,7 @@ def _verdict(board: Board) -> None:
                 "Age of the chain's head",
                 "Seconds from when the newest block was made until tonwatch judged it. Usual are up"
                 " to the interval of probes and one more: blocks carry whole seconds.",
-                Query(
-                    f"max({m('tonwatch_view_timestamp_seconds')}"
-                    f" - {m('tonwatch_head_timestamp_seconds')})"
-                ),
-                trend=True,
+                Query(f"max({AGE})"),
                 unit="s",
                 decimals=1,
                 empty="no head",
@@ -103,40 +117,44 @@ def _verdict(board: Board) -> None:
             ),
         ),
     )
+    causes = {cause: meaning.CAUSES.get(cause, BAD) for cause in Cause}
     board.side_by_side(
-        6,
+        4,
         (
-            12,
+            24,
             states(
                 "Diagnosis over time",
-                "One row for each cause that was named, and when it was.",
-                Query(f"max by (cause) ({m('tonwatch_diagnosis')} == 1)", "{{cause}}"),
+                "Which cause each tonwatch named, and when. A gap means that tonwatch was not"
+                " there.",
+                Query(
+                    coded_by("cause", "tonwatch_diagnosis", causes, "job, instance"),
+                    "{{instance}}",
+                ),
                 unit="none",
-                worded=False,
-                colours=meaning.cause_colours(),
+                mappings=meaning.words(causes),
                 empty="tonwatch is not there",
             ),
         ),
-        (12, firing('instance=~"$instance|"')),
     )
+    board.side_by_side(8, (24, firing(EVERY, CHOSEN)))
 
 
 def _who(board: Board) -> None:
     board.row("Who is not well")
     board.side_by_side(
-        7,
-        (12, _targets("Liteservers", NODE, links.NODES, "node")),
-        (12, _targets("Providers", PROVIDER, links.PROVIDERS, "provider")),
+        6,
+        (12, _targets("Liteservers", NODES, links.NODES)),
+        (12, _targets("Providers", PROVIDERS, links.PROVIDERS)),
     )
     board.side_by_side(
-        8,
+        7,
         (
             24,
             states(
                 "How targets stood",
                 "The state of every target over time. A gap means that tonwatch was not there or"
                 " knew nothing.",
-                Query(target_states(), "{{target}} · {{instance}}"),
+                Query(target_states(), NAMED),
                 unit="none",
                 mappings=meaning.words(meaning.TARGET_STATES),
                 empty="no targets",
@@ -145,28 +163,63 @@ def _who(board: Board) -> None:
     )
 
 
-def _targets(title: str, kind: str, uid: str, variable: str) -> dashboard.Panel:
+def _targets(title: str, targets: Targets, uid: str) -> dashboard.Panel:
+    kinds = targets.kinds
+    info = m("tonwatch_target_info", kinds)
+    latency = of_kind("tonwatch_target_latency_seconds", kinds)
+    distance = (
+        f"max by (job, instance, target) ({lately('tonwatch_target_behind_seconds')})"
+        f"\n  and on (job, instance, target) {info}"
+    )
     return table(
         title,
-        "How each stands now, the worst first: its state, its distance to the head of the chain"
-        " and its median latency. Its name leads to all about it.",
+        "How each stands now, the worst first: its state, the most that it was behind the head of"
+        " the chain at the last scrapes, and its median latency. Its name leads to all about it.",
         [
-            Column("Name", label="target", link=links.drill_down(uid, variable)),
+            Column("Name", label="target", link=links.drill_down(uid, targets.variable)),
             Column(
                 "State",
-                with_role(target_states(), kind),
+                with_role(target_states(), kinds),
                 mappings=meaning.words(meaning.TARGET_STATES),
                 filled=True,
                 width=130,
             ),
             Column("Role", label="role", width=90),
-            Column("Behind", of_kind("tonwatch_target_behind_seconds", kind), unit="s", width=90),
-            Column("Latency", of_kind("tonwatch_target_latency_seconds", kind), unit="s", width=90),
+            Column("Behind", distance, unit="s", width=90),
+            Column("Latency", latency, unit="s", width=90),
             Column("Instance", label="instance"),
         ],
         sort="State",
         unit="none",
         empty="none configured",
+    )
+
+
+def _money(board: Board) -> None:
+    board.row("Wallets and payouts")
+    held, minimum = (
+        f"min by ({KEY}) ({m(f'tonwatch_wallet_balance{of}')})" for of in ("", "_minimum")
+    )
+    board.side_by_side(
+        8,
+        (
+            8,
+            gauges(
+                "Balance over minimum",
+                "What each wallet holds, divided by its configured minimum: below 100 % it is low."
+                " The bar is full at twice the minimum. Wallets without a minimum are not here.",
+                Query(f"{held}\n/ ({minimum} > 0)", "{{wallet}} {{asset}}"),
+                unit="percentunit",
+                decimals=0,
+                steps=((None, BAD), (1, OK)),
+                minimum=0,
+                maximum=2,
+                empty="no wallet has a minimum",
+                runbooks=["TonwatchWalletLow"],
+            ),
+        ),
+        (8, runways()),
+        (8, troubles()),
     )
 
 
@@ -176,18 +229,7 @@ def _chain(board: Board) -> None:
         8,
         (
             12,
-            series(
-                "Behind the head, by target",
-                "Seconds that each target's last block is older than the head. Over the orange line"
-                " it is lagging, over the red one not ready.",
-                [
-                    Query(m("tonwatch_target_behind_seconds"), "{{target}} · {{instance}}"),
-                    threshold("behind_warn"),
-                    threshold("behind_unready", bad=True),
-                ],
-                unit="s",
-                runbooks=["TonwatchNodeLagging", "TonwatchLagCritical"],
-            ),
+            behind("Behind the head, by target", (), "TonwatchNodeLagging", "TonwatchLagCritical"),
         ),
         (
             12,
@@ -195,69 +237,9 @@ def _chain(board: Board) -> None:
                 "Age of the head",
                 "Seconds since the newest block that any target has. Over the line the chain stands"
                 " still, or all targets do.",
-                [
-                    Query(
-                        f"{m('tonwatch_view_timestamp_seconds')}"
-                        f" - {m('tonwatch_head_timestamp_seconds')}",
-                        "{{instance}}",
-                    ),
-                    threshold("stalled", bad=True),
-                ],
-                unit="s",
+                [Query(AGE, "{{instance}}"), threshold("stalled", bad=True)],
+                unit="suffix:s",
                 runbooks=["TonwatchChainStalled"],
-            ),
-        ),
-    )
-
-
-def _money(board: Board) -> None:
-    board.row("Wallets and payouts")
-    board.side_by_side(
-        8,
-        (
-            8,
-            gauges(
-                "Balance over minimum",
-                "What each wallet holds, divided by its configured minimum: below one it is low."
-                " Wallets without a minimum are not here.",
-                Query(
-                    f"{m('tonwatch_wallet_balance')}"
-                    f"\n/ ({m('tonwatch_wallet_balance_minimum')} > 0)",
-                    "{{wallet}} {{asset}}",
-                ),
-                unit="percentunit",
-                steps=((None, BAD), (1, OK)),
-                minimum=0,
-                empty="no wallet has a minimum",
-                runbooks=["TonwatchWalletLow"],
-            ),
-        ),
-        (
-            8,
-            series(
-                "Runway",
-                "How long each balance lasts at the rate at which it is being spent. Wallets that"
-                " spend nothing are not here.",
-                [Query(runway(), "{{wallet}} {{asset}}"), *LIMITS],
-                unit="dtdurations",
-                runbooks=["TonwatchWalletRunwayShort", "TonwatchWalletRunwayCritical"],
-            ),
-        ),
-        (
-            8,
-            series(
-                "Payouts failed or come back lately",
-                "Payouts within the configured window that failed or that their receivers refused."
-                " Over the lines tonwatch names the wallet.",
-                [
-                    Query(m("tonwatch_wallet_recent_failures"), "{{wallet}} failed"),
-                    Query(m("tonwatch_wallet_recent_bounces"), "{{wallet}} came back"),
-                    threshold("payout_failures", bad=True),
-                    threshold("payout_bounces"),
-                ],
-                unit="short",
-                decimals=0,
-                runbooks=["TonwatchPayoutsFailing", "TonwatchPayoutsBouncing"],
             ),
         ),
     )

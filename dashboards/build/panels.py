@@ -4,28 +4,15 @@ from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any, Final, NotRequired, TypedDict, Unpack
 
-from grafana_foundation_sdk.builders import (
-    bargauge,
-    prometheus,
-    statetimeline,
-)
-from grafana_foundation_sdk.builders import (
-    common as build,
-)
-from grafana_foundation_sdk.builders import (
-    dashboard as build_dashboard,
-)
-from grafana_foundation_sdk.builders import (
-    stat as stat_panel,
-)
-from grafana_foundation_sdk.builders import (
-    timeseries as series_panel,
-)
+from grafana_foundation_sdk.builders import bargauge, prometheus, statetimeline
+from grafana_foundation_sdk.builders import common as build
+from grafana_foundation_sdk.builders import dashboard as build_dashboard
+from grafana_foundation_sdk.builders import timeseries as series_panel
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common, dashboard
 
 from dashboards.build.links import runbook
-from dashboards.build.meaning import BAD, INFO, OK
+from dashboards.build.meaning import INFO
 from dashboards.build.query import Query
 
 DATASOURCE: Final = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -41,6 +28,7 @@ class About(TypedDict):
         steps: colours from a value on; the first has no value.
         empty: what is shown where there is nothing.
         colours: regular expressions of series' names, and their colours.
+        link: where a click on a value leads.
     """
 
     unit: str
@@ -52,55 +40,11 @@ class About(TypedDict):
     minimum: NotRequired[float]
     maximum: NotRequired[float]
     colours: NotRequired[Mapping[str, str]]
+    link: NotRequired[dashboard.DashboardLink]
 
-
-ZERO_IS_GOOD: Final = ((None, OK), (1, BAD))
-"""For counts of what should not be."""
 
 NEUTRAL: Final = ((None, INFO),)
 """For what is neither good nor bad."""
-
-
-def stat(
-    title: str,
-    description: str,
-    queries: Sequence[Query] | Query,
-    *,
-    names: bool = False,
-    both: bool = False,
-    filled: bool = False,
-    trend: bool = False,
-    **about: Unpack[About],
-) -> dashboard.Panel:
-    """One number, large.
-
-    Args:
-        title: of the panel.
-        description: what it shows, and what to do about it.
-        queries: what is shown; several stand side by side.
-        names: show the series' names, not their values.
-        both: show both.
-        filled: colour the whole panel, not only the number.
-        trend: draw how it went, behind it.
-        about: what every panel may have.
-    """
-    text = common.BigValueTextMode
-    fill = common.BigValueColorMode
-    graph = common.BigValueGraphMode
-    builder = (
-        stat_panel.Panel()
-        .text_mode(text.NAME if names else text.VALUE_AND_NAME if both else text.AUTO)
-        .color_mode(fill.BACKGROUND if filled else fill.VALUE)
-        .graph_mode(graph.AREA if trend else graph.NONE)
-        .justify_mode(common.BigValueJustifyMode.CENTER)
-        .reduce_options(build.ReduceDataOptions().calcs(["lastNotNull"]))
-    )
-    for ref, query in lettered(queries):
-        if query.colour:
-            builder = builder.override_by_query(
-                ref, properties({"thresholds": thresholds(((None, OK), (1, query.colour)))})
-            )
-    return _finished(builder, title, description, queries, about, instant=not trend)
 
 
 def series(
@@ -121,20 +65,11 @@ def series(
         .fill_opacity(70 if bars else 25 if stacked else 6)
         .show_points(common.VisibilityMode.NEVER)
         .span_nulls(False)
-        .color_scheme(
-            build_dashboard.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC_BY_NAME)
-        )
+        .color_scheme(build_dashboard.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC))
         .tooltip(
             build.VizTooltipOptions()
             .mode(common.TooltipDisplayMode.MULTI)
             .sort(common.SortOrder.DESCENDING)
-        )
-        .legend(
-            build.VizLegendOptions()
-            .display_mode(common.LegendDisplayMode.TABLE)
-            .placement(common.LegendPlacement.BOTTOM)
-            .show_legend(True)
-            .calcs(["lastNotNull", "max"])
         )
     )
     if from_zero:
@@ -144,22 +79,20 @@ def series(
     for ref, query in lettered(queries):
         if query.colour:
             builder = builder.override_by_query(ref, _dashed(query.colour))
-    return _finished(builder, title, description, queries, about)
+    return built(builder, title, description, queries, about)
 
 
 def states(
     title: str,
     description: str,
     queries: Sequence[Query] | Query,
-    *,
-    worded: bool = True,
     **about: Unpack[About],
 ) -> dashboard.Panel:
-    """Which state each was in over time: one row for each series, with its words where wanted."""
+    """Which state each was in over time, in words: one row for each series."""
     builder = (
         statetimeline.Panel()
         .merge_values(True)
-        .show_value(common.VisibilityMode.AUTO if worded else common.VisibilityMode.NEVER)
+        .show_value(common.VisibilityMode.AUTO)
         .align_value(common.TimelineValueAlignment.LEFT)
         .row_height(0.85)
         .line_width(0)
@@ -173,7 +106,7 @@ def states(
         )
         .tooltip(build.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI))
     )
-    return _finished(builder, title, description, queries, about)
+    return built(builder, title, description, queries, about)
 
 
 def gauges(
@@ -195,7 +128,7 @@ def gauges(
         .max_viz_height(32)
         .reduce_options(build.ReduceDataOptions().calcs(["lastNotNull"]))
     )
-    return _finished(builder, title, description, queries, about, instant=True)
+    return built(builder, title, description, queries, about, instant=True)
 
 
 def _dashed(colour: str) -> list[dashboard.DynamicConfigValue]:
@@ -211,7 +144,7 @@ def _dashed(colour: str) -> list[dashboard.DynamicConfigValue]:
     )
 
 
-def _finished(
+def built(
     builder: Builder[dashboard.Panel],
     title: str,
     description: str,
@@ -220,6 +153,7 @@ def _finished(
     *,
     instant: bool = False,
 ) -> dashboard.Panel:
+    """The panel with its queries."""
     targets = [asked(ref, query, instant=instant) for ref, query in lettered(queries)]
     return finished(builder, title, description, targets, about)
 
@@ -275,6 +209,8 @@ def finished(
     shown.thresholds = thresholds(steps or NEUTRAL)
     if shown.color is None:
         shown.color = dashboard.FieldColor(mode=dashboard.FieldColorModeId.THRESHOLDS)
+    if "link" in about:
+        shown.links = [about["link"]]
     for expression, colour in about.get("colours", {}).items():
         panel.field_config.overrides.append(
             dashboard.DashboardFieldConfigSourceOverrides(

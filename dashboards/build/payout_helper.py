@@ -13,9 +13,9 @@ _KEY: Final = "wallet, asset"
 
 
 def limit(name: str, *, bad: bool = False) -> Query:
-    """A limit that the rules for services record, as a dashed line."""
+    """A limit that the rules for services record, in minutes, as a dashed line."""
     colour = BAD if bad else WARN
-    return Query(f'max(tonwatch:service_limit:seconds{{limit="{name}"}})', name, colour)
+    return Query(f'max(tonwatch:service_limit:seconds{{limit="{name}"}}) / 60', name, colour)
 
 
 def payout_helper(board: Board) -> None:
@@ -25,11 +25,11 @@ def payout_helper(board: Board) -> None:
         (
             8,
             series(
-                "Payouts made",
-                "Payouts a minute that the helper says it has sent.",
+                "Payouts made, a minute",
+                "Payouts that the helper says it has sent.",
                 Query(_a_minute("payout_helper_payouts_sent_total"), _NAMED),
                 stacked=True,
-                unit="cpm",
+                unit="short",
                 empty="no payout helper is scraped",
                 runbooks=["TonwatchPayoutHelperDown"],
             ),
@@ -37,16 +37,17 @@ def payout_helper(board: Board) -> None:
         (
             8,
             series(
-                "Payouts failed",
-                "Payouts a minute that the helper could not make, by its own reason.",
+                "Payouts failed, a minute",
+                "Payouts that the helper could not make, by its own reason.",
                 Query(
-                    _a_minute("payout_helper_payouts_failed_total", f"{_KEY}, reason"),
+                    f"{_a_minute('payout_helper_payouts_failed_total', f'{_KEY}, reason')} > 0",
                     f"{_NAMED} {{{{reason}}}}",
                 ),
                 stacked=True,
                 bars=True,
-                unit="cpm",
-                empty="no payout helper is scraped",
+                unit="short",
+                colours={".": BAD},
+                empty="no payout failed",
                 runbooks=["TonwatchPayoutHelperErrors"],
             ),
         ),
@@ -54,12 +55,12 @@ def payout_helper(board: Board) -> None:
             8,
             series(
                 "Longest wait in the queue",
-                "How long the oldest payout of each queue has waited. Over the lines it is"
+                "Minutes that the oldest payout of each queue has waited. Over the lines it is"
                 " reported: look at the wallet first, then at the helper's log.",
                 [
                     Query(
                         f"max by ({_KEY})"
-                        f" (time() - payout_helper_queue_oldest_timestamp_seconds{{{SERVED}}})"
+                        f" (time() - payout_helper_queue_oldest_timestamp_seconds{{{SERVED}}}) / 60"
                         f"\n  and max by ({_KEY}) (payout_helper_queue_size{{{SERVED}}}) > 0"
                         f"\nor 0 * max by ({_KEY}) (payout_helper_queue_size{{{SERVED}}})",
                         _NAMED,
@@ -67,7 +68,7 @@ def payout_helper(board: Board) -> None:
                     limit("payout-queue"),
                     limit("payout-queue-critical", bad=True),
                 ],
-                unit="dtdurations",
+                unit="suffix:min",
                 empty="no payout helper is scraped",
                 runbooks=["TonwatchPayoutQueueStuck"],
             ),
@@ -88,9 +89,9 @@ def _against_the_chain(board: Board) -> None:
         (
             8,
             series(
-                "Said and seen",
-                "Payouts a minute: those that the helper says it sent, and those that tonwatch saw"
-                " on chain. The two should be one line, but for the minute that they take.",
+                "Said and seen, payouts a minute",
+                "Those that the helper says it sent, and those that tonwatch saw on chain. The two"
+                " should be one line, but for the minute that they take.",
                 [
                     Query(_a_minute("payout_helper_payouts_sent_total"), f"{_NAMED} said"),
                     Query(
@@ -99,7 +100,7 @@ def _against_the_chain(board: Board) -> None:
                         f"{_NAMED} seen",
                     ),
                 ],
-                unit="cpm",
+                unit="short",
                 empty="no payout helper is scraped",
             ),
         ),

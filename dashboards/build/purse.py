@@ -1,53 +1,114 @@
-"""What queries of wallets and their assets have in common."""
+"""What panels of wallets and their assets have in common.
+
+The table has a row for each tonwatch that watches a wallet. All else shows a wallet once, however
+many watch it: the least of what they say that it holds, and the most of what they have counted.
+"""
 
 from typing import Final
 
+from grafana_foundation_sdk.models import dashboard
+
 from dashboards.build.meaning import BAD, WARN
-from dashboards.build.query import RATE, Query, m
+from dashboards.build.panels import series
+from dashboards.build.query import RATE, Query, m, threshold
 
 WALLET: Final = 'wallet=~"$wallet"'
 ASSET: Final = 'asset=~"$asset"'
 
 NAMED: Final = "{{wallet}} {{asset}}"
 
-KEY: Final = "job, instance, wallet, asset"
-
-LIMITS: Final = (
-    Query('max(tonwatch:wallet_runway_limit:seconds{limit="short"})', "short", WARN),
-    Query('max(tonwatch:wallet_runway_limit:seconds{limit="critical"})', "critical", BAD),
-)
-"""The runways below which alerts fire."""
+KEY: Final = "wallet, asset"
+ROW: Final = f"job, instance, {KEY}"
 
 
-def runway(*matchers: str) -> str:
-    """Seconds for each wallet and asset; absent where nothing is spent."""
-    recorded = m("wallet_asset:tonwatch_wallet_runway_seconds:min", *matchers)
-    return f"max by (job, instance, wallet, asset) ({recorded})"
+def of_wallets(metric: str) -> str:
+    return m(metric, WALLET)
 
 
-def of_wallets(metric: str, *matchers: str) -> str:
-    return m(metric, WALLET, *matchers)
-
-
-def of_assets(metric: str, *matchers: str) -> str:
-    return m(metric, WALLET, ASSET, *matchers)
+def of_assets(metric: str) -> str:
+    return m(metric, WALLET, ASSET)
 
 
 def each(metric: str) -> str:
     """Without the metric's name, so that columns join."""
-    return f"max by ({KEY}) ({of_assets(metric)})"
-
-
-def an_hour(metric: str) -> str:
-    """Coins, as a rate that people can imagine."""
-    return f"3600 * sum by ({KEY}) (rate({of_assets(metric)}{RATE}))"
-
-
-def a_minute(metric: str, by: str = KEY) -> str:
-    """Events, likewise."""
-    return f"60 * sum by ({by}) (rate({of_assets(metric)}{RATE}))"
+    return f"max by ({ROW}) ({of_assets(metric)})"
 
 
 def in_range(metric: str) -> str:
     """Coins within the dashboard's time range."""
-    return f"sum by ({KEY}) (increase({of_assets(metric)}[$__range]))"
+    return f"max by ({ROW}) (increase({of_assets(metric)}[$__range]))"
+
+
+def held(metric: str) -> str:
+    return f"min by ({KEY}) ({of_assets(metric)})"
+
+
+def counted(metric: str) -> str:
+    return f"max by ({KEY}) ({of_assets(metric)})"
+
+
+def in_all(metric: str) -> str:
+    """A number of all wallets together."""
+    return f"sum(max by (wallet) ({of_wallets(metric)}))"
+
+
+def an_hour(metric: str) -> str:
+    """Coins, as a rate that people can imagine."""
+    return f"3600 * max by ({KEY}) (rate({of_assets(metric)}{RATE}))"
+
+
+def a_minute(metric: str, by: str = KEY) -> str:
+    """Events, likewise."""
+    return f"60 * max by ({by}) (rate({of_assets(metric)}{RATE}))"
+
+
+def runway(by: str, *matchers: str) -> str:
+    """Seconds that each asset lasts; absent where nothing is spent."""
+    return f"min by ({by}) ({m('wallet_asset:tonwatch_wallet_runway_seconds:min', *matchers)})"
+
+
+def runways(*matchers: str) -> dashboard.Panel:
+    """The same over time, with the limits."""
+    return series(
+        "Runway",
+        "Hours that each balance lasts at the faster of the rates of the last six and 24 hours; a"
+        " week or more is drawn as a week. Below the lines alerts fire. What is not spent is not"
+        " here.",
+        [
+            Query(f"clamp_max({runway(KEY, *matchers)} / 3600, 7 * 24)", NAMED),
+            _limit("short", WARN),
+            _limit("critical", BAD),
+        ],
+        unit="suffix:h",
+        decimals=0,
+        empty="nothing is spent",
+        runbooks=["TonwatchWalletRunwayShort", "TonwatchWalletRunwayCritical"],
+    )
+
+
+def _limit(name: str, colour: str) -> Query:
+    recorded = f'tonwatch:wallet_runway_limit:seconds{{limit="{name}"}}'
+    return Query(f"max({recorded}) / 3600", name, colour)
+
+
+def troubles(*matchers: str) -> dashboard.Panel:
+    """Payouts that went wrong lately, with the limits."""
+    failed, bounced = (
+        f"max by (wallet) ({m(f'tonwatch_wallet_recent_{what}', *matchers)})"
+        for what in ("failures", "bounces")
+    )
+    return series(
+        "Payouts that failed or came back lately",
+        "Within the configured window. Over the red line tonwatch says that payouts fail, over the"
+        " orange one that they come back.",
+        [
+            Query(failed, "{{wallet}} failed"),
+            Query(bounced, "{{wallet}} came back"),
+            threshold("payout_failures", bad=True),
+            threshold("payout_bounces"),
+        ],
+        unit="short",
+        decimals=0,
+        empty="no wallet has payouts",
+        runbooks=["TonwatchPayoutsFailing", "TonwatchPayoutsBouncing"],
+    )

@@ -66,6 +66,15 @@ def coded_by(label: str, metric: str, states: Iterable[str], by: str, *matchers:
     return f"sum by ({by}) (\n  " + "\n  or ".join(parts) + "\n)"
 
 
+def lately(metric: str, *matchers: str) -> str:
+    """The most that it was since the last point.
+
+    A graph of hours shows every peak so; and what is not known at every scrape leaves no gaps, such
+    as the distance of a provider, which tells no times of its blocks.
+    """
+    return f"max_over_time({m(metric, *matchers)}{RATE})"
+
+
 def of_targets(metric: str, *matchers: str) -> str:
     """One value for each target of each tonwatch, without the metric's name: columns join so."""
     return f"max by (job, instance, target) ({m(metric, *matchers)})"

@@ -4,6 +4,7 @@ from typing import Final
 
 from dashboards.build import links
 from dashboards.build.board import ANY, Board, Choice
+from dashboards.build.meaning import BAD, INFO
 from dashboards.build.panels import series
 from dashboards.build.payout_helper import limit, payout_helper
 from dashboards.build.query import RATE, SERVED, Query
@@ -11,6 +12,7 @@ from dashboards.build.tables import Column, table
 
 _COUNT: Final = "http_server_request_duration_seconds_count"
 _BUCKET: Final = "http_server_request_duration_seconds_bucket"
+_REFUSED: Final = 'http_response_status_code=~"4..|5.."'
 _FAILED: Final = 'http_response_status_code=~"5.."'
 
 
@@ -70,7 +72,7 @@ def _columns(by: str) -> list[Column]:
 
 def _now(board: Board) -> None:
     board.side_by_side(
-        6,
+        8,
         (
             10,
             table(
@@ -91,7 +93,7 @@ def _now(board: Board) -> None:
                 "The same for every route, the most failing first.",
                 [
                     Column("Service", label="job"),
-                    Column("Route", label="http_route"),
+                    Column("Route", label="http_route", width=230),
                     *_columns("job, http_route"),
                 ],
                 sort="Failed",
@@ -150,15 +152,18 @@ def _requests(board: Board) -> None:
         (
             12,
             series(
-                "Answers, by status",
-                "Requests a second by the status of their answer.",
+                "Bad answers, by status",
+                "Requests a second that were answered with a status from 400 on: 4xx is what"
+                " clients did wrong, blue; 5xx what the service did, red.",
                 Query(
-                    _rate("job, http_response_status_code"),
+                    f"{_rate('job, http_response_status_code', _REFUSED)} > 0",
                     "{{job}} {{http_response_status_code}}",
                 ),
                 stacked=True,
+                bars=True,
                 unit="reqps",
-                empty="no service is scraped",
+                colours={" 4..$": INFO, " 5..$": BAD},
+                empty="no bad answers",
             ),
         ),
         (
@@ -190,7 +195,7 @@ def _objectives(board: Board) -> None:
                     Query(f"job:http_errors:burnrate1h{{{burn}}}", "{{job}} errors"),
                     Query(f"job:http_slow:burnrate1h{{{burn}}}", "{{job}} slow"),
                 ],
-                unit="suffix: ×",
+                unit="suffix:×",
                 empty="no service is scraped",
                 runbooks=[
                     "TonwatchWalletApiErrors",
@@ -206,10 +211,10 @@ def _objectives(board: Board) -> None:
                 "Budget burn of payouts, last hour",
                 "The same for payouts that the helper could not make.",
                 Query(
-                    f"wallet_asset:payouts_failed:burnrate1h{{{burn}}}",
+                    f"max by (wallet, asset) (wallet_asset:payouts_failed:burnrate1h{{{burn}}})",
                     "{{wallet}} {{asset}}",
                 ),
-                unit="suffix: ×",
+                unit="suffix:×",
                 empty="no payout helper is scraped",
                 runbooks=["TonwatchPayoutHelperErrors"],
             ),
@@ -218,17 +223,17 @@ def _objectives(board: Board) -> None:
             8,
             series(
                 "Analytics behind",
-                "Age of the newest event that analytics can be asked for. Over the lines its data"
-                " are too old to decide by.",
+                "Minutes since the newest event that analytics can be asked for. Over the lines its"
+                " data are too old to decide by.",
                 [
                     Query(
-                        f"time() - analytics_last_event_timestamp_seconds{{{SERVED}}}",
+                        f"(time() - analytics_last_event_timestamp_seconds{{{SERVED}}}) / 60",
                         "{{job}} · {{instance}}",
                     ),
                     limit("analytics-lag"),
                     limit("analytics-lag-critical", bad=True),
                 ],
-                unit="dtdurations",
+                unit="suffix:min",
                 empty="no analytics API is scraped",
                 runbooks=["TonwatchAnalyticsLag"],
             ),

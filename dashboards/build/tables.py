@@ -101,6 +101,8 @@ def _cell(column: Column) -> list[dashboard.DynamicConfigValue]:
     told: dict[str, Any] = {"unit": column.unit, "noValue": "–"}
     if column.mappings:
         told["mappings"] = list(column.mappings)
+        # They are words, whatever numbers stand for them.
+        told["custom.align"] = "left"
     if column.steps:
         told["thresholds"] = thresholds(column.steps)
     if column.filled:

@@ -2,16 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from grafana_foundation_sdk.models import dashboard
 
 from dashboards.build import meaning
-from dashboards.build.board import Choice
-from dashboards.build.panels import series, stat, states
-from dashboards.build.query import RATE, Query, m, of_targets, target_states, threshold, with_role
+from dashboards.build.board import Board, Choice
+from dashboards.build.meaning import BAD, WARN
+from dashboards.build.panels import series, states
+from dashboards.build.query import (
+    RATE,
+    Query,
+    lately,
+    m,
+    of_targets,
+    target_states,
+    threshold,
+    with_role,
+)
+from dashboards.build.stats import stat
 from dashboards.build.tables import Column, table
 
-NAMED = "{{target}} · {{instance}}"
+NAMED: Final = "{{target}} · {{instance}}"
+
+KEY: Final = "job, instance, target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +60,103 @@ class Targets:
         """A metric of the chosen targets."""
         return m(metric, self.chosen, *matchers)
 
-    def count(self, title: str, metric: str, description: str, runbook: str) -> dashboard.Panel:
-        """How many of them are well in one respect: the share of those of which it is known."""
+    def each(self, metric: str, *matchers: str) -> str:
+        return of_targets(metric, self.chosen, *matchers)
+
+    def lately(self, metric: str) -> str:
+        return lately(metric, self.chosen)
+
+    def alert(self, trouble: str) -> str:
+        """The name of the alert of one of them in trouble."""
+        return f"Tonwatch{self.word.capitalize()}{trouble}"
+
+    def now(self, board: Board, about: str, columns: Sequence[Column]) -> None:
+        """How they are: numbers, a table with some columns of their own, and how it came.
+
+        Args:
+            board: on which this is placed.
+            about: what the columns say, for the table's description.
+            columns: what this kind of targets has to tell.
+        """
+        several = f"{self.word}s"
+        board.side_by_side(
+            3,
+            (
+                6,
+                self._without(
+                    "Not answering",
+                    "tonwatch_target_up",
+                    f"The chosen {several} that do not answer questions, by their role.",
+                    "Down",
+                ),
+            ),
+            (
+                6,
+                self._without(
+                    "Not usable",
+                    "tonwatch_target_usable",
+                    f"The chosen {several} that are not in sync within the limits of readiness,"
+                    " by their role. Without usable primaries /ready says no.",
+                    "Lagging",
+                ),
+            ),
+            (
+                6,
+                self._worst(
+                    "Furthest behind",
+                    self.lately("tonwatch_target_behind_seconds"),
+                    f"The distance to the head of the chosen {self.word} that is furthest behind.",
+                    "Lagging",
+                ),
+            ),
+            (
+                6,
+                self._worst(
+                    "Slowest",
+                    self.m("tonwatch_target_latency_seconds"),
+                    f"Median latency of the slowest of the chosen {several}.",
+                    "Slow",
+                ),
+            ),
+        )
+        board.side_by_side(6, (24, self._listed(several.capitalize(), about, columns)))
+        board.side_by_side(6, (24, self._over_time()))
+
+    def _without(self, title: str, metric: str, description: str, trouble: str) -> dashboard.Panel:
+        """How many are not well in one respect, of those of which it is known."""
+
+        def of_role(role: str, colour: str) -> Query:
+            info = self.m("tonwatch_target_info", f'role="{role}"')
+            return Query(
+                f"sum(\n  (1 - {self.m(metric)})\n  * on ({KEY}) group_left ()\n  {info}\n)",
+                role,
+                colour,
+            )
+
         return stat(
             title,
             description,
-            Query(f"avg({self.m(metric)})"),
-            unit="percentunit",
-            decimals=0,
-            minimum=0,
-            maximum=1,
-            steps=((None, meaning.BAD), (1, meaning.OK)),
+            [of_role("primary", BAD), of_role("reference", WARN)],
+            both=True,
+            unit="none",
             empty="unknown",
-            runbooks=[runbook],
+            runbooks=[self.alert(trouble)],
         )
 
-    def worst(
-        self, title: str, metric: str, unit: str, description: str, runbook: str
-    ) -> dashboard.Panel:
+    def _worst(self, title: str, values: str, description: str, trouble: str) -> dashboard.Panel:
         return stat(
             title,
             description,
-            Query(f"max({self.m(metric)})"),
-            trend=True,
-            unit=unit,
+            Query(f"max({values})"),
+            unit="s",
             empty="unknown",
-            runbooks=[runbook],
+            runbooks=[self.alert(trouble)],
         )
 
-    def listed(self, title: str, description: str, columns: Sequence[Column]) -> dashboard.Panel:
-        """One row for each, the worst first."""
+    def _listed(self, title: str, about: str, columns: Sequence[Column]) -> dashboard.Panel:
         return table(
             title,
-            description,
+            f"How each stands now, the worst first. {about} Failed: the share of its probes.",
             [
                 Column("Name", label="target"),
                 Column(
@@ -90,6 +168,7 @@ class Targets:
                 ),
                 Column("Role", label="role", width=90),
                 *columns,
+                Column("Failed", self._failed(KEY), unit="percentunit"),
                 Column(
                     "Answered",
                     "1000 * " + self.each("tonwatch_target_last_answer_timestamp_seconds"),
@@ -103,10 +182,17 @@ class Targets:
             empty="none configured",
         )
 
-    def each(self, metric: str, *matchers: str) -> str:
-        return of_targets(metric, self.chosen, *matchers)
+    def _failed(self, by: str) -> str:
+        """Share of a target's probes."""
+        failed = self.m("tonwatch_probe_results_total", 'reason!="ok"')
+        ended = self.m("tonwatch_probe_results_total")
+        return (
+            f"sum by ({by}) (rate({failed}{RATE}))"
+            f"\n/ on ({KEY}) group_left ()"
+            f"\n  (sum by ({KEY}) (rate({ended}{RATE})) > 0)"
+        )
 
-    def over_time(self) -> dashboard.Panel:
+    def _over_time(self) -> dashboard.Panel:
         return states(
             "States over time",
             "The state that tonwatch judges each to be in. A gap means that tonwatch was not there"
@@ -117,27 +203,16 @@ class Targets:
             empty="no targets",
         )
 
-    def behind(self, *runbooks: str) -> dashboard.Panel:
-        return series(
-            "Behind the head",
-            "Seconds that the last block is older than the head of the chain. Over the orange line"
-            " it is lagging, over the red one not ready.",
-            [
-                Query(self.m("tonwatch_target_behind_seconds"), NAMED),
-                threshold("behind_warn"),
-                threshold("behind_unready", bad=True),
-            ],
-            unit="s",
-            runbooks=runbooks,
-        )
+    def behind(self, *troubles: str) -> dashboard.Panel:
+        return behind("Behind the head", [self.chosen], *map(self.alert, troubles))
 
-    def latency(self, *runbooks: str) -> dashboard.Panel:
+    def latency(self) -> dashboard.Panel:
         return series(
             "Latency",
             "Median of the last answers, connecting not counted. Over the line it is slow.",
             [Query(self.m("tonwatch_target_latency_seconds"), NAMED), threshold("slow")],
             unit="s",
-            runbooks=runbooks,
+            runbooks=[self.alert("Slow")],
         )
 
     def slowest(self) -> dashboard.Panel:
@@ -145,7 +220,7 @@ class Targets:
         return series(
             "Slowest probes",
             "The time within which 99 of 100 probes end, good or bad, from the whole of a probe:"
-            " connecting included.",
+            " connecting included. As exact as the histogram's buckets.",
             Query(
                 f"histogram_quantile(0.99,"
                 f"\n  sum by (job, instance, target, probe, le) ({buckets})\n)",
@@ -154,56 +229,50 @@ class Targets:
             unit="s",
         )
 
-    def phases(self, probe: str) -> dashboard.Panel:
-        steps = self.m("tonwatch_probe_phase_seconds", f'probe="{probe}"')
-        return series(
-            f"Where the time of probe {probe} goes",
-            "Seconds of each step of the newest probe, the slowest of the chosen: resolve, connect"
-            " and handshake are the way there, query is the answer's own time.",
-            Query(
-                f"max by (phase) ({steps})",
-                "{{phase}}",
-            ),
-            stacked=True,
-            unit="s",
-        )
-
-    def failures(self, *runbooks: str) -> dashboard.Panel:
-        failed = self.m("tonwatch_probe_results_total", 'reason!="ok"')
+    def failures(self, *troubles: str) -> dashboard.Panel:
         return series(
             "Failed probes, by reason",
-            "Share of all probes of a target that end so. The runbook of its state says what each"
-            " reason means.",
+            "Share of all probes of a target that end so. Red: there is no way there; orange: it"
+            " says that it cannot; purple: it refuses us; yellow: what it says is wrong; grey: our"
+            " own failure. The runbook of its state says what each reason means.",
             Query(
-                f"(sum by (job, instance, target, reason) (rate({failed}{RATE})) > 0)"
-                f"\n/ on (job, instance, target) group_left ()"
-                f"\n  sum by (job, instance, target)"
-                f" (rate({self.m('tonwatch_probe_results_total')}{RATE}))",
+                f"{self._failed(f'{KEY}, reason')} > 0",
                 "{{target}} {{reason}} · {{instance}}",
             ),
             stacked=True,
             bars=True,
             unit="percentunit",
+            colours=meaning.reason_colours(),
             empty="no probe failed",
-            runbooks=runbooks,
+            runbooks=[self.alert(trouble) for trouble in troubles],
         )
 
-    def interruptions(self, *runbooks: str) -> dashboard.Panel:
+    def interruptions(self) -> dashboard.Panel:
         return series(
             "Interruptions",
             "How often it stopped answering and came back within the configured window; a single"
             " lost answer counts a third. Over the line it is flapping.",
             [Query(self.m("tonwatch_target_interruptions"), NAMED), threshold("flapping")],
             unit="short",
-            runbooks=runbooks,
+            runbooks=[self.alert("Flapping")],
         )
 
-    def steps_back(self) -> dashboard.Panel:
-        return series(
-            "Steps back",
-            "How often the seqno went back: different servers behind one address that are not"
-            " equally far. A few are usual behind load balancers.",
-            Query(f"60 * rate({self.m('tonwatch_target_steps_back_total')}{RATE})", NAMED),
-            bars=True,
-            unit="cpm",
-        )
+    def a_minute(self, metric: str, named: str) -> Query:
+        """Rare events: only where there are any."""
+        return Query(f"60 * rate({self.m(metric)}{RATE}) > 0", named)
+
+
+def behind(title: str, chosen: Sequence[str], *runbooks: str) -> dashboard.Panel:
+    """How far targets are behind, with the limits."""
+    return series(
+        title,
+        "Seconds that the last block is older than the head of the chain. Over the orange line"
+        " it is lagging, over the red one not ready.",
+        [
+            Query(lately("tonwatch_target_behind_seconds", *chosen), NAMED),
+            threshold("behind_warn"),
+            threshold("behind_unready", bad=True),
+        ],
+        unit="suffix:s",
+        runbooks=runbooks,
+    )

@@ -1,23 +1,31 @@
 """Wallets and payouts: what is there, how long it lasts, and whether payments arrive."""
 
+from typing import Final
+
 from dashboards.build import links, meaning
 from dashboards.build.board import Board, Choice
 from dashboards.build.meaning import BAD, OK
-from dashboards.build.panels import ZERO_IS_GOOD, series, stat, states
+from dashboards.build.panels import series, states
 from dashboards.build.payouts import failures, payments
 from dashboards.build.purse import (
     ASSET,
-    LIMITS,
+    KEY,
     NAMED,
+    ROW,
     WALLET,
+    counted,
     each,
+    held,
+    in_all,
     in_range,
-    of_assets,
-    of_wallets,
     runway,
+    runways,
 )
 from dashboards.build.query import Query, coded, m
+from dashboards.build.stats import count, stat
 from dashboards.build.tables import Column, table
+
+SEEN: Final = "job, instance, wallet"
 
 
 def wallets() -> Board:
@@ -42,64 +50,71 @@ def wallets() -> Board:
 
 def _now(board: Board) -> None:
     board.side_by_side(
-        4,
+        3,
         (
             4,
-            stat(
+            count(
                 "Wallets low",
                 "Wallets that hold less of any asset than its configured minimum.",
-                Query(f"sum({of_wallets('tonwatch_wallet_low')})"),
-                unit="none",
-                steps=ZERO_IS_GOOD,
+                in_all("tonwatch_wallet_low"),
+                "TonwatchWalletLow",
                 empty="no minimum",
-                runbooks=["TonwatchWalletLow"],
             ),
         ),
         (
-            5,
+            4,
             stat(
                 "Shortest runway",
                 "How long the balance lasts that will be spent first, at the rate at which it is"
                 " being spent. Nothing is shown while nothing is spent.",
-                Query(f"min({runway(WALLET, ASSET)})"),
-                unit="dtdurations",
+                Query(f"round(min({runway(KEY, WALLET, ASSET)}), 60)"),
+                unit="s",
+                decimals=1,
                 empty="nothing is spent",
                 runbooks=["TonwatchWalletRunwayShort", "TonwatchWalletRunwayCritical"],
             ),
         ),
         (
-            5,
-            stat(
+            4,
+            count(
                 "Payouts failed lately",
                 "Payouts that failed within the configured window.",
-                Query(f"sum({of_wallets('tonwatch_wallet_recent_failures')})"),
-                unit="none",
-                steps=ZERO_IS_GOOD,
+                in_all("tonwatch_wallet_recent_failures"),
+                "TonwatchPayoutsFailing",
                 empty="not counted",
-                runbooks=["TonwatchPayoutsFailing"],
             ),
         ),
         (
-            5,
-            stat(
+            4,
+            count(
                 "Payouts came back lately",
                 "Payouts that their receivers refused within the configured window.",
-                Query(f"sum({of_wallets('tonwatch_wallet_recent_bounces')})"),
-                unit="none",
-                steps=((None, OK), (1, meaning.WARN)),
+                in_all("tonwatch_wallet_recent_bounces"),
+                "TonwatchPayoutsBouncing",
                 empty="not counted",
-                runbooks=["TonwatchPayoutsBouncing"],
+                colour=meaning.WARN,
             ),
         ),
         (
-            5,
+            4,
+            count(
+                "Cannot be read",
+                "Assets of wallets that cannot be read although there is somebody to ask. What is"
+                " shown of them ends there.",
+                f"sum({counted('tonwatch_wallet_unread')})",
+                "TonwatchWalletUnread",
+                empty="no wallets",
+                colour=meaning.WARN,
+            ),
+        ),
+        (
+            4,
             stat(
                 "Not counted yet",
                 "Known transactions that are not counted yet. While there are some, all totals"
                 " below are behind.",
-                Query(f"sum({of_assets('tonwatch_wallet_payout_backlog')})"),
+                Query(f"sum({counted('tonwatch_wallet_payout_backlog')})"),
                 unit="none",
-                trend=True,
                 empty="not counted",
                 runbooks=["TonwatchPayoutsBehind"],
             ),
@@ -127,16 +142,20 @@ def _now(board: Board) -> None:
                         filled=True,
                         width=120,
                     ),
-                    Column("Runway", runway(WALLET, ASSET), unit="dtdurations"),
                     Column(
-                        "Sent",
-                        in_range("tonwatch_wallet_sent_total"),
-                        unit="locale",
+                        "Runway",
+                        f"round({runway(ROW, WALLET, ASSET)}, 60)",
+                        unit="s",
+                        decimals=1,
+                        width=100,
                     ),
+                    Column("Sent", in_range("tonwatch_wallet_sent_total"), unit="locale"),
+                    Column("Received", in_range("tonwatch_wallet_received_total"), unit="locale"),
                     Column(
-                        "Received",
-                        in_range("tonwatch_wallet_received_total"),
-                        unit="locale",
+                        "Read",
+                        each("tonwatch_wallet_unread"),
+                        mappings=meaning.texts([("0", "yes", OK), ("1", "no", meaning.WARN)]),
+                        width=80,
                     ),
                     Column(
                         "Balance is",
@@ -144,6 +163,7 @@ def _now(board: Board) -> None:
                         mappings=meaning.texts(
                             [("1", "proven", OK), ("0", "told", meaning.NOT_KNOWN)]
                         ),
+                        width=100,
                     ),
                     Column(
                         "As of",
@@ -164,47 +184,36 @@ def _now(board: Board) -> None:
 def _balances(board: Board) -> None:
     board.row("Balances")
     board.side_by_side(
-        9,
+        8,
         (
             12,
             series(
                 "Balances and minimums",
                 "What each wallet holds, in whole coins; its minimum is dashed in red.",
                 [
-                    Query(of_assets("tonwatch_wallet_balance"), NAMED),
-                    Query(of_assets("tonwatch_wallet_balance_minimum"), f"{NAMED} minimum", BAD),
+                    Query(held("tonwatch_wallet_balance"), NAMED),
+                    Query(held("tonwatch_wallet_balance_minimum"), f"{NAMED} minimum", BAD),
                 ],
                 unit="short",
                 empty="no wallets are configured",
                 runbooks=["TonwatchWalletLow", "TonwatchWalletUnread"],
             ),
         ),
-        (
-            12,
-            series(
-                "Runway",
-                "How long each balance lasts at the faster of the rates of the last six and 24"
-                " hours. Below the lines alerts fire.",
-                [Query(runway(WALLET, ASSET), NAMED), *LIMITS],
-                unit="dtdurations",
-                empty="nothing is spent",
-                runbooks=["TonwatchWalletRunwayShort", "TonwatchWalletRunwayCritical"],
-            ),
-        ),
+        (12, runways(WALLET, ASSET)),
     )
 
 
 def _accounts(board: Board) -> None:
     board.row("Accounts")
     board.side_by_side(
-        7,
+        5,
         (
             12,
             states(
                 "States of wallets",
                 "The state of each wallet's account. A frozen one can neither pay nor be paid.",
                 Query(
-                    coded("tonwatch_wallet_state", meaning.ACCOUNTS, "instance, wallet", WALLET),
+                    coded("tonwatch_wallet_state", meaning.ACCOUNTS, SEEN, WALLET),
                     "{{wallet}} · {{instance}}",
                 ),
                 unit="none",

@@ -124,7 +124,7 @@ def left(expr: Any) -> frozenset[str]:
             return _aggregated(expr)
         case promql.Call():
             labels = frozenset().union(*[left(arg) for arg in expr.args])
-            if expr.func.name == "label_replace":
+            if expr.func.name in ("label_replace", "label_join"):
                 return labels | {expr.args[1].val}
             lost = {"histogram_quantile": {"le"}, "scalar": labels}
             return labels.difference(lost.get(expr.func.name, ()))

@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 import yaml
 from history import SCRAPE
@@ -25,6 +25,9 @@ from pydantic import TypeAdapter
 from tonwatch.durations import Duration
 
 Series = list[dict[str, Any]]
+
+Samples = dict[tuple[str, float], str]
+"""Values by series, as it is written, and moment."""
 
 _DURATION: Final[TypeAdapter[float]] = TypeAdapter(Duration)
 
@@ -113,39 +116,45 @@ def evaluate(database: Database, files: Sequence[Path], begin: float, end: float
         for group in yaml.safe_load(file.read_text())["groups"]
         for rule in group["rules"]
     ]
-    left = [rule for rule in rules if "record" in rule]
-    stages: list[list[dict[str, Any]]] = []
+    for number, stage in enumerate(_stages(rules)):
+        written: Samples = {}
+        with database.serving():
+            for rule in stage:
+                found = database.range(rule["expr"], begin, end, SCRAPE)
+                (_record if "record" in rule else _alert)(rule, found, written)
+        if written:
+            samples = database.folder.with_suffix(f".{number}.om")
+            with samples.open("w") as file:
+                for (series, moment), value in sorted(written.items()):
+                    file.write(f"{series} {value} {moment:.3f}\n")
+                file.write("# EOF\n")
+            database.add(samples)
+
+
+def _stages(left: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rules in groups, each after all that it builds on."""
     while left:
-        names = {rule["record"] for rule in left}
+        names = {rule.get("record") for rule in left}
         ready = [rule for rule in left if not names & _names(rule["expr"])]
         assert ready, "rules build on each other in a circle"
-        stages.append(ready)
-        left = [rule for rule in left if rule not in ready]
-    stages.append([rule for rule in rules if "alert" in rule])
-    for number, stage in enumerate(stages):
-        samples = database.folder.with_suffix(f".{number}.om")
-        with samples.open("w") as file:
-            with database.serving():
-                for rule in stage:
-                    found = database.range(rule["expr"], begin, end, SCRAPE)
-                    (_record if "record" in rule else _alert)(rule, found, file)
-            file.write("# EOF\n")
-        if samples.stat().st_size > len("# EOF\n"):
-            database.add(samples)
+        # Some alerts keep quiet because of others: what asks for alerts waits for all that it can.
+        stage = [rule for rule in ready if "ALERTS{" not in rule["expr"]] or ready
+        yield stage
+        left = [rule for rule in left if rule not in stage]
 
 
 def _names(expr: str) -> set[str]:
     return set(re.findall(r"[A-Za-z_][\w:]*:[\w:]+", expr))
 
 
-def _record(rule: Mapping[str, Any], found: Series, file: TextIO) -> None:
+def _record(rule: Mapping[str, Any], found: Series, written: Samples) -> None:
     for series in found:
         labels = {**series["metric"], **rule.get("labels", {}), "__name__": rule["record"]}
         for moment, value in series["values"]:
-            _write(file, labels, value, moment)
+            _write(written, labels, value, moment)
 
 
-def _alert(rule: Mapping[str, Any], found: Series, file: TextIO) -> None:
+def _alert(rule: Mapping[str, Any], found: Series, written: Samples) -> None:
     wait = _DURATION.validate_python(rule.get("for", "0s"))
     for series in found:
         labels = {**series["metric"], **rule.get("labels", {}), "alertname": rule["alert"]}
@@ -154,11 +163,12 @@ def _alert(rule: Mapping[str, Any], found: Series, file: TextIO) -> None:
             began = began if moment - before <= SCRAPE else moment
             before = moment
             state = "firing" if moment - began >= wait else "pending"
-            _write(file, {**labels, "__name__": "ALERTS", "alertstate": state}, "1", moment)
-            _write(file, {**labels, "__name__": "ALERTS_FOR_STATE"}, f"{began:.3f}", moment)
+            _write(written, {**labels, "__name__": "ALERTS", "alertstate": state}, "1", moment)
+            _write(written, {**labels, "__name__": "ALERTS_FOR_STATE"}, f"{began:.3f}", moment)
 
 
-def _write(file: TextIO, labels: Mapping[str, str], value: str, moment: float) -> None:
+def _write(written: Samples, labels: Mapping[str, str], value: str, moment: float) -> None:
+    # Two rules of one alert may make the same series: the first one counts.
     name = labels["__name__"]
-    written = ",".join(f'{key}="{text}"' for key, text in labels.items() if key != "__name__")
-    file.write(f"{name}{{{written}}} {value} {moment:.3f}\n")
+    told = ",".join(f'{key}="{text}"' for key, text in sorted(labels.items()) if key != "__name__")
+    written.setdefault((f"{name}{{{told}}}", moment), value)

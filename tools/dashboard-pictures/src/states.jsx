@@ -11,7 +11,7 @@ export function StateTimeline({ panel, frames, range, theme, width, height }) {
     return { name: getFieldDisplayName(field, frame, frames), times: time.values, field };
   });
   const longest = Math.max(...rows.map((row) => textWidth(row.name)));
-  const left = Math.min(longest + 12, width / 3);
+  const left = Math.min(longest + 12, width / 2.5);
   const across = width - left - 8;
   const each = (height - AXIS) / rows.length;
   const at = (time) => left + ((time / 1000 - range.from) / (range.to - range.from)) * across;

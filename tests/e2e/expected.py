@@ -115,9 +115,9 @@ def outcome(row: Situation, number: int, config: Mapping[str, Any]) -> Outcome:
     return Outcome(tuple(heard), tuple(silenced))
 
 
-def may_be_heard(row: Situation) -> frozenset[str] | set[str]:
-    """All alerts that somebody may hear of in the course of `row`."""
-    names = set()
+def may_be_heard(row: Situation) -> Collection[str]:
+    """All alerts but `BUSY` that somebody may hear of in the course of `row`."""
+    names: set[str] = set()
     for step in row.steps:
         expect = step.expect
         for cause in (expect.cause, *expect.also, *expect.on_the_way):
@@ -130,7 +130,7 @@ def may_be_heard(row: Situation) -> frozenset[str] | set[str]:
         for state in step.expect.states.values():
             causes = (diagnosis._NODE_CAUSES, diagnosis._PROVIDER_CAUSES)
             names |= {alert_of(each[state]) for each in causes if state in each}
-    return (names | BUSY) - {alert_of(Cause.HEALTHY), alert_of(Cause.STARTING)}
+    return names - {alert_of(Cause.HEALTHY), alert_of(Cause.STARTING)}
 
 
 def may_be_about(row: Situation, config: Mapping[str, Any]) -> Collection[str]:

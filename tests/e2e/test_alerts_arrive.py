@@ -6,6 +6,7 @@ their names.
 """
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import Sequence
@@ -52,7 +53,10 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     if missing():
         pytest.skip(f"not installed: {', '.join(missing())}")
-    return asyncio.run(_run(tmp_path_factory.mktemp("e2e")))
+    try:
+        return asyncio.run(_run(tmp_path_factory.mktemp("e2e")))
+    finally:
+        gc.unfreeze()
 
 
 async def _run(home: Path) -> Run:

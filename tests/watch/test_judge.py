@@ -103,6 +103,49 @@ class TestAnswers:
         assert verdict.behind_seconds <= 1.0
         assert verdict.behind_blocks <= 1
 
+    def test_at_the_threshold_it_does_not_come_and_go(self, trio: Any) -> None:
+        seen = []
+        for behind in (9.0, 11.0, 9.0, 8.0, 7.0, 9.0):
+            verdict = node(trio.beats(1, everyone(trio, behind=behind)))
+            seen.append(verdict.state is State.LAGGING)
+        assert seen == [False, True, True, True, False, False]
+
+
+class TestTimesThatAreNotTold:
+    """Blocks without times: of what was told just before, distances still follow."""
+
+    def test_of_the_head(self, trio: Any) -> None:
+        """Both that support the head stand behind load balancers, say."""
+        trio.beats(2, everyone(trio, behind=30.0))
+
+        def beat() -> None:
+            trio.answer(trio.targets[0], behind=30.0)
+            for target in trio.targets[1:]:
+                trio.answer(target, gen_utime=None)
+
+        verdict = node(trio.beats(1, beat))
+        assert (verdict.state, verdict.behind_seconds) == (State.LAGGING, 30.0)
+
+    def test_of_the_target(self, trio: Any) -> None:
+        trio.beats(2, everyone(trio, behind=30.0))
+        verdict = node(trio.beats(1, everyone(trio, behind=30.0, gen_utime=None)))
+        assert (verdict.state, verdict.behind_seconds) == (State.LAGGING, 30.0)
+
+    @pytest.mark.parametrize("whose", ["the head's", "the target's"])
+    def test_what_was_told_too_long_ago_counts_no_more(self, trio: Any, whose: str) -> None:
+        trio.beats(2, everyone(trio, behind=30.0))
+
+        def beat() -> None:
+            lost = {"gen_utime": None}
+            trio.answer(trio.targets[0], behind=30.0, **(lost if whose == "the target's" else {}))
+            for target in trio.targets[1:]:
+                trio.answer(target, **(lost if whose == "the head's" else {}))
+
+        beats = int(trio.config.probe.stale_after // 5) + 1
+        verdict = node(trio.beats(beats, beat))
+        assert verdict.behind_seconds is None
+        assert verdict.behind_blocks == 75
+
 
 class TestFailures:
     """A target that does not answer is judged by why."""

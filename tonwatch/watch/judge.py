@@ -12,6 +12,7 @@ from tonwatch.probes.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.watch import history, together
 from tonwatch.watch.board import Record, Snapshot
+from tonwatch.watch.together import ChainHead
 from tonwatch.watch.verdict import Judgement, State, Verdict
 
 _STATE_OF_FAILURE: Final = {
@@ -38,6 +39,9 @@ _COMES_AND_GOES: Final = frozenset({State.DOWN, State.NOT_SYNCED})
 
 _SETTLED: Final = 1 / 3
 """Part of the flapping window after which a failure that goes on is no flapping any more."""
+
+_STILL: Final = 0.8
+"""Part of `behind_warn` at which a target that lags still does."""
 
 
 def judge(
@@ -85,9 +89,11 @@ def judge(
     idle = min(idles, default=None)
     trusted = {name: sample for name, sample in answers.items() if name not in forks.minority}
     unreachable = together.egress_broken(snapshot.records, oldest, believed)
+    head = together.find_head(trusted, thresholds)
     whole = Judgement(
         wall=snapshot.wall,
-        head=together.find_head(trusted, thresholds),
+        head=head,
+        dated=_dated(head, previous, oldest),
         stalled=idle is not None and idle >= thresholds.stalled and len(idles) > 1,
         idle=idle,
         clock_offset=together.our_clock(answers, thresholds),
@@ -108,6 +114,17 @@ def judge(
         name: judged.target(record, believed.get(name)) for name, record in snapshot.records.items()
     }
     return replace(whole, verdicts=verdicts)
+
+
+def _dated(head: ChainHead | None, previous: Judgement | None, oldest: float) -> ChainHead | None:
+    """The head that distances in seconds are measured from.
+
+    Who supports the head may not tell its time, now and then: what was told just before holds on.
+    """
+    if head is None or head.gen_utime is not None:
+        return head
+    before = previous.dated if previous is not None else None
+    return before if before is not None and before.seen >= oldest else None
 
 
 def _excused(snapshot: Snapshot, previous: Judgement | None) -> dict[str, float]:
@@ -200,7 +217,8 @@ class _Judge:
         disproved = untruth is not None and not lies
         refusal = history.refusing_messages(record, now - WALLET_ROUNDS * self.probe.write_interval)
         rate = None
-        if (behind or 0.0) >= limits.behind_warn:
+        lags = (behind or 0.0) >= self._lagging_from(record)
+        if lags:
             rate = history.catch_up_rate(record, limits.behind_warn)
         # In the order of blame; the shard client is why a block that is served is old.
         found = {
@@ -210,7 +228,7 @@ class _Judge:
             State.DISPROVED: disproved,
             State.STALLED: stuck,
             State.SHARD_LAGGING: (gap or 0) >= limits.shard_gap_warn,
-            State.LAGGING: (behind or 0.0) >= limits.behind_warn,
+            State.LAGGING: lags,
             State.WRITE_BROKEN: refusal is not None,
             State.FLAPPING: flapping,
             State.CLOCK_SKEWED: skew >= limits.clock_warn,
@@ -277,12 +295,14 @@ class _Judge:
         )
 
     def _behind_seconds(self, record: Record, sample: Sample, head: Head) -> float | None:
-        """How far behind the head it was when it answered.
+        """How far behind the head it was when it last told the time of its block.
 
         Answers are some seconds apart, in which the chain goes on, unless it
         stands still: so the ages of blocks are compared, not their times.
         """
-        chain = self.whole.head
+        chain = self.whole.dated
+        if head.gen_utime is None:
+            sample, head = self._last_dated(record, sample, head)
         if chain is None or chain.gen_utime is None or head.gen_utime is None:
             return None
         behind = float(chain.gen_utime - head.gen_utime)
@@ -292,6 +312,25 @@ class _Judge:
             # The chain may have stood still when it answered: nobody was ahead of it then.
             behind = min(behind, self._ahead_then(record, sample) - head.gen_utime)
         return max(0.0, behind)
+
+    def _lagging_from(self, record: Record) -> float:
+        """Seconds behind from which on it lags: fewer where it does already.
+
+        Blocks tell whole seconds, so that at the threshold it would come and go.
+        """
+        warn = self.thresholds.behind_warn
+        before = self.previous.verdicts.get(record.target.name) if self.previous else None
+        lagged = before is not None and before.state is State.LAGGING
+        return warn * _STILL if lagged else warn
+
+    def _last_dated(self, record: Record, sample: Sample, head: Head) -> tuple[Sample, Head]:
+        """Its newest answer that told a time and is not too old; the given one without any."""
+        for told in reversed(record.heads):
+            if told.finished < self.oldest:
+                break
+            if told.head is not None and told.head.gen_utime is not None:
+                return told, told.head
+        return sample, head
 
     def _ahead_then(self, record: Record, sample: Sample) -> float:
         """The newest block time that others had told of when this target answered.

@@ -89,6 +89,8 @@ class Judgement:
     Attributes:
         wall: when it was passed, Unix seconds.
         head: of the chain; None where nobody tells.
+        dated: the newest head whose time was told, which is nearly always `head` itself; None
+            where that is too long ago.
         stalled: at least two targets answer and none has had a new block for too long.
         idle: the least `idle` of all targets that answer, seconds; None where none answers.
         clock_offset: their time less ours where it is our clock that is off, seconds.
@@ -103,6 +105,7 @@ class Judgement:
 
     wall: float
     head: ChainHead | None
+    dated: ChainHead | None
     stalled: bool
     idle: float | None
     clock_offset: float | None

@@ -214,6 +214,23 @@ class TestTogether:
         causes = {finding.cause for finding in (trio.diagnosis.finding, *trio.diagnosis.also)}
         assert Cause.NODE_FLAPPING in causes
 
+    def test_flapping_is_named_while_it_is_away_too(self, trio: Any) -> None:
+        """Whenever an external target goes our egress is suspected, but not of what comes back."""
+        node = trio.targets[0]
+
+        def gone() -> None:
+            trio.fail(node, Reason.CONNECT_REFUSED)
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
+        for _ in range(4):
+            trio.beats(3, gone)
+            trio.beats(3, lambda: healthy(trio))
+        assert trio.diagnosis.cause is Cause.NODE_FLAPPING
+        judgement = trio.beats(2, lambda: trio.fail(node, Reason.CONNECT_REFUSED), interval=4.0)
+        assert judgement.suspects == ("node",)
+        assert trio.diagnosis.cause is Cause.NODE_FLAPPING
+
 
 class TestBlame:
     """What is named first explains the rest."""

@@ -132,7 +132,8 @@ def _explained(verdict: Verdict, judgement: Judgement) -> bool:
         or (judgement.stalled and verdict.state is State.STALLED)
         or verdict.target.name in judgement.unreachable
         or verdict.target.name in judgement.excused
-        or verdict.target.name in judgement.suspects
+        # What comes and goes by itself does not wait for our egress to be cleared each time.
+        or (verdict.target.name in judgement.suspects and verdict.state is not State.FLAPPING)
     )
 
 

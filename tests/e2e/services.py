@@ -19,7 +19,9 @@ from tests.e2e.monitoring import Monitoring
 from tests.e2e.webhook import Webhook
 from tonwatch import daemon
 from tonwatch.config import Config
+from tonwatch.simulator.jetton import DECIMALS, USDT
 from tonwatch.simulator.network import Simulator
+from tonwatch.simulator.wallets import COIN, START
 
 INSTANCE: Final = "services"
 """The tonwatch that sees their payouts."""
@@ -29,6 +31,9 @@ CLAIMED: Final = "claimed"
 
 UNKNOWN: Final = "unknown"
 """The one from which more is."""
+
+BROKE: Final = "broke"
+"""A v5 wallet, as the third one always is: told to pay more than it has, it sends nothing."""
 
 _WHILE_UP: Final = (
     "TonwatchWalletApiErrors",
@@ -91,8 +96,9 @@ async def _heard(webhook: Webhook, names: tuple[str, ...], wrong: dict[str, str]
 
 @asynccontextmanager
 async def _watched_wallets(monitoring: Monitoring, home: Path) -> AsyncIterator[None]:
-    """A tonwatch that counts what leaves two wallets; from one of them payments are made."""
-    async with Simulator(wallets=[CLAIMED, UNKNOWN], liteservers=1, providers=0) as simulator:
+    """A tonwatch that counts what leaves the wallets; from one of them payments are made."""
+    wallets = [CLAIMED, UNKNOWN, BROKE]
+    async with Simulator(wallets=wallets, liteservers=1, providers=0) as simulator:
         content: dict[str, Any] = simulator.config() | {
             "state_dir": str(home / INSTANCE),
             "probe": {"wallet_interval": "2s"},
@@ -119,8 +125,10 @@ async def _watched_wallets(monitoring: Monitoring, home: Path) -> AsyncIterator[
 
 async def _pay(simulator: Simulator) -> None:
     while True:
-        for asset in ("native", "usdt"):
-            simulator.world.pay(UNKNOWN, 1_000_000, asset)
+        simulator.world.pay(UNKNOWN, COIN // 1000)
+        # So much that jettons have to come in, with a coin too few to run anything.
+        simulator.world.pay(UNKNOWN, 150 * 10**DECIMALS, USDT)
+        simulator.world.pay(BROKE, 2 * START)
         await asyncio.sleep(2.0)
 
 

@@ -4,6 +4,7 @@ Pure functions over a `Record`.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby, islice, takewhile
 from statistics import median
@@ -190,6 +191,16 @@ def failing_since(record: Record) -> float:
     """Event loop time at which the first of the failures was asked that the history ends with."""
     failures = _failures(record)
     return failures[-1].asked if failures else math.inf
+
+
+def told_times(record: Record) -> Iterator[tuple[float, int]]:
+    """Of each answer that told when its block was made: when it came, and that time.
+
+    The newest comes first; event loop time, and Unix seconds.
+    """
+    for sample in reversed(record.heads):
+        if sample.head is not None and sample.head.gen_utime is not None:
+            yield sample.finished, sample.head.gen_utime
 
 
 def _failures(record: Record) -> list[Sample]:

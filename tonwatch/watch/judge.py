@@ -12,7 +12,6 @@ from tonwatch.probes.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.watch import history, together
 from tonwatch.watch.board import Record, Snapshot
-from tonwatch.watch.together import ChainHead
 from tonwatch.watch.verdict import Judgement, State, Verdict
 
 _STATE_OF_FAILURE: Final = {
@@ -116,7 +115,9 @@ def judge(
     return replace(whole, verdicts=verdicts)
 
 
-def _dated(head: ChainHead | None, previous: Judgement | None, oldest: float) -> ChainHead | None:
+def _dated(
+    head: together.ChainHead | None, previous: Judgement | None, oldest: float
+) -> together.ChainHead | None:
     """The head that distances in seconds are measured from.
 
     Who supports the head may not tell its time, now and then: what was told just before holds on.
@@ -301,16 +302,17 @@ class _Judge:
         stands still: so the ages of blocks are compared, not their times.
         """
         chain = self.whole.dated
-        if head.gen_utime is None:
-            sample, head = self._last_dated(record, sample, head)
-        if chain is None or chain.gen_utime is None or head.gen_utime is None:
+        answered, made = sample.finished, head.gen_utime
+        if made is None:
+            answered, made = next(history.told_times(record), (answered, None))
+        if chain is None or chain.gen_utime is None or made is None or answered < self.oldest:
             return None
-        behind = float(chain.gen_utime - head.gen_utime)
+        behind = float(chain.gen_utime - made)
         if not self.whole.stalled:
-            behind -= chain.seen - sample.finished
+            behind -= chain.seen - answered
         if behind >= self.thresholds.behind_warn:
             # The chain may have stood still when it answered: nobody was ahead of it then.
-            behind = min(behind, self._ahead_then(record, sample) - head.gen_utime)
+            behind = min(behind, self._ahead_then(record, answered) - made)
         return max(0.0, behind)
 
     def _lagging_from(self, record: Record) -> float:
@@ -323,30 +325,20 @@ class _Judge:
         lagged = before is not None and before.state is State.LAGGING
         return warn * _STILL if lagged else warn
 
-    def _last_dated(self, record: Record, sample: Sample, head: Head) -> tuple[Sample, Head]:
-        """Its newest answer that told a time and is not too old; the given one without any."""
-        for told in reversed(record.heads):
-            if told.finished < self.oldest:
-                break
-            if told.head is not None and told.head.gen_utime is not None:
-                return told, told.head
-        return sample, head
-
-    def _ahead_then(self, record: Record, sample: Sample) -> float:
+    def _ahead_then(self, record: Record, answered: float) -> float:
         """The newest block time that others had told of when this target answered.
 
         What they told a little earlier is carried forward to that moment.
         """
         newest = -math.inf
-        oldest = sample.finished - (self.snapshot.monotonic - self.oldest)
+        oldest = answered - (self.snapshot.monotonic - self.oldest)
         for name, rest in self.snapshot.records.items():
             if name == record.target.name:
                 continue
-            for other in reversed(rest.heads):
-                told = other.head.gen_utime if other.head is not None else None
-                if told is not None and other.finished <= sample.finished:
-                    if other.finished >= oldest:
-                        newest = max(newest, told + sample.finished - other.finished)
+            for seen, made in history.told_times(rest):
+                if seen <= answered:
+                    if seen >= oldest:
+                        newest = max(newest, made + answered - seen)
                     break
         return newest if newest > -math.inf else math.inf
 

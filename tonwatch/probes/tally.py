@@ -135,7 +135,6 @@ def count_native(
         returned=tally.returned + (value if came_back else 0),
         messages_sent=tally.messages_sent
         + sum([_is_payment(out, jetton_wallets) for out in transaction.messages_out]),
-        unsent=tally.unsent + transaction.unsent,
     )
 
 
@@ -197,11 +196,9 @@ def _succeeded(transaction: Transaction) -> bool:
 
 def _common(tally: Tally, transaction: Transaction, owner: Address | None = None) -> Tally:
     """Count what is counted alike for coins and jettons."""
-    troubles = _troubles(transaction)
-    if transaction.unsent and owner is None:
-        troubles.append(
-            Trouble(transaction.time, TroubleKind.UNSENT, ACTION, None, transaction.id.lt)
-        )
+    # What a jetton wallet passes over is the change, never the payment.
+    unsent = transaction.unsent if owner is None else 0
+    troubles = _troubles(transaction, unsent)
     ours = troubles if _is_ours(transaction, owner) else ()
     failures, skipped = tally.failures, tally.skipped
     for trouble in troubles:
@@ -214,6 +211,7 @@ def _common(tally: Tally, transaction: Transaction, owner: Address | None = None
         tally,
         transactions=tally.transactions + 1,
         fees=tally.fees + transaction.fees,
+        unsent=tally.unsent + unsent,
         bounced=tally.bounced + bounced,
         failures=failures,
         skipped=skipped,
@@ -231,7 +229,7 @@ def _is_ours(transaction: Transaction, owner: Address | None) -> bool:
     return message.source == owner or message.source.hash == transaction.account
 
 
-def _troubles(transaction: Transaction) -> list[Trouble]:
+def _troubles(transaction: Transaction, unsent: int) -> list[Trouble]:
     time, lt = transaction.time, transaction.id.lt
     found = []
     if transaction.message_in is not None and transaction.message_in.bounced:
@@ -245,6 +243,8 @@ def _troubles(transaction: Transaction) -> list[Trouble]:
         found.append(Trouble(time, TroubleKind.FAILED, COMPUTE, transaction.exit_code, lt))
     if transaction.action_code is not None and not transaction.action_ok:
         found.append(Trouble(time, TroubleKind.FAILED, ACTION, transaction.action_code, lt))
+    if unsent:
+        found.append(Trouble(time, TroubleKind.UNSENT, ACTION, None, lt))
     return found
 
 

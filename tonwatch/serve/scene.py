@@ -87,19 +87,22 @@ def wallets(scene: Scene) -> Iterator[tuple[tuple[str], WalletVerdict]]:
 
 def assets(scene: Scene) -> Iterator[tuple[tuple[str, str], Held]]:
     """Every asset of every wallet, by its labels."""
-    judgement = scene.view.judgement
-    asked = can_be_asked(judgement)
-    for name, wallet in judgement.purses.wallets.items():
-        for asset, holding in wallet.holdings.items():
-            yield (name, asset), Held(holding, asked)
+    asked = can_be_asked(scene.view.judgement)
+    for labels, holding in _holdings(scene):
+        yield labels, Held(holding, asked)
 
 
 def payouts(scene: Scene) -> Iterator[tuple[tuple[str, str], Paying]]:
     """Every asset whose payouts are counted, by its labels."""
+    for labels, holding in _holdings(scene):
+        if holding.walked is not None:
+            yield labels, Paying(holding, holding.walked)
+
+
+def _holdings(scene: Scene) -> Iterator[tuple[tuple[str, str], Holding]]:
     for name, wallet in scene.view.judgement.purses.wallets.items():
         for asset, holding in wallet.holdings.items():
-            if holding.walked is not None:
-                yield (name, asset), Paying(holding, holding.walked)
+            yield (name, asset), holding
 
 
 def contracts(scene: Scene) -> Iterator[tuple[tuple[str], ContractVerdict]]:

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import promql_parser
 import pytest
-import yaml
 
+from tests import shipped
 from tonwatch.cli import _Parser
 from tonwatch.config import Config
 from tonwatch.probes.sample import Probe
@@ -41,12 +41,6 @@ NOT_OURS: Final = {"up", "ALERTS", "process_cpu_seconds_total", "process_residen
 
 each_book = pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.stem)
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-
-
-def rules() -> Iterator[dict[str, Any]]:
-    for file in sorted((ROOT / "alerts").glob("*.yaml")):
-        for group in yaml.safe_load(file.read_text()).get("groups", ()):
-            yield from group["rules"]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -90,11 +84,11 @@ def catalogue() -> dict[str, set[str]]:
     return metrics
 
 
-ALERTS: Final = {rule["alert"] for rule in rules() if "alert" in rule}
-RECORDED: Final = {rule["record"] for rule in rules() if "record" in rule}
+ALERTS: Final = {rule["alert"] for rule in shipped.rules() if "alert" in rule}
+RECORDED: Final = {rule["record"] for rule in shipped.rules() if "record" in rule}
 IN_RULES: Final = {
     re.sub("_(bucket|count|sum)$", "", name)
-    for rule in rules()
+    for rule in shipped.rules()
     for name, _ in selectors(rule["expr"])
 }
 CATALOGUE: Final = catalogue()
@@ -116,7 +110,7 @@ def test_every_cause_has_an_alert_unless_nobody_is_called_for_it() -> None:
 def test_every_alert_links_to_its_own_runbook() -> None:
     links = {
         rule["alert"]: rule["annotations"]["runbook_url"].rpartition("/")[2]
-        for rule in rules()
+        for rule in shipped.rules()
         if "alert" in rule
     }
     assert links == {alert: f"{alert}.md" for alert in ALERTS}

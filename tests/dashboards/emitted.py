@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import promql_parser as promql
-import yaml
 
+from tests import shipped
 from tonwatch.serve import catalogue
 from tonwatch.serve.metrics import ERRORS
 
@@ -70,23 +70,15 @@ def _of_services() -> Iterator[tuple[str, str, frozenset[str]]]:
 def rules() -> Mapping[str, tuple[dict[str, Any], ...]]:
     """Recording rules by the series that they record."""
     found: dict[str, tuple[dict[str, Any], ...]] = {}
-    for path in sorted((ROOT / "alerts").glob("*.yaml")):
-        for group in yaml.safe_load(path.read_text(encoding="utf-8")).get("groups", []):
-            for rule in group["rules"]:
-                if "record" in rule:
-                    found[rule["record"]] = (*found.get(rule["record"], ()), rule)
+    for rule in shipped.rules():
+        if "record" in rule:
+            found[rule["record"]] = (*found.get(rule["record"], ()), rule)
     return found
 
 
 def alerts() -> set[str]:
     """The names of all alerts."""
-    return {
-        rule["alert"]
-        for path in (ROOT / "alerts").glob("*.yaml")
-        for group in yaml.safe_load(path.read_text(encoding="utf-8")).get("groups", [])
-        for rule in group["rules"]
-        if "alert" in rule
-    }
+    return {rule["alert"] for rule in shipped.rules() if "alert" in rule}
 
 
 def labels_of(name: str) -> frozenset[str]:

@@ -2,20 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-import yaml
 
-ROOT: Final = Path(__file__).parents[2]
-FOLDER: Final = ROOT / "docs/runbooks"
-RULES: Final[list[dict[str, Any]]] = [
-    rule
-    for file in sorted((ROOT / "alerts").glob("*.yaml"))
-    if file.name != "alertmanager.yaml"
-    for group in yaml.safe_load(file.read_text())["groups"]
-    for rule in group["rules"]
-]
+from tests import shipped
+
+FOLDER: Final = Path(__file__).parents[2] / "docs/runbooks"
+RULES: Final = list(shipped.rules())
 TARGETS: Final = {
     rule["labels"]["slo"]: float(rule["expr"].removeprefix("vector(").removesuffix(")"))
     for rule in RULES

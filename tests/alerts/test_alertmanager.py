@@ -5,10 +5,9 @@ something else silences that and no more.
 import json
 import re
 import shutil
-import socket
 import subprocess
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +16,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 import yaml
+
+from tests.e2e.monitoring import ALERTMANAGER, free_ports
 
 CONFIG = Path(__file__).parents[2] / "alerts" / "alertmanager.yaml"
 
@@ -151,9 +152,6 @@ def test_secrets_stay_in_files() -> None:
         assert set(webhook["http_config"]["authorization"]) == {"credentials_file"}
         assert re.fullmatch(r"https://[a-z.-]+\.example/[a-z/-]+", webhook["url"])
 
-
-ALERTMANAGER: Final = "prometheus-alertmanager"
-"""As Debian calls it."""
 
 WITHIN: Final = 30.0
 """Seconds in which it starts, and knows what it has been told."""
@@ -316,6 +314,14 @@ def asked(url: str, content: Any = None) -> Any:
         return json.loads(told.read() or "null")
 
 
+def soon(holds: Callable[[], bool]) -> bool:
+    """Whether it holds within a time in which it must."""
+    deadline = time.monotonic() + WITHIN
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return held
+
+
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real one with our routes and inhibitions, which tells nobody; the base URL of its API."""
@@ -325,9 +331,7 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("alertmanager")
     quiet = config() | {"receivers": [{"name": each["name"]} for each in config()["receivers"]]}
     (home / "config.yaml").write_text(yaml.safe_dump(quiet))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        place = "127.0.0.1:{1}".format(*free.getsockname())
+    place = f"127.0.0.1:{free_ports(1)[0]}"
     running = subprocess.Popen(
         [
             *(program, "--config.file=config.yaml", "--storage.path=data"),
@@ -338,13 +342,14 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     url = f"http://{place}/api/v2"
-    deadline = time.monotonic() + WITHIN
+
+    def answers() -> bool:
+        with suppress(URLError):
+            return bool(asked(f"{url}/status"))
+        return False
+
     try:
-        while time.monotonic() < deadline:
-            with suppress(URLError):
-                asked(f"{url}/status")
-                break
-            time.sleep(0.05)
+        assert soon(answers), "it does not answer"
         yield url
     finally:
         running.terminate()
@@ -361,17 +366,16 @@ def silenced(alertmanager: str) -> Collection[str]:
     content = [sent(source, here) for here, _, (source, _) in pairs]
     content += [sent(alert, there) for _, there, (_, alert) in pairs]
     asked(f"{alertmanager}/alerts", content)
-    told: set[str] = set()
-    deadline = time.monotonic() + WITHIN
-    while "last" not in told and time.monotonic() < deadline:
-        told = {
+
+    def inhibited() -> set[str]:
+        return {
             each["labels"]["cluster"]
             for each in asked(f"{alertmanager}/alerts")
             if each["status"]["inhibitedBy"]
         }
-        time.sleep(0.05)
-    assert "last" in told, "it silences nothing"
-    return told
+
+    assert soon(lambda: "last" in inhibited()), "it silences nothing"
+    return inhibited()
 
 
 @pytest.mark.parametrize("pair", SILENCES, ids=said)
@@ -419,10 +423,9 @@ def test_nothing_is_silenced_by_what_happens_in_another_cluster(
 def test_what_comes_in_one_message(alertmanager: str, together: list[Alert], receiver: str) -> None:
     asked(f"{alertmanager}/alerts", [sent(alert, receiver) for alert in together])
     query = f"?receiver={receiver}&filter=cluster%3D{receiver}"
-    sizes: list[int] = []
-    deadline = time.monotonic() + WITHIN
-    while sum(sizes) < len(together) and time.monotonic() < deadline:
-        groups = asked(f"{alertmanager}/alerts/groups{query}")
-        sizes = [len(group["alerts"]) for group in groups]
-        time.sleep(0.05)
-    assert sizes == [len(together)]
+
+    def sizes() -> list[int]:
+        return [len(group["alerts"]) for group in asked(f"{alertmanager}/alerts/groups{query}")]
+
+    assert soon(lambda: sum(sizes()) >= len(together))
+    assert sizes() == [len(together)]

@@ -122,7 +122,7 @@ async def monitoring(home: Path, webhook: str) -> AsyncIterator[Monitoring]:
         home: an empty directory.
         webhook: base URL of whoever is told.
     """
-    ports = _free_ports(2)
+    ports = free_ports(2)
     prometheus, alertmanager = (f"127.0.0.1:{port}" for port in ports)
     targets = home / "targets.json"
     targets.write_text("[]")
@@ -201,7 +201,8 @@ async def _ready(
             await asyncio.sleep(_GLANCE)
 
 
-def _free_ports(count: int) -> Sequence[int]:
+def free_ports(count: int) -> Sequence[int]:
+    """Ports of the loopback interface that nobody listens on."""
     # Held together, so that they differ.
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]

@@ -15,7 +15,6 @@ from dashboards.build.purse import KEY, runways, troubles
 from dashboards.build.query import (
     Query,
     coded_by,
-    lately,
     m,
     of_kind,
     target_states,
@@ -165,16 +164,12 @@ def _who(board: Board) -> None:
 
 def _targets(title: str, targets: Targets, uid: str) -> dashboard.Panel:
     kinds = targets.kinds
-    info = m("tonwatch_target_info", kinds)
+    distance = of_kind("tonwatch_target_behind_seconds", kinds)
     latency = of_kind("tonwatch_target_latency_seconds", kinds)
-    distance = (
-        f"max by (job, instance, target) ({lately('tonwatch_target_behind_seconds')})"
-        f"\n  and on (job, instance, target) {info}"
-    )
     return table(
         title,
-        "How each stands now, the worst first: its state, the most that it was behind the head of"
-        " the chain at the last scrapes, and its median latency. Its name leads to all about it.",
+        "How each stands now, the worst first: its state, how far it is behind the head of the"
+        " chain, and its median latency. Its name leads to all about it.",
         [
             Column("Name", label="target", link=links.drill_down(uid, targets.variable)),
             Column(

@@ -21,16 +21,10 @@ def providers() -> Board:
     )
     PROVIDERS.now(
         board,
-        "Messages: whether the newest probing message came through to the wallet. Behind is the"
-        " most of the last scrapes: a provider tells no times of its blocks, so not every answer"
-        " can be compared.",
+        "Messages: whether the newest probing message came through to the wallet.",
         [
             Column("Kind", label="kind", width=120),
-            Column(
-                "Behind",
-                f"max by ({KEY}) ({PROVIDERS.lately('tonwatch_target_behind_seconds')})",
-                unit="s",
-            ),
+            Column("Behind", PROVIDERS.each("tonwatch_target_behind_seconds"), unit="s"),
             Column("Blocks behind", PROVIDERS.each("tonwatch_target_behind_blocks")),
             Column("Latency", PROVIDERS.each("tonwatch_target_latency_seconds"), unit="s"),
             comes_through(PROVIDERS.each("tonwatch_target_write_path")),

@@ -67,11 +67,7 @@ def coded_by(label: str, metric: str, states: Iterable[str], by: str, *matchers:
 
 
 def lately(metric: str, *matchers: str) -> str:
-    """The most that it was since the last point.
-
-    A graph of hours shows every peak so; and what is not known at every scrape leaves no gaps, such
-    as the distance of a provider, which tells no times of its blocks.
-    """
+    """The most that it was since the last point: a graph of hours shows every peak so."""
     return f"max_over_time({m(metric, *matchers)}{RATE})"
 
 

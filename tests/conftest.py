@@ -5,6 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
+
+# The same examples in every run, and no verdict by how busy the machine is.
+settings.register_profile("tonwatch", deadline=None, derandomize=True)
+settings.load_profile("tonwatch")
 
 
 @pytest.fixture(autouse=True)

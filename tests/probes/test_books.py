@@ -170,12 +170,7 @@ async def test_what_cannot_be_used_is_set_aside(
     assert await books.load(KEY, WALLET) == OLD
 
 
-@settings(
-    deadline=None,
-    derandomize=True,
-    max_examples=60,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_damage_ends_in_a_book_or_none(tmp_path: Path, data: st.DataObject) -> None:
     async def damaged() -> None:

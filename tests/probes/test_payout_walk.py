@@ -577,7 +577,7 @@ OPTIONS: Final = st.fixed_dictionaries({"budget": st.sampled_from([1, 2, 5, 40])
 WEATHER: Final = st.builds(
     Weather, st.integers(0, 2**32), st.sampled_from([0.0, 0.1, 0.4]), st.sampled_from([0.0, 0.1])
 )
-QUICK: Final = settings(deadline=None, derandomize=True, max_examples=60)
+QUICK: Final = settings(max_examples=60)
 
 
 @QUICK

@@ -1,13 +1,13 @@
 """What /health says of wallets, payouts and contracts."""
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.conftest import Clock
+from tests.effort import effort
 from tests.serve.purses import COLD, HOT, HOT_USDT, MASTER, VAULT, Till
 from tests.serve.shown import described
 from tonwatch.probes.tally import OTHER_CODE, RECENT, Tally, Trouble, TroubleKind
@@ -310,6 +310,5 @@ def test_a_thousand_wallets_are_told_quickly(clock: Clock) -> None:
     till.settled()
     view = till.watcher.view
     assert as_text(document(view, till.config)).count('"asset": "usdt"') == 1000
-    began = time.thread_time()
-    as_text(document(view, till.config))
-    assert time.thread_time() - began < 0.3
+    with effort(200 * 1000):
+        as_text(document(view, till.config))

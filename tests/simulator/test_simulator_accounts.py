@@ -98,7 +98,7 @@ def similar(seed: int) -> bytes:
     return bits.to_bytes(32, "big")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(Keys | st.lists(st.integers(0, 10_000).map(similar), min_size=1, max_size=40, unique=True))
 def test_the_dictionary_holds_what_was_put_into_it(keys: list[bytes]) -> None:
     accounts, before = EMPTY, []

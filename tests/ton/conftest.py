@@ -5,10 +5,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
-
-settings.register_profile("wire", deadline=None, derandomize=True, max_examples=100)
-settings.load_profile("wire")
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The rules: promtool accepts them and their unit tests, and they keep the house's conventions."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -11,21 +9,18 @@ import promql_parser
 import pytest
 import yaml
 
+from tests.shipped import ALERTS, Rule, promtool, rules
 from tonwatch.serve import catalogue, metrics
 from tonwatch.serve.thresholds import UNITS
 from tonwatch.watch.diagnosis import _NODE_CAUSES, _PROVIDER_CAUSES
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.finding import Cause, alert_of
 
-ALERTS: Final = Path(__file__).parents[2] / "alerts"
-FILES: Final = ("recording.yaml", "tonwatch.yaml", "slo.yaml")
+FILES: Final = ("recording", "tonwatch", "slo")
 UNIT_TESTS: Final = (
     *("whole", "nodes", "providers", "targets", "wallets", "itself"),
     *("runway", "stopped", "slo", "slo-days"),
 )
 RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
-
-UNTOLD: Final = {Cause.STARTING, Cause.HEALTHY}
-"""What nobody needs to be told."""
 
 FURTHER: Final = {
     *("TonwatchWalletRunwayShort", "TonwatchWalletRunwayCritical", "TonwatchPayoutsStopped"),
@@ -36,40 +31,19 @@ FURTHER: Final = {
 }
 """Alerts that no cause is named after."""
 
-Rule = dict[str, Any]
-
-
-def rules(file: str) -> list[Rule]:
-    content = yaml.safe_load((ALERTS / file).read_text(encoding="utf-8"))
-    return [rule for group in content["groups"] for rule in group["rules"]]
-
-
 RULES: Final = [rule for file in FILES for rule in rules(file)]
 ALERTING: Final = [rule for rule in RULES if "alert" in rule]
 RECORDED: Final = {rule["record"] for rule in RULES if "record" in rule}
 NAMES: Final = {rule["alert"] for rule in ALERTING}
 
 
-def alert_of(cause: Cause) -> str:
-    return "Tonwatch" + "".join(word.capitalize() for word in cause.split("_"))
-
-
 def named(rule: Rule) -> str:
     return str(rule.get("alert") or rule["record"])
 
 
-def promtool(*arguments: str | Path) -> None:
-    program = shutil.which("promtool")
-    assert program, "promtool is missing: apt-get install prometheus"
-    done = subprocess.run(
-        [program, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=110
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.mark.parametrize("file", FILES)
 def test_promtool_accepts(file: str) -> None:
-    promtool("check", "rules", "--lint=all", "--lint-fatal", ALERTS / file)
+    promtool("check", "rules", "--lint=all", "--lint-fatal", ALERTS / f"{file}.yaml")
 
 
 @pytest.mark.timeout(120)
@@ -79,7 +53,7 @@ def test_unit_tests(name: str) -> None:
 
 
 def test_every_cause_has_its_alert_and_there_are_no_others() -> None:
-    assert {alert_of(cause) for cause in Cause if cause not in UNTOLD} | FURTHER == NAMES
+    assert set(filter(None, map(alert_of, Cause))) | FURTHER == NAMES
 
 
 def cases() -> Iterator[tuple[str, bool]]:

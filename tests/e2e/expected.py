@@ -10,7 +10,7 @@ from tests.e2e import shortened
 from tests.matrix.situations import MatrixStep, Situation
 from tonwatch.simulator.network import CHAIN
 from tonwatch.watch import diagnosis
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.finding import Cause, alert_of
 from tonwatch.watch.verdict import State
 
 RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
@@ -89,11 +89,6 @@ class Outcome:
     silenced: tuple[Awaited, ...]
 
 
-def alert_of(cause: Cause) -> str:
-    """The name of the alert of a cause."""
-    return "Tonwatch" + "".join(word.capitalize() for word in cause.split("_"))
-
-
 def outcome(row: Situation, number: int, config: Mapping[str, Any]) -> Outcome:
     """What step `number` of `row` leads to under tonwatch's `config`."""
     step = row.steps[number]
@@ -117,11 +112,11 @@ def outcome(row: Situation, number: int, config: Mapping[str, Any]) -> Outcome:
 
 def may_be_heard(row: Situation) -> Collection[str]:
     """All alerts but `BUSY` that somebody may hear of in the course of `row`."""
-    names: set[str] = set()
+    names: set[str | None] = set()
     for step in row.steps:
         expect = step.expect
         for cause in (expect.cause, *expect.also, *expect.on_the_way):
-            names |= {alert_of(cause)}
+            names.add(alert_of(cause))
             names |= {f"Tonwatch{name}" for name in _COMPANIONS.get(cause, ())}
     if row.network.wallets:
         names |= _PAYING
@@ -130,7 +125,7 @@ def may_be_heard(row: Situation) -> Collection[str]:
         for state in step.expect.states.values():
             causes = (diagnosis._NODE_CAUSES, diagnosis._PROVIDER_CAUSES)
             names |= {alert_of(each[state]) for each in causes if state in each}
-    return names - {alert_of(Cause.HEALTHY), alert_of(Cause.STARTING)}
+    return {name for name in names if name}
 
 
 def may_be_about(row: Situation, config: Mapping[str, Any]) -> Collection[str]:
@@ -177,7 +172,13 @@ def _signs(
     touched = _touched(row, number)
     kind = _ABOUT.get(cause)
     labels = [{kind: name} for name in purses if name in touched and purses[name] == kind]
-    yield from (Awaited(alert_of(cause), each) for each in labels or [{}])
+    yield from (Awaited(_alert(cause), each) for each in labels or [{}])
+
+
+def _alert(cause: Cause) -> str:
+    name = alert_of(cause)
+    assert name, f"nobody is called for {cause}"
+    return name
 
 
 def _touched(row: Situation, number: int) -> set[str]:
@@ -201,7 +202,7 @@ def _explained(step: MatrixStep, config: Mapping[str, Any]) -> Iterator[tuple[st
 
 def _on_target(cause: Cause, target: str, config: Mapping[str, Any]) -> Awaited:
     """The alert of a cause about a target; where its role decides the severity, with that."""
-    name = alert_of(cause)
+    name = _alert(cause)
     labels = {"target": target}
     entries = (*config["liteservers"], *config["providers"])
     role = next(entry["role"] for entry in entries if entry["name"] == target)

@@ -1,11 +1,13 @@
 """What is read off clocks: how long a round takes, and how long an event loop does not turn."""
 
 import gc
+import os
 import selectors
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -24,6 +26,15 @@ class Rounds:
         yield
         self.wall.append(time.perf_counter() - wall)
         self.cpu.append(time.process_time() - cpu)
+
+
+def stolen() -> float:
+    """Seconds since boot for which a hypervisor gave this machine's processors to another.
+
+    Source: proc_stat(5), `steal`.
+    """
+    of_all, _, _ = Path("/proc/stat").read_text(encoding="ascii").partition("\n")
+    return int(of_all.split()[8]) / os.sysconf("SC_CLK_TCK")
 
 
 class Turns(selectors.DefaultSelector):

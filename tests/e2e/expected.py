@@ -112,20 +112,20 @@ def outcome(row: Situation, number: int, config: Mapping[str, Any]) -> Outcome:
 
 def may_be_heard(row: Situation) -> Collection[str]:
     """All alerts but `BUSY` that somebody may hear of in the course of `row`."""
-    names: set[str | None] = set()
-    for step in row.steps:
-        expect = step.expect
-        for cause in (expect.cause, *expect.also, *expect.on_the_way):
-            names.add(alert_of(cause))
-            names |= {f"Tonwatch{name}" for name in _COMPANIONS.get(cause, ())}
+    named = {
+        cause
+        for step in row.steps
+        for cause in (step.expect.cause, *step.expect.also, *step.expect.on_the_way)
+    }
+    names = {f"Tonwatch{name}" for cause in named for name in _COMPANIONS.get(cause, ())}
     if row.network.wallets:
         names |= _PAYING
     for step in row.steps[:-1]:
         # Where a silence ends, what it covered may be heard until it is judged again.
         for state in step.expect.states.values():
             causes = (diagnosis._NODE_CAUSES, diagnosis._PROVIDER_CAUSES)
-            names |= {alert_of(each[state]) for each in causes if state in each}
-    return {name for name in names if name}
+            named |= {each[state] for each in causes if state in each}
+    return names | {alert for cause in named if (alert := alert_of(cause))}
 
 
 def may_be_about(row: Situation, config: Mapping[str, Any]) -> Collection[str]:

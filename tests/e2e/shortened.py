@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-ALERTS: Final = Path(__file__).parents[2] / "alerts"
+from tests.shipped import ALERTS
 
 WAIT: Final = 6
 """What `for` is divided by."""

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tests.e2e import shortened
+from tests.shipped import ALERTS
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_rules_keep_all_but_durations() -> None:
         return re.sub(r"[0-9]+(ms|[smhdwy])\b", "", text)
 
     for name, short in shortened.rule_files().items():
-        shipped = yaml.safe_load((shortened.ALERTS / name).read_text())
+        shipped = yaml.safe_load((ALERTS / name).read_text())
         for before, after in zip(shipped["groups"], short["groups"], strict=True):
             assert before["name"] == after["name"]
             for rule, cut in zip(before["rules"], after["rules"], strict=True):
@@ -54,7 +55,7 @@ def test_rules_keep_all_but_durations() -> None:
 
 
 def test_routes_keep_all_but_durations_and_places() -> None:
-    shipped = yaml.safe_load((shortened.ALERTS / "alertmanager.yaml").read_text())
+    shipped = yaml.safe_load((ALERTS / "alertmanager.yaml").read_text())
     short = shortened.alertmanager("http://here", Path("/secret"))
     assert short["inhibit_rules"] == shipped["inhibit_rules"]
     assert [receiver["name"] for receiver in short["receivers"]] == [

@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+WORKERS ?= auto
 BENCH_ARGS ?=
 DEMO_ARGS ?=
 
@@ -11,16 +12,32 @@ READY := $(VENV)/.ready
 MANIFESTS := $(wildcard deploy/kubernetes/*.yaml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench dashboards docs lock clean python
+.PHONY: help demo test test-matrix test-e2e test-browser coverage lint format bench dashboards \
+	docs lock clean python
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 demo: $(READY) ## simulator and daemon together, playing incidents (DEMO_ARGS=...)
 	$(BIN)/tonwatch demo $(DEMO_ARGS)
 
-test: $(READY) ## all tests (PYTEST_ARGS=...)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+# Side by side: the tests of one group, which share a costly fixture, go to one worker.
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+test: $(READY) ## all tests (PYTEST_ARGS=..., WORKERS=...)
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-matrix: $(READY) ## the fault matrix alone: each fault to its diagnosis
+	$(PYTEST) tests/matrix $(PYTEST_ARGS)
+
+test-e2e: $(READY) ## with real Prometheus and Alertmanager alone
+	$(PYTEST) tests/e2e tests/alerts $(PYTEST_ARGS)
+
+test-browser: $(READY) ## the page in a real browser alone
+	$(PYTEST) tests/serve/test_page_browser.py $(PYTEST_ARGS)
+
+coverage: $(READY) ## all tests, and how much of tonwatch they run
+	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
 
 lint: $(READY) ## ruff, mypy, hadolint, kubernetes-validate
 	$(BIN)/ruff check

@@ -1,11 +1,17 @@
-"""What every test gets: a loop that must not block, and clocks that a test moves by hand."""
+"""What every test gets: a loop that must not block, and clocks that a test moves by hand.
 
+And what every run gets: long tests first, and at its end a list of what was not run, and why.
+"""
+
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
+
+from tests.programs import REMEDY
 
 # The same examples in every run, and no verdict by how busy the machine is.
 settings.register_profile("tonwatch", deadline=None, derandomize=True)
@@ -40,3 +46,25 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side with the others, the long ones end in time only if they begin first."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was not run, and how to run it."""
+    skipped = Counter(
+        report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        for report in terminalreporter.getreports("skipped")
+    )
+    if not skipped:
+        return
+    terminalreporter.section("not run")
+    for reason, number in sorted(skipped.items()):
+        terminalreporter.line(f"{number:5} {reason.removeprefix('Skipped: ')}")
+    if any(REMEDY in reason for reason in skipped):
+        terminalreporter.line(
+            "To run those too: `make tools`, as root on Debian or Ubuntu, installs what they need."
+        )

@@ -18,6 +18,9 @@ PACKAGES: Final = {
 _OTHER_NAMES: Final = {"alertmanager": "prometheus-alertmanager"}
 """What Debian calls a program, where that is not its own name."""
 
+REMEDY: Final = "make tools"
+"""Installs them."""
+
 
 def program(name: str) -> str:
     """The path of an installed program; where it is missing the test is skipped.
@@ -28,5 +31,5 @@ def program(name: str) -> str:
     package = PACKAGES[name]
     found = shutil.which(name) or shutil.which(_OTHER_NAMES.get(name, name))
     if found is None:
-        pytest.skip(f"{name} is not installed (Debian's {package}): make tools")
+        pytest.skip(f"{name} is not installed (Debian's {package}; {REMEDY})")
     return found

@@ -149,6 +149,7 @@ def in_the_same_words(told: dict[str, dict[str, Any]]) -> dict[str, dict[str, An
     }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_the_books_agree_to_the_unit(day: Day) -> None:
     simulator = day.simulator

@@ -1,7 +1,7 @@
 """Every query of the dashboards can have an answer, and the right one."""
 
 import re
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import promql_parser as promql
 import pytest
@@ -14,8 +14,19 @@ from tonwatch.ton.errors import Reason
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.verdict import State
 
+
+class Query(NamedTuple):
+    """A query of a panel, as it is committed and as Prometheus would read it."""
+
+    name: str
+    text: str
+    expr: Any
+
+
 QUERIES: Final = [
-    pytest.param(target["expr"], board, id=f"{uid}: {panel['title']} {target['refId']}")
+    Query(
+        f"{uid}: {panel['title']} {target['refId']}", target["expr"], parsed(target["expr"], board)
+    )
     for uid, board in BOARDS.items()
     for panel in board["panels"]
     for target in panel.get("targets", ())
@@ -65,42 +76,51 @@ def sums(expr: Any) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize(("expr", "board"), QUERIES)
-class TestQuery:
-    def test_names_what_is_emitted(self, expr: str, board: dict[str, Any]) -> None:
-        left(parsed(expr, board))
+def test_queries_name_what_is_emitted(subtests: pytest.Subtests) -> None:
+    for query in QUERIES:
+        with subtests.test(query.name):
+            left(query.expr)
 
-    def test_names_values_that_occur(self, expr: str, board: dict[str, Any]) -> None:
-        for selector in selectors(parsed(expr, board)):
+
+def test_queries_name_values_that_occur(subtests: pytest.Subtests) -> None:
+    for query in QUERIES:
+        for selector in selectors(query.expr):
             for matcher in selector.matchers.matchers:
                 if matcher.op in (promql.MatchOp.Equal, promql.MatchOp.NotEqual):
-                    assert matcher.value in VALUES.get(matcher.name, {matcher.value}), matcher
+                    with subtests.test(query.name):
+                        assert matcher.value in VALUES.get(matcher.name, {matcher.value}), matcher
 
-    def test_asks_those_that_were_chosen(self, expr: str, board: dict[str, Any]) -> None:
-        for selector in selectors(parsed(expr, board)):
+
+def test_queries_ask_the_chosen_instances(subtests: pytest.Subtests) -> None:
+    for query in QUERIES:
+        for selector in selectors(query.expr):
             if "instance" in labels_of(selector.name):
                 chosen = {matcher.name for matcher in selector.matchers.matchers}
-                assert "instance" in chosen, selector.prettify()
+                with subtests.test(query.name):
+                    assert "instance" in chosen, selector.prettify()
 
-    def test_wallets_count_once_however_many_watch_them(
-        self, expr: str, board: dict[str, Any]
-    ) -> None:
-        for added in sums(parsed(expr, board)):
+
+def test_wallets_count_once_however_many_watch_them(subtests: pytest.Subtests) -> None:
+    for query in QUERIES:
+        for added in sums(query.expr):
             if any(name.startswith("tonwatch_wallet_") for name in names(added.expr)):
                 whole = {"instance", "job"} <= set(getattr(added.modifier, "labels", ()))
-                assert whole or not left(added.expr) & {"instance", "job"}, expr
+                with subtests.test(query.name):
+                    assert whole or not left(added.expr) & {"instance", "job"}, query.text
 
-    def test_severities_are_where_the_bundle_renames_them(
-        self, expr: str, board: dict[str, Any]
-    ) -> None:
-        del board
-        for before in re.findall(r'(\w*=~?|\s)"(?:critical|warning|info)"', expr):
-            assert before in {"severity=", "limit="}
 
-    def test_counters_are_rates_of_a_fitting_window(self, expr: str, board: dict[str, Any]) -> None:
-        del board
-        windows = set(re.findall(r"\[(.*?)\]", expr))
-        assert windows <= {"$__rate_interval", "$__range"}
+def test_severities_are_where_the_bundle_renames_them(subtests: pytest.Subtests) -> None:
+    for query in QUERIES:
+        for before in re.findall(r'(\w*=~?|\s)"(?:critical|warning|info)"', query.text):
+            with subtests.test(query.name):
+                assert before in {"severity=", "limit="}
+
+
+def test_counters_are_rates_of_a_fitting_window(subtests: pytest.Subtests) -> None:
+    for query in QUERIES:
+        with subtests.test(query.name):
+            windows = set(re.findall(r"\[(.*?)\]", query.text))
+            assert windows <= {"$__rate_interval", "$__range"}
 
 
 def test_reads_what_is_emitted() -> None:

@@ -17,12 +17,15 @@ from tests.dashboards.emitted import ROOT, left
 from tonwatch.section import Name
 from tonwatch.watch.finding import Cause
 
-PANELS: Final = [
-    pytest.param(panel, board, id=f"{uid}: {panel['title']}")
+Tree = dict[str, Any]
+
+PANELS: Final[list[tuple[str, Tree, Tree]]] = [
+    (f"{uid}: {panel['title']}", panel, board)
     for uid, board in BOARDS.items()
     for panel in board["panels"]
     if panel["type"] != "row"
 ]
+"""Each with its name and its dashboard."""
 
 
 def test_committed_is_what_is_built() -> None:
@@ -118,76 +121,86 @@ class TestBoard:
                 assert link["keepTime"]
 
 
-@pytest.mark.parametrize(("panel", "board"), PANELS)
-class TestPanel:
-    def test_says_what_it_shows(self, panel: dict[str, Any], board: dict[str, Any]) -> None:
-        del board
-        assert panel["title"]
-        assert re.fullmatch(r"[A-Z].{20,}[.?]", panel["description"], re.DOTALL)
-        assert panel["fieldConfig"]["defaults"]["unit"]
-        assert panel["targets"]
+def test_panels_say_what_they_show(subtests: pytest.Subtests) -> None:
+    for name, panel, _ in PANELS:
+        with subtests.test(name):
+            assert panel["title"]
+            assert re.fullmatch(r"[A-Z].{20,}[.?]", panel["description"], re.DOTALL)
+            assert panel["fieldConfig"]["defaults"]["unit"]
+            assert panel["targets"]
 
-    def test_names_series_by_labels_they_have(
-        self, panel: dict[str, Any], board: dict[str, Any]
-    ) -> None:
+
+def test_panels_name_series_by_labels_they_have(subtests: pytest.Subtests) -> None:
+    for name, panel, board in PANELS:
         for target in panel["targets"]:
             named = set(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", "")))
-            assert named <= left(parsed(target["expr"], board)), target
+            with subtests.test(name):
+                assert named <= left(parsed(target["expr"], board)), target
 
-    def test_series_of_several_tonwatches_have_different_names(
-        self, panel: dict[str, Any], board: dict[str, Any]
-    ) -> None:
-        """What a name leaves out has one value: a job is told by its instances."""
+
+def test_series_of_several_tonwatches_have_different_names(subtests: pytest.Subtests) -> None:
+    """What a name leaves out has one value: a job is told by its instances."""
+    for name, panel, board in PANELS:
         if panel["type"] not in {"timeseries", "state-timeline", "bargauge"}:
-            return
+            continue
         for target in panel["targets"]:
             named = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
             alike = {"job"} if {"job", "instance"} & named else set()
             constant = {"service", "measure", "slo", "limit", "sli"}
-            assert left(parsed(target["expr"], board)) <= named | alike | constant, target
+            with subtests.test(name):
+                assert left(parsed(target["expr"], board)) <= named | alike | constant, target
 
-    def test_columns_are_what_queries_give(
-        self, panel: dict[str, Any], board: dict[str, Any]
-    ) -> None:
-        kept = [
-            name
-            for transformation in panel.get("transformations", ())
-            if transformation["id"] == "filterFieldsByName"
-            for name in transformation["options"]["include"]["names"]
-        ]
-        if panel["type"] != "table":
-            assert not kept
-            return
-        letters = [target["refId"] for target in panel["targets"]]
-        values = ["Value"] if len(letters) == 1 else [f"Value #{letter}" for letter in letters]
-        answers = [left(parsed(target["expr"], board)) for target in panel["targets"]]
-        assert set(values) <= set(kept)
-        assert set(kept) <= {*values}.union(*answers)
 
-    def test_links_lead_somewhere(self, panel: dict[str, Any], board: dict[str, Any]) -> None:
+def test_columns_are_what_queries_give(subtests: pytest.Subtests) -> None:
+    for name, panel, board in PANELS:
+        with subtests.test(name):
+            kept = {
+                column
+                for transformation in panel.get("transformations", ())
+                if transformation["id"] == "filterFieldsByName"
+                for column in transformation["options"]["include"]["names"]
+            }
+            if panel["type"] != "table":
+                assert not kept
+                continue
+            letters = [target["refId"] for target in panel["targets"]]
+            one = len(letters) == 1
+            values = {"Value"} if one else {f"Value #{letter}" for letter in letters}
+            answers = [left(parsed(target["expr"], board)) for target in panel["targets"]]
+            assert values <= kept
+            assert kept <= values.union(*answers)
+
+
+def test_links_lead_somewhere(subtests: pytest.Subtests) -> None:
+    for name, panel, _ in PANELS:
         for url in links(panel):
-            runbook = re.fullmatch(rf"{re.escape(RUNBOOKS)}/(.+)\.md", url)
-            if url.startswith(DIAGNOSES):
-                assert url.endswith("#${__field.labels.cause}")
-                sections = (ROOT / "docs" / "diagnoses.md").read_text(encoding="utf-8")
-                assert set(Cause) <= set(re.findall(r"(?m)^## (\w+)$", sections))
-            elif runbook is None:
-                led = re.match(r"/d/([\w-]+)\?(.*)", url)
-                assert led is not None, url
-                there = variables(BOARDS[led[1]])
-                assert set(re.findall(r"\$\{(\w+):queryparam\}", led[2])) <= there.keys()
-                assert set(re.findall(r"var-(\w+)=", led[2])) <= there.keys()
-            elif runbook[1] != "${__value.raw}":
-                assert (ROOT / "docs/runbooks" / f"{runbook[1]}.md").is_file(), url
-        assert board["uid"] in BOARDS
+            with subtests.test(name):
+                leads_somewhere(url)
 
-    def test_limits_are_not_written_into_it(
-        self, panel: dict[str, Any], board: dict[str, Any]
-    ) -> None:
-        del board
+
+def leads_somewhere(url: str) -> None:
+    """Fail where a panel's link leads to no section, dashboard or runbook."""
+    runbook = re.fullmatch(rf"{re.escape(RUNBOOKS)}/(.+)\.md", url)
+    if url.startswith(DIAGNOSES):
+        assert url.endswith("#${__field.labels.cause}")
+        sections = (ROOT / "docs" / "diagnoses.md").read_text(encoding="utf-8")
+        assert set(Cause) <= set(re.findall(r"(?m)^## (\w+)$", sections))
+    elif runbook is None:
+        led = re.match(r"/d/([\w-]+)\?(.*)", url)
+        assert led is not None, url
+        there = variables(BOARDS[led[1]])
+        assert set(re.findall(r"\$\{(\w+):queryparam\}", led[2])) <= there.keys()
+        assert set(re.findall(r"var-(\w+)=", led[2])) <= there.keys()
+    elif runbook[1] != "${__value.raw}":
+        assert (ROOT / "docs/runbooks" / f"{runbook[1]}.md").is_file(), url
+
+
+def test_limits_are_not_written_into_panels(subtests: pytest.Subtests) -> None:
+    for name, panel, _ in PANELS:
         for steps in found(panel, "steps"):
             # Whether there is any, or whether it is all: no measure of ours.
-            assert {step["value"] for step in steps} <= {None, 1}
+            with subtests.test(name):
+                assert {step["value"] for step in steps} <= {None, 1}
 
 
 def links(panel: dict[str, Any]) -> Iterator[str]:

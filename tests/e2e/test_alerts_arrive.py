@@ -23,7 +23,8 @@ from tests.e2e.webhook import Notification, Webhook
 from tests.matrix.situations import Situation
 from tonwatch.watch.finding import Cause, alert_of
 
-pytestmark = pytest.mark.timeout(900)
+# One run of all rows, so one worker; by far the longest, so it begins first.
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("e2e"), pytest.mark.long]
 
 EVENTUALLY = 60.0
 """Seconds."""

@@ -71,14 +71,6 @@ def check_balances(part: Played, story: str) -> None:
         assert expected is Balances.UNKNOWN or Balances.UNKNOWN not in known, story
 
 
-@pytest.mark.parametrize("situation", situations(), ids=lambda row: f"{row.group}: {row.name}")
-def test_the_alert_is_named_after_the_cause(situation: Situation) -> None:
-    for step in situation.steps:
-        cause = step.expect.cause
-        name = "Tonwatch" + "".join(word.capitalize() for word in cause.split("_"))
-        assert step.expect.alert == ("" if cause is Cause.HEALTHY else name)
-
-
 def test_names_are_unique() -> None:
     names = [situation.name for situation in situations()]
     assert len(set(names)) == len(names) >= 40

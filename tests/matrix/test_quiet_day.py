@@ -60,6 +60,7 @@ class Day:
     paid: dict[Account, dict[str, Any]] = field(default_factory=dict)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(60 + 60 * HOURS)
 def test_nothing_is_said_on_a_quiet_day(tmp_path: Path) -> None:
     day = virtual_time.run(lambda loop: _day(loop, tmp_path))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.matrix.report import report
-from tests.matrix.situations import Situation, situations
+from tests.matrix.situations import situations
 from tonwatch.simulator.scenario import Scenario, parse
 
 
@@ -17,9 +17,10 @@ def test_the_documentation_is_up_to_date() -> None:
     )
 
 
-@pytest.mark.parametrize("situation", situations(), ids=lambda row: row.name)
-def test_a_situation_can_be_rehearsed(situation: Situation) -> None:
-    scenario = parse(Scenario, situation.scenario(), situation.name)
-    assert [step.set for step in scenario.steps] == [
-        step.set for step in situation.steps if step.set or step.clear
-    ]
+def test_every_situation_can_be_rehearsed(subtests: pytest.Subtests) -> None:
+    for situation in situations():
+        with subtests.test(situation.name):
+            scenario = parse(Scenario, situation.scenario(), situation.name)
+            assert [step.set for step in scenario.steps] == [
+                step.set for step in situation.steps if step.set or step.clear
+            ]

@@ -1,7 +1,6 @@
 """The catalogue of metrics: what it names is emitted, documented, and named as Prometheus asks."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,7 +9,6 @@ from tests.serve.purses import Till
 from tests.serve.scraping import ALL, everything, everything_there_is, names_of, scrape
 from tests.serve.stage import Stage
 from tonwatch.serve import catalogue, metrics
-from tonwatch.serve.reading import Metric
 
 
 @pytest.fixture
@@ -77,14 +75,15 @@ def test_the_documentation_is_up_to_date() -> None:
     )
 
 
-@pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
-def test_conventions(metric: Metric[Any]) -> None:
-    assert metric.name.startswith("tonwatch_")
-    assert metric.name.endswith("_total") == (metric.type == "counter")
-    assert metric.name.endswith("_info") == (metric.type == "info")
-    assert "_timestamp" not in metric.name or metric.name.endswith("_timestamp_seconds")
-    assert metric.help.endswith(".")
-    if metric.unit == "seconds":
-        assert "econds" in metric.help
-    if metric.unit == "blocks":
-        assert "locks" in metric.help
+def test_conventions(subtests: pytest.Subtests) -> None:
+    for metric in ALL:
+        with subtests.test(metric.name):
+            assert metric.name.startswith("tonwatch_")
+            assert metric.name.endswith("_total") == (metric.type == "counter")
+            assert metric.name.endswith("_info") == (metric.type == "info")
+            assert "_timestamp" not in metric.name or metric.name.endswith("_timestamp_seconds")
+            assert metric.help.endswith(".")
+            if metric.unit == "seconds":
+                assert "econds" in metric.help
+            if metric.unit == "blocks":
+                assert "locks" in metric.help

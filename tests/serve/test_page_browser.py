@@ -1,15 +1,16 @@
 """The page in a real browser: Debian's Chromium."""
 
-import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.conftest import Clock
+from tests.programs import program
 from tests.serve.conftest import Client
 from tests.serve.purses import Till
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
@@ -28,19 +29,38 @@ ARGUMENTS = [
     "--disable-dev-shm-usage",
 ]
 
-pytestmark = pytest.mark.timeout(60)
+# One browser for all of them, so one worker and one loop.
+pytestmark = [
+    pytest.mark.timeout(60),
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 Open = Callable[..., Any]
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium, "the page is tested in Chromium: apt-get install -y chromium"
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        launched = await playwright.chromium.launch(
+            executable_path=program("chromium"), args=ARGUMENTS
+        )
         yield launched
         await launched.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """The browser without any page of an earlier test."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(stage: Stage) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(build(stage.watcher, stage.config))) as made:
+        yield made
 
 
 @pytest.fixture
@@ -53,10 +73,10 @@ def till(clock: Clock) -> Till:
     return Till(clock)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def show_till(browser: Browser, till: Till) -> AsyncIterator[Open]:
-    async with TestClient(TestServer(build(till.watcher, till.config))) as client:
-        yield opener(browser, client)
+    async with TestClient(TestServer(build(till.watcher, till.config))) as made:
+        yield opener(browser, made)
 
 
 def opener(browser: Browser, client: Client) -> Open:

@@ -1,21 +1,21 @@
 """A board filled by hand: what targets say is written down, time is moved by the test."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tonwatch.config import Config, ReadinessConfig
+from tonwatch.probes.reading import AccountKey
 from tonwatch.probes.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.board import Board, Target
-from tonwatch.watch.diagnosis import Diagnosis, diagnose
-from tonwatch.watch.judge import judge
-from tonwatch.watch.readiness import Readiness, step
+from tonwatch.watch.diagnosis import Diagnosis
+from tonwatch.watch.readiness import Readiness
 from tonwatch.watch.verdict import Judgement
-from tonwatch.watch.wallets import judge_wallets
+from tonwatch.watch.watcher import Watcher
 
 MAINNET = ZEROSTATES["mainnet"]
 BLOCKS_PER_SECOND = 2.5
@@ -27,15 +27,31 @@ PROVIDER = Target("provider", "toncenter-v2", "reference")
 class Scene:
     """Targets on a chain with 2.5 blocks a second whose head is always one second old."""
 
-    def __init__(self, clock: Any, *targets: Target, **readiness: Any) -> None:
+    def __init__(
+        self,
+        clock: Any,
+        *targets: Target,
+        config: Config | None = None,
+        accounts: Iterable[AccountKey] = (),
+        **readiness: Any,
+    ) -> None:
         self.clock = clock
-        self.started = clock.wall_time
         self.targets = targets or (NODE, OTHER, PROVIDER)
-        self.board = Board(self.targets)
-        self.config = Config(readiness=ReadinessConfig(**readiness))
-        self.judgement: Judgement | None = None
-        self.readiness: Readiness | None = None
-        self.diagnosis: Diagnosis | None = None
+        self.board = Board(self.targets, accounts)
+        self.config = config or Config(readiness=ReadinessConfig(**readiness))
+        self.watcher = Watcher(self.config, self.board, wall=clock.wall, monotonic=clock.monotonic)
+
+    @property
+    def judgement(self) -> Judgement:
+        return self.watcher.view.judgement
+
+    @property
+    def readiness(self) -> Readiness:
+        return self.watcher.view.readiness
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        return self.watcher.view.diagnosis
 
     def head(self, behind: float = 0.0, **told: Any) -> Head:
         """What a target that is `behind` the chain by so many seconds would tell."""
@@ -108,28 +124,9 @@ class Scene:
             )
         )
 
-    def look(self, *, draining: bool = False) -> Judgement:
+    def look(self) -> Judgement:
         """Judge what is on the board now; each look follows on the one before."""
-        snapshot = self.board.snapshot(wall=self.clock.wall(), monotonic=self.clock.monotonic())
-        judged = judge(
-            snapshot,
-            self.judgement,
-            zerostate=self.config.zerostate,
-            thresholds=self.config.thresholds,
-            probe=self.config.probe,
-            gates=self.config.readiness.gates,
-        )
-        was = self.judgement.purses if self.judgement else None
-        self.judgement = replace(judged, purses=judge_wallets(snapshot, self.config, was))
-        self.readiness = step(
-            self.readiness,
-            self.judgement,
-            self.config.readiness,
-            started=self.started,
-            draining=draining,
-        )
-        self.diagnosis = diagnose(self.judgement, self.diagnosis, self.config.thresholds)
-        return self.judgement
+        return self.watcher.look().judgement
 
     def beats(self, count: int, beat: Callable[[], None], interval: float = 5.0) -> Judgement:
         """Let `beat` put samples on the board `count` times, with a look after each."""
@@ -137,7 +134,6 @@ class Scene:
             self.clock.advance(interval)
             beat()
             self.look()
-        assert self.judgement is not None
         return self.judgement
 
 

@@ -113,7 +113,7 @@ def test_without_primaries_all_decide(scene: Any) -> None:
 def test_draining_wins_and_lasts(scene: Any) -> None:
     trio = scene()
     play(trio, "g")
-    trio.look(draining=True)
+    trio.watcher.drain()
     assert trio.readiness.phase is Phase.DRAINING
     assert not trio.readiness.ready
 

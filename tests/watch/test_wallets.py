@@ -22,7 +22,7 @@ from tonwatch.probes.sample import Probe
 from tonwatch.probes.tally import Tally
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.board import Board, Target
+from tonwatch.watch.board import Target
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.verdict import State, readable
 
@@ -33,9 +33,8 @@ class Purse(Scene):
     """A scene with a wallet, another without demands, and a contract; all of it well."""
 
     def __init__(self, clock: Any, *targets: Target, **more: Any) -> None:
-        super().__init__(clock, *targets)
-        self.config = Config.model_validate(CONFIG | more)
-        self.board = Board(self.targets, accounts(self.config))
+        config = Config.model_validate(CONFIG | more)
+        super().__init__(clock, *targets, config=config, accounts=accounts(config))
 
     def well(self) -> None:
         """Every target answers, everything is read."""
@@ -54,12 +53,10 @@ class Purse(Scene):
     def causes(self) -> list[Cause]:
         """All that is found now, the first first."""
         self.look()
-        assert self.diagnosis is not None
         return [self.diagnosis.cause, *(finding.cause for finding in self.diagnosis.also)]
 
     @property
     def sentence(self) -> str:
-        assert self.diagnosis is not None
         return self.diagnosis.sentence
 
 
@@ -108,9 +105,7 @@ class TestHoldings:
         for target in purse.targets:
             purse.answer(target)
         assert purse.causes() == [Cause.HEALTHY]
-        judgement = purse.judgement
-        assert judgement is not None
-        assert judgement.purses.wallets["payouts"].reading is None
+        assert purse.judgement.purses.wallets["payouts"].reading is None
 
     def test_since_when(self, purse: Purse) -> None:
         began = purse.clock.wall_time
@@ -120,7 +115,6 @@ class TestHoldings:
                 purse.answer(target)
             purse.look()
             purse.clock.advance(5.0)
-        assert purse.diagnosis is not None
         assert purse.diagnosis.since == began
 
     def test_frozen_comes_before_low(self, purse: Purse) -> None:
@@ -182,7 +176,6 @@ class TestUnread:
         purse.beats(12, beat)
         purse.board.add(failure(clock, NATIVE, Reason.QUERY_TIMEOUT))
         assert purse.causes() == [Cause.NODE_FLAPPING]
-        assert purse.judgement is not None
         assert purse.judgement.purses.wallets["payouts"].reading is None
 
     def test_low_is_not_blamed_for_a_broken_egress(self, purse: Purse) -> None:
@@ -284,7 +277,6 @@ class TestMany:
         for name in names:
             purse.board.add(reading(clock, key(name), 0))
         assert purse.causes() == [Cause.WALLET_LOW] * 6
-        assert purse.diagnosis is not None
         last = purse.diagnosis.also[-1]
         assert last.others == tuple(names[5:])
         assert last.sentence.startswith("25 more wallets are in the same trouble: w005, w006")
@@ -413,7 +405,6 @@ class TestSources:
         purse.look()
         purse.ask(NODE, Probe.COMPARE, Reason.PROOF_INVALID)
         purse.beats(5, purse.well)
-        assert purse.readiness is not None
         assert purse.readiness.ready is ready
 
     @pytest.mark.parametrize(
@@ -426,7 +417,6 @@ class TestSources:
         purse.well()
         purse.read(amount=0)
         purse.look()
-        assert purse.readiness is not None
         assert purse.readiness.ready is ready
 
 
@@ -435,7 +425,6 @@ class TestWhomToAsk:
 
     def names(self, purse: Purse) -> list[str]:
         purse.look()
-        assert purse.judgement is not None
         return [verdict.target.name for verdict in readable(purse.judgement)]
 
     def test_in_order(self, purse: Purse) -> None:

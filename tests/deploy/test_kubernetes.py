@@ -83,18 +83,13 @@ each_of_ours = pytest.mark.parametrize("container", OURS, ids=label)
 
 
 @pytest.mark.parametrize("version", OLDEST_AND_NEWEST)
-@pytest.mark.parametrize(
-    "document",
-    [
-        pytest.param(document, id=f"{example}:{document['kind']}/{document['metadata']['name']}")
-        for example in EXAMPLES
-        for document in documents(example)
-    ],
-)
 def test_every_object_fits_the_schema_without_unknown_fields(
-    document: Manifest, version: str
+    version: str, subtests: pytest.Subtests
 ) -> None:
-    kubernetes_validate.validate(document, version, strict=True)
+    for example in EXAMPLES:
+        for document in documents(example):
+            with subtests.test(f"{example}:{document['kind']}/{document['metadata']['name']}"):
+                kubernetes_validate.validate(document, version, strict=True)
 
 
 # The restricted profile of the pod security standards, setting by setting.
@@ -111,10 +106,13 @@ RESTRICTED: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("setting", RESTRICTED)
 @each_container
-def test_every_container_meets_the_restricted_profile(container: Container, setting: str) -> None:
-    assert container.effective(setting) in RESTRICTED[setting]
+def test_every_container_meets_the_restricted_profile(
+    container: Container, subtests: pytest.Subtests
+) -> None:
+    for setting, allowed in RESTRICTED.items():
+        with subtests.test(setting):
+            assert container.effective(setting) in allowed
 
 
 @each_container

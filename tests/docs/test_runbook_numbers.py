@@ -21,10 +21,12 @@ def text_of(alert: str) -> str:
     return " ".join((FOLDER / f"{alert}.md").read_text().split())
 
 
-@pytest.mark.parametrize("alert", sorted({rule["alert"] for rule in RULES if "alert" in rule}))
-def test_severities_are_those_of_the_rules(alert: str) -> None:
-    severities = {rule["labels"]["severity"] for rule in RULES if rule.get("alert") == alert}
-    assert set(re.findall(r"\*(critical|warning|info)\*", text_of(alert))) <= severities
+def test_severities_are_those_of_the_rules(subtests: pytest.Subtests) -> None:
+    for alert in sorted({rule["alert"] for rule in RULES if "alert" in rule}):
+        severities = {rule["labels"]["severity"] for rule in RULES if rule.get("alert") == alert}
+        with subtests.test(alert):
+            written = set(re.findall(r"\*(critical|warning|info)\*", text_of(alert)))
+            assert written <= severities
 
 
 @pytest.mark.parametrize("slo", ["availability", "freshness"])

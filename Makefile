@@ -1,4 +1,5 @@
 # Every target works from nothing: it needs make and Python 3.11 or newer, and puts the rest in .venv.
+# Another Python beside it: make test PYTHON=python3.13 VENV=.cache/venv-3.13
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
@@ -6,7 +7,7 @@ WORKERS ?= auto
 BENCH_ARGS ?=
 DEMO_ARGS ?=
 
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MANIFESTS := $(wildcard deploy/kubernetes/*.yaml)

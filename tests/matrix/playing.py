@@ -36,8 +36,6 @@ _GLANCE: Final = 0.1
 _ASKED_WITHIN: Final = 100.0
 """Seconds within which every probe looks at its targets again."""
 
-_PLAYED: Final[dict[str, "tuple[Played, ...]"]] = {}
-
 
 @dataclass(frozen=True)
 class Moment:
@@ -101,13 +99,9 @@ class Played:
 
 
 def played(situation: Situation) -> tuple[Played, ...]:
-    """Play `situation`, once for whoever asks."""
-    if situation.name not in _PLAYED:
-        with TemporaryDirectory() as state:
-            _PLAYED[situation.name] = virtual_time.run(
-                lambda loop: _play(loop, situation, Path(state))
-            )
-    return _PLAYED[situation.name]
+    """Play `situation`: its steps, and last what came when all was over."""
+    with TemporaryDirectory() as state:
+        return virtual_time.run(lambda loop: _play(loop, situation, Path(state)))
 
 
 @asynccontextmanager

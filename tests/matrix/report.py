@@ -4,15 +4,22 @@ python -m tests.matrix.report > docs/faults.md
 """
 
 import logging
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
+from typing import Final
 
 import structlog
 
 from tests.matrix.playing import Played, played
 from tests.matrix.situations import INTERVAL, Situation, situations
 from tonwatch.watch.finding import Cause
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "faults.md"
+
+REMEDY: Final = "write it anew: python -m tests.matrix.report > docs/faults.md"
 
 _INTRODUCTION = """\
 # Faults
@@ -42,19 +49,20 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def report() -> str:
-    """The whole page."""
+def report(line: Callable[[Situation], str]) -> str:
+    """The whole page, with what `line` gives for each situation."""
     rows = situations()
     parts = [_INTRODUCTION.format(count=len(rows), interval=INTERVAL)]
     for group, members in groupby(rows, key=lambda row: row.group):
-        lines = [_line(row) for row in members]
+        lines = [line(row) for row in members]
         head = f"| {' | '.join(_COLUMNS)} |\n|{' --- |' * len(_COLUMNS)}"
         parts.append("\n".join([f"## {group.capitalize()}\n", head, *lines]) + "\n")
     return "\n".join(parts)
 
 
-def _line(situation: Situation) -> str:
-    *steps, recovery = played(situation)
+def measured(situation: Situation, parts: Sequence[Played]) -> str:
+    """The line of a situation that was played."""
+    *steps, recovery = parts
     cells = (
         f"**{situation.name}**: {situation.situation}",
         _then(_faults(part) for part in steps),
@@ -67,6 +75,12 @@ def _line(situation: Situation) -> str:
         _number(recovery.named_after),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def documented() -> dict[str, str]:
+    """The lines that the page has now, by their situation's name."""
+    page = PAGE.read_text(encoding="utf-8")
+    return {found[1]: found[0] for found in re.finditer(r"(?m)^\| \*\*(.*?)\*\*.*\|$", page)}
 
 
 def _then(texts: Iterator[str]) -> str:
@@ -117,4 +131,4 @@ def _number(intervals: float | None) -> str:
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    sys.stdout.write(report())
+    sys.stdout.write(report(lambda row: measured(row, played(row))))

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from tests.matrix.playing import Played, played
+from tests.matrix.report import REMEDY, documented, measured
 from tests.matrix.situations import Balances, Situation, situations
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
@@ -17,7 +18,8 @@ READY_WITHIN = 3.0
 def test_situation(situation: Situation) -> None:
     before = {Cause.HEALTHY}
     never: set[Cause] = set()
-    for number, part in enumerate(played(situation)):
+    parts = played(situation)
+    for number, part in enumerate(parts):
         where = f"step {number}: {part.step.text or 'recovery'}"
         expected = part.step.expect
         story = f"{where}: " + ", ".join(f"{after:.1f} {cause}" for after, cause in part.causes)
@@ -30,6 +32,7 @@ def test_situation(situation: Situation) -> None:
         never |= set(expected.never)
         assert not named & never, story
         before = {expected.cause, *expected.also}
+    assert documented().get(situation.name) == measured(situation, parts), REMEDY
 
 
 def check_named(part: Played, before: set[Cause], story: str) -> None:

@@ -69,7 +69,7 @@ def conflicts(entries: Sequence[Entry], serve: Serve) -> Iterator[Conflict]:
 
 
 def traits(target: LiteServer | Provider) -> Iterator[Trait]:
-    """What tells a server from others: two that share any of it are one."""
+    """By what a server is recognised: two entries that share any of it are one server."""
     if isinstance(target, Provider):
         # The same server behind http and https; and it may be either that is spelt out.
         port = None if target.url.port in {80, 443} else target.url.port

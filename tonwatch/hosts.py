@@ -101,7 +101,7 @@ def takes_port_of(listening: str, host: str) -> bool:
 
 
 def listened_on(host: str, port: int) -> list[str]:
-    """The addresses that a server listens on which is told to listen on `host`. Blocks.
+    """The addresses that a server with `host` as its `serve.host` listens on. Blocks.
 
     Raises:
         OSError: the name cannot be resolved.

@@ -1,4 +1,4 @@
-"""``tonwatch healthcheck`` finds a running daemon, wherever that was told to listen."""
+"""``tonwatch healthcheck`` finds a running daemon, whatever host that listens on."""
 
 import asyncio
 import http.client

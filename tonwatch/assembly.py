@@ -1,7 +1,6 @@
 """Puts the stations together: from a configuration to targets, clients, jobs and a board."""
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +12,7 @@ from aiolimiter import AsyncLimiter
 
 from tonwatch import secrets, wallet_jobs
 from tonwatch.config import Config, LiteServer, Provider, decode_key
+from tonwatch.hosts import is_loopback
 from tonwatch.payout_jobs import Counting
 from tonwatch.probes import liteserver, toncenter
 from tonwatch.probes.books import Books
@@ -147,10 +147,7 @@ def _is_local(target: LiteServer | Provider, host: str) -> bool:
     """Whether reaching a target takes no network: as configured, or because it is loopback."""
     if target.local is not None:
         return target.local
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback(host)
 
 
 def _server_key(server: LiteServer, files: list[SecretFile[Any]]) -> Callable[[], bytes]:

@@ -15,10 +15,17 @@ if TYPE_CHECKING:
 
 OK, PROBLEM, USAGE = 0, 1, 2
 
-_NOTHING_TO_WATCH = """\
-tonwatch: nothing to watch: no liteserver and no provider is configured.
-Write them into a file (see docs/configuration.md) and start `tonwatch run --config FILE`.
-To see it work first, on a simulated network with incidents: `tonwatch demo`."""
+
+class _NothingToWatch(Exception):
+    """No target is configured."""
+
+    def __str__(self) -> str:
+        return (
+            "tonwatch: nothing to watch: no liteserver and no provider is configured.\n"
+            "Write them into a file (see docs/configuration.md) and start"
+            " `tonwatch run --config FILE`.\n"
+            "To see it work first, on a simulated network with incidents: `tonwatch demo`."
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.command(options, parser)
     except ConfigError as error:
         print(f"tonwatch: the configuration cannot be used:\n{error}", file=sys.stderr)
+        return USAGE
+    except _NothingToWatch as error:
+        print(error, file=sys.stderr)
         return USAGE
     return code
 
@@ -75,10 +85,21 @@ class _Parser:
 
     def load(self, options: argparse.Namespace) -> "Config":
         """The configuration that the options, the environment and the file make together."""
-        from tonwatch.settings import load
+        from tonwatch.settings import load, read_flags
 
         path = Path(options.config) if options.config else None
-        return load(path, self.source(parsed_args=options))
+        return load(path, read_flags(self.source, options))
+
+    def load_to_watch(self, options: argparse.Namespace) -> "Config":
+        """The configuration, for a command that has to watch something or say whether it could.
+
+        Raises:
+            _NothingToWatch: there is no target in it.
+        """
+        config = self.load(options)
+        if not config.liteservers and not config.providers:
+            raise _NothingToWatch
+        return config
 
     def _add(
         self,
@@ -148,10 +169,7 @@ def _run(options: argparse.Namespace, parser: _Parser) -> int:
     from tonwatch import daemon, logs
     from tonwatch.state_dir import StateDirError
 
-    config = parser.load(options)
-    if not config.liteservers and not config.providers:
-        print(_NOTHING_TO_WATCH, file=sys.stderr)
-        return USAGE
+    config = parser.load_to_watch(options)
     logs.configure(config.log)
     daemon.spare_the_loop()
 
@@ -172,17 +190,14 @@ def _check(options: argparse.Namespace, parser: _Parser) -> int:
     from tonwatch import logs
     from tonwatch.check import check
 
-    config = parser.load(options)
-    if not config.liteservers and not config.providers:
-        print(_NOTHING_TO_WATCH, file=sys.stderr)
-        return USAGE
+    config = parser.load_to_watch(options)
     # The table says all there is to say; only bugs of ours are logged.
     logs.configure(config.log.model_copy(update={"level": "error"}))
     return OK if asyncio.run(check(config, as_json=options.json)) else PROBLEM
 
 
 def _config_check(options: argparse.Namespace, parser: _Parser) -> int:
-    config = parser.load(options)
+    config = parser.load_to_watch(options)
     print(
         f"ok: liteservers: {len(config.liteservers)}, providers: {len(config.providers)},"
         f" wallets: {len(config.wallets)}, contracts: {len(config.contracts)},"
@@ -266,7 +281,12 @@ def _scenario(options: argparse.Namespace) -> "Scenario":
         if given or options.fault:
             raise ValueError("--scenario says itself what the network is and what goes wrong")
         return scenario.load(options.scenario)
-    faults = dict(fault.partition("=")[::2] for fault in options.fault)
+    faults: dict[str, str] = {}
+    for assigned in options.fault:
+        target, _, fault = assigned.partition("=")
+        if target in faults:
+            raise ValueError(f"--fault: {target} is given two faults; a target has one at a time")
+        faults[target] = fault
     steps = [{"set": faults}] if faults else []
     content = {"name": "options", "network": given, "steps": steps}
     return scenario.parse(scenario.Scenario, content, "options")
@@ -288,17 +308,37 @@ def _healthcheck(options: argparse.Namespace, parser: _Parser) -> int:
     """Plain `http.client`: a container runtime starts this every few seconds."""
     import http.client
 
+    from tonwatch import hosts
+
     serve = parser.load(options).serve
-    host = "127.0.0.1" if serve.host in {"0.0.0.0", "::"} else serve.host  # noqa: S104
-    connection = http.client.HTTPConnection(host, serve.port, timeout=3)
-    try:
-        connection.request("GET", "/live")
-        response = connection.getresponse()
-        text = response.read(200).decode(errors="replace").strip()
-    except (OSError, http.client.HTTPException) as error:
-        print(f"tonwatch healthcheck: no answer from {host}:{serve.port}: {error}", file=sys.stderr)
+    if serve.port == 0:
+        print(
+            "tonwatch healthcheck: with serve.port 0 the daemon takes any free port, and nobody"
+            " else knows which; choose one",
+            file=sys.stderr,
+        )
         return PROBLEM
-    finally:
-        connection.close()
-    print(text)
-    return OK if response.status == http.client.OK else PROBLEM
+    try:
+        addresses = list(map(hosts.reached_at, hosts.listened_on(serve.host, serve.port)))
+    except OSError as error:
+        place = f"serve.host {serve.host}"
+        print(f"tonwatch healthcheck: {place}: {error.strerror}", file=sys.stderr)
+        return PROBLEM
+    troubles = []
+    for address in addresses:
+        connection = http.client.HTTPConnection(address, serve.port, timeout=3)
+        try:
+            connection.request("GET", "/live")
+            response = connection.getresponse()
+            text = response.read(200).decode(errors="replace").strip()
+        except (OSError, http.client.HTTPException) as error:
+            troubles.append(f"{hosts.authority(address, serve.port)}: {error}")
+            if isinstance(error, TimeoutError):
+                break  # it would hang at its other addresses, too
+            continue
+        finally:
+            connection.close()
+        print(text)
+        return OK if response.status == http.client.OK else PROBLEM
+    print(f"tonwatch healthcheck: no answer from {'; '.join(troubles)}", file=sys.stderr)
+    return PROBLEM

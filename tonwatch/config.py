@@ -7,7 +7,6 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -20,10 +19,11 @@ from pydantic import (
 )
 
 from tonwatch.durations import Duration, PositiveDuration
-from tonwatch.section import Name, Section
+from tonwatch.hosts import Host, ListeningHost
+from tonwatch.section import MAX_NAME, FilePath, Name, Section
 from tonwatch.ton import address, wire
 from tonwatch.ton.networks import ZEROSTATES
-from tonwatch.wallet_config import Contract, Wallet
+from tonwatch.wallet_config import Contract, Wallet, first_twice
 
 Role = Literal["primary", "reference"]
 
@@ -58,10 +58,10 @@ class LiteServer(Section):
     """A liteserver, by where it is and the key it proves itself with."""
 
     name: Name
-    host: Annotated[str, Field(min_length=1, max_length=253)]
+    host: Host
     port: Annotated[int, Field(ge=1, le=65535)]
     key: ServerKey | None = Field(None, description="public key, base64 or hex")
-    key_file: Path | None = Field(
+    key_file: FilePath | None = Field(
         None, description="the node's liteserver.pub, or a text file with the key; may come later"
     )
     role: Role = "primary"
@@ -77,10 +77,18 @@ class LiteServer(Section):
 class GlobalConfig(Section):
     """TON's own global.config.json as a source of liteservers, named `name`-1, `name`-2..."""
 
-    global_config: Path
+    global_config: FilePath
     name: Name = "public"
     count: Annotated[int, Field(ge=1, le=100)] = 3
     role: Role = "reference"
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "GlobalConfig":
+        if len(_target_names(self)[-1]) > MAX_NAME:
+            raise ValueError(
+                f"name is too long: with -{self.count} at its end it may have {MAX_NAME} characters"
+            )
+        return self
 
 
 def _kind_of_source(value: Any) -> str:
@@ -103,7 +111,7 @@ class Provider(Section):
     url: Annotated[HttpUrl, AfterValidator(_base_url)] = Field(
         description="up to and without the method, such as https://toncenter.com/api/v2"
     )
-    api_key_file: Path | None = None
+    api_key_file: FilePath | None = None
     requests_per_second: Annotated[float, Field(gt=0, le=1000)] = 1.0
     role: Role = "primary"
     local: bool | None = Field(None, description="on this machine; by default if host is loopback")
@@ -228,7 +236,10 @@ class ReadinessConfig(Section):
 class Serve(Section):
     """Where to listen."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - a sidecar is asked by the kubelet and Prometheus
+    host: ListeningHost = Field(
+        "0.0.0.0",  # noqa: S104 - a sidecar is asked by the kubelet and Prometheus
+        description='an address of this machine, or a name of one; "" for all of IPv4 and IPv6',
+    )
     port: Annotated[int, Field(ge=0, le=65535)] = 9717
 
 
@@ -251,7 +262,7 @@ class Config(Section):
     providers: tuple[Provider, ...] = ()
     wallets: tuple[Wallet, ...] = ()
     contracts: tuple[Contract, ...] = ()
-    state_dir: Path | None = Field(
+    state_dir: FilePath | None = Field(
         None, description="directory that is kept; where payouts are counted on from"
     )
     probe: ProbeConfig = ProbeConfig()
@@ -279,8 +290,15 @@ class Config(Section):
     def _wallets_fit(self) -> "Config":
         # What is found names a wallet or a contract by its name alone.
         first: dict[str, str] = {}
-        self._named_apart("wallets", self.wallets, first)
-        self._named_apart("contracts", self.contracts, first)
+        for kind, entries in (("wallets", self.wallets), ("contracts", self.contracts)):
+            self._named_apart(kind, entries, first)
+            # A wallet and a contract may be one account: its balance and its code.
+            if twice := first_twice(entry.account for entry in entries):
+                one, other = twice
+                raise ValueError(
+                    f"{kind}[{one}] and {kind}[{other}] are the same account,"
+                    f" {entries[one].account}: keep one of them"
+                )
         for index, wallet in enumerate(self.wallets):
             for number, jetton in enumerate(wallet.jettons):
                 place = f"wallets[{index}].jettons[{number}].master"

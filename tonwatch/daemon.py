@@ -15,6 +15,7 @@ from aiohttp import web
 
 from tonwatch.assembly import assembled
 from tonwatch.config import Config, Serve
+from tonwatch.hosts import local_url
 from tonwatch.secrets import keep_fresh
 from tonwatch.serve.app import build
 from tonwatch.watch import scheduler
@@ -115,8 +116,6 @@ async def _listening(app: web.Application, serve: Serve) -> AsyncIterator[str]:
                 f"cannot listen on {serve.host} port {serve.port}: {error.strerror};"
                 " choose another with serve.host and serve.port"
             ) from error
-        host, port = runner.addresses[0][:2]
-        name = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host  # noqa: S104
-        yield f"http://{name}:{port}"
+        yield local_url(runner.addresses[0])
     finally:
         await runner.cleanup()

@@ -1,13 +1,27 @@
 """What every part of the configuration shares."""
 
+from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-_NAME: Final = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+MAX_NAME: Final = 63
+
+_NAME: Final = rf"^[a-z0-9]([a-z0-9._-]{{0,{MAX_NAME - 2}}}[a-z0-9])?$"
 
 Name = Annotated[str, Field(pattern=_NAME)]
 """Becomes the value of a label: lower-case letters, digits, and . _ - inside; at most 63."""
+
+
+def _path(value: object) -> object:
+    # An empty one would be the directory that tonwatch was started in.
+    if isinstance(value, str) and (not value.strip() or "\0" in value):
+        raise ValueError("write a path, or leave the key out")
+    return value
+
+
+FilePath = Annotated[Path, BeforeValidator(_path)]
+"""Where a file or directory is, or will be."""
 
 
 class Section(BaseModel):

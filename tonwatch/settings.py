@@ -3,18 +3,15 @@
 Every mistake is a `ConfigError` that says where it is and what to do about it.
 """
 
-import base64
+import argparse
 import difflib
-import json
 import os
 import re
-import socket
-import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -26,15 +23,17 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from tonwatch.config import Config, GlobalConfig, LiteServer
+from tonwatch import strict
+from tonwatch.config import Config, LiteServer
+from tonwatch.conflicts import Entry, conflicts
+from tonwatch.global_config import listed
+from tonwatch.strict import Place, dotted
 
 ENV_PREFIX: Final = "TONWATCH_"
 ENV_CONFIG: Final = "TONWATCH_CONFIG"
 
 _SERVICE_LINKS: Final = re.compile(r"TONWATCH_(SERVICE_(HOST|PORT.*)|PORT(_\d+_.*)?)")
 """What Kubernetes injects for a Service named tonwatch; not meant for us."""
-
-Location = tuple[str | int, ...]
 
 
 class ConfigError(Exception):
@@ -69,8 +68,9 @@ def load(path: Path | None, flags: CliSettingsSource[Settings] | None = None) ->
     Raises:
         ConfigError: it cannot be read, or something in it cannot be used.
     """
-    written, lines = _read_yaml(path) if path is not None else ({}, {})
+    written, lines = _read_file(path) if path is not None else ({}, {})
     _check_environment(os.environ)
+    origin = _Origin(path, lines)
 
     class Loader(Settings):
         @classmethod
@@ -83,19 +83,26 @@ def load(path: Path | None, flags: CliSettingsSource[Settings] | None = None) ->
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             del init_settings, dotenv_settings, file_secret_settings
-            file = InitSettingsSource(settings_cls, init_kwargs=written)
-            return (*([flags] if flags else []), env_settings, file)
+            over = (*([flags] if flags else []), env_settings)
+            origin.above.extend(source() for source in over)
+            return (*over, InitSettingsSource(settings_cls, init_kwargs=written))
 
     try:
         loaded = Loader()
     except ValidationError as error:
         raise ConfigError(
-            "\n".join(_explain(detail, path, lines) for detail in error.errors(include_url=False))
+            "\n".join(_explain(detail, origin) for detail in error.errors(include_url=False))
         ) from None
     except SettingsError as error:
         raise ConfigError(f"environment or flags: {error}; lists are written as JSON") from None
+    entries = list(_entries(loaded))
+    if found := [
+        origin.of(conflict.place) + conflict.text for conflict in conflicts(entries, loaded.serve)
+    ]:
+        raise ConfigError("\n".join(found))
     values = {name: getattr(loaded, name) for name in Config.model_fields}
-    return Config(**values | {"liteservers": tuple(_expand(loaded))})
+    servers = (entry.target for entry in entries if isinstance(entry.target, LiteServer))
+    return Config(**values | {"liteservers": tuple(servers)})
 
 
 def schema() -> dict[str, Any]:
@@ -103,55 +110,103 @@ def schema() -> dict[str, Any]:
     return Config.model_json_schema() | {"title": "tonwatch configuration"}
 
 
-def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
+def _read_file(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
     """The file's content, and the line on which each place in it is written."""
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
+        content, lines = strict.read_yaml(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read it: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8 text") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"{where}: not YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from None
+    except strict.NotReadable as error:
+        raise ConfigError(str(error)) from None
     if content is None:
         return {}, {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ConfigError(f"{path}: the file must be a mapping with keys such as liteservers")
-    lines: dict[Location, int] = {}
-    if node is not None:
-        _note_lines(node, (), lines)
     return content, lines
 
 
-def _note_lines(node: yaml.Node, place: Location, lines: dict[Location, int]) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            lines[*place, key.value] = key.start_mark.line + 1
-            _note_lines(value, (*place, key.value), lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            lines[*place, index] = value.start_mark.line + 1
-            _note_lines(value, (*place, index), lines)
-
-
 def _check_environment(environment: Mapping[str, str]) -> None:
-    """A misspelt variable would be ignored silently; refuse it instead."""
+    """A misspelt variable would be ignored silently, and of two spellings one; refuse both."""
     known = sorted(Config.model_fields)
-    for name in environment:
-        if not name.startswith(ENV_PREFIX) or name == ENV_CONFIG:
+    first: dict[str, str] = {}
+    for name, text in environment.items():
+        if not name.upper().startswith(ENV_PREFIX) or name == ENV_CONFIG:
             continue
-        key = name.removeprefix(ENV_PREFIX).lower().split("__")[0]
+        key = name.lower().removeprefix(ENV_PREFIX.lower()).split("__")[0]
         if key not in known and not _SERVICE_LINKS.fullmatch(name):
             raise ConfigError(f"environment {name}: unknown setting{_did_you_mean(key, known)}")
+        if first.setdefault(name.upper(), name) != name:
+            raise ConfigError(
+                f"environment {first[name.upper()]} and {name}: one setting, written twice;"
+                " keep one of them"
+            )
+        _check_json(text, f"environment {name}")
 
 
-def _explain(detail: ErrorDetails, path: Path | None, lines: Mapping[Location, int]) -> str:
+def read_flags(
+    source: CliSettingsSource[Settings], options: argparse.Namespace
+) -> CliSettingsSource[Settings]:
+    """The settings among the options of a command line, for `load`.
+
+    Raises:
+        ConfigError: JSON in them cannot be read, or has a key twice.
+    """
+    for name, value in vars(options).items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                _check_json(text, f"--{name}")
+    try:
+        return source(parsed_args=options)
+    except SettingsError as error:
+        raise ConfigError(f"flags: {error}; lists are written as JSON") from None
+
+
+def _check_json(text: str, source: str) -> None:
+    """Refuse a key that stands twice in an object, of which pydantic-settings would drop one."""
+    if not text.lstrip().startswith(("{", "[")):
+        return
+    # A flag may also hold the entries of a list without the list's brackets.
+    for written in (text, f"[{text}]"):
+        try:
+            strict.read_json(written, source)
+            return
+        except strict.Malformed:
+            continue  # It is text such as [::], or whoever needs JSON there says so.
+        except strict.NotReadable as error:
+            raise ConfigError(str(error)) from None
+
+
+@dataclass
+class _Origin:
+    """Where values were written: on the `lines` of a file, unless a source `above` it has them."""
+
+    path: Path | None
+    lines: Mapping[Place, int]
+    above: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def of(self, place: Place) -> str:
+        """How a mistake there begins: with file and line, or with nothing if they are not known."""
+        if any(_has(content, place) for content in self.above):
+            return ""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return f"{self.path}:{self.lines[place]}: " if place else ""
+
+
+def _has(content: Any, place: Place) -> bool:
+    """Whether a flag or variable says what stands at a place; a list is replaced as a whole."""
+    for part in place:
+        if not isinstance(content, Mapping):
+            return True
+        if part not in content:
+            return False
+        content = content[part]
+    return not isinstance(content, Mapping)
+
+
+def _explain(detail: ErrorDetails, origin: _Origin) -> str:
     """One mistake in one line: file and line where known, the place, what is wrong."""
     tags = ("liteserver", "global_config")
     place = tuple(
@@ -160,10 +215,7 @@ def _explain(detail: ErrorDetails, path: Path | None, lines: Mapping[Location, i
         # pydantic puts the tag of a union's branch into the path; it is not in the file.
         if not (index == 2 and detail["loc"][0] == "liteservers" and part in tags)
     )
-    nearest = place
-    while nearest and nearest not in lines:
-        nearest = nearest[:-1]
-    where = f"{path}:{lines[nearest]}: " if nearest else ""
+    where = origin.of(place)
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         message = "unknown key" + _did_you_mean(str(place[-1]), _keys_beside(place))
@@ -171,17 +223,10 @@ def _explain(detail: ErrorDetails, path: Path | None, lines: Mapping[Location, i
         message = "missing; it is required here"
     elif detail["type"] == "string_pattern_mismatch" and place[-1] == "name":
         message = "use lower-case letters, digits and . _ - inside, at most 63 characters"
-    return f"{where}{_dotted(place)}: {message}" if place else f"{where}{message}"
+    return f"{where}{dotted(place)}: {message}" if place else f"{where}{message}"
 
 
-def _dotted(place: Location) -> str:
-    text = ""
-    for part in place:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def _keys_beside(place: Location) -> list[str]:
+def _keys_beside(place: Place) -> list[str]:
     """The keys that would be right where an unknown one was written."""
     models: list[type[BaseModel]] = [Config]
     for part in place[:-1]:
@@ -204,39 +249,18 @@ def _did_you_mean(key: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}"
 
 
-def _expand(config: Config) -> list[LiteServer]:
-    """Replace each ``global_config`` by the first `count` liteservers of its file."""
-    targets: list[LiteServer] = []
+def _entries(config: Config) -> Iterable[Entry]:
+    """Every target; for each ``global_config`` the liteservers that it stands for."""
     for index, source in enumerate(config.liteservers):
-        if isinstance(source, GlobalConfig):
-            try:
-                targets += _from_global_config(source, config.zerostate)
-            except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-                text = error.strerror if isinstance(error, OSError) else str(error)
-                raise ConfigError(
-                    f"liteservers[{index}].global_config: {source.global_config}: {text};"
-                    " it must be the network's own global.config.json"
-                ) from None
-        else:
-            targets.append(source)
-    return targets
-
-
-def _from_global_config(source: GlobalConfig, zerostate: bytes) -> list[LiteServer]:
-    content = json.loads(source.global_config.read_text(encoding="utf-8"))
-    network = base64.b64decode(content["validator"]["zero_state"]["root_hash"])
-    if network != zerostate:
-        raise ValueError(f"is of the network with zerostate {network.hex()}, not of `network`")
-    servers = content["liteservers"]
-    if len(servers) < source.count:
-        raise ValueError(f"has {len(servers)} liteservers, fewer than count: {source.count}")
-    return [
-        LiteServer(
-            name=f"{source.name}-{number}",
-            host=server.get("hostname") or socket.inet_ntoa(struct.pack(">i", server["ip"])),
-            port=server["port"],
-            key=server["id"]["key"],
-            role=source.role,
-        )
-        for number, server in enumerate(servers[: source.count], start=1)
-    ]
+        place: Place = ("liteservers", index)
+        if isinstance(source, LiteServer):
+            yield Entry(source, place)
+            continue
+        try:
+            servers = listed(source, config.zerostate)
+        except ValueError as error:
+            raise ConfigError(f"{dotted(place)}.global_config: {error}") from None
+        for number, server in enumerate(servers, start=1):
+            yield Entry(server, place, source, number)
+    for index, provider in enumerate(config.providers):
+        yield Entry(provider, ("providers", index))

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Hashable, Iterable
 from functools import cached_property
 from typing import Annotated, Final, NamedTuple
 
@@ -48,6 +49,10 @@ class Jetton(Section):
     )
     minimum: Amount | None = Field(None, description="below it: wallet_low")
 
+    @property
+    def account(self) -> Address:
+        return address.parse(self.master).address
+
     @model_validator(mode="after")
     def _fits(self) -> "Jetton":
         if self.name == NATIVE:
@@ -82,6 +87,12 @@ class Wallet(Section):
         names = [jetton.name for jetton in self.jettons]
         if len(set(names)) < len(names):
             raise ValueError("two of its jettons have the same name: rename one of them")
+        if twice := first_twice(jetton.account for jetton in self.jettons):
+            one, other = twice
+            raise ValueError(
+                f"jettons[{one}] and jettons[{other}] have the same master,"
+                f" {self.jettons[one].account}: keep one of them"
+            )
         if self.minimum is not None:
             in_units(self.minimum, NATIVE_DECIMALS)
         return self
@@ -98,6 +109,15 @@ class Wallet(Section):
             _asset(NATIVE, NATIVE_DECIMALS, self.minimum),
             *(_asset(jetton.name, jetton.decimals, jetton.minimum) for jetton in self.jettons),
         )
+
+
+def first_twice(values: Iterable[Hashable]) -> tuple[int, int] | None:
+    """The places of the first two that are the same, or None."""
+    first: dict[Hashable, int] = {}
+    for index, value in enumerate(values):
+        if first.setdefault(value, index) != index:
+            return first[value], index
+    return None
 
 
 def _asset(name: str, decimals: int, minimum: Amount | None) -> Asset:

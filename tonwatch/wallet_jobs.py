@@ -17,7 +17,6 @@ from tonwatch.probes.reading import AccountKey, Reading, Watched
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.probes.sources import Source
 from tonwatch.probes.write_path import write_path
-from tonwatch.ton import address
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason, TonError
@@ -68,8 +67,8 @@ def watched(config: Config) -> Iterator[Watched]:
     for wallet in config.wallets:
         yield Watched(AccountKey(wallet.name, NATIVE), wallet.account)
         for jetton in wallet.jettons:
-            master = address.parse(jetton.master).address
-            yield Watched(AccountKey(wallet.name, jetton.name), wallet.account, master)
+            key = AccountKey(wallet.name, jetton.name)
+            yield Watched(key, wallet.account, jetton.account)
     for contract in config.contracts:
         yield Watched(AccountKey(contract.name, ""), contract.account)
 

@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 import yaml
+from nacl.signing import SigningKey
 
 from tonwatch.config import Config
 from tonwatch.settings import ConfigError, load, schema
 from tonwatch.ton.networks import ZEROSTATES
 
 KEY = "n4VDnSCUuSpjnCyUk9e3QOOd6o0ItSWYbTnW3Wnn8wk="
+KEYS = [
+    base64.b64encode(bytes(SigningKey(bytes([number]) * 32).verify_key)).decode()
+    for number in range(9)
+]
 SERVER = {"name": "node", "host": "127.0.0.1", "port": 40001, "key": KEY}
 PROVIDER = {"name": "toncenter", "kind": "toncenter-v2", "url": "https://toncenter.com/api/v2"}
 
@@ -41,8 +46,8 @@ def read(tmp_path: Path) -> Callable[[Any], Config]:
 def global_config(tmp_path: Path, zerostate: bytes = ZEROSTATES["mainnet"], count: int = 3) -> Path:
     file = tmp_path / "global.config.json"
     servers = [
-        {"ip": -2018135749 + number, "port": 53312, "id": {"@type": "pub.ed25519", "key": KEY}}
-        for number in range(count)
+        {"ip": -2018135749 + number, "port": 53312, "id": {"@type": "pub.ed25519", "key": key}}
+        for number, key in enumerate(KEYS[:count])
     ]
     zero_state = {"root_hash": base64.b64encode(zerostate).decode()}
     file.write_text(json.dumps({"liteservers": servers, "validator": {"zero_state": zero_state}}))
@@ -178,6 +183,23 @@ class TestMistakes:
             ),
             pytest.param("liteservers: [", ["tonwatch.yaml:1", "not YAML"], id="not YAML"),
             pytest.param("- a\n- b\n", ["must be a mapping"], id="a list"),
+            pytest.param("on: 1\n", ["must be a mapping"], id="a key that is no text"),
+            pytest.param(
+                "wallets: []\nserve: {}\nwallets: []",
+                ["tonwatch.yaml:3: wallets: this key is written twice, first on line 1"],
+                id="a key twice",
+            ),
+            pytest.param("serve: " + "[" * 100_000, ["more than 50 levels"], id="brackets"),
+            pytest.param(
+                {"liteservers": [SERVER | {"host": "127.0.0.1:40001"}]},
+                ["tonwatch.yaml:2: liteservers[0].host: write the host alone"],
+                id="host and port in one",
+            ),
+            pytest.param(
+                {"serve": {"host": "a..b"}}, ["serve.host: neither a host's name"], id="no host"
+            ),
+            pytest.param({"state_dir": ""}, ["state_dir: write a path"], id="no directory"),
+            pytest.param({"state_dir": "a\0b"}, ["state_dir: write a path"], id="no path"),
         ],
     )
     def test_message(self, read: Any, content: Any, words: list[str]) -> None:
@@ -211,6 +233,54 @@ class TestMistakes:
     def test_variable_that_is_no_json(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TONWATCH_LITESERVERS", "[{")
         with pytest.raises(ConfigError, match="JSON"):
+            load(None)
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            pytest.param(
+                json.dumps([SERVER]).replace('"port"', '"name": "x", "port"'),
+                ["environment TONWATCH_LITESERVERS:1: [0].name: this key", "first on line 1"],
+                id="a key twice",
+            ),
+            pytest.param("[" * 100_000, ["more than 50 levels deep"], id="brackets"),
+        ],
+    )
+    def test_variable_whose_json_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch, text: str, words: list[str]
+    ) -> None:
+        monkeypatch.setenv("TONWATCH_LITESERVERS", text)
+        with pytest.raises(ConfigError) as caught:
+            load(None)
+        assert [word for word in words if word not in str(caught.value)] == []
+
+    def test_a_section_in_a_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TONWATCH_SERVE", '{"port": 1, "port": 2}')
+        with pytest.raises(ConfigError, match=r"TONWATCH_SERVE:1: port: this key is written twice"):
+            load(None)
+
+    def test_a_variable_in_two_spellings(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TONWATCH_SERVE__PORT", "1")
+        monkeypatch.setenv("tonwatch_serve__port", "2")
+        with pytest.raises(ConfigError) as caught:
+            load(None)
+        assert "TONWATCH_SERVE__PORT and tonwatch_serve__port: one setting" in str(caught.value)
+
+    def test_no_line_of_the_file_is_blamed_for_a_variable(
+        self, read: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TONWATCH_LITESERVERS", json.dumps([SERVER, SERVER | {"name": "b"}]))
+        monkeypatch.setenv("TONWATCH_SERVE__PORT", "99999")
+        with pytest.raises(ConfigError, match=r"^serve\.port: ") as caught:
+            read({"serve": {"port": 1}, "log": {"level": "loud"}})
+        assert "tonwatch.yaml:2: log.level" in str(caught.value)
+        monkeypatch.setenv("TONWATCH_SERVE__PORT", "1")
+        with pytest.raises(ConfigError, match=r"^liteservers\[0\] and liteservers\[1\] are one"):
+            read({"liteservers": [SERVER, SERVER | {"name": "b"}]})
+
+    def test_an_empty_variable_is_no_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TONWATCH_STATE_DIR", "")
+        with pytest.raises(ConfigError, match="state_dir: write a path"):
             load(None)
 
     @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pytoniq_core.boc.address import Address as ToAddress
 
 from tonwatch.amounts import in_coins, in_units, written
 from tonwatch.settings import ConfigError, load
@@ -14,6 +15,8 @@ from tonwatch.ton.address import Address, parse
 
 USDT = "EQCxE6mUtQJKFnGfaROTKOt1lZbDiiX1kCixRv7Nw2Id_sDs"
 WALLET = Address(0, bytes(range(32)))
+UQ = ToAddress((0, WALLET.hash)).to_str(is_bounceable=False)
+OTHER = str(Address(-1, WALLET.hash))
 PROVIDER = {"name": "toncenter", "kind": "toncenter-v2", "url": "https://toncenter.com/api/v2"}
 
 
@@ -29,6 +32,13 @@ def wallet(**more: object) -> dict[str, object]:
 
 def jetton(**more: object) -> dict[str, object]:
     return {"name": "usdt", "master": USDT, "decimals": 6} | more
+
+
+def contract(name: str, address: str) -> dict[str, object]:
+    return {"name": name, "address": address, "code_hash": "ab" * 32}
+
+
+OTHER_FORM = jetton(name="again", master=str(parse(USDT).address))
 
 
 @pytest.mark.parametrize(
@@ -97,6 +107,29 @@ def jetton(**more: object) -> dict[str, object]:
             id="a jetton twice",
         ),
         pytest.param(
+            {"wallets": [wallet(jettons=[jetton(), jetton(name="eur", master=OTHER), OTHER_FORM])]},
+            ["wallets[0]: jettons[0] and jettons[2] have the same master", "keep one of them"],
+            id="a master under two names",
+        ),
+        *(
+            pytest.param(
+                {"wallets": [wallet(), wallet(name="b", address=OTHER), again]},
+                [f"wallets[0] and wallets[2] are the same account, {WALLET}: keep one of them"],
+                id=f"an account under two names, {id_}",
+            )
+            for id_, again in {
+                "EQ": wallet(name="c"),
+                "UQ": wallet(name="c", address=UQ),
+                "raw": wallet(name="c", address=str(WALLET).upper()),
+                "base64": wallet(name="c", address=UQ.replace("-", "+").replace("_", "/")),
+            }.items()
+        ),
+        pytest.param(
+            {"contracts": [contract("a", UQ), contract("b", str(WALLET))]},
+            [f"contracts[0] and contracts[1] are the same account, {WALLET}: keep one"],
+            id="a contract under two names",
+        ),
+        pytest.param(
             {"wallets": [wallet(), wallet()]},
             ["wallets[1] and wallets[0] are both named 'payouts'"],
             id="a wallet twice",
@@ -156,13 +189,24 @@ def test_every_form_of_an_address(tmp_path: Path, text: str) -> None:
 
 
 def test_both_forms_of_a_hash(tmp_path: Path) -> None:
-    address = WALLET.friendly()
     contracts = [
-        {"name": "hex", "address": address, "code_hash": "fe" * 32},
-        {"name": "base64", "address": address, "code_hash": "/v7+" * 10 + "/v4="},
+        {"name": "hex", "address": WALLET.friendly(), "code_hash": "fe" * 32},
+        {"name": "base64", "address": USDT, "code_hash": "/v7+" * 10 + "/v4="},
     ]
     config = loaded(tmp_path, contracts=contracts)
     assert {contract.code_hash for contract in config.contracts} == {"fe" * 32}  # type: ignore[attr-defined]
+
+
+def test_what_is_no_account_twice(tmp_path: Path) -> None:
+    """Its balance and its code are two questions; and two workchains are two accounts."""
+    loaded(
+        tmp_path,
+        wallets=[
+            wallet(jettons=[jetton()]),
+            wallet(name="second", address=OTHER, jettons=[jetton()]),
+        ],
+        contracts=[contract("code", UQ)],
+    )
 
 
 @given(st.integers(0, 2**120), st.integers(0, 30))

@@ -12,6 +12,7 @@ import yaml
 from tests.daemon.test_cli import finished
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator
+from tonwatch.ton.address import Address
 
 
 @pytest.fixture
@@ -133,11 +134,14 @@ async def test_a_jetton_without_a_master_stops_nothing(
 
 
 async def test_more_wallets_than_are_read_at_once(config_file: Any, simulator: Simulator) -> None:
-    hot, _ = simulator.config()["wallets"]
-    wallets = [hot | {"name": f"hot-{number}", "write_probe": False} for number in range(40)]
+    jetton = simulator.config()["wallets"][0]["jettons"][0] | {"minimum": 0}
+    wallets = [
+        {"name": f"new-{n}", "address": str(Address(0, bytes([n] * 32))), "jettons": [jetton]}
+        for n in range(40)
+    ]
     code, out, _ = await finished("check", "--config", config_file(wallets=wallets))
     assert code == 0
-    assert [row[2] for row in rows(out, "WALLET")] == ["active"] * 80
+    assert [row[2:4] for row in rows(out, "WALLET")] == [["missing", "0"]] * 80
 
 
 async def test_without_a_source_nothing_is_known(config_file: Any, simulator: Simulator) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -106,9 +107,10 @@ class TestRun:
         assert code == 2
         assert "nothing.yaml: cannot read it" in err
 
-    async def test_a_port_that_is_taken(self, config_file: Any, simulator: Simulator) -> None:
-        taken = simulator.targets[0].port
-        code, _, err = await finished("run", "--config", config_file(), f"--serve.port={taken}")
+    async def test_a_port_that_is_taken(self, config_file: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            taken = server.getsockname()[1]
+            code, _, err = await finished("run", "--config", config_file(), f"--serve.port={taken}")
         assert code == 1
         assert f"cannot listen on 127.0.0.1 port {taken}" in err
         assert "Traceback" not in err
@@ -194,6 +196,57 @@ class TestConfig:
         _, shown_again, _ = await finished("config", "show", "--config", str(again))
         assert shown_again == shown
 
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            pytest.param("", "nothing to watch: no liteserver and no provider", id="empty"),
+            pytest.param("serve: {port: 1}", "nothing to watch", id="no targets"),
+            pytest.param("liteservers: []\nproviders: []", "nothing to watch", id="empty lists"),
+            pytest.param(
+                "serve: {host: a..b}", "serve.host: neither a host's name", id="no place to serve"
+            ),
+            pytest.param(
+                "providers: [{name: a, kind: toncenter-v2, url: 'http://localhost:9717/'}]",
+                "serve.port: providers[0] has port 9717 of this machine",
+                id="the port of a target",
+            ),
+        ],
+    )
+    async def test_what_cannot_run_is_said_by_all_alike(
+        self, tmp_path: Path, text: str, words: str
+    ) -> None:
+        file = tmp_path / "tonwatch.yaml"
+        file.write_text(text)
+        commands = (["run"], ["check"], ["config", "check"])
+        said = await asyncio.gather(
+            *(finished(*command, "--config", str(file)) for command in commands)
+        )
+        assert len(set(said)) == 1
+        code, out, err = said[0]
+        assert (code, out) == (2, "")
+        assert words in err
+
+    async def test_what_is_empty_can_be_shown(self) -> None:
+        code, out, _ = await finished("config", "show")
+        assert code == 0
+        assert yaml.safe_load(out)["liteservers"] == []
+
+    @pytest.mark.parametrize(
+        ("flag", "words"),
+        [
+            ('--liteservers=[{"name": "a", "name": "b"}]', "--liteservers:1: [0].name: this key"),
+            ('--liteservers={"name": "a"},{"port": 1, "port": 2}', "[1].port: this key is written"),
+            ('--serve={"port": 1, "port": 2}', "--serve:1: port: this key is written twice"),
+            ("--liteservers=[{", "flags: "),
+            ("--liteservers=" + "[" * 10_000, "more than 50 levels deep"),
+        ],
+    )
+    async def test_flags_that_hold_json(self, flag: str, words: str) -> None:
+        code, _, err = await finished("config", "check", flag)
+        assert code == 2
+        assert words in err
+        assert "Traceback" not in err
+
     async def test_schema(self) -> None:
         code, out, _ = await finished("config", "schema")
         assert code == 0
@@ -201,6 +254,8 @@ class TestConfig:
 
 
 class TestHealthcheck:
+    """Wherever the daemon listens: see test_healthcheck.py."""
+
     async def test_alive(self, config_file: Any) -> None:
         async with started("run", "--config", config_file()) as process:
             port = (await serving(process)).rpartition(":")[2]
@@ -235,6 +290,7 @@ class TestSimulate:
             (["--fault", "node-9=lag"], "no target 'node-9'"),
             (["--fault", "node-1=explode"], "explode"),
             (["--fault", "node-1"], "node-1"),
+            (["--fault", "node-1=lag", "--fault", "node-1=hang"], "node-1 is given two faults"),
             (["--liteservers", "0", "--providers", "0"], "at least one"),
             (["--liteservers", "-1"], "network.liteservers"),
             (["--block-interval", "0"], "network.block_interval"),

@@ -93,8 +93,12 @@ class TestFiles:
                 {"network": {"providers": -1}},
                 "network.providers: write how many, or a list of names",
             ),
-            ("steps: [", "mine.yaml: not YAML"),
+            ("steps: [", "mine.yaml:1: not YAML"),
             ("- 1", "mine.yaml: Input should be"),
+            (
+                "steps:\n- at: 1s\n  set: {node-1: lag}\n  set: {node-2: lag}",
+                "mine.yaml:4: steps[0].set: this key is written twice, first on line 3",
+            ),
         ],
     )
     def test_mistakes_are_named_with_their_place(

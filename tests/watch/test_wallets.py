@@ -21,6 +21,7 @@ from tonwatch.config import Config
 from tonwatch.probes.sample import Probe
 from tonwatch.probes.tally import Tally
 from tonwatch.ton.accounts import AccountStatus
+from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Target
 from tonwatch.watch.finding import Cause
@@ -269,8 +270,10 @@ class TestMany:
 
     def test_five_are_named_and_one_stands_for_the_others(self, clock: Any) -> None:
         names = [f"w{number:03}" for number in range(30)]
-        address = CONFIG["wallets"][1]["address"]  # type: ignore[index]
-        wallets = [{"name": name, "address": address, "minimum": 1} for name in names]
+        wallets = [
+            {"name": name, "address": str(Address(0, name.encode() * 8)), "minimum": 1}
+            for name in names
+        ]
         purse = Purse(clock, wallets=wallets, contracts=[])
         for target in purse.targets:
             purse.answer(target)

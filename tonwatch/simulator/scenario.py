@@ -22,13 +22,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from tonwatch.durations import Duration, PositiveDuration
 from tonwatch.simulator.faults import Fault, parse_assignment
 from tonwatch.simulator.network import Simulator
+from tonwatch.strict import dotted, read_yaml
 
 _SHIPPED: Final = resources.files("tonwatch.simulator") / "scenarios"
 
@@ -232,11 +232,9 @@ def _yaml_stems() -> Iterator[str]:
 
 def _read(file: Traversable) -> Scenario:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = read_yaml(file.read_text(encoding="utf-8"), str(file)).content
     except UnicodeDecodeError:
         raise ValueError(f"{file}: not UTF-8 text") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file}: not YAML: {error}") from None
     if isinstance(content, dict):
         content.setdefault("name", file.name.removesuffix(".yaml"))
     return parse(Scenario, content, str(file))
@@ -259,9 +257,7 @@ def parse(model: type[Model], content: object, source: str) -> Model:
 
 
 def _explain(detail: ErrorDetails) -> str:
-    place = ""
-    for part in detail["loc"]:
-        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
+    place = dotted(detail["loc"])
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         message = "unknown key"

@@ -1,0 +1,113 @@
+"""TON's own ``global.config.json``: the liteservers that it lists."""
+
+import base64
+import ipaddress
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from tonwatch.config import GlobalConfig, LiteServer, ServerKey
+from tonwatch.conflicts import Trait, traits
+from tonwatch.hosts import Host
+from tonwatch.strict import Place, dotted, read_json
+
+
+class _ZeroState(BaseModel):
+    root_hash: str
+
+
+class _Validator(BaseModel):
+    zero_state: _ZeroState
+
+
+class _File(BaseModel):
+    liteservers: tuple[dict[str, Any], ...]
+    validator: _Validator
+
+
+class _Key(BaseModel):
+    key: ServerKey
+
+
+class _Listed(BaseModel):
+    """An entry; `ip` is an IPv4 address as a number, with or without a sign."""
+
+    id: _Key
+    port: Annotated[int, Field(ge=1, le=65535)]
+    hostname: Host | None = None
+    ip: Annotated[int, Field(ge=-(2**31), lt=2**32)] | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "_Listed":
+        if self.hostname is None and self.ip is None:
+            raise ValueError("neither ip nor hostname")
+        return self
+
+    @property
+    def host(self) -> str:
+        return self.hostname or str(ipaddress.IPv4Address((self.ip or 0) % 2**32))
+
+
+def listed(source: GlobalConfig, zerostate: bytes) -> list[LiteServer]:
+    """The first `count` liteservers of a file; of one that it lists twice, the first entry.
+
+    Args:
+        source: which file, how many, and what to call them.
+        zerostate: root hash of the network that the file must be of.
+
+    Raises:
+        ValueError: it cannot be read, is not such a file, or is too short; the text names it.
+    """
+    path = source.global_config
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{path}: cannot read it: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not UTF-8 text") from None
+    content = read_json(text, str(path))
+    try:
+        return _first(source, content, zerostate)
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: {error}; it must be the network's own global.config.json"
+        ) from None
+
+
+def _first(source: GlobalConfig, content: Any, zerostate: bytes) -> list[LiteServer]:
+    file = _validated(_File, content, ())
+    network = base64.b64decode(file.validator.zero_state.root_hash)
+    if network != zerostate:
+        raise ValueError(f"is of the network with zerostate {network.hex()}, not of `network`")
+    servers: list[LiteServer] = []
+    known: set[Trait] = set()
+    for index, written in enumerate(file.liteservers):
+        entry = _validated(_Listed, written, ("liteservers", index))
+        server = LiteServer(
+            name=f"{source.name}-{len(servers) + 1}",
+            host=entry.host,
+            port=entry.port,
+            key=entry.id.key,
+            role=source.role,
+        )
+        if known.isdisjoint(traits(server)):
+            servers.append(server)
+        known.update(traits(server))
+        if len(servers) == source.count:
+            return servers
+    entries = len(file.liteservers)
+    twice = f" in {entries} entries" if len(servers) < entries else ""
+    raise ValueError(f"has {len(servers)} liteservers{twice}, fewer than count: {source.count}")
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _validated(model: type[Model], content: Any, place: Place) -> Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        where = dotted((*place, *detail["loc"]))
+        message = detail["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{where}: {message}" if where else message) from None

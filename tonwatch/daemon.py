@@ -1,6 +1,7 @@
 """The daemon: serves, watches, and leaves in good order."""
 
 import asyncio
+import errno
 import gc
 import signal
 import sys
@@ -8,21 +9,34 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
 
 from tonwatch.assembly import assembled
 from tonwatch.config import Config, Serve
-from tonwatch.secrets import keep_fresh
+from tonwatch.internal_errors import Component, InternalErrors
 from tonwatch.serve.app import build
+from tonwatch.ton.names import Names
 from tonwatch.watch import scheduler
 
 log = structlog.get_logger(__name__)
 
 _SWITCH: Final = 0.0005
 """Seconds after which a thread hands on the interpreter's lock where another waits for it."""
+
+
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+_UNHEEDED: Final[dict[int, str]] = {
+    signal.SIGHUP: "the configuration is not loaded again: that takes a restart",
+    signal.SIGUSR1: "this signal means nothing here",
+    signal.SIGUSR2: "this signal means nothing here",
+}
+
+_RESOLVE_WITHIN: Final = 5.0
+"""Seconds that the name to serve on may take to be found."""
 
 
 class CannotListen(Exception):
@@ -49,17 +63,20 @@ async def run(
         StateDirError: payouts are to be counted, and books of them cannot be kept.
     """
     async with assembled(config, wall=wall) as parts:
-        app = build(parts.watcher, config)
-        async with _listening(app, config.serve) as url, asyncio.TaskGroup() as group:
+        _count_unhandled(parts.errors)
+        app = build(parts.watcher, config, parts.executors)
+        names = parts.executors.names
+        async with _listening(app, config.serve, names) as url, asyncio.TaskGroup() as group:
             log.info("serving", url=url, targets=len(parts.watcher.view.judgement.verdicts))
             if serving is not None:
                 serving(url)
             tasks = [
                 group.create_task(parts.watcher.run(), name="watcher"),
                 group.create_task(
-                    scheduler.run(parts.jobs, parts.board, Random()), name="scheduler"
+                    scheduler.run(parts.jobs, parts.board, Random(), parts.errors),
+                    name="scheduler",
                 ),
-                group.create_task(keep_fresh(parts.files), name="secrets"),
+                group.create_task(parts.files.keep(), name="secrets"),
             ]
             await stop.wait()
             parts.watcher.drain()
@@ -69,11 +86,25 @@ async def run(
     log.info("stopped")
 
 
-def stop_on_signals(stop: asyncio.Event) -> None:
-    """Set `stop` on SIGTERM or SIGINT; a second signal ends the process at once.
+def _count_unhandled(errors: InternalErrors) -> None:
+    """Count what no guard has caught: asyncio would only log it, each time anew."""
 
-    As PID 1 in a container there is no default action to fall back on, so both
-    signals are always handled here.
+    def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        errors.failed(Component.LOOP, "", context["message"] if error is None else error)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` on a signal that asks for the end; a second one ends the process at once.
+
+    As PID 1 in a container there is no default action to fall back on, and elsewhere the default
+    action ends the process without draining. So all that a container or a terminal sends is
+    handled here: SIGTERM, SIGINT (Ctrl-C) and SIGQUIT (Ctrl-Backslash) drain. SIGHUP, which asks
+    daemons to load their configuration again, and SIGUSR1 and SIGUSR2, by which some rotate
+    their logs, are logged and change nothing. SIGPIPE Python itself ignores: a reader that has
+    gone is an error of that one write.
     """
     loop = asyncio.get_running_loop()
 
@@ -83,8 +114,13 @@ def stop_on_signals(stop: asyncio.Event) -> None:
         log.info("stopping", signal=signal.Signals(number).name)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    def on_other(number: int) -> None:
+        log.warning(_UNHEEDED[number], signal=signal.Signals(number).name)
+
+    for ending in _ENDING:
+        loop.add_signal_handler(ending, on_signal, ending)
+    for other in _UNHEEDED:
+        loop.add_signal_handler(other, on_other, other)
 
 
 def spare_the_loop() -> None:
@@ -103,13 +139,13 @@ def spare_the_loop() -> None:
 
 
 @asynccontextmanager
-async def _listening(app: web.Application, serve: Serve) -> AsyncIterator[str]:
+async def _listening(app: web.Application, serve: Serve, names: Names) -> AsyncIterator[str]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, serve.host, serve.port)
         try:
-            await site.start()
+            for host in await _addresses(serve.host, names):
+                await web.TCPSite(runner, host, serve.port).start()
         except OSError as error:
             raise CannotListen(
                 f"cannot listen on {serve.host} port {serve.port}: {error.strerror};"
@@ -120,3 +156,17 @@ async def _listening(app: web.Application, serve: Serve) -> AsyncIterator[str]:
         yield f"http://{name}:{port}"
     finally:
         await runner.cleanup()
+
+
+async def _addresses(host: str, names: Names) -> list[str]:
+    """Where to listen. asyncio would look a name up in its default executor.
+
+    Raises:
+        OSError: nobody knows the name.
+    """
+    try:
+        async with asyncio.timeout(_RESOLVE_WITHIN):
+            found = await names.resolve(host, 0)
+    except TimeoutError:
+        raise OSError(errno.ETIMEDOUT, "the name is not found in time") from None
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))

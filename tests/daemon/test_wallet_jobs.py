@@ -72,7 +72,9 @@ def test_one_message_a_minute_and_target(tmp_path: Any) -> None:
                 wallet["write_probe"] = True
             config = Config.model_validate(content)
             parts = await stack.enter_async_context(assembled(config, wall=loop.wall))
-            jobs = asyncio.create_task(scheduler.run(parts.jobs, parts.board, Random(1)))
+            jobs = asyncio.create_task(
+                scheduler.run(parts.jobs, parts.board, Random(1), parts.errors)
+            )
             for half_minute in range(60):
                 if half_minute == 20:
                     await simulator.set_fault("node-1", Fault.FLAP, 20.0)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from tests.conftest import Clock
 from tests.probes.handmade import FRIEND, WALLET
+from tonwatch.executors import Threads
 from tonwatch.probes.books import (
     BEGINNING,
     KEPT_ASIDE,
@@ -58,8 +59,15 @@ NEW: Final = Book(
 
 
 @pytest.fixture
-def books(tmp_path: Path, clock: Clock) -> Books:
-    return Books(tmp_path, MAINNET, clock.wall)
+def thread() -> Iterator[Threads]:
+    made = Threads("checkpoints", 1)
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture
+def books(tmp_path: Path, clock: Clock, thread: Threads) -> Books:
+    return Books(tmp_path, MAINNET, clock.wall, thread)
 
 
 def aside(books: Books) -> list[str]:
@@ -172,9 +180,11 @@ async def test_what_cannot_be_used_is_set_aside(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_damage_ends_in_a_book_or_none(tmp_path: Path, data: st.DataObject) -> None:
+def test_any_damage_ends_in_a_book_or_none(
+    tmp_path: Path, thread: Threads, data: st.DataObject
+) -> None:
     async def damaged() -> None:
-        books = Books(tmp_path, MAINNET, lambda: 5.0)
+        books = Books(tmp_path, MAINNET, lambda: 5.0, thread)
         await books.save(KEY, WALLET, NEW)
         path = books.path(KEY)
         content = bytearray(await asyncio.to_thread(path.read_bytes))
@@ -251,7 +261,7 @@ STEPS: Final[dict[str, tuple[str, int, Book]]] = {
 
 @pytest.mark.parametrize(("step", "call", "left"), STEPS.values(), ids=STEPS.keys())
 async def test_killed_at_any_step(
-    books: Books, monkeypatch: pytest.MonkeyPatch, step: str, call: int, left: Book
+    books: Books, thread: Threads, monkeypatch: pytest.MonkeyPatch, step: str, call: int, left: Book
 ) -> None:
     await books.save(KEY, WALLET, OLD)
     with monkeypatch.context() as patch:
@@ -259,7 +269,7 @@ async def test_killed_at_any_step(
         patch.setattr(Path, "unlink", fails(Killed()))
         with pytest.raises(Killed):
             await books.save(KEY, WALLET, NEW)
-    restarted = Books(books.path(KEY).parent, MAINNET, lambda: 0.0)
+    restarted = Books(books.path(KEY).parent, MAINNET, lambda: 0.0, thread)
     with capture_logs() as logs:
         assert await restarted.load(KEY, WALLET) == left
     assert not logs

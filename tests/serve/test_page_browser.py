@@ -6,15 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.conftest import Clock
-from tests.serve.conftest import Client
+from tests.serve.conftest import Client, served
 from tests.serve.purses import Till
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
 from tonwatch.probes.sample import Probe
-from tonwatch.serve.app import build
 from tonwatch.serve.page import short_hashes
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
@@ -55,7 +53,7 @@ def till(clock: Clock) -> Till:
 
 @pytest.fixture
 async def show_till(browser: Browser, till: Till) -> AsyncIterator[Open]:
-    async with TestClient(TestServer(build(till.watcher, till.config))) as client:
+    async with served(till) as client:
         yield opener(browser, client)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests import virtual_time
 from tests.virtual_time import VirtualLoop
+from tonwatch.internal_errors import InternalErrors
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.watch import scheduler
@@ -29,6 +30,10 @@ from tonwatch.watch.scheduler import Job, next_beat
 )
 def test_next_beat(now: float, following: float, skipped: int) -> None:
     assert next_beat(100.0, 5.0, now) == (following, skipped)
+
+
+def errors() -> InternalErrors:
+    return InternalErrors(wall=lambda: 0.0, monotonic=asyncio.get_running_loop().time)
 
 
 def sample(target: str) -> Sample:
@@ -51,7 +56,9 @@ async def test_every_job_has_its_own_beat() -> None:
 
         return Job((name,), Probe.HEAD, interval, ask)
 
-    running = asyncio.create_task(scheduler.run([job("a", 0.02), job("b", 5.0)], board, Random(1)))
+    running = asyncio.create_task(
+        scheduler.run([job("a", 0.02), job("b", 5.0)], board, Random(1), errors())
+    )
     await until(lambda: asked.count("a") >= 5 and "b" in asked)
     running.cancel()
     assert asked.count("b") == 1
@@ -77,6 +84,7 @@ async def test_a_slow_probe_is_counted_and_does_not_hold_up_the_others() -> None
             ],
             board,
             Random(1),
+            errors(),
         )
     )
 
@@ -105,7 +113,7 @@ class TestConfirmation:
                 return [replace(sample("it"), reason=next(answers))]
 
             job = Job(("it",), Probe.HEAD, 10.0, ask, delay=0.0)
-            running = asyncio.create_task(scheduler.run([job], board, Random(1)))
+            running = asyncio.create_task(scheduler.run([job], board, Random(1), errors()))
             while len(times) < len(reasons):
                 await asyncio.sleep(0.1)
             running.cancel()

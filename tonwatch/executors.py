@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from tonwatch.ton.names import Names
 
@@ -108,21 +108,24 @@ class Threads(Executor):
                 continue
             if call is None:
                 return
-            _run(*call)
+            self._run(*call)
             del call  # or the last result would be kept until the next call
-            with self._lock:
-                self._calls -= 1
 
-
-def _run(future: Future[T], function: Callable[[], T]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = function()
-    except BaseException as error:  # noqa: BLE001 - for whoever waits for it
-        future.set_exception(error)
-    else:
-        future.set_result(result)
+    def _run(self, future: Future[T], function: Callable[[], T]) -> None:
+        wanted = future.set_running_or_notify_cancel()
+        result, failure = None, None
+        try:
+            if wanted:
+                result = function()
+        except BaseException as error:  # noqa: BLE001 - for whoever waits for it
+            failure = error
+        # Whoever has the result must find this thread free.
+        with self._lock:
+            self._calls -= 1
+        if failure is not None:
+            future.set_exception(failure)
+        elif wanted:
+            future.set_result(cast("T", result))
 
 
 @dataclass(frozen=True, slots=True)

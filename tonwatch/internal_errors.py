@@ -151,7 +151,8 @@ class InternalErrors:
             if is_new:
                 trouble.places.add(place)
         if is_new:
-            log.error("bug in tonwatch", component=component, part=part, of=of, exception=text)
+            about = {"of": of} if of else {}
+            log.error("bug in tonwatch", component=component, part=part, exception=text, **about)
 
     def worked(self, component: Component, part: str = "") -> None:
         """Note that a part did what it should."""

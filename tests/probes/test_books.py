@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from structlog.testing import capture_logs
 from tests.conftest import Clock
 from tests.probes.handmade import FRIEND, WALLET
 from tonwatch.executors import Threads
+from tonwatch.probes import books as module
 from tonwatch.probes.books import (
     BEGINNING,
     KEPT_ASIDE,
     Book,
     Books,
+    DiskHangs,
 )
 from tonwatch.probes.reading import AccountKey
 from tonwatch.probes.tally import Tally, Trouble, TroubleKind
@@ -321,3 +324,74 @@ async def test_the_last_save_wins(books: Books) -> None:
         task.cancel()
     await asyncio.gather(*saves, return_exceptions=True)
     assert await books.load(KEY, WALLET) == replace(OLD, since=49)
+
+
+class TestADiskThatHangs:
+    """Nothing is lost, nothing piles up, and what is not known is not made up."""
+
+    @pytest.fixture
+    def hanging(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+        """The disk, until the event is set."""
+        gate = threading.Event()
+
+        def hang(function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any) -> Any:
+                gate.wait()
+                return function(*args)
+
+            return call
+
+        monkeypatch.setattr(module, "DISK_WITHIN", 0.02)
+        monkeypatch.setattr(module, "_written", hang(module._written))
+        monkeypatch.setattr(module, "_content", hang(module._content))
+        yield gate
+        gate.set()
+
+    async def test_saving(self, books: Books, thread: Threads, hanging: threading.Event) -> None:
+        with capture_logs() as logs:
+            for _ in range(5):
+                assert not await books.save(KEY, WALLET, OLD)
+            assert thread._calls == 1
+            hanging.set()
+            async with asyncio.timeout(10):
+                while not await books.save(KEY, WALLET, NEW):
+                    await asyncio.sleep(0.005)
+            assert await books.load(KEY, WALLET) == NEW
+        assert [line["event"].split(":")[0] for line in logs] == [
+            "payouts cannot be saved",
+            "payouts are saved again",
+        ]
+
+    @pytest.mark.usefixtures("hanging")
+    async def test_loading(self, books: Books) -> None:
+        """To begin anew would count from now on, and forget what was counted."""
+        with capture_logs() as logs:
+            for _ in range(5):
+                with pytest.raises(DiskHangs):
+                    await books.load(KEY, WALLET)
+        assert len(logs) == 1
+
+
+@pytest.mark.parametrize("suffix", ["", ".new"], ids=["itself", "the one being written"])
+@pytest.mark.parametrize("kind", ["a named pipe", "a device", "a directory"])
+async def test_a_checkpoint_that_is_no_file(books: Books, suffix: str, kind: str) -> None:
+    """It is out of the way in the end, or it is said that nothing can be saved; none blocks."""
+    path = books.path(KEY)
+    place = path.with_name(path.name + suffix)
+
+    def make() -> None:
+        if kind == "a named pipe":
+            os.mkfifo(place)
+        elif kind == "a device":
+            place.symlink_to("/dev/zero")
+        else:
+            place.mkdir()
+
+    await asyncio.to_thread(make)
+    with capture_logs() as logs:
+        assert await books.load(KEY, WALLET) is None
+        saved = await books.save(KEY, WALLET, NEW)
+    assert saved == (not (suffix and kind == "a directory"))
+    assert not suffix or saved or "cannot be saved" in logs[-1]["event"]
+    if not suffix:
+        assert kind in logs[0]["reason"]

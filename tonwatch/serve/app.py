@@ -54,7 +54,7 @@ def build(watcher: Watcher, config: Config, executors: Executors) -> web.Applica
     """
     site = _Site(watcher, config, executors)
     app = web.Application(middlewares=[_plain_errors(watcher.errors)])
-    app.on_response_prepare.append(_headers)
+    app.on_response_prepare.append(site.headers)
     app.cleanup_ctx.append(site.keep_warm)
     app.router.add_get("/", site.root)
     app.router.add_get("/metrics", site.metrics)
@@ -88,6 +88,11 @@ class _Site:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+    async def headers(self, _: web.Request, response: web.StreamResponse) -> None:
+        """An exception here would end the connection without an answer."""
+        with self._watcher.errors.guard(Component.HTTP, "headers"):
+            _set_headers(response)
 
     async def root(self, _: web.Request) -> web.Response:
         # Relative, so that it also works below a proxy's path.
@@ -192,7 +197,7 @@ def _respond(body: bytes, content_type: str, *, zipped: bool) -> web.Response:
     return web.Response(body=body, headers=headers)
 
 
-async def _headers(_: web.Request, response: web.StreamResponse) -> None:
+def _set_headers(response: web.StreamResponse) -> None:
     response.headers[hdrs.SERVER] = "tonwatch"
     response.headers[hdrs.CACHE_CONTROL] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"

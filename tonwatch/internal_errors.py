@@ -21,6 +21,9 @@ QUIET: Final = 60.0
 """Seconds without a failure after which a part that works again is said to be mended. One that
 fails every other time would otherwise log two lines each time."""
 
+_SHORT: Final = 100
+"""Characters that tell failures apart which have no traceback."""
+
 _PLACES: Final = 20
 """Places of failure that are logged of one part before the rest is only counted."""
 
@@ -181,6 +184,6 @@ class InternalErrors:
 
 
 def _place(text: str) -> str:
-    """Where an exception was raised: what tells two bugs of one part apart, without its values."""
+    """Where an exception was raised: what tells two bugs of one part apart."""
     places = [line for line in text.splitlines() if line.lstrip().startswith("File ")]
-    return places[-1] if places else ""
+    return places[-1] if places else text[:_SHORT]

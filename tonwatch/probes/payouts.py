@@ -162,6 +162,8 @@ class Walk:
             # A bug of ours must cost this account alone; its text could quote anything.
             bug = traceback.format_exc()
             failure = TonError(Reason.PROBE_FAILED, f"bug in tonwatch: {type(error).__name__}")
+            # Nobody knows where it was interrupted: what is counted stands, the way does not.
+            self._way = None
         finally:
             # Between beats thousands of accounts are held in memory, with their anchors alone.
             if self._way is not None:

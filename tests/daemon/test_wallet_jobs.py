@@ -7,6 +7,7 @@ from itertools import chain, pairwise
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from tests import virtual_time
 from tests.virtual_time import VirtualLoop
 from tonwatch.assembly import assembled
 from tonwatch.config import Config
+from tonwatch.internal_errors import Component
+from tonwatch.payout_jobs import Counting
 from tonwatch.probes.reading import AccountKey, Reading, Watched
 from tonwatch.probes.sample import Probe
 from tonwatch.simulator.faults import Fault
@@ -114,3 +117,35 @@ async def test_a_wallet_that_has_just_been_frozen_accuses_nobody(tmp_path: Any) 
             await simulator.set_fault("wallet-1", Fault.FROZEN)
             simulator.chain.advance(2)
             assert await ask(Probe.WRITE) == []
+
+
+def test_a_bug_with_one_account_leaves_the_others_counted(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = Counting._count
+
+    async def broken(it: Counting, key: AccountKey, *rest: Any) -> Any:
+        if key.name == "wallet-1":
+            raise RuntimeError("hunter2")
+        return await count(it, key, *rest)
+
+    monkeypatch.setattr(Counting, "_count", broken)
+
+    async def watch(loop: VirtualLoop) -> None:
+        async with Simulator(wallets=2, clock=loop.wall) as simulator:
+            content = simulator.config() | {"state_dir": str(tmp_path)}
+            config = Config.model_validate(content)
+            async with assembled(config, wall=loop.wall) as parts:
+                running = scheduler.run(parts.jobs, parts.board, Random(1), parts.errors)
+                jobs = asyncio.create_task(running)
+                looking = asyncio.create_task(parts.watcher.run())
+                await asyncio.sleep(60.0)
+                wallets = parts.watcher.view.judgement.purses.wallets
+                assert wallets["wallet-1"].holdings["native"].walked is None
+                assert wallets["wallet-2"].holdings["native"].walked is not None
+                assert parts.errors.counts()[Component.PAYOUTS] > 10
+                for task in (jobs, looking):
+                    task.cancel()
+                await asyncio.gather(jobs, looking, return_exceptions=True)
+
+    virtual_time.run(watch)

@@ -28,12 +28,15 @@ from tonwatch.ton.proofs import KnownBlocks
 from tonwatch.ton.toncenter import ToncenterClient
 from tonwatch.ton.toncenter_http import ToncenterHttp, open_session
 from tonwatch.watch.board import Board, Target
-from tonwatch.watch.scheduler import Job
+from tonwatch.watch.scheduler import Job, last_resort
 from tonwatch.watch.verdict import common_seqno, comparable
 from tonwatch.watch.watcher import Watcher
 
 STATE_DIR_WITHIN: Final = 5.0
 """Seconds that the start waits for the disk of `state_dir`."""
+
+_QUESTIONS: Final = 4
+"""Questions that a look at one target takes at most, one after another."""
 
 _LAST_WRITE: Final = 2.0
 """Seconds that a checkpoint which is being written has to become complete at the end."""
@@ -88,6 +91,7 @@ async def assembled(
         sources: dict[str, Source] = {}
         known = KnownBlocks()
         about_wallets = wallet_jobs.about_wallets(config)
+        limit = last_resort(config, _QUESTIONS)
         timed: dict[str, Any] = {"timeout": config.probe.timeout, "wall": wall}
         for server in config.liteservers:
             if not isinstance(server, LiteServer):
@@ -100,8 +104,8 @@ async def assembled(
             targets.append(Target(name, "liteserver", server.role, local, about_wallets))
             head = partial(liteserver.head, name, link, **timed)
             connect = partial(liteserver.connect, name, link, **timed)
-            jobs.append(_job(name, Probe.HEAD, config.probe.interval, head))
-            jobs.append(_job(name, Probe.CONNECT, config.probe.connect_interval, connect))
+            jobs.append(_job(name, Probe.HEAD, config.probe.interval, head, limit))
+            jobs.append(_job(name, Probe.CONNECT, config.probe.connect_interval, connect, limit))
             fork_probes[name] = partial(liteserver.fork, name, link, **timed)
             accounts = Link(server.host, server.port, key, threads.names.resolve)
             stack.push_async_callback(accounts.drop)
@@ -112,7 +116,7 @@ async def assembled(
             local = _is_local(provider, provider.url.host or "")
             targets.append(Target(name, provider.kind, provider.role, local, about_wallets))
             head = partial(toncenter.head, name, client, **timed)
-            jobs.append(_job(name, Probe.HEAD, config.probe.interval, head))
+            jobs.append(_job(name, Probe.HEAD, config.probe.interval, head, limit))
             fork_probes[name] = partial(toncenter.fork, name, client, **timed)
             sources[name] = ToncenterSource(name, client, config.probe.timeout)
         fresh = FreshFiles(files, threads.secrets, errors)
@@ -160,11 +164,17 @@ async def _hold(state_dir: Path, stack: AsyncExitStack, threads: Executors) -> N
     stack.push_async_callback(release)
 
 
-def _job(name: str, probe: Probe, interval: float, ask: Callable[[], Awaitable[Sample]]) -> Job:
+def _job(
+    name: str,
+    probe: Probe,
+    interval: float,
+    ask: Callable[[], Awaitable[Sample]],
+    deadline: float,
+) -> Job:
     async def once() -> tuple[Sample]:
         return (await ask(),)
 
-    return Job((name,), probe, interval, once)
+    return Job((name,), probe, interval, once, deadline=deadline)
 
 
 def _fork_round(probes: dict[str, ForkProbe], watcher: Watcher, config: Config) -> Job:
@@ -180,7 +190,12 @@ def _fork_round(probes: dict[str, ForkProbe], watcher: Watcher, config: Config) 
 
     # The first round comes when every target has been asked where it is.
     return Job(
-        tuple(probes), Probe.FORK, config.probe.fork_interval, once, delay=config.probe.interval
+        tuple(probes),
+        Probe.FORK,
+        config.probe.fork_interval,
+        once,
+        delay=config.probe.interval,
+        deadline=last_resort(config, _QUESTIONS),
     )
 
 

@@ -17,19 +17,13 @@ from tonwatch.probes.tally import count_jetton, count_native
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason
 from tonwatch.wallet_config import NATIVE
-from tonwatch.watch.scheduler import LAST_RESORT
+from tonwatch.watch.scheduler import LAST_RESORT, last_resort
 from tonwatch.watch.verdict import readable
 from tonwatch.watch.wallets import Holding, WalletVerdict
 from tonwatch.watch.watcher import Watcher
 
 _TRIES: Final = 3
 """Times that one page may be asked for, each time with fewer transactions."""
-
-
-def longest_question(config: Config) -> float:
-    """Seconds that one question takes at most, waiting for the slowest provider's turn included."""
-    periods = (1 / provider.requests_per_second for provider in config.providers)
-    return config.probe.timeout + max(periods, default=0.0)
 
 
 class Counting:
@@ -59,8 +53,7 @@ class Counting:
         self._books = books
         self._wall = wall
         self._errors = errors
-        pages = BUDGET * _TRIES * len(sources)
-        self._limit = LAST_RESORT + pages * longest_question(config)
+        self._limit = last_resort(config, BUDGET * _TRIES * len(sources))
         self._walks: dict[AccountKey, Walk] = {}
 
     @property

@@ -9,7 +9,7 @@ from itertools import cycle
 from typing import Final
 
 from tonwatch.config import Config
-from tonwatch.payout_jobs import Counting, longest_question
+from tonwatch.payout_jobs import Counting
 from tonwatch.probes import balances
 from tonwatch.probes.balances import JettonWallets
 from tonwatch.probes.compare import compare
@@ -23,7 +23,7 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason, TonError
 from tonwatch.wallet_config import NATIVE
 from tonwatch.watch.board import Told
-from tonwatch.watch.scheduler import LAST_RESORT, Job
+from tonwatch.watch.scheduler import Job, last_resort
 from tonwatch.watch.verdict import State, common_seqno, readable
 from tonwatch.watch.watcher import Watcher
 
@@ -101,8 +101,8 @@ def jobs(
     rota = Rota(accounts, probe.wallet_interval)
     beat = probe.wallet_interval / _BEATS
     read = partial(_read, rota, sources, found, watcher, wall)
-    account = _QUESTIONS * len(sources) * longest_question(config)
-    limit = LAST_RESORT + rota.limit * account
+    account = _QUESTIONS * len(sources)
+    limit = last_resort(config, rota.limit * account)
     yield Job(names, Probe.BALANCE, beat, read, delay=beat, deadline=limit)
     if config.wallets:
         held = [each for each in accounts if each.key.asset]
@@ -114,13 +114,13 @@ def jobs(
             probe.compare_interval,
             ask,
             delay=2 * probe.interval,
-            deadline=LAST_RESORT + account,
+            deadline=last_resort(config, account),
         )
     writers = [wallet.name for wallet in config.wallets if wallet.write_probe]
     if writers:
         for name, source in sources.items():
             send = Paced(source, writers, watcher, probe.write_interval, wall).ask
-            limit = LAST_RESORT + _QUESTIONS * longest_question(config)
+            limit = last_resort(config, _QUESTIONS)
             yield Job((name,), Probe.WRITE, probe.interval, send, deadline=limit)
 
 
@@ -138,7 +138,7 @@ class Rota:
         interval: seconds between two readings of each.
 
     Attributes:
-        limit: accounts that one beat may take.
+        limit: accounts that are read at one time.
     """
 
     def __init__(self, accounts: Sequence[Watched], interval: float) -> None:

@@ -149,3 +149,37 @@ def test_a_bug_with_one_account_leaves_the_others_counted(
                 await asyncio.gather(jobs, looking, return_exceptions=True)
 
     virtual_time.run(watch)
+
+
+def test_no_job_is_given_up_that_only_waits_for_its_turn() -> None:
+    """However slow a provider may be asked, and however long an answer may take."""
+
+    def limits(**settings: Any) -> dict[Probe, float]:
+        rate = settings.pop("rate", 1.0)
+        content = {
+            "probe": settings,
+            "providers": [
+                {
+                    "name": "it",
+                    "kind": "toncenter-v2",
+                    "url": "http://127.0.0.1",
+                    "requests_per_second": rate,
+                }
+            ],
+            "wallets": [
+                {"name": f"w{n}", "address": f"0:{n:064x}", "write_probe": True} for n in range(3)
+            ],
+        }
+
+        async def build(_: VirtualLoop) -> dict[Probe, float]:
+            async with assembled(Config.model_validate(content)) as parts:
+                return {job.probe: job.deadline for job in parts.jobs}
+
+        return virtual_time.run(build)
+
+    usual = limits()
+    assert set(usual) == {Probe.HEAD, Probe.FORK, Probe.BALANCE, Probe.COMPARE, Probe.WRITE}
+    assert all(120.0 < limit < 3600.0 for limit in usual.values())
+    patient = limits(interval="600s", timeout="500s", stale_after="2000s")
+    assert all(limit > 2 * 500.0 for limit in patient.values())
+    assert all(limit > 6 * 100.0 for limit in limits(rate=0.01).values())

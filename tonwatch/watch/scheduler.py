@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from tonwatch.config import Config
 from tonwatch.internal_errors import Component, InternalErrors
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.ton.errors import Reason
@@ -22,7 +23,10 @@ FIRST_BEAT_WITHIN: Final = 1.0
 """Seconds over which first beats are spread, so that few targets do not wait for an interval."""
 
 LAST_RESORT: Final = 120.0
-"""Seconds after which a question is given up whose own deadlines have not ended it."""
+"""Seconds that a job may take on top of the deadlines of all that it asks."""
+
+_SHARING: Final = 6
+"""Jobs that take turns at a provider, so that its rate limit is kept: one of each kind."""
 
 _CLOSING: Final = 1.0
 """Seconds that a question has at the end of the daemon to close what it opened."""
@@ -53,6 +57,15 @@ class Job:
     def name(self) -> str:
         """For the log."""
         return f"{self.probe} {self.targets[0]}" if len(self.targets) == 1 else str(self.probe)
+
+
+def last_resort(config: Config, questions: int) -> float:
+    """Seconds after which a job is given up that asks so many questions one after another.
+
+    Each may wait for its turn at the slowest provider, and then take until its own deadline.
+    """
+    slowest = max((1 / provider.requests_per_second for provider in config.providers), default=0.0)
+    return LAST_RESORT + questions * (config.probe.timeout + _SHARING * slowest)
 
 
 class Asker:

@@ -19,8 +19,9 @@ from prometheus_client.registry import Collector
 
 from benchmarks.clocks import stolen
 from benchmarks.report import Goal, milliseconds, percentile, table
-from tonwatch import daemon
+from tonwatch import daemon, executors
 from tonwatch.config import Config
+from tonwatch.internal_errors import InternalErrors
 from tonwatch.probes.payouts import Walked
 from tonwatch.probes.reading import AccountKey, Reading
 from tonwatch.probes.tally import Tally
@@ -94,7 +95,11 @@ class House:
             for asset in (NATIVE, "usdt")
         ]
         self.board = Board((), [key for key, _ in self.accounts])
-        self.watcher = Watcher(self.config, self.board, wall=time.time, monotonic=time.monotonic)
+        clock = time.monotonic
+        errors = InternalErrors(wall=time.time, monotonic=clock)
+        self.watcher = Watcher(
+            self.config, self.board, wall=time.time, monotonic=clock, errors=errors
+        )
         self._turn = 0
 
     def read(self, part: int = 0, parts: int = 1) -> None:
@@ -177,10 +182,15 @@ def _memory(make: Callable[[], Any]) -> tuple[Any, float]:
     return made, taken / _MEBI
 
 
+def _exposition(house: House) -> Exposition:
+    errors = house.watcher.errors
+    return Exposition(lambda: Scene(house.watcher.view, house.config, "", alive=True), errors)
+
+
 def _kept() -> float:
     """MiB of board, verdicts and lines."""
     house = House()  # the configuration is not measured
-    exposition = Exposition(lambda: Scene(house.watcher.view, house.config, "", alive=True))
+    exposition = _exposition(house)
 
     def fill() -> None:
         house.read()
@@ -244,8 +254,16 @@ async def _scrape(house: House) -> dict[tuple[str, bool], _Scrapes]:
 
     By encoding, and by whether the hypervisor took processors from this machine meanwhile.
     """
-    runner = web.AppRunner(app.build(house.watcher, house.config), access_log=None)
-    await runner.setup()
+    async with executors.running() as threads:
+        runner = web.AppRunner(app.build(house.watcher, house.config, threads), access_log=None)
+        await runner.setup()
+        try:
+            return await _scraped(house, runner)
+        finally:
+            await runner.cleanup()
+
+
+async def _scraped(house: House, runner: web.AppRunner) -> dict[tuple[str, bool], _Scrapes]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     client = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -283,7 +301,6 @@ async def _scrape(house: House) -> dict[tuple[str, bool], _Scrapes]:
             scrapes.size = told["bytes"]
     client.stdin.close()
     await client.wait()
-    await runner.cleanup()
     return seen
 
 
@@ -301,7 +318,7 @@ async def ask(url: str) -> None:
 
 def _writing(house: House) -> tuple[list[float], list[float], int]:
     """Seconds to write what is exposed: ours with new readings, prometheus_client's; series."""
-    exposition = Exposition(lambda: Scene(house.watcher.view, house.config, "", alive=True))
+    exposition = _exposition(house)
     ours, theirs = [], []
     text = b"".join(exposition.write("")[0]).decode()
     for _ in range(_WRITINGS):

@@ -22,6 +22,7 @@ from benchmarks.report import Goal, table
 from benchmarks.server import HOST, SERVER_KEY, Running, running
 from tonwatch import wallet_jobs
 from tonwatch.config import Config, ProbeConfig
+from tonwatch.internal_errors import InternalErrors
 from tonwatch.probes import balances
 from tonwatch.probes.balances import JettonWallets
 from tonwatch.probes.books import Book
@@ -61,7 +62,8 @@ class _Watch:
         keys = (watched.key for watched in accounts)
         self.board = Board([Target(_NODE, "liteserver", "primary")], keys)
         clock = asyncio.get_running_loop().time
-        self.watcher = Watcher(config, self.board, wall=time.time, monotonic=clock)
+        errors = InternalErrors(wall=time.time, monotonic=clock)
+        self.watcher = Watcher(config, self.board, wall=time.time, monotonic=clock, errors=errors)
 
     async def interval(self) -> int:
         """Do what is done in an interval, without the waiting; returns how many were read."""

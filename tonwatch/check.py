@@ -8,12 +8,12 @@ from typing import Final, TextIO
 from tonwatch.amounts import written
 from tonwatch.assembly import Assembly, assembled
 from tonwatch.config import Config
+from tonwatch.internal_errors import InternalError
 from tonwatch.probes.reading import AccountKey, Reading
 from tonwatch.probes.sample import Probe
 from tonwatch.serve.health import as_text, document
-from tonwatch.watch.board import Board
 from tonwatch.watch.finding import Cause
-from tonwatch.watch.scheduler import Job
+from tonwatch.watch.scheduler import Asker, Job
 from tonwatch.watch.sentences import duration
 from tonwatch.watch.verdict import Verdict
 from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
@@ -46,45 +46,42 @@ async def check(config: Config, *, as_json: bool, out: TextIO = sys.stdout) -> b
     """Run every probe once, and read every wallet and contract. Payouts are not counted.
 
     Returns:
-        Whether all is well. A stall takes longer to see than one look.
+        Whether all is well, tonwatch itself too. A stall takes longer to see than one look.
     """
     async with assembled(config, counting=False) as parts:
-        await _ask([job for job in parts.jobs if job.probe in _FIRST], parts.board)
+        asker = Asker(parts.board, parts.errors)
+        await _ask([job for job in parts.jobs if job.probe in _FIRST], asker)
         for probe in _ABOUT_ALL:
             parts.watcher.look()  # who is to be asked must have been found first
             jobs = [job for job in parts.jobs if job.probe is probe]
             if probe is Probe.BALANCE:
-                await _read_all(jobs, parts)
+                await _read_all(jobs, parts, asker)
             else:
-                await _ask(jobs, parts.board)
+                await _ask(jobs, asker)
         view = parts.watcher.look()
+        errors = parts.errors.seen()
     if as_json:
-        out.write(as_text(document(view, config)))
+        out.write(as_text(document(view, config, errors)))
     else:
-        print(_text(view), file=out)
-    return view.diagnosis.cause is Cause.HEALTHY
+        print(_text(view, errors), file=out)
+    return view.diagnosis.cause is Cause.HEALTHY and not errors
 
 
-async def _ask(jobs: Sequence[Job], board: Board) -> list[AccountKey]:
+async def _ask(jobs: Sequence[Job], asker: Asker) -> list[AccountKey]:
     """Ask all of them at once; returns the accounts that were read or could not be."""
-    tried = []
-    for answer in await asyncio.gather(*(job.ask() for job in jobs)):
-        for told in answer:
-            board.add(told)
-            if isinstance(told, Reading):
-                tried.append(told.key)
-    return tried
+    answers = await asyncio.gather(*(asker.ask(job) for job in jobs))
+    return [told.key for answer in answers for told in answer if isinstance(told, Reading)]
 
 
-async def _read_all(jobs: Sequence[Job], parts: Assembly) -> None:
+async def _read_all(jobs: Sequence[Job], parts: Assembly, asker: Asker) -> None:
     """Ask for the next accounts until none is left; what failed is not tried again."""
     tried: set[AccountKey] = set()
-    while not tried.issuperset(batch := await _ask(jobs, parts.board)):
+    while not tried.issuperset(batch := await _ask(jobs, asker)):
         tried.update(batch)
         parts.watcher.look()  # a source that fails is not asked for the rest
 
 
-def _text(view: View) -> str:
+def _text(view: View, errors: Sequence[InternalError]) -> str:
     """The tables, and what is wrong."""
     purses = view.judgement.purses
     tables = [_table(_TARGETS, map(_row, view.judgement.verdicts.values()))]
@@ -95,6 +92,7 @@ def _text(view: View) -> str:
         tables.append(_table(_CONTRACTS, map(_contract_row, purses.contracts.values())))
     said = [f"{view.diagnosis.cause}: {view.diagnosis.sentence}"]
     said += [f"Also: {finding.sentence}" for finding in view.diagnosis.also]
+    said += [f"tonwatch itself has a bug: its {error.component} failed." for error in errors]
     return "\n\n".join([*tables, "\n".join(said)])
 
 

@@ -319,20 +319,21 @@ def _healthcheck(options: argparse.Namespace, parser: _Parser) -> int:
         )
         return PROBLEM
     try:
-        addresses = list(map(hosts.reached_at, hosts.listened_on(serve.host, serve.port)))
+        listening = hosts.listened_on(serve.host, serve.port)
     except OSError as error:
         place = f"serve.host {serve.host}"
         print(f"tonwatch healthcheck: {place}: {error.strerror}", file=sys.stderr)
         return PROBLEM
     troubles = []
-    for address in addresses:
-        connection = http.client.HTTPConnection(address, serve.port, timeout=3)
+    for _, name in listening:
+        address, port = hosts.reached_at(name)
+        connection = http.client.HTTPConnection(address, port, timeout=3)
         try:
             connection.request("GET", "/live")
             response = connection.getresponse()
             text = response.read(200).decode(errors="replace").strip()
         except (OSError, http.client.HTTPException) as error:
-            troubles.append(f"{hosts.authority(address, serve.port)}: {error}")
+            troubles.append(f"{hosts.authority(address, port)}: {error}")
             if isinstance(error, TimeoutError):
                 break  # it would hang at its other addresses, too
             continue

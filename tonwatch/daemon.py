@@ -1,22 +1,25 @@
 """The daemon: serves, watches, and leaves in good order."""
 
 import asyncio
+import errno
 import gc
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
 
 from tonwatch.assembly import assembled
 from tonwatch.config import Config, Serve
-from tonwatch.hosts import local_url
-from tonwatch.secrets import keep_fresh
+from tonwatch.executors import Threads
+from tonwatch.hosts import listened_on, local_url
+from tonwatch.internal_errors import Component, InternalErrors
 from tonwatch.serve.app import build
 from tonwatch.watch import scheduler
 
@@ -24,6 +27,18 @@ log = structlog.get_logger(__name__)
 
 _SWITCH: Final = 0.0005
 """Seconds after which a thread hands on the interpreter's lock where another waits for it."""
+
+
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+_UNHEEDED: Final[dict[int, str]] = {
+    signal.SIGHUP: "the configuration is not loaded again: that takes a restart",
+    signal.SIGUSR1: "this signal means nothing here",
+    signal.SIGUSR2: "this signal means nothing here",
+}
+
+_RESOLVE_WITHIN: Final = 5.0
+"""Seconds that the name to serve on may take to be found."""
 
 
 class CannotListen(Exception):
@@ -50,17 +65,20 @@ async def run(
         StateDirError: payouts are to be counted, and books of them cannot be kept.
     """
     async with assembled(config, wall=wall) as parts:
-        app = build(parts.watcher, config)
-        async with _listening(app, config.serve) as url, asyncio.TaskGroup() as group:
+        _count_unhandled(parts.errors)
+        app = build(parts.watcher, config, parts.executors)
+        lookups = parts.executors.lookups
+        async with _listening(app, config.serve, lookups) as url, asyncio.TaskGroup() as group:
             log.info("serving", url=url, targets=len(parts.watcher.view.judgement.verdicts))
             if serving is not None:
                 serving(url)
             tasks = [
                 group.create_task(parts.watcher.run(), name="watcher"),
                 group.create_task(
-                    scheduler.run(parts.jobs, parts.board, Random()), name="scheduler"
+                    scheduler.run(parts.jobs, parts.board, Random(), parts.errors),
+                    name="scheduler",
                 ),
-                group.create_task(keep_fresh(parts.files), name="secrets"),
+                group.create_task(parts.files.keep(), name="secrets"),
             ]
             await stop.wait()
             parts.watcher.drain()
@@ -70,11 +88,25 @@ async def run(
     log.info("stopped")
 
 
-def stop_on_signals(stop: asyncio.Event) -> None:
-    """Set `stop` on SIGTERM or SIGINT; a second signal ends the process at once.
+def _count_unhandled(errors: InternalErrors) -> None:
+    """Count what no guard has caught: asyncio would only log it, each time anew."""
 
-    As PID 1 in a container there is no default action to fall back on, so both
-    signals are always handled here.
+    def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        errors.failed(Component.LOOP, "", context["message"] if error is None else error)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` on a signal that asks for the end; a second one ends the process at once.
+
+    As PID 1 in a container there is no default action to fall back on, and elsewhere the default
+    action ends the process without draining. So all that a container or a terminal sends is
+    handled here: SIGTERM, SIGINT (Ctrl-C) and SIGQUIT (Ctrl-Backslash) drain. SIGHUP, which asks
+    daemons to load their configuration again, and SIGUSR1 and SIGUSR2, by which some rotate
+    their logs, are logged and change nothing. SIGPIPE Python itself ignores: a reader that has
+    gone is an error of that one write.
     """
     loop = asyncio.get_running_loop()
 
@@ -84,8 +116,13 @@ def stop_on_signals(stop: asyncio.Event) -> None:
         log.info("stopping", signal=signal.Signals(number).name)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    def on_other(number: int) -> None:
+        log.warning(_UNHEEDED[number], signal=signal.Signals(number).name)
+
+    for ending in _ENDING:
+        loop.add_signal_handler(ending, on_signal, ending)
+    for other in _UNHEEDED:
+        loop.add_signal_handler(other, on_other, other)
 
 
 def spare_the_loop() -> None:
@@ -104,13 +141,13 @@ def spare_the_loop() -> None:
 
 
 @asynccontextmanager
-async def _listening(app: web.Application, serve: Serve) -> AsyncIterator[str]:
+async def _listening(app: web.Application, serve: Serve, threads: Threads) -> AsyncIterator[str]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, serve.host, serve.port)
         try:
-            await site.start()
+            for each in await _sockets(serve, threads):
+                await web.SockSite(runner, each).start()
         except OSError as error:
             raise CannotListen(
                 f"cannot listen on {serve.host} port {serve.port}: {error.strerror};"
@@ -119,3 +156,26 @@ async def _listening(app: web.Application, serve: Serve) -> AsyncIterator[str]:
         yield local_url(runner.addresses[0])
     finally:
         await runner.cleanup()
+
+
+async def _sockets(serve: Serve, threads: Threads) -> list[socket.socket]:
+    """Sockets that listen, one at each address of the host.
+
+    Raises:
+        OSError: nobody knows the name, or an address is taken or not ours.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_RESOLVE_WITHIN):
+            found = await loop.run_in_executor(threads, listened_on, serve.host, serve.port)
+    except TimeoutError:
+        raise OSError(errno.ETIMEDOUT, "the name is not found in time") from None
+    sockets: list[socket.socket] = []
+    try:
+        for family, address in found:
+            sockets.append(socket.create_server(address, family=family))
+    except OSError:
+        for each in sockets:
+            each.close()
+        raise
+    return sockets

@@ -100,30 +100,30 @@ def takes_port_of(listening: str, host: str) -> bool:
     return is_loopback(host) if everywhere else canonical(listening) == canonical(host)
 
 
-def listened_on(host: str, port: int) -> list[str]:
-    """The addresses that a server with `host` as its `serve.host` listens on. Blocks.
+def listened_on(host: str, port: int) -> list[tuple[socket.AddressFamily, SocketName]]:
+    """Where a server listens that has `host` as its `serve.host`. Blocks.
 
     Raises:
         OSError: the name cannot be resolved.
     """
     # As asyncio does it.
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list(dict.fromkeys(_numeric(address)[0] for *_, address in found))
+    return list(dict.fromkeys((family, address) for family, *_, address in found))
 
 
-def reached_at(address: str) -> str:
-    """The address to connect to from this machine, of a server that listens on `address`."""
+def reached_at(name: SocketName) -> tuple[str, int]:
+    """Address and port to connect to from this machine, of a server that listens at `name`."""
+    address, port = _numeric(name)
     listening = ipaddress.ip_address(address)
-    if not listening.is_unspecified:
-        return address
-    # A server on :: takes no IPv4: asyncio sees to it.
-    return "::1" if listening.version == 6 else "127.0.0.1"
+    if listening.is_unspecified:
+        # A server on :: takes no IPv4: ours is made so.
+        address = "::1" if listening.version == 6 else "127.0.0.1"
+    return address, port
 
 
-def local_url(socket_name: SocketName) -> str:
+def local_url(name: SocketName) -> str:
     """Where this machine can open the pages of a server, by the name of its listening socket."""
-    address, port = _numeric(socket_name)
-    return f"http://{authority(reached_at(address), port)}"
+    return f"http://{authority(*reached_at(name))}"
 
 
 def authority(address: str, port: int) -> str:

@@ -1,20 +1,29 @@
 """Counts the payouts of wallets: when each account's transactions are walked, and from where."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from typing import Final
 
 from tonwatch.config import Config
-from tonwatch.probes.books import Books
-from tonwatch.probes.payouts import Walk, Walked
+from tonwatch.internal_errors import Component, InternalErrors
+from tonwatch.probes.books import Books, DiskHangs
+from tonwatch.probes.pages import PageSource
+from tonwatch.probes.payouts import BUDGET, Walk, Walked
 from tonwatch.probes.reading import AccountKey
 from tonwatch.probes.sources import Source
 from tonwatch.probes.tally import count_jetton, count_native
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason
 from tonwatch.wallet_config import NATIVE
+from tonwatch.watch.scheduler import LAST_RESORT, last_resort
 from tonwatch.watch.verdict import readable
 from tonwatch.watch.wallets import Holding, WalletVerdict
 from tonwatch.watch.watcher import Watcher
+
+_TRIES: Final = 3
+"""Times that one page may be asked for, each time with fewer transactions."""
 
 
 class Counting:
@@ -26,6 +35,7 @@ class Counting:
         watcher: says what each account's newest transaction is, and whom to believe.
         books: what has been counted before.
         wall: our clock, Unix seconds.
+        errors: counts bugs of ours, each of which costs one account.
     """
 
     def __init__(
@@ -35,13 +45,24 @@ class Counting:
         watcher: Watcher,
         books: Books,
         wall: Callable[[], float],
+        errors: InternalErrors,
     ) -> None:
         self._wallets = [wallet.name for wallet in config.wallets if wallet.payouts]
         self._sources = sources
         self._watcher = watcher
         self._books = books
         self._wall = wall
+        self._errors = errors
+        self._limit = last_resort(config, BUDGET * _TRIES * len(sources))
         self._walks: dict[AccountKey, Walk] = {}
+
+    @property
+    def deadline(self) -> float:
+        """Seconds that `ask` takes at most: each account is given up by itself."""
+        return LAST_RESORT + self._limit * sum(
+            len(self._watcher.view.judgement.purses.wallets[name].holdings)
+            for name in self._wallets
+        )
 
     async def ask(self) -> Sequence[Walked]:
         """Count what is new, account by account."""
@@ -49,22 +70,36 @@ class Counting:
         sources = [self._sources[v.target.name].transactions for v in readable(judgement)]
         if not sources:
             return ()
-        walked = []
+        counted: list[Walked] = []
         for name in self._wallets:
             wallet = judgement.purses.wallets[name]
             for key, holding in _countable(wallet):
-                reading = holding.reading
-                if reading is None or reading.account is None:
-                    continue
-                walk = self._walks.get(key)
-                if walk is None:
-                    walk = self._walks[key] = await self._begin(key, reading.account, wallet)
-                elif _is_done(holding):
-                    continue
-                walked.append(
-                    await walk.beat(reading.last, reading.amount, sources, proven=reading.proven)
-                )
-        return walked
+                with self._errors.guard(Component.PAYOUTS, " ".join(key)), suppress(DiskHangs):
+                    async with asyncio.timeout(self._limit):
+                        counted += await self._count(key, holding, wallet, sources)
+        return counted
+
+    async def _count(
+        self,
+        key: AccountKey,
+        holding: Holding,
+        wallet: WalletVerdict,
+        sources: Sequence[PageSource],
+    ) -> Sequence[Walked]:
+        """Count what is new of one account; nothing where there is nothing to be said of it.
+
+        Raises:
+            DiskHangs: nobody knows what is counted already.
+        """
+        reading = holding.reading
+        if reading is None or reading.account is None:
+            return ()
+        walk = self._walks.get(key)
+        if walk is None:
+            walk = self._walks[key] = await self._begin(key, reading.account, wallet)
+        elif _is_done(holding):
+            return ()
+        return (await walk.beat(reading.last, reading.amount, sources, proven=reading.proven),)
 
     async def _begin(self, key: AccountKey, account: Address, wallet: WalletVerdict) -> Walk:
         if key.asset == NATIVE:

@@ -7,18 +7,24 @@ so a change is noticed by the content, never by the inode or the time stamp.
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 import structlog
 
+from tonwatch import regular_file
 from tonwatch.config import decode_key
+from tonwatch.internal_errors import Component, InternalErrors
 from tonwatch.ton.errors import ConnectError, Reason
 
 log = structlog.get_logger(__name__)
 
 REFRESH_INTERVAL: Final = 5.0
 """Seconds between two looks at the files."""
+
+FIRST_WITHIN: Final = 3.0
+"""Seconds that the start waits for the files; what takes longer is as a file that comes late."""
 
 _MAX_SIZE: Final = 64 * 1024
 _ED25519_FILE: Final = bytes.fromhex("c6b41348")
@@ -55,8 +61,7 @@ class SecretFile(Generic[T]):
     def refresh(self) -> None:
         """Read the file again; blocks, so call it in a thread. Says each change once."""
         try:
-            with self.path.open("rb") as file:
-                content = file.read(_MAX_SIZE)
+            content = regular_file.read(self.path, _MAX_SIZE)
             digest = hashlib.sha256(content).digest()
             if digest == self._digest:
                 self._trouble = ""
@@ -64,21 +69,71 @@ class SecretFile(Generic[T]):
             value = self._parse(content)
         except (OSError, ValueError) as error:
             trouble = (error.strerror or "unreadable") if isinstance(error, OSError) else str(error)
-            if trouble != self._trouble:
-                log.warning("secret file", path=str(self.path), trouble=trouble)
-            self._trouble = trouble
+            self._fails(trouble)
             return
         if self._digest:
             log.info("secret file changed", path=str(self.path))
         self._value, self._digest, self._trouble = value, digest, ""
 
+    def hangs(self) -> None:
+        """Note that a refresh has not ended in time."""
+        self._fails("the disk does not answer")
 
-async def keep_fresh(files: Sequence[SecretFile[Any]]) -> None:
-    """Refresh the files on a beat until cancelled."""
-    while files:
-        await asyncio.sleep(REFRESH_INTERVAL)
-        for file in files:
-            await asyncio.to_thread(file.refresh)
+    def _fails(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            log.warning("secret file", path=str(self.path), trouble=trouble)
+        self._trouble = trouble
+
+
+class FreshFiles:
+    """Reads files again and again, each apart from the others: one may hang.
+
+    Args:
+        files: the files.
+        threads: where they are read.
+        errors: counts what goes wrong in reading but is not the file's fault.
+    """
+
+    def __init__(
+        self, files: Sequence[SecretFile[Any]], threads: Executor, errors: InternalErrors
+    ) -> None:
+        self._files = files
+        self._threads = threads
+        self._errors = errors
+        self._reading: dict[SecretFile[Any], asyncio.Future[None]] = {}
+
+    async def refresh(self, within: float) -> None:
+        """Refresh all; one whose last refresh has not ended yet is not begun again.
+
+        Args:
+            within: seconds to wait for them.
+        """
+        loop = asyncio.get_running_loop()
+        for file in self._files:
+            if file not in self._reading or self._reading[file].done():
+                refresh = loop.run_in_executor(self._threads, self._refresh, file)
+                self._reading[file] = refresh
+        if self._reading:
+            await asyncio.wait(self._reading.values(), timeout=within)
+        for file, reading in self._reading.items():
+            if not reading.done():
+                file.hangs()
+
+    async def keep(self) -> None:
+        """Refresh all until cancelled."""
+        while True:
+            await asyncio.sleep(REFRESH_INTERVAL)
+            with self._errors.guard(Component.SECRETS):
+                await self.refresh(REFRESH_INTERVAL)
+
+    def close(self) -> None:
+        """Wait for none any more."""
+        for reading in self._reading.values():
+            reading.cancel()
+
+    def _refresh(self, file: SecretFile[Any]) -> None:
+        with self._errors.guard(Component.SECRETS, str(file.path)):
+            file.refresh()
 
 
 def server_key(content: bytes) -> bytes:

@@ -31,7 +31,9 @@ def held(state_dir: Path) -> Iterator[None]:
             file.write(b"tonwatch")
             file.flush()
             os.fsync(file.fileno())
-        lock = (state_dir / _LOCK).open("w")
+        # Not to be waited for, should it be a named pipe.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+        lock = os.fdopen(os.open(state_dir / _LOCK, flags, 0o666), "r+b", buffering=0)
     except OSError as error:
         raise StateDirError(
             f"cannot write to state_dir {state_dir}: {error.strerror or error}; give it a"

@@ -22,7 +22,7 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason, TonError
 from tonwatch.wallet_config import NATIVE
 from tonwatch.watch.board import Told
-from tonwatch.watch.scheduler import Job
+from tonwatch.watch.scheduler import Job, last_resort
 from tonwatch.watch.verdict import State, common_seqno, readable
 from tonwatch.watch.watcher import Watcher
 
@@ -34,6 +34,9 @@ _AT_ONCE: Final = 32
 
 _RETRIES: Final = 3
 """How often within an interval an account is tried that could not be read."""
+
+_QUESTIONS: Final = 4
+"""Questions that reading one account from one source takes at most, tries again included."""
 
 _GAS: Final = 20_000_000
 """Nanocoins with which every kind of wallet can run its checks; with 1,000,000 some cannot."""
@@ -97,23 +100,33 @@ def jobs(
     rota = Rota(accounts, probe.wallet_interval)
     beat = probe.wallet_interval / _BEATS
     read = partial(_read, rota, sources, found, watcher, wall)
-    yield Job(names, Probe.BALANCE, beat, read, delay=beat)
+    account = _QUESTIONS * len(sources)
+    limit = last_resort(config, rota.limit * account)
+    yield Job(names, Probe.BALANCE, beat, read, delay=beat, deadline=limit)
     if config.wallets:
         held = [each for each in accounts if each.key.asset]
         ask = partial(_compare, cycle(held), sources, found, watcher, wall)
         # As the fork round: when every target has been asked where it is.
-        yield Job(names, Probe.COMPARE, probe.compare_interval, ask, delay=2 * probe.interval)
+        yield Job(
+            names,
+            Probe.COMPARE,
+            probe.compare_interval,
+            ask,
+            delay=2 * probe.interval,
+            deadline=last_resort(config, account),
+        )
     writers = [wallet.name for wallet in config.wallets if wallet.write_probe]
     if writers:
         for name, source in sources.items():
             send = Paced(source, writers, watcher, probe.write_interval, wall).ask
-            yield Job((name,), Probe.WRITE, probe.interval, send)
+            limit = last_resort(config, _QUESTIONS)
+            yield Job((name,), Probe.WRITE, probe.interval, send, deadline=limit)
 
 
 def counting(config: Config, counting: Counting) -> Job:
     """The job that counts payouts."""
     beat = config.probe.wallet_interval / _BEATS
-    return Job((), Probe.PAYOUTS, beat, counting.ask, delay=beat)
+    return Job((), Probe.PAYOUTS, beat, counting.ask, delay=beat, deadline=counting.deadline)
 
 
 class Rota:
@@ -122,19 +135,22 @@ class Rota:
     Args:
         accounts: all of them.
         interval: seconds between two readings of each.
+
+    Attributes:
+        limit: accounts that are read at one time.
     """
 
     def __init__(self, accounts: Sequence[Watched], interval: float) -> None:
         self._accounts = {watched.key: watched for watched in accounts}
         self._due = dict.fromkeys(self._accounts, -math.inf)
         self._interval = interval
-        self._limit = max(_AT_ONCE, 2 * math.ceil(len(accounts) / _BEATS))
+        self.limit = max(_AT_ONCE, 2 * math.ceil(len(accounts) / _BEATS))
 
     def due(self, now: float) -> list[Watched]:
         """Those that are due at `now`, the longest waiting first, as many as one beat may take."""
         waiting = [key for key, due in self._due.items() if due <= now]
         waiting.sort(key=self._due.__getitem__)
-        return [self._accounts[key] for key in waiting[: self._limit]]
+        return [self._accounts[key] for key in waiting[: self.limit]]
 
     def done(self, readings: Sequence[Reading], now: float) -> None:
         """Note what has been read; what failed is due again sooner."""

@@ -11,7 +11,7 @@ from dashboards.build.tables import Column, table
 EVERY: Final = "Tonwatch.+"
 
 OF_ITSELF: Final = (
-    "Tonwatch(Absent|Hanging|NoData|ProbesOverrunning|CollectorErrors|LocalClockSkewed"
+    "Tonwatch(Absent|Hanging|NoData|ProbesOverrunning|InternalErrors|LocalClockSkewed"
     "|EgressBroken|Watchdog)"
 )
 """Those that say that tonwatch cannot be believed, or sees nothing."""

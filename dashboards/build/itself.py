@@ -65,11 +65,11 @@ def _now(board: Board) -> None:
         (
             6,
             count(
-                "Values left out",
-                "Values that could not be read since tonwatch started. Each is a bug in tonwatch,"
-                " which its log names.",
-                f"sum({m('tonwatch_collector_errors_total')})",
-                "TonwatchCollectorErrors",
+                "Internal errors",
+                "What failed in tonwatch itself since it started. Each is a bug in tonwatch, which"
+                " its log names; /health says which component failed.",
+                f"sum({m('tonwatch_internal_errors_total')})",
+                "TonwatchInternalErrors",
                 empty="no tonwatch",
             ),
         ),

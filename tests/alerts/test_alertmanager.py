@@ -42,7 +42,7 @@ ROUTES: list[tuple[str, dict[str, str], str, str]] = [
     ("LocalClockSkewed", WHOLE, PLATFORM, "warning"),
     ("Absent", {"job": "tonwatch"}, PLATFORM, "critical"),
     ("Hanging", WHOLE, PLATFORM, "critical"),
-    ("CollectorErrors", WHOLE, PLATFORM, "warning"),
+    ("InternalErrors", WHOLE, PLATFORM, "warning"),
     ("ProbesOverrunning", NODE, PLATFORM, "warning"),
     ("NoData", NODE, PLATFORM, "warning"),
     ("WalletLow", PURSE, PAYOUTS, "critical"),

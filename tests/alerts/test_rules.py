@@ -25,7 +25,7 @@ RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
 FURTHER: Final = {
     *("TonwatchWalletRunwayShort", "TonwatchWalletRunwayCritical", "TonwatchPayoutsStopped"),
     *("TonwatchProbesOverrunning", "TonwatchHanging", "TonwatchAbsent"),
-    *("TonwatchCollectorErrors", "TonwatchWatchdog", "TonwatchLagCritical"),
+    *("TonwatchInternalErrors", "TonwatchWatchdog", "TonwatchLagCritical"),
     *("TonwatchNodeAvailabilityBurn", "TonwatchNodeFreshnessBurn"),
     *("TonwatchProviderAvailabilityBurn", "TonwatchProviderFreshnessBurn"),
 }

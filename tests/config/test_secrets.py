@@ -1,11 +1,20 @@
 """Key and secret files: late, rotated, damaged, never shown."""
 
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from tonwatch.secrets import SecretFile, api_key, server_key
+from tests.conftest import Clock
+from tonwatch import regular_file
+from tonwatch.executors import Threads
+from tonwatch.internal_errors import Component, InternalErrors
+from tonwatch.secrets import FreshFiles, SecretFile, api_key, server_key
 from tonwatch.ton.errors import ConnectError, Reason
 
 KEY = bytes.fromhex("9f85439d2094b92a639c2c9493d7b740e39dea8d08b525986d39d6dd69e7f309")
@@ -76,3 +85,130 @@ def test_server_key(content: bytes) -> None:
 def test_not_a_server_key(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"key|base64"):
         server_key(content)
+
+
+class TestWhatIsNoFile:
+    """Whatever stands there, reading it ends, and it is said what is wrong."""
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> SecretFile[str]:
+        return SecretFile(tmp_path / "key", api_key)
+
+    def trouble(self, file: SecretFile[str]) -> str:
+        file.refresh()
+        with pytest.raises(ConnectError) as caught:
+            file.get()
+        return caught.value.detail
+
+    def test_a_named_pipe(self, file: SecretFile[str]) -> None:
+        os.mkfifo(file.path)
+        assert "a named pipe where a file is expected" in self.trouble(file)
+
+    def test_a_device_without_an_end(self, file: SecretFile[str]) -> None:
+        file.path.symlink_to("/dev/zero")
+        assert "a device where a file is expected" in self.trouble(file)
+
+    def test_a_directory(self, file: SecretFile[str]) -> None:
+        file.path.mkdir()
+        assert "a directory where a file is expected" in self.trouble(file)
+
+    def test_a_socket(self, file: SecretFile[str]) -> None:
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(file.path))
+            assert str(file.path) in self.trouble(file)
+
+    @pytest.mark.parametrize("size", [64 * 1024 + 1, 1024 * 1024])
+    def test_too_large(self, file: SecretFile[str], size: int) -> None:
+        """It is not cut and used."""
+        file.path.write_text("k" * size)
+        assert "larger than 65536 bytes" in self.trouble(file)
+
+    def test_it_leaves_no_file_open(self, file: SecretFile[str]) -> None:
+        os.mkfifo(file.path)
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(5):
+            file.refresh()
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+    def test_the_last_good_value_stays_in_use(self, file: SecretFile[str]) -> None:
+        file.path.write_text("good")
+        file.refresh()
+        file.path.unlink()
+        os.mkfifo(file.path)
+        file.refresh()
+        assert file.get() == "good"
+
+
+class TestFreshFiles:
+    """Files are read apart from each other: one on a disk that hangs holds up none."""
+
+    @pytest.fixture
+    def gate(self) -> Iterator[threading.Event]:
+        made = threading.Event()
+        yield made
+        made.set()
+
+    @pytest.fixture
+    def threads(self) -> Iterator[Threads]:
+        made = Threads("secrets", 8)
+        yield made
+        made.shutdown()
+
+    @pytest.fixture
+    def errors(self, clock: Clock) -> InternalErrors:
+        return InternalErrors(wall=clock.wall, monotonic=clock.monotonic)
+
+    @pytest.fixture
+    def files(
+        self, tmp_path: Path, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> dict[str, SecretFile[str]]:
+        """Three: one whose disk hangs, one that we have a bug with, one that is good."""
+        made = {}
+        for name in ("hangs", "bug", "good"):
+            made[name] = SecretFile(tmp_path / name, api_key)
+            made[name].path.write_text(f"key-{name}")
+        self.reads: list[str] = []
+
+        def read(path: Path, limit: int) -> bytes:
+            self.reads.append(path.name)
+            if path.name == "hangs":
+                gate.wait()
+            if path.name == "bug":
+                raise RuntimeError("hunter2")
+            return path.read_bytes()[:limit]
+
+        monkeypatch.setattr(regular_file, "read", read)
+        return made
+
+    async def test_each_apart(
+        self,
+        files: dict[str, SecretFile[str]],
+        threads: Threads,
+        errors: InternalErrors,
+        gate: threading.Event,
+    ) -> None:
+        fresh = FreshFiles(list(files.values()), threads, errors)
+        with capture_logs() as lines:
+            for _ in range(3):
+                await fresh.refresh(0.05)
+        assert files["good"].get() == "key-good"
+        assert self.reads.count("good") == 3
+        assert self.reads.count("hangs") == 1, "no second thread for what hangs already"
+        assert errors.counts()[Component.SECRETS] == 3
+        with pytest.raises(ConnectError, match="the disk does not answer"):
+            files["hangs"].get()
+        said = [(line["event"], line.get("trouble")) for line in lines]
+        assert said.count(("secret file", "the disk does not answer")) == 1
+        gate.set()
+        await fresh.refresh(10.0)
+        assert files["hangs"].get() == "key-hangs"
+
+    async def test_the_end_waits_for_none(
+        self, files: dict[str, SecretFile[str]], threads: Threads, errors: InternalErrors
+    ) -> None:
+        fresh = FreshFiles(list(files.values()), threads, errors)
+        keeping = asyncio.create_task(fresh.keep())
+        await fresh.refresh(0.01)
+        keeping.cancel()
+        await asyncio.wait({keeping})
+        fresh.close()

@@ -1,12 +1,17 @@
 """The state directory: made where it is missing, tried, and not shared."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tonwatch import assembly
+from tonwatch.config import Config
 from tonwatch.state_dir import StateDirError, held
+
+KEY = "n4VDnSCUuSpjnCyUk9e3QOOd6o0ItSWYbTnW3Wnn8wk="
 
 
 def raises(error: OSError) -> Any:
@@ -55,5 +60,31 @@ def test_two_cannot_share_it(tmp_path: Path) -> None:
         held(tmp_path),
     ):
         pass
+    with held(tmp_path):
+        pass
+
+
+async def test_one_whose_disk_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start does not wait for it for ever, and says why it ends."""
+    answers = threading.Event()
+    monkeypatch.setattr(os, "fsync", lambda _: answers.wait())
+    monkeypatch.setattr(assembly, "STATE_DIR_WITHIN", 0.05)
+    config = Config.model_validate(
+        {
+            "state_dir": str(tmp_path),
+            "liteservers": [{"name": "it", "host": "127.0.0.1", "port": 1, "key": KEY}],
+            "wallets": [{"name": "hot", "address": f"0:{bytes(32).hex()}", "payouts": True}],
+        }
+    )
+    with pytest.raises(StateDirError, match=f"the disk of state_dir {tmp_path} does not answer"):
+        async with assembly.assembled(config):
+            pass
+    answers.set()
+
+
+def test_a_pipe_in_the_place_of_the_lock(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "lock")
     with held(tmp_path):
         pass

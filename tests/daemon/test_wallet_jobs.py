@@ -7,6 +7,7 @@ from itertools import chain, pairwise
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from tests import virtual_time
 from tests.virtual_time import VirtualLoop
 from tonwatch.assembly import assembled
 from tonwatch.config import Config
+from tonwatch.internal_errors import Component
+from tonwatch.payout_jobs import Counting
 from tonwatch.probes.reading import AccountKey, Reading, Watched
 from tonwatch.probes.sample import Probe
 from tonwatch.simulator.faults import Fault
@@ -72,7 +75,9 @@ def test_one_message_a_minute_and_target(tmp_path: Any) -> None:
                 wallet["write_probe"] = True
             config = Config.model_validate(content)
             parts = await stack.enter_async_context(assembled(config, wall=loop.wall))
-            jobs = asyncio.create_task(scheduler.run(parts.jobs, parts.board, Random(1)))
+            jobs = asyncio.create_task(
+                scheduler.run(parts.jobs, parts.board, Random(1), parts.errors)
+            )
             for half_minute in range(60):
                 if half_minute == 20:
                     await simulator.set_fault("node-1", Fault.FLAP, 20.0)
@@ -112,3 +117,69 @@ async def test_a_wallet_that_has_just_been_frozen_accuses_nobody(tmp_path: Any) 
             await simulator.set_fault("wallet-1", Fault.FROZEN)
             simulator.chain.advance(2)
             assert await ask(Probe.WRITE) == []
+
+
+def test_a_bug_with_one_account_leaves_the_others_counted(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = Counting._count
+
+    async def broken(it: Counting, key: AccountKey, *rest: Any) -> Any:
+        if key.name == "wallet-1":
+            raise RuntimeError("hunter2")
+        return await count(it, key, *rest)
+
+    monkeypatch.setattr(Counting, "_count", broken)
+
+    async def watch(loop: VirtualLoop) -> None:
+        async with Simulator(wallets=2, clock=loop.wall) as simulator:
+            content = simulator.config() | {"state_dir": str(tmp_path)}
+            config = Config.model_validate(content)
+            async with assembled(config, wall=loop.wall) as parts:
+                running = scheduler.run(parts.jobs, parts.board, Random(1), parts.errors)
+                jobs = asyncio.create_task(running)
+                looking = asyncio.create_task(parts.watcher.run())
+                await asyncio.sleep(60.0)
+                wallets = parts.watcher.view.judgement.purses.wallets
+                assert wallets["wallet-1"].holdings["native"].walked is None
+                assert wallets["wallet-2"].holdings["native"].walked is not None
+                assert parts.errors.counts()[Component.PAYOUTS] > 10
+                for task in (jobs, looking):
+                    task.cancel()
+                await asyncio.gather(jobs, looking, return_exceptions=True)
+
+    virtual_time.run(watch)
+
+
+def test_no_job_is_given_up_that_only_waits_for_its_turn() -> None:
+    """However slow a provider may be asked, and however long an answer may take."""
+
+    def limits(**settings: Any) -> dict[Probe, float]:
+        rate = settings.pop("rate", 1.0)
+        content = {
+            "probe": settings,
+            "providers": [
+                {
+                    "name": "it",
+                    "kind": "toncenter-v2",
+                    "url": "http://127.0.0.1",
+                    "requests_per_second": rate,
+                }
+            ],
+            "wallets": [
+                {"name": f"w{n}", "address": f"0:{n:064x}", "write_probe": True} for n in range(3)
+            ],
+        }
+
+        async def build(_: VirtualLoop) -> dict[Probe, float]:
+            async with assembled(Config.model_validate(content)) as parts:
+                return {job.probe: job.deadline for job in parts.jobs}
+
+        return virtual_time.run(build)
+
+    usual = limits()
+    assert set(usual) == {Probe.HEAD, Probe.FORK, Probe.BALANCE, Probe.COMPARE, Probe.WRITE}
+    assert all(120.0 < limit < 3600.0 for limit in usual.values())
+    patient = limits(interval="600s", timeout="500s", stale_after="2000s")
+    assert all(limit > 2 * 500.0 for limit in patient.values())
+    assert all(limit > 6 * 100.0 for limit in limits(rate=0.01).values())

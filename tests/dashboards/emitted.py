@@ -42,7 +42,7 @@ HISTOGRAM: Final = ("_bucket", "_count", "_sum")
 def series() -> Mapping[str, frozenset[str]]:
     """Every series that a query may name, with its labels."""
     told = dict(PROMETHEUS)
-    told[ERRORS] = SCRAPED
+    told[ERRORS] = SCRAPED | {"component"}
     for group in catalogue.GROUPS:
         for metric in group.metrics:
             labels = SCRAPED.union(group.labels, metric.labels)

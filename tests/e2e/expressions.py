@@ -49,7 +49,7 @@ QUIET: Final[Mapping[str, str]] = {
     "recording.yaml: wallet:tonwatch_wallet_messages_sent:increase1h_min1d": _DAYS,
     "services.yaml: TonwatchWalletApiTrafficDrop warning": _DAYS,
     "services.yaml: TonwatchPayoutsUnaccounted critical": "its share is of 65 real minutes",
-    "tonwatch.yaml: TonwatchCollectorErrors warning": "it takes a bug in tonwatch",
+    "tonwatch.yaml: TonwatchInternalErrors warning": "it takes a bug in tonwatch",
     "tonwatch.yaml: TonwatchProbesOverrunning warning": "it takes a machine with too much to do",
     "tonwatch.yaml: TonwatchHanging critical": "it takes a tonwatch that hangs",
 }

@@ -124,7 +124,9 @@ async def watched(
     told = simulator.config() | {"state_dir": None if state_dir is None else str(state_dir)}
     config = Config.model_validate(reduce(overlaid, overlays, told))
     async with assembled(config, wall=clock) as parts:
-        asking = asyncio.create_task(scheduler.run(parts.jobs, parts.board, Random(seed)))
+        asking = asyncio.create_task(
+            scheduler.run(parts.jobs, parts.board, Random(seed), parts.errors)
+        )
         try:
             yield parts
         finally:

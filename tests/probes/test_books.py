@@ -3,7 +3,8 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +16,14 @@ from structlog.testing import capture_logs
 
 from tests.conftest import Clock
 from tests.probes.handmade import FRIEND, WALLET
+from tonwatch.executors import Threads
+from tonwatch.probes import books as module
 from tonwatch.probes.books import (
     BEGINNING,
     KEPT_ASIDE,
     Book,
     Books,
+    DiskHangs,
 )
 from tonwatch.probes.reading import AccountKey
 from tonwatch.probes.tally import Tally, Trouble, TroubleKind
@@ -58,8 +62,15 @@ NEW: Final = Book(
 
 
 @pytest.fixture
-def books(tmp_path: Path, clock: Clock) -> Books:
-    return Books(tmp_path, MAINNET, clock.wall)
+def thread() -> Iterator[Threads]:
+    made = Threads("checkpoints", 1)
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture
+def books(tmp_path: Path, clock: Clock, thread: Threads) -> Books:
+    return Books(tmp_path, MAINNET, clock.wall, thread)
 
 
 def aside(books: Books) -> list[str]:
@@ -172,9 +183,11 @@ async def test_what_cannot_be_used_is_set_aside(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_damage_ends_in_a_book_or_none(tmp_path: Path, data: st.DataObject) -> None:
+def test_any_damage_ends_in_a_book_or_none(
+    tmp_path: Path, thread: Threads, data: st.DataObject
+) -> None:
     async def damaged() -> None:
-        books = Books(tmp_path, MAINNET, lambda: 5.0)
+        books = Books(tmp_path, MAINNET, lambda: 5.0, thread)
         await books.save(KEY, WALLET, NEW)
         path = books.path(KEY)
         content = bytearray(await asyncio.to_thread(path.read_bytes))
@@ -251,7 +264,7 @@ STEPS: Final[dict[str, tuple[str, int, Book]]] = {
 
 @pytest.mark.parametrize(("step", "call", "left"), STEPS.values(), ids=STEPS.keys())
 async def test_killed_at_any_step(
-    books: Books, monkeypatch: pytest.MonkeyPatch, step: str, call: int, left: Book
+    books: Books, thread: Threads, monkeypatch: pytest.MonkeyPatch, step: str, call: int, left: Book
 ) -> None:
     await books.save(KEY, WALLET, OLD)
     with monkeypatch.context() as patch:
@@ -259,7 +272,7 @@ async def test_killed_at_any_step(
         patch.setattr(Path, "unlink", fails(Killed()))
         with pytest.raises(Killed):
             await books.save(KEY, WALLET, NEW)
-    restarted = Books(books.path(KEY).parent, MAINNET, lambda: 0.0)
+    restarted = Books(books.path(KEY).parent, MAINNET, lambda: 0.0, thread)
     with capture_logs() as logs:
         assert await restarted.load(KEY, WALLET) == left
     assert not logs
@@ -311,3 +324,74 @@ async def test_the_last_save_wins(books: Books) -> None:
         task.cancel()
     await asyncio.gather(*saves, return_exceptions=True)
     assert await books.load(KEY, WALLET) == replace(OLD, since=49)
+
+
+class TestADiskThatHangs:
+    """Nothing is lost, nothing piles up, and what is not known is not made up."""
+
+    @pytest.fixture
+    def hanging(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+        """The disk, until the event is set."""
+        gate = threading.Event()
+
+        def hang(function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any) -> Any:
+                gate.wait()
+                return function(*args)
+
+            return call
+
+        monkeypatch.setattr(module, "DISK_WITHIN", 0.02)
+        monkeypatch.setattr(module, "_written", hang(module._written))
+        monkeypatch.setattr(module, "_content", hang(module._content))
+        yield gate
+        gate.set()
+
+    async def test_saving(self, books: Books, thread: Threads, hanging: threading.Event) -> None:
+        with capture_logs() as logs:
+            for _ in range(5):
+                assert not await books.save(KEY, WALLET, OLD)
+            assert thread._calls == 1
+            hanging.set()
+            async with asyncio.timeout(10):
+                while not await books.save(KEY, WALLET, NEW):
+                    await asyncio.sleep(0.005)
+            assert await books.load(KEY, WALLET) == NEW
+        assert [line["event"].split(":")[0] for line in logs] == [
+            "payouts cannot be saved",
+            "payouts are saved again",
+        ]
+
+    @pytest.mark.usefixtures("hanging")
+    async def test_loading(self, books: Books) -> None:
+        """To begin anew would count from now on, and forget what was counted."""
+        with capture_logs() as logs:
+            for _ in range(5):
+                with pytest.raises(DiskHangs):
+                    await books.load(KEY, WALLET)
+        assert len(logs) == 1
+
+
+@pytest.mark.parametrize("suffix", ["", ".new"], ids=["itself", "the one being written"])
+@pytest.mark.parametrize("kind", ["a named pipe", "a device", "a directory"])
+async def test_a_checkpoint_that_is_no_file(books: Books, suffix: str, kind: str) -> None:
+    """It is out of the way in the end, or it is said that nothing can be saved; none blocks."""
+    path = books.path(KEY)
+    place = path.with_name(path.name + suffix)
+
+    def make() -> None:
+        if kind == "a named pipe":
+            os.mkfifo(place)
+        elif kind == "a device":
+            place.symlink_to("/dev/zero")
+        else:
+            place.mkdir()
+
+    await asyncio.to_thread(make)
+    with capture_logs() as logs:
+        assert await books.load(KEY, WALLET) is None
+        saved = await books.save(KEY, WALLET, NEW)
+    assert saved == (not (suffix and kind == "a directory"))
+    assert not suffix or saved or "cannot be saved" in logs[-1]["event"]
+    if not suffix:
+        assert kind in logs[0]["reason"]

@@ -1,6 +1,7 @@
 """Stages, and a real HTTP client before the real application."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -8,6 +9,7 @@ from aiohttp.web import Application, Request
 
 from tests.conftest import Clock
 from tests.serve.stage import Stage
+from tonwatch import executors
 from tonwatch.serve.app import build
 
 Client = TestClient[Request, Application]
@@ -18,7 +20,17 @@ def stage(clock: Clock) -> Stage:
     return Stage(clock)
 
 
+@asynccontextmanager
+async def served(stage: Stage) -> AsyncIterator[Client]:
+    """A client before the application that shows what is on `stage`."""
+    async with (
+        executors.running() as threads,
+        TestClient(TestServer(build(stage.watcher, stage.config, threads))) as made,
+    ):
+        yield made
+
+
 @pytest.fixture
 async def client(stage: Stage) -> AsyncIterator[Client]:
-    async with TestClient(TestServer(build(stage.watcher, stage.config))) as made:
+    async with served(stage) as made:
         yield made

@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from tonwatch.internal_errors import Component
 from tonwatch.serve import catalogue, metrics
 from tonwatch.serve.reading import Group, Metric
 from tonwatch.serve.scene import Scene
@@ -32,7 +33,10 @@ class _Collector(Collector):
             sources = list(group.sources(self._scene))
             if sources:
                 yield from (_family(group, metric, sources) for metric in group.metrics)
-        yield CounterMetricFamily(metrics.ERRORS, metrics.ERRORS_HELP, value=0)
+        errors = CounterMetricFamily(metrics.ERRORS, metrics.ERRORS_HELP, labels=("component",))
+        for component in Component:
+            errors.add_metric((component,), 0)
+        yield errors
 
 
 def registry(scene: Scene) -> CollectorRegistry:

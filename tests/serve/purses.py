@@ -5,6 +5,7 @@ from typing import Any, Final
 from tests.conftest import Clock
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
 from tonwatch import wallet_jobs
+from tonwatch.internal_errors import InternalErrors
 from tonwatch.probes.payouts import Walked
 from tonwatch.probes.reading import AccountKey, Reading, Watched
 from tonwatch.probes.sample import Probe
@@ -56,7 +57,13 @@ class Till(Stage):
         )
         self.accounts = list(wallet_jobs.watched(self.config))
         self.board = Board(self.targets, (each.key for each in self.accounts))
-        self.watcher = Watcher(self.config, self.board, wall=clock.wall, monotonic=clock.monotonic)
+        self.watcher = Watcher(
+            self.config,
+            self.board,
+            wall=clock.wall,
+            monotonic=clock.monotonic,
+            errors=InternalErrors(wall=clock.wall, monotonic=clock.monotonic),
+        )
 
     def read(self, name: str, asset: str = "native", **told: Any) -> None:
         """An account is read."""

@@ -58,7 +58,7 @@ def written(exposition: Exposition, accept: str = "") -> str:
 
 
 def scrape(stage: Stage) -> Scrape:
-    return Scrape(written(Exposition(scene_of(stage))))
+    return Scrape(written(Exposition(scene_of(stage), stage.watcher.errors)))
 
 
 def everything(stage: Stage) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.conftest import Clock
 from tonwatch.config import Config
+from tonwatch.internal_errors import InternalErrors
 from tonwatch.probes.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
@@ -31,7 +32,13 @@ class Stage:
         self.targets = targets
         self.board = Board(targets, dropped_answers=lambda _: 2)
         self.config = Config(**config)
-        self.watcher = Watcher(self.config, self.board, wall=clock.wall, monotonic=clock.monotonic)
+        self.watcher = Watcher(
+            self.config,
+            self.board,
+            wall=clock.wall,
+            monotonic=clock.monotonic,
+            errors=InternalErrors(wall=clock.wall, monotonic=clock.monotonic),
+        )
 
     def answer(
         self,

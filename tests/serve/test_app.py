@@ -1,14 +1,20 @@
 """The endpoints over real HTTP: statuses, bodies, negotiation, and what never leaks."""
 
+import asyncio
 import gzip
 import json
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.serve.conftest import Client
 from tests.serve.stage import NODE, Stage
-from tonwatch.serve import health, page
+from tonwatch.internal_errors import QUIET, Component
+from tonwatch.serve import app, health, page
+from tonwatch.serve.metrics import Exposition
 from tonwatch.ton.errors import Reason
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
@@ -24,7 +30,8 @@ async def test_not_alive_once_the_watcher_stops(client: Client, stage: Stage) ->
     stage.healthy()
     stage.clock.advance(10)
     response = await client.get("/live?verbose")
-    text = "[-]watcher stopped\nnot alive: tonwatch's own loop has stopped beating\n"
+    why = "not alive: nothing has been judged for 10 seconds; see tonwatch's log"
+    text = f"[-]watcher stopped\n{why}\n"
     assert (response.status, await response.text()) == (503, text)
 
 
@@ -141,15 +148,154 @@ async def test_gzip_where_it_is_accepted(
     assert (gzip.decompress(body) if zipped else body)[:1] in {b"#", b"{"}
 
 
-async def test_an_error_of_ours_stays_inside(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("the api key is hunter2")
+class TestErrorsOfOurs:
+    """A bug costs one answer, is counted by what failed, and its text goes into the log alone."""
 
-    monkeypatch.setattr(health, "document", broken)
-    response = await client.get("/health")
-    assert (response.status, await response.text()) == (500, "internal error; see tonwatch's log\n")
+    async def test_one_page(
+        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stage.healthy()
+        with monkeypatch.context() as patch, capture_logs() as lines:
+            patch.setattr(health, "document", broken)
+            for _ in range(3):
+                response = await client.get("/health")
+                text = "internal error; see tonwatch's log\n"
+                assert (response.status, await response.text()) == (500, text)
+            assert (await client.get("/metrics")).status == 200
+        [line] = lines
+        assert (line["component"], line["part"]) == ("http", "/health")
+        assert line["exception"].endswith("RuntimeError: the api key is hunter2\n")
+        metrics = await (await client.get("/metrics")).text()
+        assert 'tonwatch_internal_errors_total{component="http"} 3.0' in metrics
+
+    async def test_the_document_says_what_has_failed(self, client: Client, stage: Stage) -> None:
+        stage.healthy()
+        for seconds in (0.0, 3.0):
+            stage.clock.advance(seconds)
+            stage.watcher.errors.failed(Component.PROBES, "head", RuntimeError("hunter2"))
+        stage.watcher.look()
+        document = json.loads(await (await client.get("/health")).text())
+        assert document["status"] == "warn"
+        [error] = document["internal_errors"]
+        assert error == {
+            "component": "probes",
+            "count": 2,
+            "since": "2027-01-15T08:00:15Z",
+            "last": "2027-01-15T08:00:18Z",
+            "ongoing": True,
+        }
+
+    async def test_the_page_too(self, client: Client, stage: Stage) -> None:
+        stage.healthy()
+        stage.watcher.errors.failed(Component.JUDGE, "it", RuntimeError("hunter2"))
+        text = await (await client.get("/health?format=html")).text()
+        assert "tonwatch itself has a bug." in text
+        assert "<code>judge</code> failed once, at" in text
+        assert "Degraded" in text
+        assert "hunter2" not in text
+        assert "RuntimeError" not in text
+
+    async def test_what_is_over_is_remembered_and_no_trouble(
+        self, client: Client, stage: Stage
+    ) -> None:
+        stage.healthy()
+        for _ in range(2):
+            stage.watcher.errors.failed(Component.LOG, "", RuntimeError("hunter2"))
+        stage.clock.advance(QUIET)
+        stage.watcher.errors.worked(Component.LOG)
+        stage.healthy()
+        document = json.loads(await (await client.get("/health?format=json")).text())
+        assert document["status"] == "pass"
+        assert [(e["count"], e["ongoing"]) for e in document["internal_errors"]] == [(2, False)]
+        text = await (await client.get("/health?format=html")).text()
+        assert "itself has a bug" not in text
+        assert "its log failed 2 times, last at" in text
+
+    async def test_writing_ahead_of_scrapes_goes_on(
+        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(app, "WARM_EACH", 0.01)
+        warmed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        with monkeypatch.context() as patch:
+            patch.setattr(Exposition, "warm", broken)
+            await until(lambda: stage.watcher.errors.counts()[Component.METRICS] >= 2)
+            assert (await client.get("/metrics")).status == 200
+        monkeypatch.setattr(Exposition, "warm", lambda _: loop.call_soon_threadsafe(warmed.set))
+        async with asyncio.timeout(10):
+            await warmed.wait()
+
+    async def test_a_hook(
+        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An answer without some of its headers is better than none."""
+        monkeypatch.setattr(app, "_set_headers", broken)
+        assert (await client.get("/ready")).status == 503
+        assert (await client.get("/live")).status == 200
+        assert stage.watcher.errors.counts()[Component.HTTP] == 2
+
+
+class TestBusy:
+    """Whoever finds all renderers busy waits or is sent away; nothing else is held up."""
+
+    @pytest.fixture
+    def gate(self) -> Iterator[threading.Event]:
+        made = threading.Event()
+        yield made
+        made.set()
+
+    @pytest.fixture
+    def hanging(self, monkeypatch: pytest.MonkeyPatch, gate: threading.Event) -> None:
+        document = health.document
+
+        def hang(*args: Any, **more: Any) -> Any:
+            gate.wait()
+            return document(*args, **more)
+
+        monkeypatch.setattr(health, "document", hang)
+
+    @pytest.mark.usefixtures("hanging")
+    async def test_many_readers(self, client: Client, stage: Stage, gate: threading.Event) -> None:
+        stage.healthy()
+        readers = [asyncio.create_task(client.get("/health")) for _ in range(50)]
+        await until(lambda: sum(reader.done() for reader in readers) >= 16)
+        for path in ("/metrics", "/live", "/ready"):
+            assert (await client.get(path)).status == 200
+        gate.set()
+        answers = await asyncio.gather(*readers)
+        assert {answer.status for answer in answers} == {200, 503}
+        away = [answer for answer in answers if answer.status == 503]
+        assert all(answer.headers["Retry-After"] == "5" for answer in away)
+        assert await away[0].text() == "busy; try again in 5 s\n"
+        assert sum(stage.watcher.errors.counts().values()) == 0, "that is no bug"
+
+    @pytest.mark.usefixtures("hanging")
+    async def test_one_that_never_ends(
+        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(app, "WITHIN", 0.05)
+        response = await client.get("/health")
+        assert (response.status, response.headers["Retry-After"]) == (503, "5")
+        assert stage.watcher.errors.counts()[Component.HTTP] == 1
+
+    async def test_a_scrape_that_hangs_does_not_hold_up_pages(
+        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
+    ) -> None:
+        stage.healthy()
+        monkeypatch.setattr(Exposition, "write", lambda *_: gate.wait())
+        monkeypatch.setattr(app, "WITHIN", 0.05)
+        assert (await client.get("/metrics")).status == 503
+        assert (await client.get("/health")).status == 200
+
+
+def broken(*_: object, **__: object) -> None:
+    raise RuntimeError("the api key is hunter2")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 async def test_asking_changes_nothing(client: Client, stage: Stage) -> None:

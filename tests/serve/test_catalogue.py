@@ -56,7 +56,7 @@ def test_every_value_of_a_label_is_documented(till: Till) -> None:
         if label not in CONFIGURED | FREE and value not in {"usdt", "liteserver", "toncenter-v2"}
     }
     assert {label for label, _ in told} == {
-        *("state", "cause", "phase", "kind", "asset", "probe", "reason")
+        *("state", "cause", "phase", "kind", "asset", "probe", "reason", "component")
     }
     assert {(label, value) for label, value in told if f"`{value}`" not in values} == set()
 

@@ -48,15 +48,15 @@ def of_tonwatch(body: str) -> str:
 class TestAsPrometheusClientWrites:
     def test_text(self, till: Till) -> None:
         theirs = generate_latest(families.registry(scene_of(till)())).decode()
-        assert of_tonwatch(written(Exposition(scene_of(till)))) == theirs
+        assert of_tonwatch(written(Exposition(scene_of(till), till.watcher.errors))) == theirs
 
     def test_openmetrics(self, till: Till) -> None:
         theirs = generate_openmetrics(families.registry(scene_of(till)())).decode()
-        ours = of_tonwatch(written(Exposition(scene_of(till)), OPENMETRICS))
+        ours = of_tonwatch(written(Exposition(scene_of(till), till.watcher.errors), OPENMETRICS))
         assert f"{ours}# EOF\n" == theirs
 
     def test_also_when_most_of_it_was_kept(self, till: Till) -> None:
-        exposition = Exposition(scene_of(till))
+        exposition = Exposition(scene_of(till), till.watcher.errors)
         written(exposition)
         till.clock.advance(1)
         till.read("hot", amount=1)
@@ -73,7 +73,7 @@ class TestAsPrometheusClientWrites:
         theirs = generate(families.registry(scene_of(till)())).decode()
         ours = [
             family
-            for family in parse(written(Exposition(scene_of(till)), accept))
+            for family in parse(written(Exposition(scene_of(till), till.watcher.errors), accept))
             if not family.name.startswith("process_")
         ]
         assert len(ours) > 60
@@ -169,7 +169,7 @@ class TestWhatIsKept:
         self, till: Till, monkeypatch: pytest.MonkeyPatch, group: Group[Any], sources: int
     ) -> None:
         counted = Counted(group, monkeypatch)
-        exposition = Exposition(scene_of(till))
+        exposition = Exposition(scene_of(till), till.watcher.errors)
         first = written(exposition)
         assert counted.since() == sources
         till.watcher.look()
@@ -179,7 +179,7 @@ class TestWhatIsKept:
 
     def test_a_reading_costs_no_payout(self, till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
         counted = Counted(wallet_metrics.PAYOUTS, monkeypatch)
-        exposition = Exposition(scene_of(till))
+        exposition = Exposition(scene_of(till), till.watcher.errors)
         written(exposition)
         counted.since()
         till.read("hot")
@@ -205,7 +205,7 @@ class TestWhatIsKept:
         metric: Metric[Any] = Metric("tonwatch_bad", "gauge", "Bad.", read)
         group = replace(wallet_metrics.CONTRACTS, metrics=(metric,))
         monkeypatch.setattr(catalogue, "GROUPS", (group,))
-        exposition = Exposition(scene_of(till))
+        exposition = Exposition(scene_of(till), till.watcher.errors)
         seen = [Scrape(written(exposition)).values("tonwatch_bad") for _ in range(3)]
         assert seen == [[], [5], [5]]
         assert list(faults) == [False]
@@ -213,7 +213,7 @@ class TestWhatIsKept:
     def test_what_is_gone_is_not_kept(self, till: Till) -> None:
         config = till.config
         scenes = [scene_of(till)()]
-        exposition = Exposition(lambda: scenes[-1])
+        exposition = Exposition(lambda: scenes[-1], till.watcher.errors)
         assert Scrape(written(exposition)).values("tonwatch_wallet_low", wallet="hot")
         till.config = config.model_copy(update={"wallets": config.wallets[1:]})
         judgement = scenes[0].view.judgement

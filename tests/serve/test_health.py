@@ -258,7 +258,7 @@ def test_no_address_is_shown(clock: Clock) -> None:
     )
     stage.node_down()
     for shown in (render(stage), json.dumps(described(stage))):
-        assert "internal" not in shown
+        assert ".internal" not in shown
         assert "/run/secrets" not in shown
         assert KEY not in shown
 

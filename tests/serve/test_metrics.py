@@ -18,11 +18,13 @@ from tests.serve.scraping import (
     everything,
     everything_there_is,
     names_of,
+    scene_of,
     scrape,
     written,
 )
 from tests.serve.stage import NODE, PROVIDER, Stage
 from tonwatch.config import Thresholds
+from tonwatch.internal_errors import QUIET, Component
 from tonwatch.probes.sample import Probe
 from tonwatch.serve import catalogue, metrics
 from tonwatch.serve.metrics import Exposition
@@ -340,7 +342,7 @@ class TestGuards:
         assert seen.values("tonwatch_target_seqno", target="node") == []
         assert len(seen.values("tonwatch_target_seqno")) == 2
         assert seen.value("tonwatch_target_up", target="node") == 1
-        assert seen.value(metrics.ERRORS) == 5
+        assert seen.value(metrics.ERRORS, component="metrics") == 5
 
     async def test_no_500(self, client: Client, broken: Stage) -> None:
         assert broken is not None
@@ -350,15 +352,17 @@ class TestGuards:
         self, broken: Stage, capsys: pytest.CaptureFixture[str]
     ) -> None:
         watcher, views = broken.watcher, [broken.watcher.view]
-        exposition = Exposition(lambda: Scene(views[-1], broken.config, "", alive=True))
+        errors = watcher.errors
+        exposition = Exposition(lambda: Scene(views[-1], broken.config, "", alive=True), errors)
         for _ in range(3):
             exposition.write("")
-        assert capsys.readouterr().out.count("metric left out") == 5
+        assert capsys.readouterr().out.count("bug in tonwatch") == 5
+        broken.clock.advance(QUIET)
         views.append(watcher.look())
         exposition.write("")
         body = written(exposition)
-        assert capsys.readouterr().out.count("metric is back") == 5
-        assert Scrape(body).value(metrics.ERRORS) == 15
+        assert capsys.readouterr().out.count("works again") == 5
+        assert Scrape(body).value(metrics.ERRORS, component="metrics") == 15
 
     @pytest.mark.parametrize(
         ("labels", "told"),
@@ -389,7 +393,7 @@ class TestGuards:
         seen = scrape(stage)
         assert seen.values("tonwatch_bad") == []
         assert seen.value("tonwatch_head_seqno")
-        assert seen.value(metrics.ERRORS) == 1
+        assert seen.value(metrics.ERRORS, component="metrics") == 1
 
     @pytest.mark.parametrize(
         "value",
@@ -407,7 +411,51 @@ class TestGuards:
         monkeypatch.setattr(catalogue, "GROUPS", (replace(catalogue.CHAIN, metrics=(bad,)),))
         seen = scrape(stage)
         assert seen.values("tonwatch_bad_count") == []
-        assert seen.value(metrics.ERRORS) == 1
+        assert seen.value(metrics.ERRORS, component="metrics") == 1
+
+    @pytest.mark.parametrize("part", ["sources", "token"])
+    def test_what_cannot_be_listed_costs_its_group(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, part: str
+    ) -> None:
+        def broken(_: object) -> Any:
+            raise RuntimeError("hunter2")
+
+        changed: dict[str, Any] = {part: broken}
+        group = replace(catalogue.TARGETS, **changed)
+        groups = [group if each is catalogue.TARGETS else each for each in catalogue.GROUPS]
+        monkeypatch.setattr(catalogue, "GROUPS", groups)
+        stage.healthy()
+        seen = scrape(stage)
+        assert seen.values("tonwatch_target_up") == []
+        assert seen.value("tonwatch_head_seqno")
+        assert len(seen.values("tonwatch_probe_results_total")) > 10
+        assert seen.value(metrics.ERRORS, component="metrics") == 1
+
+    @pytest.mark.parametrize("accept", ["", OPENMETRICS])
+    def test_our_own_process_that_cannot_be_read(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, accept: str
+    ) -> None:
+        def broken(*_: object) -> Any:
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(metrics, "generate_latest", broken)
+        monkeypatch.setattr(metrics, "generate_openmetrics", broken)
+        stage.healthy()
+        body = written(Exposition(scene_of(stage), stage.watcher.errors), accept)
+        assert list((parse_openmetrics if accept else parse_text)(body))
+        assert 'tonwatch_internal_errors_total{component="metrics"} 1.0' in body
+
+    def test_no_scene_at_all(self, stage: Stage) -> None:
+        def broken() -> Scene:
+            raise RuntimeError("hunter2")
+
+        seen = Scrape(written(Exposition(broken, stage.watcher.errors)))
+        assert seen.value(metrics.ERRORS, component="metrics") == 1
+        assert seen.value("process_open_fds") > 0
+
+    def test_every_component_begins_at_zero(self, stage: Stage) -> None:
+        seen = scrape(stage)
+        assert [seen.value(metrics.ERRORS, component=each) for each in Component] == [0] * 9
 
 
 def test_our_own_process_is_measured(stage: Stage) -> None:

@@ -6,16 +6,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiohttp.test_utils import TestClient, TestServer
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.conftest import Clock
 from tests.programs import program
-from tests.serve.conftest import Client
+from tests.serve.conftest import Client, served
 from tests.serve.purses import Till
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
 from tonwatch.probes.sample import Probe
-from tonwatch.serve.app import build
 from tonwatch.serve.page import short_hashes
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
@@ -59,7 +57,7 @@ async def browser(chromium: Browser) -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def client(stage: Stage) -> AsyncIterator[Client]:
-    async with TestClient(TestServer(build(stage.watcher, stage.config))) as made:
+    async with served(stage) as made:
         yield made
 
 
@@ -75,7 +73,7 @@ def till(clock: Clock) -> Till:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def show_till(browser: Browser, till: Till) -> AsyncIterator[Open]:
-    async with TestClient(TestServer(build(till.watcher, till.config))) as made:
+    async with served(till) as made:
         yield opener(browser, made)
 
 

@@ -5,12 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
 from tests.conftest import Clock
-from tests.serve.conftest import Client
+from tests.serve.conftest import Client, served
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
-from tonwatch.serve.app import build
 from tonwatch.serve.ready import VALID
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Target
@@ -63,7 +61,7 @@ class TestPhase:
         stage.healthy()
         stage.clock.advance(10)
         response = await client.get(f"/ready{query}")
-        text = "not alive: tonwatch's own loop has stopped beating\n"
+        text = "not alive: nothing has been judged for 10 seconds; see tonwatch's log\n"
         assert (response.status, await response.text()) == (503, text)
 
 
@@ -173,7 +171,7 @@ class TestLimitsOfTheAskersOwn:
                 stage.answer(target, 15)
 
         stage.beats(1, beat)
-        async with TestClient(TestServer(build(stage.watcher, stage.config))) as client:
+        async with served(stage) as client:
             response = await client.get(f"/ready?behind=10s&quorum={quorum}")
             assert response.status == status
 

@@ -124,7 +124,7 @@ class TestUnread:
     @staticmethod
     def told(till: Till, exposition: Exposition | None = None) -> set[tuple[str, str]]:
         """The wallets and assets that the metric names, which are those of the findings."""
-        seen = Scrape(written(exposition or Exposition(scene_of(till))))
+        seen = Scrape(written(exposition or Exposition(scene_of(till), till.watcher.errors)))
         family = next(each for each in seen.families if each.name == "tonwatch_wallet_unread")
         named = {(s.labels["wallet"], s.labels["asset"]) for s in family.samples if s.value}
         assert len(family.samples) == 3, "each asset of each wallet"
@@ -171,14 +171,14 @@ class TestUnread:
         assert self.told(till) == set()
 
     def test_while_nobody_can_be_asked_it_is_no_wallet_s_fault(self, till: Till) -> None:
-        exposition = Exposition(scene_of(till))
+        exposition = Exposition(scene_of(till), till.watcher.errors)
         self.without(till, ("hot", "usdt"))
         assert self.told(till, exposition) == {("hot", "usdt")}
         till.cut_off()
         assert self.told(till, exposition) == set()
 
     def test_it_comes_and_goes_in_what_is_kept(self, till: Till) -> None:
-        exposition = Exposition(scene_of(till))
+        exposition = Exposition(scene_of(till), till.watcher.errors)
         assert self.told(till, exposition) == set()
         for _ in range(2):
             self.without(till, ("hot", "native"))

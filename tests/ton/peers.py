@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from pytoniq_core.crypto.ciphers import Client
 
@@ -158,7 +158,7 @@ class Server:
     def link(self, key: bytes = SERVER_KEY) -> Link:
         return Link(HOST, self.port, lambda: key)
 
-    async def connect(self, timeout: float = 5.0, **options: int) -> AdnlConnection:
+    async def connect(self, timeout: float = 5.0, **options: Any) -> AdnlConnection:
         return await AdnlConnection.open(HOST, self.port, SERVER_KEY, timeout=timeout, **options)
 
     async def __aenter__(self) -> Self:

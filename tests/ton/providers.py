@@ -16,6 +16,7 @@ from tests.ton.peers import HOST
 from tests.ton.peers import Peer as Connection
 from tonwatch.ton.cells import Cell, boc
 from tonwatch.ton.errors import TonError
+from tonwatch.ton.names import Resolve, addresses_only
 from tonwatch.ton.toncenter import MasterchainInfo, ToncenterClient
 from tonwatch.ton.toncenter_http import Timing, ToncenterHttp, open_session
 from tonwatch.ton.transactions import TransactionId
@@ -96,9 +97,13 @@ async def healthy(request: web.BaseRequest) -> web.Response:
 
 @asynccontextmanager
 async def client_of(
-    url: str, *, api_key: Callable[[], str | None] = lambda: None, limiter: Any = None
+    url: str,
+    *,
+    api_key: Callable[[], str | None] = lambda: None,
+    limiter: Any = None,
+    resolve: Resolve = addresses_only,
 ) -> AsyncIterator[ToncenterClient]:
-    async with open_session() as session:
+    async with open_session(resolve) as session:
         yield ToncenterClient(
             ToncenterHttp(url, session, limiter or AsyncLimiter(1000, 1), api_key)
         )
@@ -111,14 +116,20 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         yield str(server.make_url("/api/v2"))
 
 
-async def ask(url: str, *, timeout: float = TIMEOUT, api_key: str | None = None) -> MasterchainInfo:
-    async with client_of(url, api_key=lambda: api_key) as client:
+async def ask(
+    url: str,
+    *,
+    timeout: float = TIMEOUT,
+    api_key: str | None = None,
+    resolve: Resolve = addresses_only,
+) -> MasterchainInfo:
+    async with client_of(url, api_key=lambda: api_key, resolve=resolve) as client:
         return await client.masterchain_info(timeout, Timing())
 
 
-async def failure(url: str, *, timeout: float = TIMEOUT, api_key: str | None = None) -> TonError:
+async def failure(url: str, **how: Any) -> TonError:
     with pytest.raises(TonError) as caught:
-        await ask(url, timeout=timeout, api_key=api_key)
+        await ask(url, **how)
     return caught.value
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import pytest
@@ -25,6 +24,7 @@ from tonwatch.ton.errors import (
     ProtocolError,
     Reason,
 )
+from tonwatch.ton.names import Resolve
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -111,16 +111,16 @@ async def test_a_key_that_is_none_leaves_no_socket() -> None:
         await server.connected.wait()
 
 
-def resolver(result: Exception | float) -> Callable[..., Awaitable[list[Any]]]:
-    """A stand-in for the loop's getaddrinfo that fails, or takes `result` seconds."""
+def resolver(result: Exception | float) -> Resolve:
+    """Finds nothing: fails, or takes `result` seconds."""
 
-    async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+    async def resolve(*_: Any) -> list[Any]:
         if isinstance(result, Exception):
             raise result
         await asyncio.sleep(result)
         return []
 
-    return getaddrinfo
+    return resolve
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,11 @@ def resolver(result: Exception | float) -> Callable[..., Awaitable[list[Any]]]:
     ],
     ids=["unknown", "impossible", "slow"],
 )
-async def test_names_that_do_not_resolve(
-    monkeypatch: pytest.MonkeyPatch, result: Exception | float, says: str
-) -> None:
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolver(result))
+async def test_names_that_do_not_resolve(result: Exception | float, says: str) -> None:
     with pytest.raises(ConnectError, match=says) as caught:
-        await AdnlConnection.open("node.invalid", 1, SERVER_KEY, timeout=SHORT)
+        await AdnlConnection.open(
+            "node.invalid", 1, SERVER_KEY, timeout=SHORT, resolve=resolver(result)
+        )
     assert caught.value.reason is R.RESOLVE_FAILED
 
 

@@ -26,6 +26,7 @@ from tests.ton.providers import (
 from tonwatch.probes import toncenter as probes
 from tonwatch.probes.sample import Probe
 from tonwatch.ton.errors import Reason
+from tonwatch.ton.toncenter_http import Timing
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -74,18 +75,30 @@ class TestConnecting:
             error = await failure(f"https://{HOST}:{server.port}")
         assert error.reason is R.TLS_FAILED
 
-    @pytest.mark.parametrize("slow", [False, True], ids=["unknown", "slow"])
-    async def test_names_that_do_not_resolve(
-        self, monkeypatch: pytest.MonkeyPatch, slow: bool
-    ) -> None:
-        async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
-            if slow:
+    @pytest.mark.parametrize("how", ["unknown", "slow", "impossible"])
+    async def test_names_that_do_not_resolve(self, how: str) -> None:
+        async def resolve(*_: Any) -> list[Any]:
+            if how == "slow":
                 await asyncio.sleep(60)
+            if how == "impossible":
+                raise UnicodeError("label too long")
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
-        error = await failure("http://node.invalid", timeout=0.05)
+        error = await failure("http://node.invalid", timeout=0.05, resolve=resolve)
         assert error.reason is R.RESOLVE_FAILED
+
+    async def test_a_name_is_found_by_whom_it_is_given(self) -> None:
+        async def resolve(host: str, port: int) -> list[Any]:
+            assert host == "provider.example"
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (HOST, port))]
+
+        async with (
+            serving(healthy) as url,
+            client_of(url.replace(HOST, "provider.example"), resolve=resolve) as client,
+        ):
+            timing = Timing()
+            await client.masterchain_info(TIMEOUT, timing)
+        assert timing.resolve is not None
 
     async def test_silence_while_connecting(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async def never(*_: Any, **__: Any) -> socket.socket:

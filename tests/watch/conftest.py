@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tonwatch.config import Config, ReadinessConfig
+from tonwatch.internal_errors import InternalErrors
 from tonwatch.probes.reading import AccountKey
 from tonwatch.probes.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
@@ -39,7 +40,13 @@ class Scene:
         self.targets = targets or (NODE, OTHER, PROVIDER)
         self.board = Board(self.targets, accounts)
         self.config = config or Config(readiness=ReadinessConfig(**readiness))
-        self.watcher = Watcher(self.config, self.board, wall=clock.wall, monotonic=clock.monotonic)
+        self.watcher = Watcher(
+            self.config,
+            self.board,
+            wall=clock.wall,
+            monotonic=clock.monotonic,
+            errors=InternalErrors(wall=clock.wall, monotonic=clock.monotonic),
+        )
 
     @property
     def judgement(self) -> Judgement:

@@ -2,19 +2,27 @@
 
 import asyncio
 import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests import virtual_time
 from tests.virtual_time import VirtualLoop
-from tonwatch.probes.sample import Probe, Sample
+from tonwatch.config import Config
+from tonwatch.internal_errors import Component, InternalErrors
+from tonwatch.probes.sample import Findings, Head, Probe, Sample, record
 from tonwatch.ton.errors import Reason
 from tonwatch.watch import scheduler
-from tonwatch.watch.board import Board, Target
-from tonwatch.watch.scheduler import Job, next_beat
+from tonwatch.watch.board import Board, Target, Told
+from tonwatch.watch.readiness import Phase
+from tonwatch.watch.scheduler import LAST_RESORT, Job, next_beat
+from tonwatch.watch.verdict import State
+from tonwatch.watch.watcher import Watcher
 
 
 @pytest.mark.parametrize(
@@ -29,6 +37,10 @@ from tonwatch.watch.scheduler import Job, next_beat
 )
 def test_next_beat(now: float, following: float, skipped: int) -> None:
     assert next_beat(100.0, 5.0, now) == (following, skipped)
+
+
+def errors() -> InternalErrors:
+    return InternalErrors(wall=lambda: 0.0, monotonic=asyncio.get_running_loop().time)
 
 
 def sample(target: str) -> Sample:
@@ -51,7 +63,9 @@ async def test_every_job_has_its_own_beat() -> None:
 
         return Job((name,), Probe.HEAD, interval, ask)
 
-    running = asyncio.create_task(scheduler.run([job("a", 0.02), job("b", 5.0)], board, Random(1)))
+    running = asyncio.create_task(
+        scheduler.run([job("a", 0.02), job("b", 5.0)], board, Random(1), errors())
+    )
     await until(lambda: asked.count("a") >= 5 and "b" in asked)
     running.cancel()
     assert asked.count("b") == 1
@@ -77,6 +91,7 @@ async def test_a_slow_probe_is_counted_and_does_not_hold_up_the_others() -> None
             ],
             board,
             Random(1),
+            errors(),
         )
     )
 
@@ -105,7 +120,7 @@ class TestConfirmation:
                 return [replace(sample("it"), reason=next(answers))]
 
             job = Job(("it",), Probe.HEAD, 10.0, ask, delay=0.0)
-            running = asyncio.create_task(scheduler.run([job], board, Random(1)))
+            running = asyncio.create_task(scheduler.run([job], board, Random(1), errors()))
             while len(times) < len(reasons):
                 await asyncio.sleep(0.1)
             running.cancel()
@@ -136,3 +151,263 @@ class TestConfirmation:
     )
     def test_when(self, reasons: list[Reason], times: list[float]) -> None:
         assert self.asked_at(reasons) == times
+
+
+Asked = Callable[[], Awaitable[Sequence[Told]]]
+
+
+class Played:
+    """Jobs on a virtual clock: what was asked, kept, counted and logged."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        targets = [Target(name, "toncenter-v2", "primary") for name in ("bad", "good")]
+        self.config = Config()
+        self.board = Board(targets)
+        self.errors = InternalErrors(wall=loop.wall, monotonic=loop.time)
+        self.watcher = Watcher(
+            self.config, self.board, wall=loop.wall, monotonic=loop.time, errors=self.errors
+        )
+        self.loop = loop
+        self.asked = 0
+
+    def sample(self, target: str, **how: Any) -> Sample:
+        now = self.loop.time()
+        head = Head(seqno=int(now * 2), root_hash=bytes(32), gen_utime=int(self.loop.wall()))
+        made = replace(sample(target), started=self.loop.wall(), finished=now, head=head)
+        return replace(made, **how)
+
+    def counted(self, component: Component) -> int:
+        return self.errors.counts()[component]
+
+    def results(self, target: str) -> int:
+        records = self.board.snapshot(wall=0.0, monotonic=0.0).records
+        return sum(records[target].results.values())
+
+    def states(self) -> dict[str, State]:
+        verdicts = self.watcher.view.judgement.verdicts
+        return {name: verdict.state for name, verdict in verdicts.items()}
+
+    async def run(self, ask: Asked, seconds: float, *, deadline: float = LAST_RESORT) -> None:
+        """Let a bad job and a good one run."""
+
+        async def bad() -> Sequence[Told]:
+            self.asked += 1
+            return await ask()
+
+        async def good() -> Sequence[Told]:
+            return [self.sample("good")]
+
+        jobs = [
+            Job(("bad",), Probe.HEAD, 5.0, bad, 0.0, deadline),
+            Job(("good",), Probe.HEAD, 5.0, good, 0.0),
+        ]
+        running = asyncio.create_task(scheduler.run(jobs, self.board, Random(1), self.errors))
+        await asyncio.wait({running}, timeout=seconds)
+        assert not running.done(), "the scheduler has ended"
+        running.cancel()
+        await asyncio.wait({running})
+
+
+def play(body: Callable[[Played], Awaitable[None]]) -> list[Any]:
+    """Play on a virtual clock; returns what was logged."""
+
+    async def main(loop: VirtualLoop) -> None:
+        await body(Played(loop))
+
+    with capture_logs() as lines:
+        virtual_time.run(main)
+    return [line for line in lines if line["event"] in {"bug in tonwatch", "works again"}]
+
+
+class TestFaults:
+    """What goes wrong in one job costs that job one sample, and is counted."""
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            pytest.param(RuntimeError("hunter2"), id="a bug"),
+            pytest.param(MemoryError(), id="no memory"),
+            pytest.param(TimeoutError(), id="a deadline nobody caught"),
+            pytest.param(ExceptionGroup("", [ValueError()]), id="a group"),
+            pytest.param(asyncio.CancelledError(), id="cancelled by itself"),
+        ],
+    )
+    def test_an_exception(self, error: BaseException) -> None:
+        async def body(it: Played) -> None:
+            async def ask() -> Sequence[Told]:
+                raise error
+
+            await it.run(ask, 21.0)
+            assert it.asked == 5
+            assert it.counted(Component.PROBES) == 5
+            assert it.results("good") == 5
+
+        [line] = play(body)
+        assert (line["component"], line["part"]) == ("probes", "head bad")
+        assert type(error).__name__ in line["exception"] or "cancelled" in line["exception"]
+
+    @pytest.mark.parametrize("found", [None, [None], 5, ["text"]], ids=repr)
+    def test_an_answer_that_is_none(self, found: Any) -> None:
+        async def body(it: Played) -> None:
+            async def ask() -> Sequence[Told]:
+                answer: Sequence[Told] = found
+                return answer
+
+            await it.run(ask, 11.0)
+            assert it.asked == 3
+            assert sum(it.errors.counts().values()) >= 3
+            assert it.results("good") == 3
+
+        play(body)
+
+    def test_it_is_said_when_it_begins_and_when_it_has_ended(self) -> None:
+        async def body(it: Played) -> None:
+            async def ask() -> Sequence[Told]:
+                if it.loop.time() < 600.0:
+                    raise RuntimeError("hunter2")
+                return [it.sample("bad")]
+
+            await it.run(ask, 700.0)
+
+        begun, ended = play(body)
+        assert "RuntimeError: hunter2" in begun["exception"]
+        assert (ended["event"], ended["part"], ended["failures"]) == (
+            *("works again", "head bad"),
+            120,
+        )
+
+    def test_every_other_time_is_said_once(self) -> None:
+        async def body(it: Played) -> None:
+            async def ask() -> Sequence[Told]:
+                if it.asked % 2:
+                    raise RuntimeError("hunter2")
+                return [it.sample("bad")]
+
+            await it.run(ask, 3600.0)
+            assert it.counted(Component.PROBES) == 360
+
+        assert len(play(body)) == 1
+
+    def test_another_bug_in_the_same_place_is_said_too(self) -> None:
+        async def body(it: Played) -> None:
+            async def ask() -> Sequence[Told]:
+                if it.asked % 2:
+                    raise RuntimeError("one")
+                return [1 / 0]  # type: ignore[list-item]
+
+            await it.run(ask, 60.0)
+
+        assert [line["exception"].splitlines()[-1] for line in play(body)] == [
+            "RuntimeError: one",
+            "ZeroDivisionError: division by zero",
+        ]
+
+    def test_a_sample_that_cannot_be_kept(self) -> None:
+        async def body(it: Played) -> None:
+            async def ask() -> Sequence[Told]:
+                return [it.sample("nobody"), it.sample("bad")]
+
+            await it.run(ask, 11.0)
+            assert it.counted(Component.STORE) == 3
+            assert it.results("bad") == 3
+            assert it.results("good") == 3
+
+        assert [line["component"] for line in play(body)] == ["store"]
+
+    def test_a_bug_that_a_probe_made_a_sample_of(self) -> None:
+        async def body(it: Played) -> None:
+            async def broken(_: Findings) -> None:
+                raise RuntimeError("hunter2")
+
+            async def ask() -> Sequence[Told]:
+                return [await record("bad", Probe.HEAD, it.loop.wall, broken)]
+
+            await it.run(ask, 21.0)
+            assert it.counted(Component.PROBES) == it.results("bad") == 6  # one to confirm it
+
+        [line] = play(body)
+        assert (line["of"], line["exception"].splitlines()[-1]) == ("bad", "RuntimeError: hunter2")
+
+    def test_one_that_never_ends_is_given_up(self) -> None:
+        async def body(it: Played) -> None:
+            async def ask() -> Sequence[Told]:
+                await asyncio.Event().wait()
+                return ()
+
+            await it.run(ask, 102.0, deadline=30.0)
+            assert it.asked == 3
+            assert it.counted(Component.PROBES) == 3
+            assert it.results("good") == 21
+
+        [line] = play(body)
+        assert "it has not ended within 30 s" in line["exception"]
+
+    def test_one_that_does_not_end_when_it_is_given_up_is_not_begun_again(self) -> None:
+        async def body(it: Played) -> None:
+            over = asyncio.Event()
+
+            async def ask() -> Sequence[Told]:
+                while not over.is_set():
+                    with suppress(asyncio.CancelledError):
+                        await over.wait()
+                return [it.sample("bad")]
+
+            running = asyncio.create_task(it.run(ask, 100.0, deadline=30.0))
+            await asyncio.sleep(60.0)
+            assert it.asked == 1
+            assert it.counted(Component.PROBES) > 3
+            over.set()
+            await asyncio.sleep(10.0)
+            assert it.results("bad") > 0
+            await running
+
+        play(body)
+
+    def test_a_target_whose_question_fails_does_not_stay_well(self) -> None:
+        """Its samples go past their time to live: it is unknown, and readiness lets it go."""
+
+        async def body(it: Played) -> None:
+            async def ask() -> Sequence[Told]:
+                if it.loop.time() > 60.0:
+                    raise RuntimeError("hunter2")
+                return [it.sample("bad")]
+
+            running = asyncio.create_task(it.run(ask, 100.0))
+            looking = asyncio.create_task(it.watcher.run())
+            await asyncio.sleep(58.0)
+            assert it.states() == {"bad": State.OK, "good": State.OK}
+            await asyncio.sleep(5.0 + it.config.probe.stale_after)
+            assert it.states() == {"bad": State.UNKNOWN, "good": State.OK}
+            assert it.watcher.view.readiness.phase is Phase.UNREADY
+            looking.cancel()
+            await running
+
+        play(body)
+
+    def test_the_end_passes_through(self) -> None:
+        async def body(it: Played) -> None:
+            async def ask() -> Sequence[Told]:
+                raise SystemExit(3)
+
+            await it.run(ask, 10.0)
+
+        with pytest.raises(SystemExit) as ended:
+            play(body)
+        assert ended.value.code == 3
+
+    def test_what_is_under_way_at_the_end_closes_what_it_opened(self) -> None:
+        closed: list[bool] = []
+
+        async def body(it: Played) -> None:
+            async def ask() -> Sequence[Told]:
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    await asyncio.sleep(0.1)
+                    closed.append(True)
+                return ()
+
+            await it.run(ask, 1.0)
+            assert closed == [True]
+
+        assert play(body) == []

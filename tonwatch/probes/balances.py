@@ -4,12 +4,11 @@ A bad account never stops the others, and what one source fails to tell the next
 """
 
 import asyncio
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
-
-import structlog
 
 from tonwatch.probes.reading import AccountKey, Reading, Watched
 from tonwatch.probes.sample import Findings, Probe, Sample, record
@@ -19,8 +18,6 @@ from tonwatch.ton.accounts import Account, AccountAt, AccountStatus
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell, Slice
 from tonwatch.ton.errors import BadAnswer, Reason, TonError
-
-log = structlog.get_logger(__name__)
 
 _OF_THE_ACCOUNT: Final = frozenset(
     {
@@ -123,7 +120,7 @@ async def _ask(
     failures: list[tuple[Watched, TonError]] = []
     gone: TonError | None = None
 
-    def failed(watched: Watched, error: TonError, started: float) -> None:
+    def failed(watched: Watched, error: TonError, started: float, bug: str = "") -> None:
         failures.append((watched, error))
         told[watched.key] = Reading(
             key=watched.key,
@@ -132,6 +129,7 @@ async def _ask(
             finished=loop.time(),
             reason=error.reason,
             detail=error.detail,
+            bug=bug,
         )
 
     async def one(reader: Reader, places: asyncio.Semaphore, watched: Watched) -> None:
@@ -146,11 +144,11 @@ async def _ask(
                 if error.reason not in _OF_THE_ACCOUNT:
                     gone = error
                 failed(watched, error, started)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is
                 # A bug of ours must cost this account alone; its text could quote anything.
-                log.exception("account not read", account=watched.key.name, source=source.name)
+                bug = traceback.format_exc()
                 words = f"bug in tonwatch: {type(error).__name__}"
-                failed(watched, TonError(Reason.PROBE_FAILED, words), started)
+                failed(watched, TonError(Reason.PROBE_FAILED, words), started, bug)
 
     async def ask(_: Findings) -> None:
         try:

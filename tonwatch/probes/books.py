@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from tonwatch import regular_file
 from tonwatch.probes.reading import AccountKey
 from tonwatch.probes.tally import ACTION, COMPUTE, MAX_CODES, RECENT, Tally, Trouble, TroubleKind
 from tonwatch.ton.address import Address
@@ -32,6 +33,9 @@ KEPT_ASIDE: Final = 3
 
 BEGINNING: Final = TransactionId(0, bytes(32))
 """Comes before an account's first transaction."""
+
+DISK_WITHIN: Final = 10.0
+"""Seconds after which a disk that has not answered counts as hanging."""
 
 _MAX_SIZE: Final = 64 * 1024
 _NUMBER: Final = re.compile(r"-?[0-9]{1,60}")
@@ -57,6 +61,10 @@ class Book:
     tally: Tally = field(default_factory=Tally)
 
 
+class DiskHangs(Exception):
+    """The disk does not answer: what stands on it is not known."""
+
+
 class _Unusable(Exception):
     """A file's content is no book of this account; the text says why."""
 
@@ -64,20 +72,22 @@ class _Unusable(Exception):
 class Books:
     """The files of all accounts.
 
-    All reading and writing is done by one thread of its own, one file after another: a disk
-    that hangs then holds up nothing but the counting.
-
     Args:
         state_dir: where the files are.
         network: root hash of the network's zerostate.
         wall: our clock, Unix seconds.
+        thread: reads and writes, one file after another: a disk that hangs then holds up nothing
+            but the counting.
     """
 
-    def __init__(self, state_dir: Path, network: bytes, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, state_dir: Path, network: bytes, wall: Callable[[], float], thread: Executor
+    ) -> None:
         self._dir = state_dir
         self._network = network
         self._wall = wall
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
+        self._thread = thread
+        self._hanging: asyncio.Future[Any] | None = None
         self._failing = False
 
     def path(self, key: AccountKey) -> Path:
@@ -90,8 +100,21 @@ class Books:
         Args:
             key: what the account is called.
             address: the account that the book must be about.
+
+        Raises:
+            DiskHangs: nobody knows whether there is one.
         """
-        return await self._in_thread(lambda: self._load(self.path(key), address))
+        try:
+            return await self._in_thread(lambda: self._load(self.path(key), address))
+        except DiskHangs as error:
+            if not self._failing:
+                log.warning(
+                    "payouts cannot be counted: what is counted already cannot be read",
+                    file=str(self.path(key)),
+                    reason=str(error),
+                )
+            self._failing = True
+            raise
 
     async def save(self, key: AccountKey, address: Address, book: Book) -> bool:
         """Write the account's book; False where that failed. Arguments as for `load`.
@@ -100,7 +123,10 @@ class Books:
         book may or may not be written.
         """
         content = json.dumps(_encode(book, self._network, address), indent=1).encode()
-        trouble = await self._in_thread(lambda: _written(self.path(key), content))
+        try:
+            trouble = await self._in_thread(lambda: _written(self.path(key), content))
+        except DiskHangs as error:
+            trouble = str(error)
         if trouble and not self._failing:
             log.warning(
                 "payouts cannot be saved: counting goes on, but a restart would count them again",
@@ -113,12 +139,18 @@ class Books:
         return not trouble
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        # While one call hangs no other is begun: they would pile up behind it.
+        if self._hanging is None or self._hanging.done():
+            call = asyncio.get_running_loop().run_in_executor(self._thread, work)
+            done, _ = await asyncio.wait({call}, timeout=DISK_WITHIN)
+            if done:
+                return call.result()
+            self._hanging = call
+        raise DiskHangs("the disk does not answer")
 
     def _load(self, path: Path, address: Address) -> Book | None:
         try:
-            with path.open("rb") as file:
-                content = file.read(_MAX_SIZE + 1)
+            content = _content(path)
             return _decode(content, self._network, address)
         except FileNotFoundError:
             return None
@@ -159,7 +191,10 @@ def _written(path: Path, content: bytes) -> str:
     # One writer at a time: one name is enough, and a crash leaves one such file at most.
     fresh = path.with_name(f"{path.name}.new")
     try:
-        with fresh.open("wb") as file:
+        # What stands there may be no file of ours: opening a named pipe would not end.
+        with suppress(FileNotFoundError):
+            os.unlink(fresh)  # noqa: PTH108
+        with fresh.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -226,14 +261,19 @@ def _text(number: int | None) -> str | None:
     return None if number is None else str(number)
 
 
+def _content(path: Path) -> bytes:
+    try:
+        return regular_file.read(path, _MAX_SIZE)
+    except ValueError as error:
+        raise _Unusable(str(error)) from None
+
+
 def _decode(content: bytes, network: bytes, address: Address) -> Book:
     """Read what `_encode` made.
 
     Raises:
         _Unusable: it is something else, or about something else.
     """
-    if len(content) > _MAX_SIZE:
-        raise _Unusable(f"larger than {_MAX_SIZE} bytes")
     try:
         fields = json.loads(content)
         if fields["version"] != VERSION:

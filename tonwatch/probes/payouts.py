@@ -5,6 +5,7 @@ counted, then comes forward chunk by chunk; each chunk is counted and saved in o
 """
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -49,6 +50,7 @@ class Walked:
         backlog: transactions known to be not counted yet; at least 1 where there are any.
         reason: ``ok``, or why the walk could not go on.
         detail: what failed, in one line; empty when ok.
+        bug: the traceback, where a bug of ours was in the way. For the log alone.
     """
 
     key: AccountKey
@@ -60,6 +62,7 @@ class Walked:
     backlog: int = 0
     reason: Reason = Reason.OK
     detail: str = ""
+    bug: str = ""
 
     @property
     def ok(self) -> bool:
@@ -150,15 +153,22 @@ class Walk:
         if not self._saved:
             await self._keep()
         failure: TonError | None = None
+        bug = ""
         try:
             await self._go(list(sources))
         except TonError as error:
             failure = error
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            # A bug of ours must cost this account alone; its text could quote anything.
+            bug = traceback.format_exc()
+            failure = TonError(Reason.PROBE_FAILED, f"bug in tonwatch: {type(error).__name__}")
+            # Nobody knows where it was interrupted: what is counted stands, the way does not.
+            self._way = None
         finally:
             # Between beats thousands of accounts are held in memory, with their anchors alone.
             if self._way is not None:
                 self._way.let_go()
-        return self._walked(failure)
+        return replace(self._walked(failure), bug=bug)
 
     def _begin(self, newest: TransactionId | None, amount: int | None) -> None:
         self._newest = newest or BEGINNING

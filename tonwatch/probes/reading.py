@@ -53,6 +53,7 @@ class Reading:
         kind: of wallet, by its code.
         seqno: a wallet's next one.
         last_clean: when a highload wallet last forgot old queries, Unix seconds.
+        bug: the traceback, where a bug of ours kept it from being read. For the log alone.
     """
 
     key: AccountKey
@@ -72,6 +73,7 @@ class Reading:
     kind: WalletKind | None = None
     seqno: int | None = None
     last_clean: int | None = None
+    bug: str = ""
 
     @property
     def ok(self) -> bool:

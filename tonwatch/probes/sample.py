@@ -1,15 +1,12 @@
 """What one probe found: the only thing that probes hand to the right."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import structlog
-
 from tonwatch.ton.errors import Reason, TonError
-
-log = structlog.get_logger(__name__)
 
 
 class Probe(StrEnum):
@@ -79,6 +76,7 @@ class Sample:
         head: what was learnt; also on some failures (a lagging shard client).
         epoch: our wall clock less the event loop's when it was asked, seconds; it only
             changes where our wall clock is set. None where nobody noted it.
+        bug: the traceback, where a bug of ours ended it. For the log alone: it may quote anything.
     """
 
     target: str
@@ -91,6 +89,7 @@ class Sample:
     phases: Mapping[str, float] = field(default_factory=dict)
     head: Head | None = None
     epoch: float | None = None
+    bug: str = ""
 
     @property
     def ok(self) -> bool:
@@ -131,14 +130,14 @@ async def record(
     loop = asyncio.get_running_loop()
     findings = Findings()
     started, began = wall(), loop.time()
-    reason, detail = Reason.OK, ""
+    reason, detail, bug = Reason.OK, "", ""
     try:
         await ask(findings)
     except TonError as error:
         reason, detail = error.reason, error.detail
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is
         # A bug of ours must cost one sample, not the daemon; its text could quote anything.
-        log.exception("probe failed", target=target, probe=probe)
+        bug = traceback.format_exc()
         reason, detail = Reason.PROBE_FAILED, f"bug in tonwatch: {type(error).__name__}"
     finished = loop.time()
     return Sample(
@@ -152,4 +151,5 @@ async def record(
         phases=findings.phases,
         head=findings.head,
         epoch=started - began,
+        bug=bug,
     )

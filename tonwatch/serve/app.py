@@ -5,20 +5,25 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final, TypeVar
 
-import structlog
 from aiohttp import hdrs, web
 
 from tonwatch.config import Config
+from tonwatch.executors import Busy, Executors, Threads
+from tonwatch.internal_errors import Component, InternalErrors
 from tonwatch.serve import health, metrics, page, ready
 from tonwatch.serve.negotiation import prefers_page, takes_gzip
 from tonwatch.serve.scene import Scene
 from tonwatch.watch.watcher import Watcher
 
-log = structlog.get_logger(__name__)
-
 PATHS: Final = ("/metrics", "/live", "/ready", "/health")
+
+WITHIN: Final = 10.0
+"""Seconds that writing an answer may take, waiting for a thread included."""
+
+RETRY_AFTER: Final = 5
+"""Seconds after which whoever found us busy may try again."""
 
 _GZIP_FROM: Final = 1024
 """Bytes; below that gzip costs more than it saves."""
@@ -32,19 +37,24 @@ _GZIP_LEVEL: Final = 1
 _GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS
 """zlib's way of saying: with gzip's header and checksum."""
 
+_NOT_ALIVE: Final = "not alive: nothing has been judged for 10 seconds; see tonwatch's log"
+
+T = TypeVar("T")
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build(watcher: Watcher, config: Config) -> web.Application:
+def build(watcher: Watcher, config: Config, executors: Executors) -> web.Application:
     """The application; it shows the view that `watcher` made last.
 
     Args:
         watcher: is only read.
         config: what the watcher judges by.
+        executors: write metrics and pages.
     """
-    site = _Site(watcher, config)
-    app = web.Application(middlewares=[_plain_errors])
-    app.on_response_prepare.append(_headers)
+    site = _Site(watcher, config, executors)
+    app = web.Application(middlewares=[_plain_errors(watcher.errors)])
+    app.on_response_prepare.append(site.headers)
     app.cleanup_ctx.append(site.keep_warm)
     app.router.add_get("/", site.root)
     app.router.add_get("/metrics", site.metrics)
@@ -55,24 +65,34 @@ def build(watcher: Watcher, config: Config) -> web.Application:
 
 
 class _Site:
-    def __init__(self, watcher: Watcher, config: Config) -> None:
+    def __init__(self, watcher: Watcher, config: Config, executors: Executors) -> None:
         self._watcher = watcher
         self._config = config
-        self._exposition = metrics.Exposition(self._scene)
+        self._executors = executors
+        self._exposition = metrics.Exposition(self._scene, watcher.errors)
 
     async def keep_warm(self, _: web.Application) -> AsyncIterator[None]:
         """Between scrapes, write what has changed: of thousands of wallets that takes long."""
 
+        loop, errors = asyncio.get_running_loop(), self._watcher.errors
+
         async def warm() -> None:
             while True:
                 await asyncio.sleep(WARM_EACH)
-                await asyncio.to_thread(self._exposition.warm)
+                # While scrapes keep the thread busy they write what has changed themselves.
+                with errors.guard(Component.METRICS, "between scrapes"), suppress(Busy):
+                    await loop.run_in_executor(self._executors.scrapes, self._exposition.warm)
 
         task = asyncio.create_task(warm(), name="metrics")
         yield
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+    async def headers(self, _: web.Request, response: web.StreamResponse) -> None:
+        """An exception here would end the connection without an answer."""
+        with self._watcher.errors.guard(Component.HTTP, "headers"):
+            _set_headers(response)
 
     async def root(self, _: web.Request) -> web.Response:
         # Relative, so that it also works below a proxy's path.
@@ -87,12 +107,12 @@ class _Site:
             return _packed(families, zipped=zipped), content_type
 
         # In a thread: thousands of wallets take milliseconds that probes would measure as latency.
-        body, content_type = await asyncio.to_thread(make)
+        body, content_type = await self._written(self._executors.scrapes, "/metrics", make)
         return _respond(body, content_type, zipped=zipped)
 
     async def live(self, request: web.Request) -> web.Response:
         alive = self._watcher.alive
-        text = "alive" if alive else "not alive: tonwatch's own loop has stopped beating"
+        text = "alive" if alive else _NOT_ALIVE
         if ready.is_on(request.query.get("verbose", "no")):
             text = f"[{'+' if alive else '-'}]watcher {'ok' if alive else 'stopped'}\n{text}"
         return _text(text, ok=alive)
@@ -104,12 +124,13 @@ class _Site:
             return _text(str(error), status=HTTPStatus.BAD_REQUEST)
         if not self._watcher.alive:
             # What was last seen may no longer be true.
-            return _text("not alive: tonwatch's own loop has stopped beating", ok=False)
+            return _text(_NOT_ALIVE, ok=False)
         answer = ready.answer(self._watcher.view, self._config, question)
         return _text(answer.text, ok=answer.ready)
 
     async def health(self, request: web.Request) -> web.Response:
         view, alive = self._watcher.view, self._watcher.alive
+        errors = self._watcher.errors.seen()
         wanted = request.query.get("format")
         as_page = wanted == "html" or (
             wanted != "json" and prefers_page(request.headers.get(hdrs.ACCEPT, ""))
@@ -119,13 +140,13 @@ class _Site:
 
         def make() -> bytes:
             if as_page:
-                text = page.render(view, self._config, alive=alive, refresh=refresh)
+                text = page.render(view, self._config, errors, alive=alive, refresh=refresh)
             else:
-                content = health.document(view, self._config, alive=alive)
+                content = health.document(view, self._config, errors, alive=alive)
                 text = health.as_text(content)
             return _packed([text.encode(errors="replace")], zipped=zipped)
 
-        body = await asyncio.to_thread(make)
+        body = await self._written(self._executors.pages, "/health", make)
         if as_page:
             response = _respond(body, "text/html; charset=utf-8", zipped=zipped)
             response.headers["Content-Security-Policy"] = page.content_security_policy()
@@ -134,6 +155,23 @@ class _Site:
         if health.status(view, alive=alive) == "fail":
             response.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
         return response
+
+    async def _written(self, threads: Threads, path: str, make: Callable[[], T]) -> T:
+        """What a thread writes.
+
+        Raises:
+            HTTPServiceUnavailable: it comes too late, or there are too many who wait.
+        """
+        errors = self._watcher.errors
+        try:
+            async with asyncio.timeout(WITHIN):
+                return await asyncio.get_running_loop().run_in_executor(threads, make)
+        except TimeoutError as error:
+            errors.failed(Component.HTTP, path, error)
+        except Busy:
+            pass
+        text = f"busy; try again in {RETRY_AFTER} s\n"
+        raise web.HTTPServiceUnavailable(text=text, headers={hdrs.RETRY_AFTER: str(RETRY_AFTER)})
 
     def _scene(self) -> Scene:
         watcher = self._watcher
@@ -159,7 +197,7 @@ def _respond(body: bytes, content_type: str, *, zipped: bool) -> web.Response:
     return web.Response(body=body, headers=headers)
 
 
-async def _headers(_: web.Request, response: web.StreamResponse) -> None:
+def _set_headers(response: web.StreamResponse) -> None:
     response.headers[hdrs.SERVER] = "tonwatch"
     response.headers[hdrs.CACHE_CONTROL] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -167,21 +205,29 @@ async def _headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
 
 
-@web.middleware
-async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+def _plain_errors(errors: InternalErrors) -> Any:
     """Errors as one line of text that helps, and never shows our insides."""
-    try:
-        return await handler(request)
-    except web.HTTPNotFound:
-        return _text(f"no such path; there are {' '.join(PATHS)}", status=HTTPStatus.NOT_FOUND)
-    except web.HTTPMethodNotAllowed:
-        text = f"only GET and HEAD, on {' '.join(PATHS)}"
-        response = _text(text, status=HTTPStatus.METHOD_NOT_ALLOWED)
-        response.headers[hdrs.ALLOW] = "GET, HEAD"
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        part = request.path if request.path in PATHS else "another path"
+        try:
+            response = await handler(request)
+        except web.HTTPNotFound:
+            return _text(f"no such path; there are {' '.join(PATHS)}", status=HTTPStatus.NOT_FOUND)
+        except web.HTTPMethodNotAllowed:
+            text = f"only GET and HEAD, on {' '.join(PATHS)}"
+            response = _text(text, status=HTTPStatus.METHOD_NOT_ALLOWED)
+            response.headers[hdrs.ALLOW] = "GET, HEAD"
+        except web.HTTPException:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is costs this answer alone
+            # Its text could quote anything: it belongs into the log alone.
+            errors.failed(Component.HTTP, part, error)
+            text = "internal error; see tonwatch's log"
+            return _text(text, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+        else:
+            errors.worked(Component.HTTP, part)
         return response
-    except web.HTTPException:
-        raise
-    except Exception:
-        # The text of an unforeseen error could quote anything: it belongs into the log alone.
-        log.exception("request failed", path=request.path)
-        return _text("internal error; see tonwatch's log", status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    return answer

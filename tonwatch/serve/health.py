@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from tonwatch.config import Config
+from tonwatch.internal_errors import InternalError
 from tonwatch.probes.sample import Sample
 from tonwatch.serve import purses
 from tonwatch.serve.disputes import Dispute, disputes
@@ -34,36 +35,41 @@ _LONG: Final = frozenset({"wallets", "also"})
 """Parts of the document whose entries take a line each."""
 
 
-def status(view: View, *, alive: bool = True) -> str:
+def status(view: View, errors: Sequence[InternalError] = (), *, alive: bool = True) -> str:
     """``pass``, ``warn`` or ``fail``: the words of the health+json draft.
 
     fail: the primaries are not in sync, the chain stands still, or tonwatch
     itself hangs. warn: anything else that is not as it should be, a wallet's
-    trouble among it: that is no failure of the nodes, unless a gate of
-    readiness makes it one.
+    trouble and a bug in tonwatch among it: that is no failure of the nodes,
+    unless a gate of readiness makes it one.
     """
     if not alive or view.readiness.phase is Phase.UNREADY or view.judgement.stalled:
         return "fail"
     well = view.diagnosis.cause is Cause.HEALTHY and view.readiness.phase is Phase.READY
-    return "pass" if well else "warn"
+    fails = any(error.ongoing for error in errors)
+    return "pass" if well and not fails else "warn"
 
 
-def document(view: View, config: Config, *, alive: bool = True) -> dict[str, Any]:
+def document(
+    view: View, config: Config, errors: Sequence[InternalError] = (), *, alive: bool = True
+) -> dict[str, Any]:
     """The /health document, ready for `json.dumps`. Keys name their unit; None is not known.
 
     Args:
         view: what is described.
         config: what it was judged by.
+        errors: what has failed in tonwatch itself.
         alive: whether the watcher still beats; if not, the view is of the past.
     """
     now, judgement = view.snapshot.wall, view.judgement
     diagnosis, readiness, head = view.diagnosis, view.readiness, judgement.head
     return {
-        "status": status(view, alive=alive),
+        "status": status(view, errors, alive=alive),
         "version": VERSION,
         "time": rfc3339(now),
         "uptime_seconds": _rounded(now - view.started, 0),
         "alive": alive,
+        "internal_errors": [_internal_error(error) for error in errors],
         "network": config.network,
         "diagnosis": {
             "cause": diagnosis.cause,
@@ -126,6 +132,16 @@ def _indented(value: Any) -> str:
 def _lines(values: Sequence[Any]) -> str:
     lines = ",\n    ".join(json.dumps(value, ensure_ascii=False) for value in values)
     return f"[\n    {lines}\n  ]" if values else "[]"
+
+
+def _internal_error(error: InternalError) -> dict[str, Any]:
+    return {
+        "component": error.component,
+        "count": error.count,
+        "since": rfc3339(error.since),
+        "last": rfc3339(error.last),
+        "ongoing": error.ongoing,
+    }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

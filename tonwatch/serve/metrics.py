@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from tonwatch.internal_errors import Component, InternalErrors
 from tonwatch.serve import catalogue
 from tonwatch.serve.exposition import FamilyWriter, Names, format_for, head, names_of
 from tonwatch.serve.reading import Group, Metric
@@ -25,11 +25,9 @@ from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.verdict import State
 
-log = structlog.get_logger(__name__)
-
-ERRORS: Final = "tonwatch_collector_errors_total"
+ERRORS: Final = "tonwatch_internal_errors_total"
 ERRORS_HELP: Final = (
-    "Values left out of /metrics because reading them failed: bugs in tonwatch, its log names them."
+    "Failures of tonwatch itself, by the component that failed: bugs, which its log names."
 )
 
 
@@ -62,17 +60,17 @@ class Exposition:
     """Writes the catalogue's metrics, and `process_*` of tonwatch's own process.
 
     What has not changed since the last scrape is not written again: of thousands of wallets
-    few have paid. A value that cannot be read costs that value alone: it is counted, and logged
-    once until it can be read again.
+    few have paid. A value that cannot be read costs that value alone, and what cannot be listed
+    costs its group.
 
     Args:
         scene: what values are read off, called for each scrape.
+        errors: what they cannot be read for is counted here; shown with all else that it counts.
     """
 
-    def __init__(self, scene: Callable[[], Scene]) -> None:
+    def __init__(self, scene: Callable[[], Scene], errors: InternalErrors) -> None:
         self._scene = scene
-        self._errors = 0
-        self._broken: set[tuple[str, tuple[str, ...]]] = set()
+        self._errors = errors
         self._shelves: dict[str, _Shelf] = {}
         self._lock = threading.Lock()
         self._process = CollectorRegistry(auto_describe=False)
@@ -85,15 +83,21 @@ class Exposition:
         """
         content_type, openmetrics = format_for(accept)
         with self._lock:
-            scene = self._scene()
-            families = [
-                family
-                for group in catalogue.GROUPS
-                for family in self._families(group, scene, openmetrics=openmetrics)
-            ]
-            errors = f"{ERRORS} {float(self._errors)}\n".encode()
-        families += [head(ERRORS, "counter", ERRORS_HELP, "", openmetrics=openmetrics), errors]
-        families.append((generate_openmetrics if openmetrics else generate_latest)(self._process))
+            families: list[bytes] = []
+            with self._errors.guard(Component.METRICS, "scene"):
+                scene = self._scene()
+                for group in catalogue.GROUPS:
+                    with self._errors.guard(Component.METRICS, group.title):
+                        families += list(self._families(group, scene, openmetrics=openmetrics))
+            process = b"# EOF\n" if openmetrics else b""
+            with self._errors.guard(Component.METRICS, "process"):
+                process = (generate_openmetrics if openmetrics else generate_latest)(self._process)
+        families.append(head(ERRORS, "counter", ERRORS_HELP, "", openmetrics=openmetrics))
+        families += [
+            f'{ERRORS}{{component="{component}"}} {float(count)}\n'.encode()
+            for component, count in self._errors.counts().items()
+        ]
+        families.append(process)
         return families, content_type
 
     def warm(self) -> None:
@@ -105,7 +109,8 @@ class Exposition:
             scene = self._scene()
             for group in catalogue.GROUPS:
                 if group.token is not None:
-                    self._rows(group, self._shelf(group, scene), scene)
+                    with self._errors.guard(Component.METRICS, group.title):
+                        self._rows(group, self._shelf(group, scene), scene)
 
     def _families(self, group: Group[Any], scene: Scene, *, openmetrics: bool) -> Iterator[bytes]:
         """The families of a group, where there is anything that they could be of."""
@@ -128,6 +133,7 @@ class Exposition:
         """For each source a line or more of each family."""
         before, shelf.kept = shelf.kept, {}
         rows = []
+        failed: set[str] = set()
         for names, source in group.sources(scene):
             kept = before.get(names)
             if kept is None:
@@ -136,17 +142,21 @@ class Exposition:
                 kept = _Kept(made, (None,) * families, (b"",) * families)
             token = group.token(source) if group.token is not None else None
             if token is None or token is not kept.token:
-                whole = self._read(shelf.writers, kept, names, source)
-                kept.token = token if whole else None
+                left_out = self._read(shelf.writers, kept, names, source)
+                kept.token = None if left_out else token
+                failed |= left_out
             shelf.kept[names] = kept
             rows.append(kept.lines)
+        for writer in shelf.writers:
+            if writer.metric.name not in failed:
+                self._errors.worked(Component.METRICS, writer.metric.name)
         return rows
 
     def _read(
         self, writers: list[FamilyWriter], kept: _Kept, names: tuple[str, ...], source: Any
-    ) -> bool:
-        """Read one source and write what is new; False where something could not be read."""
-        whole = True
+    ) -> set[str]:
+        """Read one source and write what is new; returns the metrics that could not be read."""
+        failed: set[str] = set()
         everything: list[Any] = []
         written: list[bytes] = []
         for writer, before, lines in zip(writers, kept.told, kept.lines, strict=True):
@@ -158,25 +168,13 @@ class Exposition:
             except Exception as error:  # noqa: BLE001 - must not take the other values with it
                 written.append(b"")
                 everything.append(None)
-                self._failed(writer.metric, names, error)
-                whole = False
+                about = " ".join(names)
+                self._errors.failed(Component.METRICS, writer.metric.name, error, of=about)
+                failed.add(writer.metric.name)
             else:
                 everything.append(told)
-                if self._broken:
-                    self._worked(writer.metric, names)
         kept.told, kept.lines = tuple(everything), tuple(written)
-        return whole
-
-    def _failed(self, metric: Metric[Any], names: tuple[str, ...], error: Exception) -> None:
-        self._errors += 1
-        if (metric.name, names) not in self._broken:
-            self._broken.add((metric.name, names))
-            log.error("metric left out", metric=metric.name, of=names, exc_info=error)
-
-    def _worked(self, metric: Metric[Any], names: tuple[str, ...]) -> None:
-        if (metric.name, names) in self._broken:
-            self._broken.discard((metric.name, names))
-            log.info("metric is back", metric=metric.name, of=names)
+        return failed
 
 
 def _shown(metric: Metric[Any], scene: Scene) -> bool:
@@ -230,7 +228,7 @@ def documentation() -> str:
             labels = ", ".join(f"`{label}`" for label in (*group.labels, *metric.labels))
             lines.append(f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} |")
         if group is catalogue.ITSELF:
-            lines.append(f"| `{ERRORS}` | counter |  | {ERRORS_HELP} |")
+            lines.append(f"| `{ERRORS}` | counter | `component` | {ERRORS_HELP} |")
         lines.append("")
     lines += [
         "## Values of labels\n",
@@ -240,6 +238,7 @@ def documentation() -> str:
         f"- `phase` of `tonwatch_readiness`: {_words(Phase)}",
         f"- `kind` of `tonwatch_wallet_kind_info`: {_words(WalletKind)}",
         f"- `reason` of `tonwatch_wallet_skipped_total`: {_words(SKIPPED)}",
+        f"- `component` of `{ERRORS}`: {_words(Component)}",
         _VALUES,
     ]
     lines += [

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from tonwatch.config import Config
+from tonwatch.internal_errors import InternalError
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.serve import thresholds, words
 from tonwatch.serve.disputes import disputes
@@ -77,9 +78,16 @@ class FailureRow:
     count: int = 1
 
 
-def render(view: View, config: Config, *, alive: bool, refresh: bool) -> str:
+def render(
+    view: View,
+    config: Config,
+    errors: Sequence[InternalError] = (),
+    *,
+    alive: bool,
+    refresh: bool,
+) -> str:
     """The page. Reads its template on first use, so call it in a thread."""
-    return _template().render(**context(view, config, alive=alive), refresh=refresh)
+    return _template().render(**context(view, config, errors, alive=alive), refresh=refresh)
 
 
 @cache
@@ -92,7 +100,9 @@ def content_security_policy() -> str:
     )
 
 
-def context(view: View, config: Config, *, alive: bool) -> dict[str, Any]:
+def context(
+    view: View, config: Config, errors: Sequence[InternalError] = (), *, alive: bool
+) -> dict[str, Any]:
     """What the template is filled with."""
     also, further = view.diagnosis.also[:MAX_FINDINGS], view.diagnosis.also[MAX_FINDINGS:]
     unsaid = frozenset(finding.target for finding in further)
@@ -106,6 +116,7 @@ def context(view: View, config: Config, *, alive: bool) -> dict[str, Any]:
         "before": view.history[:MAX_BEFORE],
         "config": config,
         "disputes": disputes(view, config.zerostate),
+        "errors": errors,
         "evidence": words.evidence(view.diagnosis.finding, MAX_FINDINGS),
         "failures": _failure_rows(view),
         "kept": FAILURES,
@@ -115,7 +126,7 @@ def context(view: View, config: Config, *, alive: bool) -> dict[str, Any]:
         "readiness_count": words.readiness_count(view.readiness),
         "refresh_interval": REFRESH,
         "rows": rows,
-        "status": status(view, alive=alive),
+        "status": status(view, errors, alive=alive),
         "style": Markup(_style()),  # noqa: S704 - a file of this package
         "thresholds": thresholds.described(config.thresholds),
         "version": VERSION,

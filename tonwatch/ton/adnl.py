@@ -7,7 +7,6 @@ polled, so that the time of an answer is the endpoint's time and not ours.
 
 import asyncio
 import errno
-import ipaddress
 import secrets
 import socket
 from typing import Final, NamedTuple, Self
@@ -23,6 +22,7 @@ from tonwatch.ton.errors import (
     Reason,
     TonError,
 )
+from tonwatch.ton.names import AddressInfo, Resolve, addresses_only
 
 _MAX_UNSENT: Final = 1024 * 1024
 """Bytes waiting in our send buffer above which a peer counts as not reading."""
@@ -78,6 +78,7 @@ class AdnlConnection(asyncio.Protocol):
         *,
         timeout: float,
         max_frame: int = wire.MAX_FRAME,
+        resolve: Resolve = addresses_only,
     ) -> Self:
         """Resolve, connect and shake hands, all within `timeout` seconds.
 
@@ -87,6 +88,7 @@ class AdnlConnection(asyncio.Protocol):
             server_key: the liteserver's ed25519 public key, 32 bytes.
             timeout: seconds for all phases together.
             max_frame: longest frame to accept, bytes.
+            resolve: finds the addresses of `host`; without it `host` must be an address.
 
         Raises:
             ConnectError: says by its reason which phase failed and how.
@@ -94,7 +96,7 @@ class AdnlConnection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         began = loop.time()
-        addresses = await _resolve(host, port, deadline)
+        addresses = await _resolve(resolve, host, port, deadline)
         resolved = loop.time()
         sock = await _connect(addresses, deadline)
         connected = loop.time()
@@ -259,35 +261,18 @@ def _fail(waiter: asyncio.Future[Reply] | asyncio.Future[None], error: TonError)
         waiter.set_exception(error)
 
 
-_AddressInfo = tuple[
-    int | socket.AddressFamily,
-    int | socket.SocketKind,
-    int,
-    str,
-    tuple[str, int] | tuple[str, int, int, int],
-]
-
-
-async def _resolve(host: str, port: int, deadline: float) -> list[_AddressInfo]:
+async def _resolve(resolve: Resolve, host: str, port: int, deadline: float) -> list[AddressInfo]:
     try:
-        if _is_address(host):
-            # Reads the text and asks nobody: not worth a thread, as names are.
-            found = socket.getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
-            )
-        else:
-            async with asyncio.timeout_at(deadline):
-                loop = asyncio.get_running_loop()
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        async with asyncio.timeout_at(deadline):
+            return await resolve(host, port)
     except TimeoutError:
         raise ConnectError(Reason.RESOLVE_FAILED, "name resolution timed out") from None
     except (OSError, UnicodeError) as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
         raise ConnectError(Reason.RESOLVE_FAILED, f"cannot resolve the host: {text}") from error
-    return list(found)  # type: ignore[arg-type]  # typeshed also allows the numeric form
 
 
-async def _connect(addresses: list[_AddressInfo], deadline: float) -> socket.socket:
+async def _connect(addresses: list[AddressInfo], deadline: float) -> socket.socket:
     try:
         async with asyncio.timeout_at(deadline):
             return await start_connection(addresses, happy_eyeballs_delay=0.25)
@@ -300,11 +285,3 @@ async def _connect(addresses: list[_AddressInfo], deadline: float) -> socket.soc
             raise ConnectError(Reason.CONNECT_TIMEOUT, "TCP connection timed out") from error
         text = error.strerror or str(error)
         raise ConnectError(Reason.CONNECT_FAILED, f"cannot connect: {text}") from error
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

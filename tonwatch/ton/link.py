@@ -5,6 +5,7 @@ from typing import Final
 
 from tonwatch.ton.adnl import AdnlConnection
 from tonwatch.ton.liteserver import LiteClient
+from tonwatch.ton.names import Resolve, addresses_only
 
 _MAX_FRAME: Final = 1024 * 1024
 """Bytes; the questions asked over a link have answers of a few KiB."""
@@ -22,12 +23,20 @@ class Link:
         server_key: returns the 32-byte public key; asked at each connect, since
             a node writes its key file only when it first starts. Raises
             `ConnectError` (``key_unavailable``) while there is none.
+        resolve: finds the addresses of `host`; without it `host` must be an address.
     """
 
-    def __init__(self, host: str, port: int, server_key: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        server_key: Callable[[], bytes],
+        resolve: Resolve = addresses_only,
+    ) -> None:
         self._host = host
         self._port = port
         self._server_key = server_key
+        self._resolve = resolve
         self.fresh = False
         self._connection: AdnlConnection | None = None
         self._dropped = 0
@@ -40,7 +49,12 @@ class Link:
     async def open(self, timeout: float) -> AdnlConnection:
         """A new connection that the caller closes, apart from the kept one."""
         return await AdnlConnection.open(
-            self._host, self._port, self._server_key(), timeout=timeout, max_frame=_MAX_FRAME
+            self._host,
+            self._port,
+            self._server_key(),
+            timeout=timeout,
+            max_frame=_MAX_FRAME,
+            resolve=self._resolve,
         )
 
     async def client(self, timeout: float) -> LiteClient:

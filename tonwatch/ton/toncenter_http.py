@@ -5,6 +5,7 @@ It knows how answers and errors are wrapped by toncenter's API v2, and nothing o
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, Final, TypeVar
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiolimiter import AsyncLimiter
 from pydantic import BaseModel, ValidationError
 
@@ -26,6 +28,7 @@ from tonwatch.ton.errors import (
     Reason,
     TonError,
 )
+from tonwatch.ton.names import Resolve, SocketAddress, addresses_only
 from tonwatch.ton.toncenter_errors import reason_for, with_exit_code
 
 MAX_BODY: Final = 256 * 1024
@@ -151,15 +154,55 @@ class ToncenterHttp:
             raise
 
 
-def open_session() -> aiohttp.ClientSession:
-    """A session for `ToncenterClient`: no cookies, no proxy from the environment, timed."""
+def open_session(resolve: Resolve = addresses_only) -> aiohttp.ClientSession:
+    """A session for `ToncenterClient`: no cookies, no proxy from the environment, timed.
+
+    Args:
+        resolve: finds the addresses of hosts; without it they must be addresses.
+    """
     return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(resolver=_Resolver(resolve)),
         auto_decompress=False,  # bounds on the body are bounds on memory
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         timeout=aiohttp.ClientTimeout(total=None),
         trace_configs=[_timed()],
     )
+
+
+class _Resolver(AbstractResolver):
+    """`Resolve` as aiohttp wants it."""
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        try:
+            found = await self._resolve(host, port)
+        except UnicodeError as error:
+            raise OSError(socket.EAI_NONAME, str(error)) from error
+        return [
+            ResolveResult(
+                hostname=host,
+                host=_numeric(address),
+                port=address[1],
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+            if family in {socket.AF_UNSPEC, kind}
+        ]
+
+    async def close(self) -> None:
+        """Nothing of its own to close."""
+
+
+def _numeric(address: SocketAddress) -> str:
+    """The text of an address; the scope of a link-local one is a part of it."""
+    return f"{address[0]}%{address[3]}" if len(address) == 4 and address[3] else address[0]
 
 
 async def _read(response: aiohttp.ClientResponse, max_body: int) -> bytes:

@@ -9,19 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-import structlog
-
 from tonwatch.config import Config
+from tonwatch.internal_errors import Component, InternalErrors
 from tonwatch.watch import diagnosis, readiness
 from tonwatch.watch.board import Board, Snapshot
+from tonwatch.watch.changes import Changes
 from tonwatch.watch.diagnosis import Diagnosis
-from tonwatch.watch.finding import Cause, Finding
+from tonwatch.watch.finding import Finding
 from tonwatch.watch.judge import judge
-from tonwatch.watch.readiness import Readiness
-from tonwatch.watch.verdict import Judgement, State, Verdict
+from tonwatch.watch.readiness import Phase, Readiness
+from tonwatch.watch.verdict import Judgement
 from tonwatch.watch.wallets import judge_wallets
-
-log = structlog.get_logger(__name__)
 
 BEAT: Final = 0.5
 """Seconds between two views."""
@@ -68,6 +66,7 @@ class Watcher:
         board: what to look at.
         wall: our clock, Unix seconds.
         monotonic: the event loop's clock, seconds.
+        errors: counts what goes wrong in us.
     """
 
     def __init__(
@@ -77,6 +76,7 @@ class Watcher:
         *,
         wall: Callable[[], float],
         monotonic: Callable[[], float],
+        errors: InternalErrors,
     ) -> None:
         self._config = config
         self._board = board
@@ -84,35 +84,51 @@ class Watcher:
         self._monotonic = monotonic
         self._started = wall()
         self._draining = False
-        self._looked = monotonic()
+        self.errors = errors
         self.view = self._look(None)
+        self._judged = self.view.snapshot.monotonic
+        self._changes = Changes(
+            self.view.judgement.verdicts.values(),
+            self.view.diagnosis.cause,
+            self.view.readiness.phase,
+        )
 
     @property
     def alive(self) -> bool:
-        """Whether the beat goes on; says nothing of any target."""
-        return self._monotonic() - self._looked < LIVE_WITHIN
+        """Whether views are still made; says nothing of any target."""
+        return self._monotonic() - self._judged < LIVE_WITHIN
 
     def look(self) -> View:
-        """Make the view of this moment, and log what has changed since the last."""
-        before, self.view = self.view, self._look(self.view)
-        _log_changes(before, self.view)
+        """Make the view of this moment, and log what has changed since the last.
+
+        Raises:
+            Exception: of whatever kind, for a bug in judging; the last view then stays.
+        """
+        self.view = self._look(self.view)
+        self._judged = self.view.snapshot.monotonic
+        self._log_changes(self.view, self._judged)
         return self.view
 
     def drain(self) -> View:
-        """From now on not ready, whatever the targets do."""
+        """From now on not ready, whatever the targets do, and whether we can judge them or not."""
         self._draining = True
-        return self.look()
+        with self.errors.guard(Component.JUDGE):
+            self.look()
+        if self.view.readiness.phase is not Phase.DRAINING:
+            left = replace(self.view.readiness, phase=Phase.DRAINING, since=self._wall())
+            self.view = replace(self.view, readiness=left)
+        return self.view
 
     async def run(self) -> None:
-        """Look on every beat until cancelled."""
+        """Look on every beat until cancelled. Where that fails for long, we are not alive."""
         while True:
-            self.look()
+            with self.errors.guard(Component.JUDGE):
+                self.look()
             await asyncio.sleep(BEAT)
 
     def _look(self, before: View | None) -> View:
         config = self._config
-        self._looked = self._monotonic()
-        snapshot = self._board.snapshot(wall=self._wall(), monotonic=self._looked)
+        snapshot = self._board.snapshot(wall=self._wall(), monotonic=self._monotonic())
         judged = judge(
             snapshot,
             before.judgement if before else None,
@@ -136,35 +152,20 @@ class Watcher:
         past = _history(before, named, snapshot.wall) if before else ()
         return View(self._started, snapshot, judgement, ready, named, past)
 
+    def _log_changes(self, view: View, now: float) -> None:
+        changes, named = self._changes, view.diagnosis
+        with self.errors.guard(Component.LOG, "targets"):
+            changes.targets(view.judgement.verdicts.values(), now)
+        with self.errors.guard(Component.LOG, "findings"):
+            changes.findings((named.finding, *named.also), now)
+        with self.errors.guard(Component.LOG, "diagnosis"):
+            changes.diagnosis(named, now)
+        with self.errors.guard(Component.LOG, "readiness"):
+            changes.readiness(view.readiness, now)
+
 
 def _history(before: View, now: Diagnosis, wall: float) -> tuple[Ended, ...]:
     was = before.diagnosis
     if was.cause is now.cause:
         return before.history
     return (Ended(was.finding, was.since, wall), *before.history)[:HISTORY]
-
-
-def _log_changes(before: View, after: View) -> None:
-    """One line when something is lost, one when it is back."""
-    for name, verdict in after.judgement.verdicts.items():
-        was = before.judgement.verdicts[name]
-        if was.state is not verdict.state:
-            _log_target(was, verdict)
-    if before.diagnosis.cause is not after.diagnosis.cause:
-        healthy = after.diagnosis.cause is Cause.HEALTHY
-        write = log.info if healthy else log.warning
-        write("diagnosis", cause=after.diagnosis.cause, sentence=after.diagnosis.sentence)
-    if before.readiness.phase is not after.readiness.phase:
-        log.info("readiness", phase=after.readiness.phase, was=before.readiness.phase)
-
-
-def _log_target(was: Verdict, verdict: Verdict) -> None:
-    write = log.info if verdict.state is State.OK else log.warning
-    write(
-        "target",
-        target=verdict.target.name,
-        state=verdict.state,
-        was=was.state,
-        reason=verdict.reason,
-        detail=verdict.detail,
-    )

@@ -69,10 +69,12 @@ async def _play(
         parts = await stack.enter_async_context(assembled(config, wall=clock))
         tasks = (
             asyncio.create_task(scenario.play(what, simulator)),
-            asyncio.create_task(scheduler.run(parts.jobs, parts.board, Random(7))),
+            asyncio.create_task(scheduler.run(parts.jobs, parts.board, Random(7), parts.errors)),
             asyncio.create_task(_look(parts)),
         )
-        exposition = Exposition(lambda: Scene(parts.watcher.view, config, VERSION, alive=True))
+        exposition = Exposition(
+            lambda: Scene(parts.watcher.view, config, VERSION, alive=True), parts.errors
+        )
         while loop.time() + SCRAPE < lasts:
             await asyncio.sleep(SCRAPE)
             _scrape(exposition, clock, file)

@@ -1,0 +1,188 @@
+"""What is logged of findings: each when it begins and when it ends, and no flood."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.conftest import Clock
+from tests.serve.purses import Till
+from tests.serve.stage import NODE, Stage
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.changes import MOST, WINDOW, Changes
+from tonwatch.watch.finding import Cause, Finding
+from tonwatch.watch.readiness import Phase
+
+LOW = Finding(Cause.WALLET_LOW, "hot holds 3 coins.", 0.0, account="hot")
+DOWN = Finding(Cause.NODE_DOWN, "node refuses connections.", 0.0, target="node")
+SLOW = Finding(Cause.PROVIDER_SLOW, "toncenter takes 2 s.", 0.0, target="toncenter")
+WELL = Finding(Cause.HEALTHY, "All are well.", 0.0)
+STARTING = Finding(Cause.STARTING, "2 of 2 targets have not been asked yet.", 0.0)
+
+
+class Log:
+    """The log of findings that a test makes up, one view a second."""
+
+    def __init__(self) -> None:
+        self.changes = Changes((), Cause.STARTING, Phase.STARTING)
+        self.now = 0.0
+
+    def see(self, *findings: Finding) -> list[Any]:
+        """What a view with these findings logs."""
+        self.now += 1.0
+        with capture_logs() as lines:
+            self.changes.findings(findings, self.now)
+        return list(lines)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def said(lines: Sequence[Any]) -> list[str]:
+    return [
+        f"{line['event']}: {line['cause']} {line.get('target') or line.get('account') or ''}"
+        for line in lines
+    ]
+
+
+def test_each_begins_once_and_ends_once(log: Log) -> None:
+    assert said(log.see(STARTING)) == []
+    assert said(log.see(DOWN, LOW)) == [
+        "finding begins: node_down node",
+        "finding begins: wallet_low hot",
+    ]
+    assert said(log.see(DOWN, LOW)) == []
+    assert said(log.see(LOW)) == ["finding ended: node_down node"]
+    assert said(log.see(WELL)) == ["finding ended: wallet_low hot"]
+    assert said(log.see(WELL)) == []
+
+
+def test_a_line_says_all_there_is_to_say(log: Log) -> None:
+    [line] = log.see(DOWN)
+    assert line == {
+        "event": "finding begins",
+        "log_level": "warning",
+        "cause": Cause.NODE_DOWN,
+        "target": "node",
+        "sentence": "node refuses connections.",
+    }
+    [line] = log.see(WELL)
+    assert (line["log_level"], line["sentence"]) == ("info", "node refuses connections.")
+
+
+def test_other_numbers_are_nothing_new(log: Log) -> None:
+    log.see(LOW)
+    for coins in (2, 1, 0):
+        assert log.see(replace(LOW, sentence=f"hot holds {coins} coins.", since=9.0)) == []
+    [line] = log.see(WELL)
+    assert line["sentence"] == "hot holds 0 coins."
+
+
+def test_another_place_in_the_order_is_nothing_new(log: Log) -> None:
+    log.see(DOWN, SLOW)
+    assert log.see(SLOW, DOWN) == []
+
+
+def test_the_same_cause_of_two_targets(log: Log) -> None:
+    other = replace(DOWN, target="node-2")
+    assert said(log.see(DOWN)) == ["finding begins: node_down node"]
+    assert said(log.see(DOWN, other)) == ["finding begins: node_down node-2"]
+    assert said(log.see(other)) == ["finding ended: node_down node"]
+
+
+def test_wallets_that_share_a_finding_are_named(log: Log) -> None:
+    """A few have a line each, all the others one together, and it is said who."""
+    alone = [replace(LOW, account=f"w{number}") for number in range(5)]
+    rest = replace(LOW, account="", others=("w5", "w6", "w7"))
+    lines = log.see(*alone, rest)
+    assert [line.get("account") for line in lines] == ["w0", "w1", "w2", "w3", "w4", None]
+    assert (lines[-1]["count"], lines[-1]["also_of"]) == (3, ["w5", "w6", "w7"])
+    # One of the few is filled up: the next takes its place, which begins nothing.
+    moved = [*alone[1:], replace(LOW, account="w5")]
+    assert said(log.see(*moved, replace(rest, others=("w6", "w7")))) == [
+        "finding ended: wallet_low w0"
+    ]
+    assert len(log.see(WELL)) == 6
+
+
+def test_what_comes_and_goes_does_not_flood(log: Log) -> None:
+    """At most three lines of each kind in ten minutes; the last of them says so."""
+    lines = []
+    for _ in range(600):
+        lines += log.see(DOWN)
+        lines += log.see(WELL)
+    begins = [line for line in lines if line["event"] == "finding begins"]
+    assert len(begins) == MOST * 2
+    assert [bool(line.get("comes_and_goes")) for line in begins[:MOST]] == [False, False, True]
+    assert len(lines) == 4 * MOST
+
+
+def test_meanwhile_all_else_is_logged(log: Log) -> None:
+    for _ in range(100):
+        log.see(DOWN)
+        log.see(WELL)
+    assert said(log.see(DOWN, SLOW)) == ["finding begins: provider_slow toncenter"]
+
+
+@pytest.mark.parametrize("last", [DOWN, WELL], ids=["down", "well"])
+def test_how_it_stays_is_said(log: Log, last: Finding) -> None:
+    lines = []
+    for _ in range(20):
+        lines += log.see(DOWN)
+        lines += log.see(WELL)
+    for _ in range(int(WINDOW) + 1):
+        lines += log.see(last)
+    assert lines[-1]["event"] == ("finding begins" if last is DOWN else "finding ended")
+
+
+def test_what_is_over_takes_no_memory(log: Log) -> None:
+    for number in range(100):
+        log.see(replace(DOWN, target=f"node-{number}"))
+    log.see(WELL)
+    log.now += WINDOW
+    log.see(WELL)
+    assert log.changes._last == {}
+    assert log.changes._findings._things == {}
+
+
+class TestOfAWatcher:
+    """The same from the outside, with everything that there is."""
+
+    @pytest.fixture
+    def lines(self) -> Iterator[list[Any]]:
+        with capture_logs() as logged:
+            yield logged
+
+    def test_the_start_is_no_storm(self, clock: Clock, lines: list[Any]) -> None:
+        stage = Till(clock)
+        stage.watcher.look()
+        stage.clock.advance(1)
+        stage.watcher.look()
+        assert lines == []
+
+    def test_what_is_below_the_main_one(self, clock: Clock, lines: list[Any]) -> None:
+        till = Till(clock)
+        till.all_read()
+        till.healthy()
+        till.read("hot", amount=1)
+        till.node_down()
+        begun = [line for line in lines if line["event"] == "finding begins"]
+        causes = {(line["cause"], line.get("target"), line.get("account")) for line in begun}
+        assert (Cause.NODE_DOWN, "node", None) in causes
+        assert (Cause.WALLET_LOW, None, "hot") in causes
+        assert len(begun) == len(causes)
+
+    def test_a_target_that_flaps(self, clock: Clock, lines: list[Any]) -> None:
+        stage = Stage(clock)
+        stage.healthy()
+        for _ in range(60):
+            stage.fail(NODE, Reason.CONNECT_REFUSED)
+            stage.watcher.look()
+            stage.answer(NODE)
+            stage.watcher.look()
+        assert len([line for line in lines if line["event"] == "target"]) < 20
+        assert len([line for line in lines if line["event"] == "diagnosis"]) < 20

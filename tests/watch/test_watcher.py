@@ -1,0 +1,96 @@
+"""The watcher where judging or logging fails: it goes on, and says that it is not alive."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests import virtual_time
+from tests.virtual_time import VirtualLoop
+from tonwatch.config import Config
+from tonwatch.internal_errors import Component, InternalErrors
+from tonwatch.watch import watcher as module
+from tonwatch.watch.board import Board, Target
+from tonwatch.watch.changes import Changes
+from tonwatch.watch.readiness import Phase
+from tonwatch.watch.watcher import Watcher
+
+STEPS = ("judge", "judge_wallets", "readiness.step", "diagnosis.diagnose")
+
+
+@pytest.fixture(autouse=True)
+def lines() -> Iterator[list[Any]]:
+    with capture_logs() as logged:
+        yield logged
+
+
+def watcher(loop: VirtualLoop) -> Watcher:
+    errors = InternalErrors(wall=loop.wall, monotonic=loop.time)
+    board = Board([Target("it", "toncenter-v2", "primary")])
+    return Watcher(Config(), board, wall=loop.wall, monotonic=loop.time, errors=errors)
+
+
+def broken(*_: object, **__: object) -> Any:
+    raise RuntimeError("hunter2")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_where_judging_fails_it_is_not_alive_until_it_succeeds(
+    monkeypatch: pytest.MonkeyPatch, lines: list[Any], step: str
+) -> None:
+    async def main(loop: VirtualLoop) -> None:
+        it = watcher(loop)
+        running = asyncio.create_task(it.run())
+        await asyncio.sleep(30.0)
+        alive = [it.alive]
+        with monkeypatch.context() as patch:
+            patch.setattr(f"tonwatch.watch.watcher.{step}", broken)
+            await asyncio.sleep(9.0)
+            alive.append(it.alive)
+            await asyncio.sleep(2.0)
+            alive.append(it.alive)
+            before = it.view
+            await asyncio.sleep(50.0)
+            assert it.view is before
+        await asyncio.sleep(1.0)
+        alive.append(it.alive)
+        assert it.view is not before
+        assert it.errors.counts()[Component.JUDGE] == 122
+        assert alive == [True, True, False, True]
+        await asyncio.sleep(60.0)
+        running.cancel()
+
+    virtual_time.run(main)
+    assert [line["event"] for line in lines] == ["bug in tonwatch", "works again"]
+    assert "RuntimeError: hunter2" in lines[0]["exception"]
+
+
+def test_what_drains_is_not_ready_even_where_nothing_can_be_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main(loop: VirtualLoop) -> None:
+        it = watcher(loop)
+        monkeypatch.setattr(module, "judge", broken)
+        assert it.drain().readiness.phase is Phase.DRAINING
+        assert it.view.readiness.phase is Phase.DRAINING
+
+    virtual_time.run(main)
+
+
+@pytest.mark.parametrize("part", ["targets", "findings", "diagnosis", "readiness"])
+def test_where_logging_fails_views_are_made_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, lines: list[Any], part: str
+) -> None:
+    async def main(loop: VirtualLoop) -> None:
+        it = watcher(loop)
+        monkeypatch.setattr(Changes, part, broken)
+        before = it.view
+        assert it.look() is it.view is not before
+        it.drain()
+        assert it.errors.counts()[Component.LOG] == 2
+
+    virtual_time.run(main)
+    assert [line["part"] for line in lines if line["event"] == "bug in tonwatch"] == [part]
+    assert part == "readiness" or any(line["event"] == "readiness" for line in lines)

@@ -1,0 +1,171 @@
+"""The threads that block so that the event loop need not: a pool for each purpose.
+
+Slow names must not hold up a scrape, nor readers of /health the nodes' names, nor a disk that
+hangs anything but what is on it. asyncio's default executor is one pool for all, and asyncio waits
+for it at the end without a limit: nothing uses it.
+"""
+
+import errno
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, Future
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+from tonwatch.ton.names import Names
+
+_IDLE: Final = 30.0
+"""Seconds after which a thread without work ends: there may be hundreds after names were slow."""
+
+T = TypeVar("T")
+
+
+class Busy(Exception):
+    """All threads of a pool are at work, and as many as may wait for them do."""
+
+
+class Threads(Executor):
+    """A pool of threads that never keep the process from ending.
+
+    `ThreadPoolExecutor` joins its threads when the interpreter ends, without a limit; one that is
+    stuck in the kernel (a hung mount, a name server that is silent) would keep the process alive
+    until it is killed. These are daemon threads, for which the interpreter does not wait. Whoever
+    needs a call to be complete at the end waits for that call.
+
+    Args:
+        name: of the threads.
+        most: threads at a time.
+        waiting: calls that may wait for a thread; None for any number, where there is a bound on
+            who calls.
+    """
+
+    def __init__(self, name: str, most: int, waiting: int | None = None) -> None:
+        self._name = name
+        self._most = most
+        self._waiting = waiting
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._threads = 0
+        self._calls = 0
+        self._closed = False
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Call `fn` in a thread.
+
+        Raises:
+            Busy: there is no room.
+            OSError: the system gives us no thread.
+            RuntimeError: the pool has ended.
+        """
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"the {self._name} threads have ended")
+            if self._waiting is not None and self._calls >= self._most + self._waiting:
+                raise Busy(f"all {self._name} threads are busy")
+            if self._calls >= self._threads and self._threads < self._most:
+                self._start()
+            self._calls += 1
+            self._queue.put((future, lambda: fn(*args, **kwargs)))
+        return future
+
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
+        """Take no more calls, and drop those that have not begun. Waits for nothing."""
+        del wait, cancel_futures  # Executor's; neither is for us to choose
+        with self._lock:
+            self._closed = True
+            with suppress(queue.Empty):
+                while True:
+                    call = self._queue.get_nowait()
+                    if call is not None:
+                        call[0].cancel()
+            for _ in range(self._threads):
+                self._queue.put(None)
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"tonwatch-{self._name}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if not self._threads:
+                raise OSError(errno.EAGAIN, "the system gives us no thread") from error
+        else:
+            self._threads += 1
+
+    def _work(self) -> None:
+        while True:
+            try:
+                call = self._queue.get(timeout=_IDLE)
+            except queue.Empty:
+                with self._lock:
+                    if self._queue.empty():
+                        self._threads -= 1
+                        return
+                continue
+            if call is None:
+                return
+            self._run(*call)
+            del call  # or the last result would be kept until the next call
+
+    def _run(self, future: Future[T], function: Callable[[], T]) -> None:
+        wanted = future.set_running_or_notify_cancel()
+        result, failure = None, None
+        try:
+            if wanted:
+                result = function()
+        except BaseException as error:  # noqa: BLE001 - for whoever waits for it
+            failure = error
+        # Whoever has the result must find this thread free.
+        with self._lock:
+            self._calls -= 1
+        if failure is not None:
+            future.set_exception(failure)
+        elif wanted:
+            future.set_result(cast("T", result))
+
+
+@dataclass(frozen=True, slots=True)
+class Executors:
+    """All pools.
+
+    Attributes:
+        names: resolves the host names of targets.
+        lookups: where it does so, as long as they are quick; also for our own name to serve on.
+        scrapes: writes /metrics, one after another: they share what they keep.
+        pages: writes /health.
+        secrets: reads secret files, each in one thread at most.
+        checkpoints: reads and writes what `state_dir` holds, one file after another.
+    """
+
+    names: Names
+    lookups: Threads
+    scrapes: Threads
+    pages: Threads
+    secrets: Threads
+    checkpoints: Threads
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Executors]:
+    """Every pool, until the end; then none is waited for."""
+    # As many as there may be names that do not resolve before a good one has to wait; a thread
+    # that waits for a name server costs little, and there is none where names are quick.
+    quick, slow = Threads("names", 256), Threads("slow-names", 64)
+    made = Executors(
+        names=Names(quick, slow),
+        lookups=quick,
+        scrapes=Threads("scrapes", 1, waiting=8),
+        pages=Threads("pages", 2, waiting=32),
+        secrets=Threads("secrets", 64),
+        checkpoints=Threads("checkpoints", 1),
+    )
+    try:
+        yield made
+    finally:
+        made.names.close()
+        for pool in (quick, slow, made.scrapes, made.pages, made.secrets, made.checkpoints):
+            pool.shutdown()

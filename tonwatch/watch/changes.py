@@ -1,0 +1,177 @@
+"""Logs what has changed from one view to the next: a line when something begins, one when it ends.
+
+What comes and goes must not flood the log: that one thing becomes the same again is logged `MOST`
+times within `WINDOW` seconds, the last time with `comes_and_goes`. After that the log is silent
+about it until a line fits into the window again; how it stays in the end is always logged.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import structlog
+
+from tonwatch.watch.diagnosis import Diagnosis
+from tonwatch.watch.finding import Cause, Finding
+from tonwatch.watch.readiness import Phase, Readiness
+from tonwatch.watch.verdict import State, Verdict
+from tonwatch.watch.wallet_findings import NAMED
+
+log = structlog.get_logger(__name__)
+
+MOST: Final = 3
+"""Lines within `WINDOW` that say that one thing has become the same again."""
+
+WINDOW: Final = 600.0
+"""Seconds."""
+
+_NOT_WRONG: Final = frozenset({Cause.STARTING, Cause.HEALTHY})
+"""Causes that say that nothing is wrong, or nothing is known yet: no findings to be logged."""
+
+_Key = tuple[Cause, str, str]
+"""Cause, target, account: what makes it the same finding, wallets that share one apart."""
+
+
+class _Change(NamedTuple):
+    """A change that is to be logged.
+
+    Attributes:
+        was: what the log said before; None for nothing.
+        more: what to add to the line.
+    """
+
+    was: Any
+    more: dict[str, bool]
+
+
+@dataclass(slots=True)
+class _Thing:
+    """What the log says of one thing, and when it said each value within the window."""
+
+    said: Any
+    times: dict[Any, list[float]] = field(default_factory=dict)
+
+
+class _Things:
+    """Decides which changes are logged."""
+
+    def __init__(self) -> None:
+        self._things: dict[Hashable, _Thing] = {}
+
+    def begin(self, key: Hashable, value: Any) -> None:
+        """Take a value for said already."""
+        self._things[key] = _Thing(value)
+
+    def change(self, key: Hashable, value: Any, now: float) -> _Change | None:
+        """How a thing is now; None where that is not to be logged."""
+        thing = self._things.setdefault(key, _Thing(None))
+        if thing.said == value:
+            return None
+        times = [time for time in thing.times.get(value, ()) if now - time < WINDOW]
+        if len(times) >= MOST:
+            return None
+        was, thing.said = thing.said, value
+        thing.times[value] = [*times, now]
+        return _Change(was, {"comes_and_goes": True} if len(times) + 1 == MOST else {})
+
+    def forget(self, key: Hashable, now: float) -> bool:
+        """Forget a thing of which nothing was logged for long; whether that was so."""
+        times = [time for times in self._things[key].times.values() for time in times]
+        if any(now - time < WINDOW for time in times):
+            return False
+        del self._things[key]
+        return True
+
+
+class Changes:
+    """The log of targets' states, of findings, of the diagnosis and of readiness.
+
+    Args:
+        verdicts: what is known at the start, which is no change.
+        cause: likewise, of the diagnosis.
+        phase: likewise, of readiness.
+    """
+
+    def __init__(self, verdicts: Iterable[Verdict], cause: Cause, phase: Phase) -> None:
+        self._states = _Things()
+        for verdict in verdicts:
+            self._states.begin(verdict.target.name, verdict.state)
+        self._whole = _Things()
+        self._whole.begin("diagnosis", cause)
+        self._whole.begin("readiness", phase)
+        self._findings = _Things()
+        self._last: dict[_Key, Finding] = {}
+
+    def targets(self, verdicts: Iterable[Verdict], now: float) -> None:
+        """Log which targets are in another state; `now` is the event loop's clock, seconds."""
+        for verdict in verdicts:
+            self._target(verdict, now)
+
+    def diagnosis(self, diagnosis: Diagnosis, now: float) -> None:
+        """Log another cause."""
+        change = self._whole.change("diagnosis", diagnosis.cause, now)
+        if change is not None:
+            write = log.info if diagnosis.cause is Cause.HEALTHY else log.warning
+            write("diagnosis", cause=diagnosis.cause, sentence=diagnosis.sentence, **change.more)
+
+    def readiness(self, readiness: Readiness, now: float) -> None:
+        """Log another phase."""
+        change = self._whole.change("readiness", readiness.phase, now)
+        if change is not None:
+            log.info("readiness", phase=readiness.phase, was=change.was, **change.more)
+
+    def findings(self, findings: Sequence[Finding], now: float) -> None:
+        """Log which findings begin and which have ended, whatever is said of them meanwhile."""
+        present = {key: finding for finding in findings for key in _keys(finding)}
+        begun, ended = [], []
+        for key, finding in present.items():
+            change = self._findings.change(key, True, now)
+            if change is not None:
+                begun.append((key, finding, change))
+        for key in [key for key in self._last if key not in present]:
+            change = self._findings.change(key, False, now)
+            if change is not None:
+                ended.append((key, self._last[key], change))
+            elif self._findings.forget(key, now):
+                del self._last[key]
+        self._last |= present
+        _say(begun, "finding begins", log.warning)
+        _say(ended, "finding ended", log.info)
+
+    def _target(self, verdict: Verdict, now: float) -> None:
+        change = self._states.change(verdict.target.name, verdict.state, now)
+        if change is not None:
+            write = log.info if verdict.state is State.OK else log.warning
+            write(
+                "target",
+                target=verdict.target.name,
+                state=verdict.state,
+                was=change.was,
+                reason=verdict.reason,
+                detail=verdict.detail,
+                **change.more,
+            )
+
+
+def _keys(finding: Finding) -> Iterable[_Key]:
+    if finding.cause in _NOT_WRONG:
+        return ()
+    if finding.others:
+        return [(finding.cause, "", name) for name in finding.others]
+    return (finding.key,)
+
+
+def _say(changed: Sequence[tuple[_Key, Finding, _Change]], event: str, write: Any) -> None:
+    """A line for each, but one for all the others where many have the same cause at once."""
+    lines: dict[Cause, int] = {}
+    others: dict[Cause, list[str]] = {}
+    for (cause, target, account), finding, change in changed:
+        lines[cause] = lines.get(cause, 0) + 1
+        if lines[cause] > NAMED or finding.others:
+            others.setdefault(cause, []).append(target or account)
+            continue
+        whose = {"target": target, "account": account}
+        named = {name: value for name, value in whose.items() if value}
+        write(event, cause=cause, **named, sentence=finding.sentence, **change.more)
+    for cause, names in others.items():
+        write(event, cause=cause, count=len(names), also_of=names)

@@ -5,28 +5,23 @@ import gc
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from random import Random
 from typing import Final
 
 import structlog
-from aiohttp import web
 
 from tonwatch.assembly import assembled
-from tonwatch.config import Config, Serve
+from tonwatch.config import Config
 from tonwatch.secrets import keep_fresh
 from tonwatch.serve.app import build
+from tonwatch.serve.listener import listening
 from tonwatch.watch import scheduler
 
 log = structlog.get_logger(__name__)
 
 _SWITCH: Final = 0.0005
 """Seconds after which a thread hands on the interpreter's lock where another waits for it."""
-
-
-class CannotListen(Exception):
-    """The address to serve on is taken or not ours; the text says what to do."""
 
 
 async def run(
@@ -50,8 +45,12 @@ async def run(
     """
     async with assembled(config, wall=wall) as parts:
         app = build(parts.watcher, config)
-        async with _listening(app, config.serve) as url, asyncio.TaskGroup() as group:
-            log.info("serving", url=url, targets=len(parts.watcher.view.judgement.verdicts))
+        targets = len(parts.watcher.view.judgement.verdicts)
+        async with (
+            listening(app, config.serve, targets=targets) as url,
+            asyncio.TaskGroup() as group,
+        ):
+            log.info("serving", url=url, targets=targets)
             if serving is not None:
                 serving(url)
             tasks = [
@@ -100,23 +99,3 @@ def spare_the_loop() -> None:
     gc.freeze()
     young, middle, old = gc.get_threshold()
     gc.set_threshold(young, middle, 10 * old)
-
-
-@asynccontextmanager
-async def _listening(app: web.Application, serve: Serve) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, serve.host, serve.port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise CannotListen(
-                f"cannot listen on {serve.host} port {serve.port}: {error.strerror};"
-                " choose another with serve.host and serve.port"
-            ) from error
-        host, port = runner.addresses[0][:2]
-        name = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host  # noqa: S104
-        yield f"http://{name}:{port}"
-    finally:
-        await runner.cleanup()

@@ -1,5 +1,6 @@
 """The endpoints over real HTTP: statuses, bodies, negotiation, and what never leaks."""
 
+import asyncio
 import gzip
 import json
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import pytest
 
 from tests.serve.conftest import Client
+from tests.serve.scraping import Scrape
 from tests.serve.stage import NODE, Stage
 from tonwatch.serve import health, page
+from tonwatch.serve.metrics import Exposition
+from tonwatch.serve.traffic import Refusal
 from tonwatch.ton.errors import Reason
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
@@ -100,6 +104,44 @@ async def test_other_methods_are_refused(client: Client, method: str) -> None:
     assert response.status == 405
     assert response.headers["Allow"] == "GET, HEAD"
     assert await response.text() == "only GET and HEAD, on /metrics /live /ready /health\n"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_bodies_are_refused(client: Client, method: str) -> None:
+    response = await client.request(method, "/health", data=b"x")
+    assert response.status == 413
+    assert await response.text() == ("GET takes no body\n" if method == "GET" else "")
+    assert response.headers["Server"] == "tonwatch"
+
+
+async def test_scrapes_of_one_moment_are_written_once(
+    client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    write = Exposition.write
+
+    def counted(self: Exposition, accept: str) -> Any:
+        written.append(accept)
+        return write(self, accept)
+
+    monkeypatch.setattr(Exposition, "write", counted)
+
+    async def scrape(**headers: str) -> bytes:
+        response = await client.get("/metrics", headers=headers, auto_decompress=False)
+        return await response.read()
+
+    stage.healthy()
+    bodies = await asyncio.gather(*(scrape() for _ in range(20)))
+    assert len(set(bodies)) == 1
+    await scrape(**{"Accept-Encoding": "identity"})
+    await scrape(Accept="application/openmetrics-text;version=1.0.0")
+    assert len(written) == 3
+
+
+async def test_connections_are_counted_from_zero(client: Client) -> None:
+    scrape = Scrape(await (await client.get("/metrics")).text())
+    assert scrape.value("tonwatch_http_connections") == 0
+    assert scrape.values("tonwatch_http_connections_refused_total") == [0] * len(Refusal)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics/", "/%2e%2e/etc/passwd", "/<script>"])

@@ -12,9 +12,12 @@ from aiohttp import hdrs, web
 
 from tonwatch.config import Config
 from tonwatch.serve import health, metrics, page, ready
+from tonwatch.serve.bodies import Bodies, Body
+from tonwatch.serve.exposition import format_for
 from tonwatch.serve.negotiation import prefers_page, takes_gzip
 from tonwatch.serve.scene import Scene
-from tonwatch.watch.watcher import Watcher
+from tonwatch.serve.traffic import TRAFFIC, Traffic
+from tonwatch.watch.watcher import View, Watcher
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +46,8 @@ def build(watcher: Watcher, config: Config) -> web.Application:
         config: what the watcher judges by.
     """
     site = _Site(watcher, config)
-    app = web.Application(middlewares=[_plain_errors])
+    app = web.Application(middlewares=[_plain_errors, _no_bodies])
+    app[TRAFFIC] = site.traffic
     app.on_response_prepare.append(_headers)
     app.cleanup_ctx.append(site.keep_warm)
     app.router.add_get("/", site.root)
@@ -58,7 +62,10 @@ class _Site:
     def __init__(self, watcher: Watcher, config: Config) -> None:
         self._watcher = watcher
         self._config = config
+        self.traffic = Traffic()
         self._exposition = metrics.Exposition(self._scene)
+        # In a thread: thousands of wallets take milliseconds that probes would measure as latency.
+        self._bodies = Bodies(asyncio.to_thread, lambda: watcher.view)
 
     async def keep_warm(self, _: web.Application) -> AsyncIterator[None]:
         """Between scrapes, write what has changed: of thousands of wallets that takes long."""
@@ -82,13 +89,14 @@ class _Site:
         accept = request.headers.get(hdrs.ACCEPT, "")
         zipped = takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
 
-        def make() -> tuple[bytes, str]:
-            families, content_type = self._exposition.write(accept)
-            return _packed(families, zipped=zipped), content_type
+        content_type = format_for(accept).content_type
 
-        # In a thread: thousands of wallets take milliseconds that probes would measure as latency.
-        body, content_type = await asyncio.to_thread(make)
-        return _respond(body, content_type, zipped=zipped)
+        def make(_: View) -> Body:
+            return Body(_packed(self._exposition.write(accept)[0], zipped=zipped))
+
+        kind = ("metrics", content_type, zipped, self._watcher.alive)
+        body = await self._bodies.get(kind, make)
+        return self._respond(body, content_type)
 
     async def live(self, request: web.Request) -> web.Response:
         alive = self._watcher.alive
@@ -109,7 +117,7 @@ class _Site:
         return _text(answer.text, ok=answer.ready)
 
     async def health(self, request: web.Request) -> web.Response:
-        view, alive = self._watcher.view, self._watcher.alive
+        alive = self._watcher.alive
         wanted = request.query.get("format")
         as_page = wanted == "html" or (
             wanted != "json" and prefers_page(request.headers.get(hdrs.ACCEPT, ""))
@@ -117,27 +125,33 @@ class _Site:
         zipped = takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
         refresh = request.query.get("refresh") != "off"
 
-        def make() -> bytes:
+        def make(view: View) -> Body:
+            status = HTTPStatus.OK
             if as_page:
                 text = page.render(view, self._config, alive=alive, refresh=refresh)
             else:
-                content = health.document(view, self._config, alive=alive)
-                text = health.as_text(content)
-            return _packed([text.encode(errors="replace")], zipped=zipped)
+                text = health.as_text(health.document(view, self._config, alive=alive))
+                if health.status(view, alive=alive) == "fail":
+                    status = HTTPStatus.SERVICE_UNAVAILABLE
+            return Body(_packed([text.encode(errors="replace")], zipped=zipped), status)
 
-        body = await asyncio.to_thread(make)
+        body = await self._bodies.get(("health", as_page, refresh, zipped, alive), make)
         if as_page:
-            response = _respond(body, "text/html; charset=utf-8", zipped=zipped)
+            response = self._respond(body, "text/html; charset=utf-8")
             response.headers["Content-Security-Policy"] = page.content_security_policy()
             return response
-        response = _respond(body, "application/health+json; charset=utf-8", zipped=zipped)
-        if health.status(view, alive=alive) == "fail":
-            response.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
-        return response
+        return self._respond(body, "application/health+json; charset=utf-8")
+
+    def _respond(self, body: Body, content_type: str) -> web.Response:
+        headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+        if body.content.startswith(b"\x1f\x8b"):
+            headers[hdrs.CONTENT_ENCODING] = "gzip"
+        payload = self._bodies.payload(body)
+        return web.Response(body=payload, status=body.status, headers=headers)
 
     def _scene(self) -> Scene:
         watcher = self._watcher
-        return Scene(watcher.view, self._config, health.VERSION, watcher.alive)
+        return Scene(watcher.view, self._config, health.VERSION, watcher.alive, self.traffic)
 
 
 def _text(text: str, *, ok: bool = True, status: int | None = None) -> web.Response:
@@ -150,13 +164,6 @@ def _packed(parts: Sequence[bytes], *, zipped: bool) -> bytes:
         return b"".join(parts)
     packer = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_FORMAT)
     return b"".join([*map(packer.compress, parts), packer.flush()])
-
-
-def _respond(body: bytes, content_type: str, *, zipped: bool) -> web.Response:
-    headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
-    if zipped and body.startswith(b"\x1f\x8b"):
-        headers[hdrs.CONTENT_ENCODING] = "gzip"
-    return web.Response(body=body, headers=headers)
 
 
 async def _headers(_: web.Request, response: web.StreamResponse) -> None:
@@ -185,3 +192,12 @@ async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamRes
         # The text of an unforeseen error could quote anything: it belongs into the log alone.
         log.exception("request failed", path=request.path)
         return _text("internal error; see tonwatch's log", status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+@web.middleware
+async def _no_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """No answer depends on what a request could carry."""
+    if request.can_read_body and request.method in {hdrs.METH_GET, hdrs.METH_HEAD}:
+        text = f"{request.method} takes no body"
+        return _text(text, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    return await handler(request)

@@ -1,17 +1,18 @@
-"""Measure latency, throughput, wallets, memory and start-up: all unless told which."""
+"""Measure latency, throughput, wallets, memory, start-up and more: all, or those that are named."""
 
 import argparse
 import asyncio
 import logging
 import sys
 
-from benchmarks import daemon, latency, metrics, throughput, wallets
+from benchmarks import daemon, latency, metrics, readers, throughput, wallets
 from benchmarks.report import Goal, machine, table
 
 MEASUREMENTS = {
     "latency": lambda: asyncio.run(latency.measure()),
     "throughput": lambda: asyncio.run(throughput.measure()),
     "metrics": metrics.measure,
+    "readers": readers.measure,
     "wallets": wallets.measure,
     "daemon": daemon.measure,
 }

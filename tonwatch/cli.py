@@ -167,6 +167,7 @@ class _Parser:
 
 def _run(options: argparse.Namespace, parser: _Parser) -> int:
     from tonwatch import daemon, logs
+    from tonwatch.serve.listener import CannotListen
     from tonwatch.state_dir import StateDirError
 
     config = parser.load_to_watch(options)
@@ -180,7 +181,7 @@ def _run(options: argparse.Namespace, parser: _Parser) -> int:
 
     try:
         asyncio.run(until_stopped())
-    except (daemon.CannotListen, StateDirError) as error:
+    except (CannotListen, StateDirError) as error:
         print(f"tonwatch run: {error}", file=sys.stderr)
         return PROBLEM
     return OK
@@ -293,12 +294,12 @@ def _scenario(options: argparse.Namespace) -> "Scenario":
 
 
 def _demo(options: argparse.Namespace, _: _Parser) -> int:
-    from tonwatch import daemon
     from tonwatch.demo import run_demo
+    from tonwatch.serve.listener import CannotListen
 
     try:
         asyncio.run(run_demo(port=options.port, pace=options.pace, out=sys.stdout))
-    except daemon.CannotListen as error:
+    except CannotListen as error:
         print(f"tonwatch demo: {error} (here: --port)", file=sys.stderr)
         return PROBLEM
     return OK

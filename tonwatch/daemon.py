@@ -1,26 +1,21 @@
 """The daemon: serves, watches, and leaves in good order."""
 
 import asyncio
-import errno
 import gc
 import signal
-import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
 import structlog
-from aiohttp import web
 
 from tonwatch.assembly import assembled
-from tonwatch.config import Config, Serve
-from tonwatch.executors import Threads
-from tonwatch.hosts import listened_on, local_url
+from tonwatch.config import Config
 from tonwatch.internal_errors import Component, InternalErrors
 from tonwatch.serve.app import build
+from tonwatch.serve.listener import listening
 from tonwatch.watch import scheduler
 
 log = structlog.get_logger(__name__)
@@ -36,13 +31,6 @@ _UNHEEDED: Final[dict[int, str]] = {
     signal.SIGUSR1: "this signal means nothing here",
     signal.SIGUSR2: "this signal means nothing here",
 }
-
-_RESOLVE_WITHIN: Final = 5.0
-"""Seconds that the name to serve on may take to be found."""
-
-
-class CannotListen(Exception):
-    """The address to serve on is taken or not ours; the text says what to do."""
 
 
 async def run(
@@ -67,9 +55,13 @@ async def run(
     async with assembled(config, wall=wall) as parts:
         _count_unhandled(parts.errors)
         app = build(parts.watcher, config, parts.executors)
+        targets = len(parts.watcher.view.judgement.verdicts)
         lookups = parts.executors.lookups
-        async with _listening(app, config.serve, lookups) as url, asyncio.TaskGroup() as group:
-            log.info("serving", url=url, targets=len(parts.watcher.view.judgement.verdicts))
+        async with (
+            listening(app, config.serve, lookups, targets=targets) as url,
+            asyncio.TaskGroup() as group,
+        ):
+            log.info("serving", url=url, targets=targets)
             if serving is not None:
                 serving(url)
             tasks = [
@@ -138,44 +130,3 @@ def spare_the_loop() -> None:
     gc.freeze()
     young, middle, old = gc.get_threshold()
     gc.set_threshold(young, middle, 10 * old)
-
-
-@asynccontextmanager
-async def _listening(app: web.Application, serve: Serve, threads: Threads) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
-    await runner.setup()
-    try:
-        try:
-            for each in await _sockets(serve, threads):
-                await web.SockSite(runner, each).start()
-        except OSError as error:
-            raise CannotListen(
-                f"cannot listen on {serve.host} port {serve.port}: {error.strerror};"
-                " choose another with serve.host and serve.port"
-            ) from error
-        yield local_url(runner.addresses[0])
-    finally:
-        await runner.cleanup()
-
-
-async def _sockets(serve: Serve, threads: Threads) -> list[socket.socket]:
-    """Sockets that listen, one at each address of the host.
-
-    Raises:
-        OSError: nobody knows the name, or an address is taken or not ours.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(_RESOLVE_WITHIN):
-            found = await loop.run_in_executor(threads, listened_on, serve.host, serve.port)
-    except TimeoutError:
-        raise OSError(errno.ETIMEDOUT, "the name is not found in time") from None
-    sockets: list[socket.socket] = []
-    try:
-        for family, address in found:
-            sockets.append(socket.create_server(address, family=family))
-    except OSError:
-        for each in sockets:
-            each.close()
-        raise
-    return sockets

@@ -18,6 +18,7 @@ from tests.daemon.hanging import POOLS
 from tests.daemon.test_cli import ENVIRONMENT, get, serving, started, until_status
 from tonwatch import daemon
 from tonwatch.config import Config
+from tonwatch.serve.listener import CannotListen
 from tonwatch.simulator.network import Simulator
 
 ROOT = Path(__file__).parents[2]
@@ -188,7 +189,7 @@ async def test_nothing_runs_in_the_default_executor(content: dict[str, Any]) -> 
 
 async def test_a_name_to_serve_on_that_nobody_knows(content: dict[str, Any]) -> None:
     content["serve"]["host"] = "nowhere.invalid"
-    with pytest.raises(daemon.CannotListen, match=r"cannot listen on nowhere.invalid port 0: \w+"):
+    with pytest.raises(CannotListen, match=r"cannot listen on nowhere.invalid port 0: \w+"):
         await daemon.run(Config.model_validate(content), asyncio.Event())
 
 

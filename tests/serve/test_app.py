@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -11,10 +12,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.serve.conftest import Client
+from tests.serve.scraping import Scrape
 from tests.serve.stage import NODE, Stage
 from tonwatch.internal_errors import QUIET, Component
 from tonwatch.serve import app, health, page
 from tonwatch.serve.metrics import Exposition
+from tonwatch.serve.traffic import Refusal
 from tonwatch.ton.errors import Reason
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
@@ -107,6 +110,44 @@ async def test_other_methods_are_refused(client: Client, method: str) -> None:
     assert response.status == 405
     assert response.headers["Allow"] == "GET, HEAD"
     assert await response.text() == "only GET and HEAD, on /metrics /live /ready /health\n"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_bodies_are_refused(client: Client, method: str) -> None:
+    response = await client.request(method, "/health", data=b"x")
+    assert response.status == 413
+    assert await response.text() == ("GET takes no body\n" if method == "GET" else "")
+    assert response.headers["Server"] == "tonwatch"
+
+
+async def test_scrapes_of_one_moment_are_written_once(
+    client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    write = Exposition.write
+
+    def counted(self: Exposition, accept: str) -> Any:
+        written.append(accept)
+        return write(self, accept)
+
+    monkeypatch.setattr(Exposition, "write", counted)
+
+    async def scrape(**headers: str) -> bytes:
+        response = await client.get("/metrics", headers=headers, auto_decompress=False)
+        return await response.read()
+
+    stage.healthy()
+    bodies = await asyncio.gather(*(scrape() for _ in range(20)))
+    assert len(set(bodies)) == 1
+    await scrape(**{"Accept-Encoding": "identity"})
+    await scrape(Accept="application/openmetrics-text;version=1.0.0")
+    assert len(written) == 3
+
+
+async def test_connections_are_counted_from_zero(client: Client) -> None:
+    scrape = Scrape(await (await client.get("/metrics")).text())
+    assert scrape.value("tonwatch_http_connections") == 0
+    assert scrape.values("tonwatch_http_connections_refused_total") == [0] * len(Refusal)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics/", "/%2e%2e/etc/passwd", "/<script>"])
@@ -256,11 +297,24 @@ class TestBusy:
 
     @pytest.mark.usefixtures("hanging")
     async def test_many_readers(self, client: Client, stage: Stage, gate: threading.Event) -> None:
+        """They wait for one page, and nobody else waits for them."""
         stage.healthy()
         readers = [asyncio.create_task(client.get("/health")) for _ in range(50)]
-        await until(lambda: sum(reader.done() for reader in readers) >= 16)
         for path in ("/metrics", "/live", "/ready"):
             assert (await client.get(path)).status == 200
+        assert not any(reader.done() for reader in readers)
+        gate.set()
+        assert {answer.status for answer in await asyncio.gather(*readers)} == {200}
+
+    @pytest.mark.usefixtures("hanging")
+    async def test_more_kinds_of_pages_than_there_is_room_for(
+        self, client: Client, stage: Stage, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stage.healthy()
+        made = itertools.count()
+        monkeypatch.setattr(app, "takes_gzip", lambda _: next(made))  # each is another kind
+        readers = [asyncio.create_task(client.get("/health")) for _ in range(50)]
+        await until(lambda: sum(reader.done() for reader in readers) >= 16)
         gate.set()
         answers = await asyncio.gather(*readers)
         assert {answer.status for answer in answers} == {200, 503}

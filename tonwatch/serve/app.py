@@ -2,8 +2,9 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -13,9 +14,12 @@ from tonwatch.config import Config
 from tonwatch.executors import Busy, Executors, Threads
 from tonwatch.internal_errors import Component, InternalErrors
 from tonwatch.serve import health, metrics, page, ready
+from tonwatch.serve.bodies import Bodies, Body
+from tonwatch.serve.exposition import format_for
 from tonwatch.serve.negotiation import prefers_page, takes_gzip
 from tonwatch.serve.scene import Scene
-from tonwatch.watch.watcher import Watcher
+from tonwatch.serve.traffic import TRAFFIC, Traffic
+from tonwatch.watch.watcher import View, Watcher
 
 PATHS: Final = ("/metrics", "/live", "/ready", "/health")
 
@@ -53,7 +57,8 @@ def build(watcher: Watcher, config: Config, executors: Executors) -> web.Applica
         executors: write metrics and pages.
     """
     site = _Site(watcher, config, executors)
-    app = web.Application(middlewares=[_plain_errors(watcher.errors)])
+    app = web.Application(middlewares=[_plain_errors(watcher.errors), _no_bodies])
+    app[TRAFFIC] = site.traffic
     app.on_response_prepare.append(site.headers)
     app.cleanup_ctx.append(site.keep_warm)
     app.router.add_get("/", site.root)
@@ -69,7 +74,9 @@ class _Site:
         self._watcher = watcher
         self._config = config
         self._executors = executors
+        self.traffic = Traffic()
         self._exposition = metrics.Exposition(self._scene, watcher.errors)
+        self._bodies = Bodies(lambda: watcher.view)
 
     async def keep_warm(self, _: web.Application) -> AsyncIterator[None]:
         """Between scrapes, write what has changed: of thousands of wallets that takes long."""
@@ -102,13 +109,14 @@ class _Site:
         accept = request.headers.get(hdrs.ACCEPT, "")
         zipped = takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
 
-        def make() -> tuple[bytes, str]:
-            families, content_type = self._exposition.write(accept)
-            return _packed(families, zipped=zipped), content_type
+        content_type = format_for(accept).content_type
 
-        # In a thread: thousands of wallets take milliseconds that probes would measure as latency.
-        body, content_type = await self._written(self._executors.scrapes, "/metrics", make)
-        return _respond(body, content_type, zipped=zipped)
+        def make(_: View) -> Body:
+            return Body(_packed(self._exposition.write(accept)[0], zipped=zipped))
+
+        kind = ("metrics", content_type, zipped, self._watcher.alive)
+        body = await self._written("/metrics", self._executors.scrapes, kind, make)
+        return self._respond(body, content_type)
 
     async def live(self, request: web.Request) -> web.Response:
         alive = self._watcher.alive
@@ -129,7 +137,7 @@ class _Site:
         return _text(answer.text, ok=answer.ready)
 
     async def health(self, request: web.Request) -> web.Response:
-        view, alive = self._watcher.view, self._watcher.alive
+        alive = self._watcher.alive
         errors = self._watcher.errors.seen()
         wanted = request.query.get("format")
         as_page = wanted == "html" or (
@@ -138,26 +146,36 @@ class _Site:
         zipped = takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
         refresh = request.query.get("refresh") != "off"
 
-        def make() -> bytes:
+        def make(view: View) -> Body:
+            status = HTTPStatus.OK
             if as_page:
                 text = page.render(view, self._config, errors, alive=alive, refresh=refresh)
             else:
-                content = health.document(view, self._config, errors, alive=alive)
-                text = health.as_text(content)
-            return _packed([text.encode(errors="replace")], zipped=zipped)
+                text = health.as_text(health.document(view, self._config, errors, alive=alive))
+                if health.status(view, alive=alive) == "fail":
+                    status = HTTPStatus.SERVICE_UNAVAILABLE
+            return Body(_packed([text.encode(errors="replace")], zipped=zipped), status)
 
-        body = await self._written(self._executors.pages, "/health", make)
+        kind = ("health", as_page, refresh, zipped, alive)
+        body = await self._written("/health", self._executors.pages, kind, make)
         if as_page:
-            response = _respond(body, "text/html; charset=utf-8", zipped=zipped)
+            response = self._respond(body, "text/html; charset=utf-8")
             response.headers["Content-Security-Policy"] = page.content_security_policy()
             return response
-        response = _respond(body, "application/health+json; charset=utf-8", zipped=zipped)
-        if health.status(view, alive=alive) == "fail":
-            response.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
-        return response
+        return self._respond(body, "application/health+json; charset=utf-8")
 
-    async def _written(self, threads: Threads, path: str, make: Callable[[], T]) -> T:
-        """What a thread writes.
+    def _respond(self, body: Body, content_type: str) -> web.Response:
+        headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+        if body.content.startswith(b"\x1f\x8b"):
+            headers[hdrs.CONTENT_ENCODING] = "gzip"
+        payload = self._bodies.payload(body)
+        return web.Response(body=payload, status=body.status, headers=headers)
+
+    async def _written(
+        self, path: str, threads: Threads, kind: Hashable, make: Callable[[View], Body]
+    ) -> Body:
+        """What a thread writes: thousands of wallets take milliseconds, which probes would measure
+        as latency.
 
         Raises:
             HTTPServiceUnavailable: it comes too late, or there are too many who wait.
@@ -165,7 +183,8 @@ class _Site:
         errors = self._watcher.errors
         try:
             async with asyncio.timeout(WITHIN):
-                return await asyncio.get_running_loop().run_in_executor(threads, make)
+                run = partial(asyncio.get_running_loop().run_in_executor, threads)
+                return await self._bodies.get(kind, make, run)
         except TimeoutError as error:
             errors.failed(Component.HTTP, path, error)
         except Busy:
@@ -175,7 +194,7 @@ class _Site:
 
     def _scene(self) -> Scene:
         watcher = self._watcher
-        return Scene(watcher.view, self._config, health.VERSION, watcher.alive)
+        return Scene(watcher.view, self._config, health.VERSION, watcher.alive, self.traffic)
 
 
 def _text(text: str, *, ok: bool = True, status: int | None = None) -> web.Response:
@@ -188,13 +207,6 @@ def _packed(parts: Sequence[bytes], *, zipped: bool) -> bytes:
         return b"".join(parts)
     packer = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_FORMAT)
     return b"".join([*map(packer.compress, parts), packer.flush()])
-
-
-def _respond(body: bytes, content_type: str, *, zipped: bool) -> web.Response:
-    headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
-    if zipped and body.startswith(b"\x1f\x8b"):
-        headers[hdrs.CONTENT_ENCODING] = "gzip"
-    return web.Response(body=body, headers=headers)
 
 
 def _set_headers(response: web.StreamResponse) -> None:
@@ -231,3 +243,12 @@ def _plain_errors(errors: InternalErrors) -> Any:
         return response
 
     return answer
+
+
+@web.middleware
+async def _no_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """No answer depends on what a request could carry."""
+    if request.can_read_body and request.method in {hdrs.METH_GET, hdrs.METH_HEAD}:
+        text = f"{request.method} takes no body"
+        return _text(text, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    return await handler(request)

@@ -284,6 +284,20 @@ _ITSELF: Final[tuple[Metric[Scene], ...]] = (
         lambda s: s.view.snapshot.wall,
         lasting=True,
     ),
+    Metric(
+        "tonwatch_http_connections",
+        "gauge",
+        "Connections to tonwatch's own HTTP server that are open now.",
+        lambda s: s.traffic.connections,
+        lasting=True,
+    ),
+    Metric(
+        "tonwatch_http_connections_refused_total",
+        "counter",
+        "Connections to tonwatch's own HTTP server that were refused or cut off, by why.",
+        lambda s: (((why.value,), count) for why, count in s.traffic.refused.items()),
+        labels=("reason",),
+    ),
     *(_threshold(unit) for unit in UNITS),
 )
 

@@ -19,6 +19,7 @@ from tonwatch.serve.exposition import FamilyWriter, Names, format_for, head, nam
 from tonwatch.serve.reading import Group, Metric
 from tonwatch.serve.reasons import REASONS, SKIPPED
 from tonwatch.serve.scene import Scene
+from tonwatch.serve.traffic import Refusal
 from tonwatch.serve.wallet_metrics import ACCOUNT_STATES, OTHER
 from tonwatch.ton.wallets import WalletKind
 from tonwatch.watch.finding import Cause
@@ -239,6 +240,7 @@ def documentation() -> str:
         f"- `kind` of `tonwatch_wallet_kind_info`: {_words(WalletKind)}",
         f"- `reason` of `tonwatch_wallet_skipped_total`: {_words(SKIPPED)}",
         f"- `component` of `{ERRORS}`: {_words(Component)}",
+        f"- `reason` of `tonwatch_http_connections_refused_total`: {_words(Refusal)}",
         _VALUES,
     ]
     lines += [

@@ -1,12 +1,13 @@
 """What metrics are read off: one View and what belongs to it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tonwatch.config import Config
 from tonwatch.probes.payouts import Walked
 from tonwatch.probes.sample import Probe, Sample
+from tonwatch.serve.traffic import Traffic
 from tonwatch.watch.board import Record
 from tonwatch.watch.verdict import Verdict
 from tonwatch.watch.wallet_findings import can_be_asked
@@ -20,12 +21,14 @@ class Scene:
 
     Attributes:
         alive: whether the watcher still beats; if not, its view is of the past.
+        traffic: the connections of our own HTTP server.
     """
 
     view: View
     config: Config
     version: str
     alive: bool
+    traffic: Traffic = field(default_factory=Traffic)
 
     def fresh(self, sample: Sample) -> bool:
         """Whether a sample is young enough to be shown.

@@ -1,0 +1,308 @@
+"""One client of tonwatch's HTTP server, and the limits that it is held to.
+
+aiohttp understands the requests and writes the answers. Between it and the transport stands a
+`Connection`: it knows what the client is at, and cuts it off where that takes too long or too much.
+"""
+
+import asyncio
+import fcntl
+import socket
+import struct
+import sys
+import termios
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from tonwatch.serve.traffic import Refusal, Traffic
+
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER for 0 s: what was not sent is thrown away, so that the kernel keeps nothing either."""
+
+_SOON_GONE: Final = 4 << 10
+"""Bytes that the kernel may still have to send when a connection gives up its place."""
+
+_LOOK_EACH: Final = 0.1
+"""Seconds between two looks at whether it has sent the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What clients may take; times in seconds.
+
+    Attributes:
+        connections: open at a time.
+        per_client: of these, from one address (IPv6: from one /64).
+        request: from connecting, or from the first byte of a further request, to its whole header.
+        request_bytes: of one request.
+        idle: between a response and the next request.
+        stall: in which nothing of the response, up to 128 KiB, may be left with us.
+        response: from the whole header of the request to the last byte of the response.
+        retry: after connections could not be accepted.
+        leave: that open requests are given when the server ends.
+    """
+
+    connections: int = 256
+    per_client: int = 128
+    request: float = 10.0
+    request_bytes: int = 32 << 10
+    idle: float = 75.0  # longer than a proxy's or Prometheus' own pauses of 60 s
+    stall: float = 10.0
+    response: float = 30.0
+    retry: float = 1.0
+    leave: float = 1.0
+
+    @property
+    def stuck(self) -> float:
+        """After how long a client that does not read may be displaced by a new one."""
+        return self.stall / 10
+
+
+class Connection(asyncio.Protocol):
+    """Passes on to aiohttp what a client sends, within limits.
+
+    A request that is sent before the one before it is answered is not read: after the answer the
+    connection is closed, as HTTP allows. So nothing queues up.
+
+    Args:
+        http: aiohttp's protocol.
+        client: by what clients are distinguished.
+        limits: what it may take.
+        traffic: where it is counted if it is cut off.
+        ended: called once when it no longer takes a place; its socket is closed right after. Until
+            then the kernel may still be sending the end of a response.
+    """
+
+    def __init__(
+        self,
+        http: asyncio.Protocol,
+        client: str,
+        limits: Limits,
+        traffic: Traffic,
+        ended: Callable[["Connection"], None],
+    ) -> None:
+        self.client = client
+        self.last = False
+        self._http = http
+        self._limits = limits
+        self._traffic = traffic
+        self._ended: Callable[[Connection], None] | None = ended
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._left: socket.socket | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+        self._blocked: float | None = None
+        self._since = self._loop.time()
+        self._answered = False
+        self._busy = False
+        self._received = 0
+        self._deaf = False
+
+    def precedence(self) -> tuple[int, float] | None:
+        """Who is displaced first, the lowest first; None for whom is being served.
+
+        Who has not sent a whole request goes before who rests between two, and that one before who
+        does not read; the longest first.
+        """
+        if not self._busy:
+            resting = self._answered and not self._received
+            return (1 if resting else 0), self._since
+        blocked = self._blocked
+        if blocked is not None and self._loop.time() - blocked >= self._limits.stuck:
+            return 2, blocked
+        return None
+
+    def begin(self, *, has_body: bool) -> None:
+        """A whole header is there. What belongs to its body will not be read."""
+        self._busy = True
+        self._since = self._loop.time()
+        pipelined = not self._received
+        self._deaf = has_body
+        self.last = self.last or has_body or pipelined
+        self._arm(self._limits.response, Refusal.RESPONSE_TIMEOUT)
+
+    def end(self) -> None:
+        """The response is sent, as far as it could be."""
+        if self._transport is None:
+            return
+        self._busy = False
+        self._answered = True
+        self._since = self._loop.time()
+        self._received = 0
+        self._disarm()
+        # Where a body was announced, aiohttp waits a moment for it before it closes: closing at
+        # once would reset the connection and lose the response.
+        if self.last and not self._deaf:
+            self._transport.close()
+
+    def cut(self, why: Refusal) -> None:
+        """Close it without waiting for anything."""
+        if self._ended is None:
+            return
+        self._traffic.refused[why] += 1
+        self.abort()
+
+    def finish(self) -> None:
+        """Close it as soon as it is not in the midst of a request."""
+        self.last = True
+        if not self._busy and not self._received and self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close it and throw away what was not sent."""
+        if self._left is not None:
+            _reset_on_close(self._left)
+        self._leave_place()
+        if self._transport is not None:
+            _reset_on_close(self._transport.get_extra_info("socket"))
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._ended is None:
+            self.abort()
+            return
+        # Whatever is written waits until all of it is with the kernel: so a response has ended when
+        # aiohttp thinks so, and a client that does not read is noticed by its first byte.
+        transport.set_write_buffer_limits(high=0)
+        self._arm(self._limits.request, Refusal.REQUEST_TIMEOUT)
+        self._http.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        assert self._transport is not None
+        taken = self._transport.get_extra_info("socket")
+        self._transport = None
+        self._busy = False
+        self._received = 0
+        self._http.connection_lost(exc)
+        if self._ended is None or exc is not None or _unsent(taken) <= _SOON_GONE:
+            self._leave_place()
+            return
+        # A closed socket takes no place, but still the kernel's memory. This one stays open.
+        try:
+            self._left = taken.dup()
+            self._left.shutdown(socket.SHUT_WR)
+        except OSError:  # no descriptor for it, or the peer is gone
+            _reset_on_close(taken)
+            self._leave_place()
+            return
+        self._arm(self._limits.stall, Refusal.RESPONSE_TIMEOUT)
+        self._loop.call_later(_LOOK_EACH, self._look)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        if self._busy:
+            self.last = True
+            return
+        if self._answered and not self._received:
+            self._arm(self._limits.request, Refusal.REQUEST_TIMEOUT)
+        self._received += len(data)
+        if self._received > self._limits.request_bytes:
+            self.cut(Refusal.REQUEST_TOO_LARGE)
+            return
+        self._http.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        if self._busy:
+            self.abort()  # nobody waits for the answer
+        return self._http.eof_received()
+
+    def pause_writing(self) -> None:
+        self._blocked = self._loop.time()
+        self._stalled = self._loop.call_later(
+            self._limits.stall, self.cut, Refusal.RESPONSE_TIMEOUT
+        )
+        self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._unblock()
+        self._http.resume_writing()
+
+    def _look(self) -> None:
+        if self._ended is None:
+            return
+        if self._left is not None and _unsent(self._left) <= _SOON_GONE:
+            self._leave_place()
+        else:
+            self._loop.call_later(_LOOK_EACH, self._look)
+
+    def _leave_place(self) -> None:
+        self._disarm()
+        self._unblock()
+        if self._ended is not None:
+            ended, self._ended = self._ended, None
+            ended(self)
+        if self._left is not None:
+            self._left.close()
+
+    def _unblock(self) -> None:
+        self._blocked = None
+        if self._stalled is not None:
+            self._stalled.cancel()
+
+    def _arm(self, seconds: float, why: Refusal) -> None:
+        self._disarm()
+        self._timer = self._loop.call_later(seconds, self.cut, why)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _reset_on_close(taken: Any) -> None:
+    with suppress(OSError):  # where the peer is gone already
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+
+def _unsent(taken: Any) -> int:
+    """Bytes that the peer has not acknowledged. Source: tcp(7), SIOCOUTQ."""
+    number = fcntl.ioctl(taken.fileno(), termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(number, sys.byteorder)
+
+
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def within_limits(answer: Answer) -> Answer:
+    """Answers as `answer` does, and sends the response, while the connection looks on."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        connection = connection_of(request.transport)
+        if connection is None:  # it is gone, or was not accepted by a listener
+            return await answer(request)
+        connection.begin(has_body=request.can_read_body)
+        try:
+            try:
+                response = await answer(request)
+            except web.HTTPException as error:
+                await _send(error, request, connection)
+                raise
+            await _send(response, request, connection)
+            return response
+        finally:
+            connection.end()
+
+    return handle
+
+
+async def _send(
+    response: web.StreamResponse, request: web.BaseRequest, connection: Connection
+) -> None:
+    if connection.last:
+        response.force_close()
+    # Where the client is gone, aiohttp finds the response not sent, tries again, and ends.
+    with suppress(ConnectionError):
+        await response.prepare(request)
+        await response.write_eof()
+
+
+def connection_of(transport: asyncio.Transport | None) -> Connection | None:
+    """Whose transport that is."""
+    protocol = transport.get_protocol() if transport is not None else None
+    return protocol if isinstance(protocol, Connection) else None

@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 MANIFESTS := $(wildcard deploy/kubernetes/*.yaml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench dashboards docs lock clean python
+.PHONY: help demo test tools lint format bench dashboards docs lock clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ demo: $(READY) ## simulator and daemon together, playing incidents (DEMO_ARGS=..
 
 test: $(READY) ## all tests (PYTEST_ARGS=...)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+tools: ## install the programs that tests need: Debian or Ubuntu, as root
+	tools/install-test-programs
 
 lint: $(READY) ## ruff, mypy, hadolint, kubernetes-validate
 	$(BIN)/ruff check

@@ -1,6 +1,5 @@
 """The page in a real browser: Debian's Chromium."""
 
-import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.conftest import Clock
+from tests.programs import program
 from tests.serve.conftest import Client
 from tests.serve.purses import Till
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
@@ -35,8 +35,7 @@ Open = Callable[..., Any]
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium, "the page is tested in Chromium: apt-get install -y chromium"
+    chromium = program("chromium")
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield launched

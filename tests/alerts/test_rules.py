@@ -16,7 +16,7 @@ from tonwatch.watch.finding import Cause, alert_of
 
 FILES: Final = ("recording", "tonwatch", "slo")
 UNIT_TESTS: Final = (
-    *("whole", "nodes", "providers", "targets", "wallets", "itself"),
+    *("whole", "nodes", "providers", "targets", "joins", "wallets", "itself"),
     *("runway", "stopped", "slo", "slo-days"),
 )
 RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"

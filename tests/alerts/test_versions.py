@@ -72,22 +72,23 @@ def states(tmp_path: Path) -> Path:
     ):
         target = f"{role} {kind} {state}"
         of_it = f'{WHERE},target="{target}"'
+        local = str(role == "primary").lower()
         series |= {
-            f'tonwatch_target_info{{{of_it},kind="{kind}",role="{role}"}}': "1x20",
+            f'tonwatch_target_info{{{of_it},kind="{kind}",role="{role}",local="{local}"}}': "1x20",
             f'tonwatch_target_state{{{of_it},state="{state}"}}': "1x20",
             f"tonwatch_target_behind_seconds{{{of_it}}}": "12x20",
             f"tonwatch_target_interruptions{{{of_it}}}": "4x20",
             f"tonwatch_target_latency_seconds{{{of_it}}}": "2x20",
             f"tonwatch_target_clock_offset_seconds{{{of_it}}}": "3x20",
         }
-        of_alert = f'alertname="{alert_of(cause)}", alertstate="firing"'
+        of_alert = f'alertname="{alert_of(cause)}", alertstate="firing", local="{local}"'
         expected.append(f'{{{of_alert}, target="{target}"}}')
     case = {
         "interval": "1m",
         "input_series": [{"series": s, "values": v} for s, v in series.items()],
         "promql_expr_test": [
             {
-                "expr": 'group by (alertname, alertstate, target) (ALERTS{target!=""})',
+                "expr": 'group by (alertname, alertstate, local, target) (ALERTS{target!=""})',
                 "eval_time": "9m",
                 "exp_samples": [{"labels": labels, "value": 1} for labels in expected],
             }

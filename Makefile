@@ -13,8 +13,8 @@ READY := $(VENV)/.ready
 MANIFESTS := $(wildcard deploy/kubernetes/*.yaml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-e2e test-browser coverage lint format bench dashboards \
-	docs lock clean python
+.PHONY: help demo test test-matrix test-e2e test-browser coverage tools lint format bench \
+	dashboards docs lock clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test-browser: $(READY) ## the page in a real browser alone
 
 coverage: $(READY) ## all tests, and how much of tonwatch they run
 	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
+
+tools: ## install the programs that tests need: Debian or Ubuntu, as root
+	tools/install-test-programs
 
 lint: $(READY) ## ruff, mypy, hadolint, kubernetes-validate
 	$(BIN)/ruff check

@@ -1,12 +1,13 @@
-"""The alerting and recording rules as they are shipped, and Prometheus' own tool for them."""
+"""The alerting and recording rules as they are shipped, and the tools for them."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+
+from tests.programs import program
 
 ALERTS: Final = Path(__file__).parents[1] / "alerts"
 
@@ -22,10 +23,18 @@ def rules(name: str = "*") -> Iterator[Rule]:
 
 
 def promtool(*arguments: str | Path) -> None:
-    """Run Prometheus' own tool, and fail with what it says where it is not content."""
-    program = shutil.which("promtool")
-    assert program, "promtool is missing: apt-get install prometheus"
+    """Run the installed promtool, and fail with what it says where it is not content."""
+    accepted(program("promtool"), *arguments)
+
+
+def accepted(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a tool, and fail with what it says where it is not content; what it says.
+
+    Args:
+        tool: its path.
+    """
     done = subprocess.run(
-        [program, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=110
+        [tool, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=110
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done

@@ -1,23 +1,22 @@
-"""The rules: promtool accepts them and their unit tests, and they keep the house's conventions."""
+"""The rules keep their conventions. That they work is in test_versions.py."""
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import promql_parser
 import pytest
 import yaml
 
-from tests.shipped import ALERTS, Rule, promtool, rules
+from tests.alerts.unit_tests import selectors
+from tests.shipped import ALERTS, Rule, rules
 from tonwatch.serve import catalogue, metrics
 from tonwatch.serve.thresholds import UNITS
-from tonwatch.watch.diagnosis import _NODE_CAUSES, _PROVIDER_CAUSES
 from tonwatch.watch.finding import Cause, alert_of
 
 FILES: Final = ("recording", "tonwatch", "slo")
 UNIT_TESTS: Final = (
-    *("whole", "nodes", "providers", "targets", "wallets", "itself"),
+    *("whole", "nodes", "providers", "targets", "joins", "wallets", "itself"),
     *("runway", "stopped", "slo", "slo-days"),
 )
 RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
@@ -39,17 +38,6 @@ NAMES: Final = {rule["alert"] for rule in ALERTING}
 
 def named(rule: Rule) -> str:
     return str(rule.get("alert") or rule["record"])
-
-
-@pytest.mark.parametrize("file", FILES)
-def test_promtool_accepts(file: str) -> None:
-    promtool("check", "rules", "--lint=all", "--lint-fatal", ALERTS / f"{file}.yaml")
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", UNIT_TESTS)
-def test_unit_tests(name: str) -> None:
-    promtool("test", "rules", ALERTS / "tests" / f"{name}.yaml")
 
 
 def test_every_cause_has_its_alert_and_there_are_no_others() -> None:
@@ -124,18 +112,6 @@ TARGET_LABELS: Final = {"instance", "job"}
 EVERY_LABEL: Final = TARGET_LABELS.union(*LABELS.values())
 
 
-def selectors(node: Any) -> Iterator[Any]:
-    """Every selector of series below a node of the syntax tree."""
-    if isinstance(node, promql_parser.VectorSelector):
-        yield node
-    for part in ("vector_selector", "expr", "lhs", "rhs"):
-        below = getattr(node, part, None)
-        if below is not None and not isinstance(node, promql_parser.VectorSelector):
-            yield from selectors(below)
-    for argument in getattr(node, "args", None) or ():
-        yield from selectors(argument)
-
-
 @pytest.mark.parametrize("rule", RULES, ids=named)
 def test_metrics_and_labels_are_in_the_catalogue(rule: Rule) -> None:
     found = list(selectors(promql_parser.parse(rule["expr"])))
@@ -165,51 +141,3 @@ def test_every_threshold_that_is_asked_for_is_configured_in_that_unit() -> None:
     }
     assert asked
     assert asked <= configured
-
-
-WHERE: Final = 'instance="tw:9717",job="tonwatch"'
-
-
-def test_a_state_fires_the_alert_of_its_cause_alone(tmp_path: Path) -> None:
-    """What the diagnosis makes of a state is what fires, and no other cause's alert does."""
-    series: dict[str, str] = {}
-    expected = []
-    for kind, role, state, cause in (
-        (kind, role, state, cause)
-        for kind, causes in (("liteserver", _NODE_CAUSES), ("toncenter-v2", _PROVIDER_CAUSES))
-        for role in ("primary", "reference")
-        for state, cause in causes.items()
-    ):
-        target = f"{role} {kind} {state}"
-        of_it = f'{WHERE},target="{target}"'
-        series |= {
-            f'tonwatch_target_info{{{of_it},kind="{kind}",role="{role}"}}': "1x60",
-            f'tonwatch_target_state{{{of_it},state="{state}"}}': "1x60",
-            f"tonwatch_target_behind_seconds{{{of_it}}}": "12x60",
-            f"tonwatch_target_interruptions{{{of_it}}}": "4x60",
-            f"tonwatch_target_latency_seconds{{{of_it}}}": "2x60",
-            f"tonwatch_target_clock_offset_seconds{{{of_it}}}": "3x60",
-        }
-        labels = f'alertname="{alert_of(cause)}", alertstate="firing", target="{target}"'
-        expected.append(f"{{{labels}}}")
-    alerts = 'group by (alertname, alertstate, target) (ALERTS{target!=""})'
-    content = {
-        "rule_files": [str(ALERTS / "tonwatch.yaml")],
-        "evaluation_interval": "15s",
-        "tests": [
-            {
-                "interval": "15s",
-                "input_series": [{"series": s, "values": v} for s, v in series.items()],
-                "promql_expr_test": [
-                    {
-                        "expr": alerts,
-                        "eval_time": "9m",
-                        "exp_samples": [{"labels": labels, "value": 1} for labels in expected],
-                    }
-                ],
-            }
-        ],
-    }
-    file = tmp_path / "states.yaml"
-    file.write_text(yaml.safe_dump(content), encoding="utf-8")
-    promtool("test", "rules", file)

@@ -1,4 +1,4 @@
-"""The rules for the services around, their unit tests, and the contract of those services."""
+"""The rules for the services around, what their unit tests ask, and those services' contract."""
 
 import re
 from itertools import pairwise
@@ -8,8 +8,6 @@ from typing import Any, Final
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-
-from tests.shipped import promtool
 
 ROOT: Final = Path(__file__).parents[2]
 RULES: Final = ROOT / "alerts" / "services.yaml"
@@ -36,16 +34,6 @@ def asked(case: dict[str, Any], name: str) -> list[set[str]]:
         for check in case["promql_expr_test"]
         if f'"{name}"' in check["expr"]
     ]
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: str(path.stem))
-def test_unit_tests(path: Path) -> None:
-    promtool("test", "rules", path)
-
-
-def test_promtool_finds_nothing() -> None:
-    promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
 
 
 @pytest.mark.parametrize("name", NAMES)

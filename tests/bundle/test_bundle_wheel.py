@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.programs import program
+
 # Wheels are built and installed: that takes its time on a machine with more to do.
 pytestmark = pytest.mark.timeout(120)
 
@@ -165,10 +167,10 @@ class TestAccepted:
         spec = yaml.safe_load((directory / "prometheusrule.yaml").read_text())["spec"]
         (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
         files = [directory / "rules" / name for name in RULES]
-        check("promtool", "check", "rules", *files, tmp_path / "spec.yaml")
+        check(program("promtool"), "check", "rules", *files, tmp_path / "spec.yaml")
 
     def test_by_amtool(self, directory: Path) -> None:
-        check("amtool", "check-config", directory / "alertmanager.yaml")
+        check(program("amtool"), "check-config", directory / "alertmanager.yaml")
 
     def test_as_a_prometheusrule(self, directory: Path, options: tuple[str, ...]) -> None:
         document = yaml.safe_load((directory / "prometheusrule.yaml").read_text())

@@ -15,19 +15,19 @@ from tonwatch.watch.verdict import State
 
 RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
 
-_ALL: Final = frozenset(Cause) - {
-    *(Cause.EGRESS_BROKEN, Cause.CHAIN_STALLED, Cause.LOCAL_CLOCK_SKEWED),
-    *(Cause.WRONG_NETWORK, Cause.PROOF_INVALID, Cause.CONTRACT_CHANGED),
-    *(Cause.WALLET_FROZEN, Cause.WALLET_LOW),
-    *(Cause.PAYOUTS_FAILING, Cause.PAYOUTS_BOUNCING, Cause.PAYOUTS_GAP),
-}
-
 _SILENCES: Final[Mapping[Cause, Collection[Cause]]] = {
-    Cause.EGRESS_BROKEN: _ALL,
-    Cause.CHAIN_STALLED: _ALL,
-    Cause.WALLET_FROZEN: {Cause.WALLET_LOW, Cause.PAYOUTS_FAILING, Cause.PAYOUTS_BOUNCING},
+    Cause.EGRESS_BROKEN: {
+        *(Cause.NODE_DOWN, Cause.NODE_FLAPPING),
+        *(Cause.PROVIDER_DOWN, Cause.PROVIDER_FLAPPING),
+    },
+    Cause.CHAIN_STALLED: {
+        *(Cause.NODE_STALLED, Cause.NODE_LAGGING, Cause.NODE_CATCHING_UP),
+        *(Cause.PROVIDER_STALLED, Cause.PROVIDER_LAGGING),
+    },
+    Cause.WALLET_FROZEN: {Cause.WALLET_LOW, Cause.PAYOUTS_FAILING},
 }
-"""Causes of which nothing is heard while another one of the same row lasts."""
+"""Causes of which nothing is heard while another one of the same row lasts; where that is a broken
+egress, only of external targets."""
 
 _COMPANIONS: Final[Mapping[Cause, Collection[str]]] = {
     **dict.fromkeys(
@@ -96,17 +96,20 @@ def outcome(row: Situation, number: int, config: Mapping[str, Any]) -> Outcome:
         return Outcome((), ())
     causes = [step.expect.cause, *dict.fromkeys(step.expect.also)]
     named = {cause: tuple(_signs(cause, row, number, config)) for cause in causes}
-    mute = {each for cause in causes for each in _SILENCES.get(cause, ())}
-    heard = [sign for cause, signs in named.items() if cause not in mute for sign in signs]
-    silenced = [sign for cause, signs in named.items() if cause in mute for sign in signs]
+    heard: list[Awaited] = []
+    silenced: list[Awaited] = []
+    for cause, signs in named.items():
+        for sign in signs:
+            (silenced if _is_silenced(cause, sign, causes, config) else heard).append(sign)
     # What is seen before its cause is may be heard before, too.
     early = {alert_of(cause) for cause in step.expect.on_the_way}
     silenced = [sign for sign in silenced if sign.alert not in early]
-    silenced += (
-        _on_target(cause, target, config)
+    others = [
+        (cause, _on_target(cause, target, config))
         for target, cause in _explained(step, config)
-        if cause not in causes and cause in mute
-    )
+        if cause not in causes
+    ]
+    silenced += (sign for cause, sign in others if _is_silenced(cause, sign, causes, config))
     return Outcome(tuple(heard), tuple(silenced))
 
 
@@ -173,6 +176,23 @@ def _signs(
     kind = _ABOUT.get(cause)
     labels = [{kind: name} for name in purses if name in touched and purses[name] == kind]
     yield from (Awaited(_alert(cause), each) for each in labels or [{}])
+
+
+def _is_silenced(
+    cause: Cause, sign: Awaited, causes: Collection[Cause], config: Mapping[str, Any]
+) -> bool:
+    """Whether another of the causes of a step explains the sign of this one."""
+    # All of them listen on loopback: only what is said to be elsewhere is.
+    external = {
+        entry["name"]
+        for entry in (*config["liteservers"], *config["providers"])
+        if entry.get("local") is False
+    }
+    return any(
+        cause in _SILENCES.get(other, ())
+        and (other is not Cause.EGRESS_BROKEN or sign.labels.get("target") in external)
+        for other in causes
+    )
 
 
 def _alert(cause: Cause) -> str:

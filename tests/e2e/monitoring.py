@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,10 +13,7 @@ import yaml
 
 from tests.e2e import shortened
 from tests.e2e.webhook import TOKEN
-
-PROMETHEUS: Final = "prometheus"
-ALERTMANAGER: Final = "prometheus-alertmanager"
-"""As Debian calls them."""
+from tests.programs import program
 
 BEAT: Final = "2s"
 """How often is scraped and judged: as often as two cores can bear with all rows at once."""
@@ -109,19 +105,17 @@ class Monitoring:
         return result
 
 
-def missing() -> list[str]:
-    """Programs that are not installed."""
-    return [name for name in (PROMETHEUS, ALERTMANAGER) if shutil.which(name) is None]
-
-
 @asynccontextmanager
 async def monitoring(home: Path, webhook: str) -> AsyncIterator[Monitoring]:
     """Both servers with the shipped rules and routes, cut short; they end with the block.
+
+    Where one of them is not installed the test is skipped.
 
     Args:
         home: an empty directory.
         webhook: base URL of whoever is told.
     """
+    server, notifier = program("prometheus"), program("alertmanager")
     ports = free_ports(2)
     prometheus, alertmanager = (f"127.0.0.1:{port}" for port in ports)
     targets = home / "targets.json"
@@ -148,7 +142,7 @@ async def monitoring(home: Path, webhook: str) -> AsyncIterator[Monitoring]:
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as session,
         _running(
             home,
-            ALERTMANAGER,
+            notifier,
             "--config.file=alertmanager.yaml",
             "--storage.path=alertmanager",
             f"--web.listen-address={alertmanager}",
@@ -156,7 +150,7 @@ async def monitoring(home: Path, webhook: str) -> AsyncIterator[Monitoring]:
         ) as first,
         _running(
             home,
-            PROMETHEUS,
+            server,
             "--config.file=prometheus.yaml",
             "--storage.tsdb.path=prometheus",
             f"--web.listen-address={prometheus}",
@@ -170,11 +164,11 @@ async def monitoring(home: Path, webhook: str) -> AsyncIterator[Monitoring]:
 
 @asynccontextmanager
 async def _running(
-    home: Path, program: str, *arguments: str
+    home: Path, path: str, *arguments: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    with (home / f"{program}.log").open("wb") as log:
+    with (home / f"{Path(path).name}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            program, *arguments, cwd=home, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL
+            path, *arguments, cwd=home, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL
         )
     try:
         yield process

@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e import expressions, services
 from tests.e2e.expected import RUNBOOKS, severities
-from tests.e2e.monitoring import Monitoring, missing, monitoring
+from tests.e2e.monitoring import Monitoring, monitoring
 from tests.e2e.rows import JOB, Stage, alerts, chosen
 from tests.e2e.webhook import Notification, Webhook
 from tests.matrix.situations import Situation
@@ -52,8 +52,6 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    if missing():
-        pytest.skip(f"not installed: {', '.join(missing())}")
     try:
         return asyncio.run(_run(tmp_path_factory.mktemp("e2e")))
     finally:

@@ -103,11 +103,27 @@ class TestValues:
         assert {name: seen.value(name, target="node") for name in expected} == expected
         assert seen.value("tonwatch_target_protocol_version_info", target="node", version="1.1")
         assert seen.value(
-            "tonwatch_target_info", target="toncenter", kind="toncenter-v2", role="reference"
+            "tonwatch_target_info",
+            target="toncenter",
+            kind="toncenter-v2",
+            role="reference",
+            local="false",
         )
         assert seen.value("tonwatch_head_seqno") == seqno
         assert seen.value("tonwatch_build_info", version="1.2.3") == 1
         assert seen.value("tonwatch_start_timestamp_seconds") == 1_800_000_000
+
+    def test_what_is_local_is_told(self, clock: Clock) -> None:
+        beside = replace(NODE, name="beside", local=True)
+        stage = Stage(clock, (beside, NODE))
+        stage.healthy()
+        seen = scrape(stage)
+        assert seen.value(
+            "tonwatch_target_info", target="beside", kind=NODE.kind, role=NODE.role, local="true"
+        )
+        assert seen.value(
+            "tonwatch_target_info", target="node", kind=NODE.kind, role=NODE.role, local="false"
+        )
 
     def test_state_sets_have_every_value_and_one_that_holds(self, stage: Stage) -> None:
         stage.node_down()

@@ -84,9 +84,10 @@ _TARGET: Final[tuple[Metric[Seen], ...]] = (
     Metric(
         "tonwatch_target_info",
         "info",
-        "Always 1: what a target is and what for.",
-        lambda s: [((s.record.target.kind, s.record.target.role), 1)],
-        labels=("kind", "role"),
+        "Always 1: what a target is, what for, and whether it is reached without a network"
+        " (`true`, `false`).",
+        reading.info,
+        labels=("kind", "role", "local"),
         lasting=True,
     ),
     Metric(

@@ -105,6 +105,12 @@ def egress(scene: Scene) -> float | None:
     return None
 
 
+def info(seen: Seen) -> Iterable[Point]:
+    """What a target is, as labels."""
+    target = seen.record.target
+    yield (target.kind, target.role, str(target.local).lower()), 1
+
+
 def version(seen: Seen) -> Iterable[Point]:
     """The liteserver protocol's, as a label."""
     told = seen.verdict.head.version if seen.verdict.head else None

@@ -169,6 +169,10 @@ class TestAnswers:
         (200, ok(info(seqno=None)), R.BAD_ANSWER, "last.seqno"),
         (200, ok(info(seqno=2**63)), R.BAD_ANSWER, "last.seqno"),
         (200, ok(info(seqno=2**32)), R.BAD_ANSWER, "last.seqno"),
+        # No liteserver can be asked for it.
+        (200, ok(info(seqno=2**31)), R.BAD_ANSWER, "last.seqno"),
+        (200, ok(info(seqno=True)), R.BAD_ANSWER, "last.seqno"),
+        (200, ok(info(seqno=5.0)), R.BAD_ANSWER, "last.seqno"),
         (200, ok(info(seqno=10**4000)), R.BAD_ANSWER, "last.seqno"),
         (200, ok(info(workchain=0)), R.BAD_ANSWER, "last.workchain"),
         (200, ok(info(root_hash="")), R.BAD_ANSWER, "last.root_hash"),
@@ -373,7 +377,7 @@ def test_any_status_has_a_reason_that_is_not_ok(code: int, text: str) -> None:
 
 
 @given(
-    status=st.sampled_from([200, 404, 500]),
+    status=st.sampled_from([200, 401, 404, 429, 500, 542]),
     body=st.one_of(
         st.binary(max_size=300),
         JSON.map(lambda value: json.dumps(value).encode()),

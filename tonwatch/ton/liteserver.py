@@ -216,8 +216,10 @@ class LiteClient:
             LiteServerError: reason ``pruned`` where the node does not keep `last` any more;
                 ``shard_lag`` or ``not_ready`` where it does not have it yet.
         """
+        # TL's 64 bits have a sign, a logical time has none.
+        lt = int.from_bytes(last.lt.to_bytes(8, "big"), "big", signed=True)
         question = {
-            "count": count, "account": _account_id(address), "lt": last.lt, "hash": last.hash.hex(),
+            "count": count, "account": _account_id(address), "lt": lt, "hash": last.hash.hex(),
         }  # fmt: skip
         query = tl.encode_query("getTransactions", question)
         answer, _ = await self._query(query, timeout, classify_transactions)

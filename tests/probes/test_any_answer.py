@@ -37,7 +37,7 @@ from tonwatch.ton.toncenter_http import ToncenterHttp, open_session
 from tonwatch.ton.transactions import TransactionId
 from tonwatch.ton.wallets import WalletKind
 
-TIMEOUT: Final = 2.0
+TIMEOUT: Final = 1.0
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -235,7 +235,7 @@ MANY: Final = 25
 """Changes that are tried on one network."""
 
 
-@settings(max_examples=8, phases=[Phase.generate])
+@settings(max_examples=4, phases=[Phase.generate])
 @given(st.lists(json_change(), min_size=MANY, max_size=MANY))
 async def test_any_answer_of_a_provider(many: list[Change]) -> None:
     async with purse_lab() as lab:
@@ -247,7 +247,7 @@ async def test_any_answer_of_a_provider(many: list[Change]) -> None:
                 await about_accounts(ToncenterSource("p", client, TIMEOUT), lab, head)
 
 
-@settings(max_examples=8, phases=[Phase.generate])
+@settings(max_examples=4, phases=[Phase.generate])
 @given(st.lists(byte_change(), min_size=MANY, max_size=MANY))
 async def test_any_answer_of_a_liteserver(many: list[Change]) -> None:
     async with purse_lab() as lab:

@@ -84,30 +84,30 @@ def test_everything_is_shown(data: st.DataObject) -> None:
         changed = data.draw(st.sets(st.sampled_from(sorted(usual))))
         return {name: data.draw(strategy, name) for name in changed}
 
-    def beat() -> None:
+    def round_of_probes() -> None:
         for target in (NODE, PUBLIC, PROVIDER):
-            told = some(NUMBERS, seqno=0, gen_utime=0, shard_client_seqno=0, known_seqno=0)
-            told |= some(NUMBERS, version=0)
-            told |= {name: float(n) for name, n in some(NUMBERS, clock_offset=0).items()}
+            fields = some(NUMBERS, seqno=0, gen_utime=0, shard_client_seqno=0, known_seqno=0)
+            fields |= some(NUMBERS, version=0)
+            fields |= {name: float(n) for name, n in some(NUMBERS, clock_offset=0).items()}
             usual: dict[str, Any] = {
                 "seqno": 5,
                 "root_hash": ROOT_HASH,
                 "zerostate": ZEROSTATES["mainnet"],
             }
-            till.put(target, Probe.HEAD, {"query": 0.001}, head=Head(**(usual | told)))
+            till.put(target, Probe.HEAD, {"query": 0.001}, head=Head(**(usual | fields)))
         till.fail(PUBLIC, Reason.BAD_ANSWER, "?", Probe.FORK)
         till.all_read()
         for asset in ("native", "usdt"):
-            told = some(COUNTS, amount=0, block=0, seqno=0)
-            told |= some(NUMBERS, time=0, last_clean=0)
+            fields = some(COUNTS, amount=0, block=0, seqno=0)
+            fields |= some(NUMBERS, time=0, last_clean=0)
             last = TransactionId(data.draw(COUNTS), b"\xff" * 32)
-            till.read("hot", asset, kind=WalletKind.HIGHLOAD_V3, last=last, **told)
+            till.read("hot", asset, kind=WalletKind.HIGHLOAD_V3, last=last, **fields)
             more = some(NUMBERS, since=0) | some(COUNTS, opening=0, backlog=0)
             cursor = TransactionId(data.draw(COUNTS), bytes(32))
             till.walk("hot", asset, data.draw(tallies()), cursor=cursor, **more)
         till.read("vault", "", **some(NUMBERS, time=0))
 
-    till.beats(2, beat)
+    till.beats(2, round_of_probes)
     view = till.watcher.view
     assert json.loads(as_text(document(view, till.config)))["targets"]
     assert "hot" in render(till)

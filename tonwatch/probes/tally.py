@@ -95,7 +95,7 @@ class Tally:
         messages_sent: payments: messages to others, or transfers of a jetton.
         unsent: messages to be sent that were not, though the transaction succeeded; of coins
             only: what a jetton wallet sends in that mode is the change, never the payment.
-        bounced: messages that came back, but for those to itself.
+        bounced: messages to others that bounced.
         failures: by phase (``compute``, ``action``) and code.
         skipped: transactions without a compute phase, by the reason for it.
         gaps: stretches of history that nobody could show any more.
@@ -242,7 +242,7 @@ def _common(tally: Tally, transaction: Transaction, owner: Address | None = None
         transactions=tally.transactions + 1,
         fees=tally.fees + transaction.fees,
         unsent=tally.unsent + unsent,
-        bounced=tally.bounced + _came_back(transaction),
+        bounced=tally.bounced + _bounced(transaction),
         failures=failures,
         skipped=skipped,
         recent=(*tally.recent, *ours)[-RECENT:] if ours else tally.recent,
@@ -259,9 +259,9 @@ def _is_ours(transaction: Transaction, owner: Address | None) -> bool:
     return message.source == owner or _to_itself(message)
 
 
-def _came_back(transaction: Transaction) -> bool:
-    """Whether something came back that had been sent to others. What comes back from itself has
-    failed in the transaction before, which is counted."""
+def _bounced(transaction: Transaction) -> bool:
+    """Whether a message to others has bounced. One to itself has failed in the transaction before,
+    which is counted."""
     message = transaction.message_in
     return message is not None and message.bounced and not _to_itself(message)
 
@@ -269,7 +269,7 @@ def _came_back(transaction: Transaction) -> bool:
 def _troubles(transaction: Transaction, unsent: int) -> list[Trouble]:
     time, lt = transaction.time, transaction.id.lt
     found = []
-    if _came_back(transaction):
+    if _bounced(transaction):
         found.append(Trouble(time, TroubleKind.BOUNCED, "", None, lt))
     if transaction.skipped is not None:
         found.append(

@@ -197,7 +197,7 @@ _PAYOUTS: Final[tuple[Metric[Paying], ...]] = (
     Metric(
         "tonwatch_wallet_bounces_total",
         "counter",
-        "Messages to others that came back.",
+        "Messages to others that bounced.",
         lambda p: p.walked.tally.bounced,
     ),
     Metric(

@@ -103,8 +103,8 @@ def classify_transactions(code: int, message: str) -> Reason:
 def node_reason(text: str) -> Reason | None:
     """The reason in the node's own words, which providers hand on; None where it has none.
 
-    What was pruned is told from what is not there yet, and from a block that the node does not
-    know at all: that may be on a fork.
+    What was pruned is kept apart from what is not there yet, and from a block that the node does
+    not know at all: that may be on a fork.
 
     Args:
         text: in lower case.
@@ -147,7 +147,7 @@ def is_throttled(text: str) -> bool:
 
 
 def _lags(text: str) -> bool:
-    """Whether a node's shard client is behind its masterchain; where it does not tell, it is."""
+    """Whether a node's shard client is behind its masterchain; so it is without numbers."""
     found = _BOTH_SEQNOS.search(text)
     return found is None or int(found[1]) < int(found[2])
 

@@ -205,11 +205,11 @@ def parse_answer(
         raise BadAnswer(f"the body is not a JSON object: {text[:80]!r}")
     if status != 200 or answer is None or answer.get("ok") is not True:
         code = _code(answer)
-        told = code if status == 200 and code is not None else status
-        reason = meaning(told, text, code)
+        real = code if status == 200 and code is not None else status
+        reason = meaning(real, text, code)
         if reason is Reason.UNAUTHORIZED and not secret:
             reason = Reason.FORBIDDEN
-        raise ProviderError(reason, told, with_exit_code(text))
+        raise ProviderError(reason, real, with_exit_code(text))
     try:
         return model.model_validate(answer.get("result"))
     except ValidationError as error:

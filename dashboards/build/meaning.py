@@ -112,7 +112,7 @@ REASONS: Final[Mapping[str, Sequence[Reason]]] = {
         Reason.SERVER_ERROR,
         Reason.METHOD_FAILED,
     ),
-    REFUSED: (Reason.UNAUTHORIZED, Reason.RATE_LIMITED),
+    REFUSED: (Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.RATE_LIMITED),
     WRONG: (
         Reason.PROTOCOL_ERROR,
         Reason.ANSWER_TOO_LARGE,

@@ -131,6 +131,14 @@ NODE = [
         Cause.NODE_DOWN,
         "node-1 cuts connections",
     ),
+    case(
+        "node-1",
+        Fault.THROTTLE,
+        State.THROTTLED,
+        Reason.RATE_LIMITED,
+        Cause.PROVIDER_THROTTLED,
+        "node-1 works, but limits our requests",
+    ),
 ]
 
 PROVIDER = [
@@ -202,9 +210,9 @@ PROVIDER = [
         "provider-1",
         Fault.UNAUTHORIZED,
         State.UNAUTHORIZED,
-        Reason.UNAUTHORIZED,
+        Reason.FORBIDDEN,
         Cause.PROVIDER_UNAUTHORIZED,
-        "provider-1 refuses our API key",
+        "provider-1 refuses our requests, which carry no API key",
     ),
     case(
         "provider-1",

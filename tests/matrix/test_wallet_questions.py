@@ -50,6 +50,7 @@ QUESTIONS: Final = [
     all_alike("node-1", Fault.GIANT_ANSWER, Reason.ANSWER_TOO_LARGE),
     asked("node-1", Fault.NOT_SYNCED, Reason.QUERY_TIMEOUT, Reason.CONNECTION_LOST,
           Reason.QUERY_TIMEOUT),
+    all_alike("node-1", Fault.THROTTLE, Reason.RATE_LIMITED),
     asked("node-1", Fault.SHARD_LAG, Reason.SHARD_LAG, Reason.SHARD_LAG, Reason.OK),
     asked("node-1", Fault.LAG, Reason.OK, Reason.NOT_FOUND, Reason.OK),
     asked("node-1", Fault.STEP_BACK, Reason.OK, Reason.OK, Reason.OK),
@@ -63,7 +64,7 @@ QUESTIONS: Final = [
     all_alike("provider-1", Fault.GARBAGE, Reason.PROTOCOL_ERROR),
     all_alike("provider-1", Fault.GIANT_ANSWER, Reason.ANSWER_TOO_LARGE),
     all_alike("provider-1", Fault.THROTTLE, Reason.RATE_LIMITED),
-    all_alike("provider-1", Fault.UNAUTHORIZED, Reason.UNAUTHORIZED),
+    all_alike("provider-1", Fault.UNAUTHORIZED, Reason.FORBIDDEN),
     # What is left of a refusal that is cut short still says that it is one.
     asked("provider-1", Fault.BAD_JSON, Reason.BAD_ANSWER, Reason.BAD_ANSWER,
           Reason.MESSAGE_REJECTED),
@@ -82,6 +83,7 @@ NO_FAULT_LEADS_TO: Final = frozenset(
         Reason.TLS_FAILED,
         Reason.PROBE_FAILED,
         # What no simulated server says, or not to each of these questions.
+        Reason.UNAUTHORIZED,
         Reason.BAD_ANSWER,
         Reason.NOT_FOUND,
         Reason.NOT_READY,

@@ -26,7 +26,7 @@ from tonwatch.probes.books import (
     DiskHangs,
 )
 from tonwatch.probes.reading import AccountKey
-from tonwatch.probes.tally import Tally, Trouble, TroubleKind
+from tonwatch.probes.tally import OTHER_CODE, Tally, Trouble, TroubleKind
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.ton.transactions import TransactionId
 
@@ -43,6 +43,7 @@ NEW: Final = Book(
         received=2,
         returned=3,
         fees=4,
+        in_flight=8,
         messages_sent=5,
         unsent=7,
         bounced=6,
@@ -57,6 +58,19 @@ NEW: Final = Book(
             Trouble(1_800_000_002, TroubleKind.SKIPPED, "compute", None, 79, "no_gas"),
         ),
         last_time=1_800_000_000,
+    ),
+)
+
+
+LARGEST: Final = Book(
+    cursor=TransactionId(2**64 - 1, b"\xff" * 32),
+    since=253402300799,
+    tally=Tally(
+        in_flight=-(10**30),
+        failures={("compute", -(2**31)): 1, ("compute", OTHER_CODE): 2},
+        last_time=2**32 - 1,
+        last_gap=253402300799,
+        recent=(Trouble(2**32 - 1, TroubleKind.FAILED, "compute", 2**31 - 1, 2**64 - 1),),
     ),
 )
 
@@ -84,11 +98,21 @@ async def test_nothing_there(books: Books) -> None:
     assert not logs
 
 
-@pytest.mark.parametrize("book", [OLD, NEW, Book(cursor=BEGINNING, since=0)], ids=str)
+@pytest.mark.parametrize("book", [OLD, NEW, LARGEST, Book(cursor=BEGINNING, since=0)])
 async def test_what_is_saved_is_loaded(books: Books, book: Book) -> None:
     assert await books.save(KEY, WALLET, book)
     assert await books.load(KEY, WALLET) == book
     assert [path.name for path in books.path(KEY).parent.iterdir()] == ["payroll@native.json"]
+
+
+async def test_the_first_versions_file_has_nothing_in_flight(books: Books) -> None:
+    """What was counted before stays as it was counted."""
+    await books.save(KEY, WALLET, NEW)
+    path = books.path(KEY)
+    whole = json.loads(await asyncio.to_thread(path.read_text))
+    del whole["tally"]["in_flight"]
+    await asyncio.to_thread(path.write_text, json.dumps(whole))
+    assert await books.load(KEY, WALLET) == replace(NEW, tally=replace(NEW.tally, in_flight=0))
 
 
 async def test_integers_are_strings(books: Books) -> None:
@@ -149,6 +173,22 @@ DAMAGED: Final[dict[str, Callable[[bytes], bytes]]] = {
     "other digits": changed(since="٣"),
     "a giant amount": changed(opening="9" * 100),
     "below zero": in_tally(sent="-1"),
+    "an opening below zero": changed(opening="-1"),
+    "since the year 10000": changed(since="253402300800"),
+    "since before 1970": changed(since="-1"),
+    "a last transaction in the year 10000": in_tally(last_time="253402300800"),
+    "a last transaction before 1970": in_tally(last_time="-1"),
+    "a gap beyond all time": in_tally(last_gap="9" * 60),
+    "a cursor of more than 64 bits": changed(cursor={"lt": str(2**64), "hash": "00" * 32}),
+    "a code of more than 32 bits": in_tally(failures=[["action", str(2**31 + 1), "1"]]),
+    "a code of more than 32 bits below zero": in_tally(failures=[["action", str(-(2**32)), "1"]]),
+    "a trouble beyond all time": lambda content: content.replace(
+        b'"time": "1800000001"', b'"time": "253402300800"'
+    ),
+    "a trouble's lt of more than 64 bits": lambda content: content.replace(
+        b'"lt": "78"', b'"lt": "18446744073709551616"'
+    ),
+    "coins in flight that are no number": in_tally(in_flight="all"),
     "a sum missing": lambda content: content.replace(b'"fees"', b'"fee"'),
     "an unknown phase": in_tally(failures=[["credit", "1", "1"]]),
     "failures are no list": in_tally(failures="abc"),

@@ -30,6 +30,7 @@ from tonwatch.probes.tally import (
     count_jetton,
     count_native,
 )
+from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell, cell
 from tonwatch.ton.transactions import Message, Transaction, TransactionId
 
@@ -64,6 +65,10 @@ NO_PHASES: Final[Mapping[str, Any]] = {
 
 def pays(value: int, **fields: Any) -> Message:
     return message(value, source=WALLET, destination=FRIEND, **fields)
+
+
+def to_itself(value: int, **fields: Any) -> Message:
+    return message(value, source=WALLET, destination=WALLET, **fields)
 
 
 def to_jetton_wallet(operation: int) -> Message:
@@ -108,8 +113,32 @@ NATIVE: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
         {"sent": COIN, "messages_sent": 1},
     ),
     "an order to itself": (
-        transaction(EXTERNAL, message(COIN, source=WALLET, destination=WALLET)),
-        {"sent": COIN},
+        transaction(EXTERNAL, to_itself(COIN)),
+        {"in_flight": COIN},
+    ),
+    "an order from itself": (
+        transaction(to_itself(COIN), pays(COIN // 2), fees=5),
+        {"in_flight": -COIN, "sent": COIN // 2, "messages_sent": 1, "fees": 5},
+    ),
+    "an order from itself, and one more": (
+        transaction(to_itself(COIN), to_itself(COIN // 2)),
+        {"in_flight": -COIN + COIN // 2},
+    ),
+    "an order to itself fails": (
+        transaction(to_itself(COIN), to_itself(COIN - 9, bounced=True), **FAILED),
+        {"in_flight": -9, "failures": {("compute", 706): 1}},
+    ),
+    "an order to itself comes back": (
+        transaction(to_itself(COIN - 9, bounced=True)),
+        {"in_flight": -(COIN - 9)},
+    ),
+    "coins for the same hash in another workchain": (
+        transaction(EXTERNAL, message(COIN, source=WALLET, destination=Address(-1, WALLET.hash))),
+        {"sent": COIN, "messages_sent": 1},
+    ),
+    "coins from the same hash in another workchain": (
+        transaction(message(COIN, source=Address(-1, WALLET.hash))),
+        {"received": COIN},
     ),
     "a log entry": (
         transaction(EXTERNAL, message(0, source=WALLET, destination=None)),
@@ -154,6 +183,16 @@ def jetton(operation: int, source: Any = WALLET, **fields: Any) -> Transaction:
     )
 
 
+def jettons_to_itself(*, bounced: bool = False) -> Message:
+    return message(
+        COIN,
+        source=JETTON_WALLET,
+        destination=JETTON_WALLET,
+        bounced=bounced,
+        body=body(INTERNAL_TRANSFER, 5_000_000, bounced=bounced),
+    )
+
+
 def bounced(operation: int, **fields: Any) -> Transaction:
     content = body(operation, 5_000_000, bounced=True)
     return transaction(message(COIN, bounced=True, body=content), **fields)
@@ -176,6 +215,28 @@ JETTONS: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
         {"sent": 5_000_000, "messages_sent": 1},
     ),
     "a transfer from outside": (jetton(TRANSFER, source=None), {}),
+    "a transfer to itself": (
+        jetton(TRANSFER, messages_out=(jettons_to_itself(),), fees=9),
+        {"in_flight": 5_000_000, "fees": 9},
+    ),
+    "a transfer from itself": (
+        jetton(INTERNAL_TRANSFER, source=JETTON_WALLET),
+        {"in_flight": -5_000_000},
+    ),
+    "a transfer from itself that it refuses": (
+        jetton(INTERNAL_TRANSFER, source=JETTON_WALLET, **FAILED),
+        {"failures": {("compute", 706): 1}},
+    ),
+    "a transfer to itself comes back": (
+        transaction(jettons_to_itself(bounced=True)),
+        {"in_flight": -5_000_000},
+    ),
+    "a transfer with another message to itself": (
+        jetton(
+            TRANSFER, messages_out=(message(1, source=JETTON_WALLET, destination=JETTON_WALLET),)
+        ),
+        {"sent": 5_000_000, "messages_sent": 1},
+    ),
     "a burn": (jetton(BURN), {"sent": 5_000_000}),
     "jettons come in": (jetton(INTERNAL_TRANSFER, source=FRIEND), {"received": 5_000_000}),
     "jettons that it refuses": (
@@ -304,7 +365,101 @@ def test_balances_follow() -> None:
         tally = count_native(tally, one, {JETTON_WALLET})
         balance += one.message_in.value if one.message_in else 0
         balance -= sum(out.value for out in one.messages_out) + one.fees
-    assert tally.received + tally.returned - tally.sent - tally.fees == balance
+    assert tally.received + tally.returned - tally.sent - tally.fees - tally.in_flight == balance
+
+
+class Account:
+    """A wallet's balance as the chain has it, and what is counted of its transactions."""
+
+    def __init__(self, balance: int) -> None:
+        self.opening = self.balance = balance
+        self.tally = Tally()
+
+    def run(self, one: Transaction, *, counted: bool = True) -> None:
+        self.balance += one.message_in.value if one.message_in else 0
+        self.balance -= sum(out.value for out in one.messages_out) + one.fees
+        if counted:
+            self.tally = count_native(self.tally, one, {JETTON_WALLET})
+        else:
+            self.opening = self.balance
+
+    @property
+    def by_the_sums(self) -> int:
+        tally = self.tally
+        changed = tally.received + tally.returned - tally.sent - tally.fees - tally.in_flight
+        return self.opening + changed
+
+
+BALANCE: Final = 5_000 * COIN
+FEE: Final = COIN // 100
+
+
+def sends_itself(value: int) -> Transaction:
+    """What a highload v3 wallet makes of an order: a message with all of it to itself."""
+    order = cell(b"\xae\x42\xe5\xa4" + bytes(8), cell(b"the list of actions"))
+    return transaction(EXTERNAL, to_itself(value, body=order), fees=FEE)
+
+
+def carries_out(value: int, *payouts: int) -> Transaction:
+    return transaction(to_itself(value), *(pays(payout) for payout in payouts), fees=FEE)
+
+
+class TestHighloadV3:
+    """It sends itself nearly all it has, and the message that arrives makes the payouts."""
+
+    SENT: Final = BALANCE - 6 * COIN
+
+    def test_only_what_is_paid_is_sent(self) -> None:
+        wallet = Account(BALANCE)
+        wallet.run(sends_itself(self.SENT))
+        assert (wallet.tally.sent, wallet.tally.in_flight) == (0, self.SENT)
+        assert wallet.by_the_sums == wallet.balance == 6 * COIN - FEE
+        wallet.run(carries_out(self.SENT, COIN, COIN, COIN, COIN, COIN))
+        tally = wallet.tally
+        assert (tally.sent, tally.received, tally.returned) == (5 * COIN, 0, 0)
+        assert (tally.messages_sent, tally.fees, tally.in_flight) == (5, 2 * FEE, 0)
+        assert wallet.by_the_sums == wallet.balance == BALANCE - 5 * COIN - 2 * FEE
+
+    def test_counting_begins_while_coins_are_in_flight(self) -> None:
+        wallet = Account(BALANCE)
+        wallet.run(sends_itself(self.SENT), counted=False)
+        wallet.run(carries_out(self.SENT, COIN))
+        assert (wallet.tally.sent, wallet.tally.in_flight) == (COIN, -self.SENT)
+        assert wallet.by_the_sums == wallet.balance
+        wallet.run(sends_itself(self.SENT))
+        wallet.run(carries_out(self.SENT, COIN))
+        assert (wallet.tally.sent, wallet.tally.in_flight) == (2 * COIN, -self.SENT)
+        assert wallet.by_the_sums == wallet.balance
+
+    def test_the_order_fails_and_comes_back(self) -> None:
+        wallet = Account(BALANCE)
+        wallet.run(sends_itself(self.SENT))
+        back = to_itself(self.SENT - FEE, bounced=True)
+        wallet.run(transaction(to_itself(self.SENT), back, fees=FEE, **FAILED))
+        assert wallet.by_the_sums == wallet.balance
+        wallet.run(transaction(back, fees=FEE))
+        tally = wallet.tally
+        assert (tally.sent, tally.received, tally.returned, tally.in_flight) == (0, 0, 0, 0)
+        assert (tally.messages_sent, tally.bounced) == (0, 0)
+        assert [trouble.kind for trouble in tally.recent] == [TroubleKind.FAILED]
+        assert wallet.by_the_sums == wallet.balance
+
+    def test_the_payouts_fail_in_the_action_phase(self) -> None:
+        wallet = Account(BALANCE)
+        wallet.run(sends_itself(self.SENT))
+        wallet.run(transaction(to_itself(self.SENT), fees=FEE, **ACTION_FAILED))
+        assert (wallet.tally.sent, wallet.tally.in_flight) == (0, 0)
+        assert wallet.tally.failures == {("action", 37): 1}
+        assert [trouble.kind for trouble in wallet.tally.recent] == [TroubleKind.FAILED]
+        assert wallet.by_the_sums == wallet.balance
+
+    def test_others_pay_it_meanwhile(self) -> None:
+        wallet = Account(BALANCE)
+        wallet.run(sends_itself(self.SENT))
+        wallet.run(transaction(message(COIN)))
+        wallet.run(carries_out(self.SENT, COIN))
+        assert (wallet.tally.received, wallet.tally.sent, wallet.tally.in_flight) == (COIN, COIN, 0)
+        assert wallet.by_the_sums == wallet.balance
 
 
 def test_a_body_may_be_anything() -> None:

@@ -43,7 +43,7 @@ def test_labels_are_as_it_says(till: Till) -> None:
 
 
 CONFIGURED = {"target", "wallet", "contract"}
-FREE = {"version", "exit_code", "le", "role", "threshold"}
+FREE = {"version", "exit_code", "le", "role", "local", "threshold"}
 
 
 def test_every_value_of_a_label_is_documented(till: Till) -> None:

@@ -103,6 +103,7 @@ def test_payouts(till: Till) -> None:
         "received": "0",
         "returned": "0",
         "fees": "0",
+        "in_flight": "0",
         "messages_sent": 5,
         "unsent": 0,
         "bounced": 0,

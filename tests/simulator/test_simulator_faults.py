@@ -285,7 +285,7 @@ async def test_refusing_ends_the_providers_open_connections() -> None:
 @pytest.mark.parametrize(
     ("kind", "fault", "value", "message"),
     [
-        ("node", Fault.THROTTLE, None, r"node \(liteserver\) cannot throttle; it supports: refuse"),
+        ("node", Fault.BAD_JSON, None, r"node \(liteserver\) cannot bad_json; it supports: refuse"),
         ("provider", Fault.NOT_SYNCED, None, r"provider \(toncenter-v2\) cannot not_synced"),
         ("provider", Fault.CLOCK_SKEW, None, "cannot clock_skew"),
         ("node", Fault.LAG, -1.0, "a number of seconds from 0, not -1"),

@@ -100,7 +100,7 @@ async def test_a_port_that_is_taken_closes_what_was_started() -> None:
     [
         ("node-9", Fault.LAG, UnknownTarget, "targets are: node-1, node-2, provider-1, chain"),
         ("chain", Fault.LAG, ValueError, "chain cannot lag; it supports: stall"),
-        ("node-1", Fault.THROTTLE, ValueError, "it supports: refuse, hang"),
+        ("node-1", Fault.BAD_JSON, ValueError, "it supports: refuse, hang"),
     ],
     ids=["unknown target", "chain", "unsupported"],
 )
@@ -197,7 +197,7 @@ EXAMPLE = 'the body must be JSON such as {"fault": "lag", "value": 30}'
     [
         ("node-9", '{"fault": "lag"}', 404, "targets are: node-1, node-2, provider-1, chain"),
         ("node-1", '{"fault": "broken"}', 400, "faults are: refuse, hang"),
-        ("node-1", '{"fault": "throttle"}', 400, "it supports: refuse, hang"),
+        ("node-1", '{"fault": "bad_json"}', 400, "it supports: refuse, hang"),
         ("node-1", '{"fault": "lag", "value": -3}', 400, "from 0, not -3"),
         ("node-1", '{"fault": "lag", "value": "3"}', 400, "value must be a number"),
         ("node-1", '{"fault": "lag", "value": true}', 400, "value must be a number"),
@@ -259,7 +259,7 @@ async def test_the_command_prints_a_config_and_runs_until_told_to_stop(
         ({"base_port": 65_534}, "the ports 65534 to 65536 are not all"),
         ({"base_port": -1}, "the ports -1 to 1 are not all"),
         ({"scenario": Scenario(steps=(Step(set={"node-9": "lag"}),))}, "targets are: node-1"),
-        ({"scenario": Scenario(steps=(Step(set={"node-1": "throttle"}),))}, "supports: refuse"),
+        ({"scenario": Scenario(steps=(Step(set={"node-1": "bad_json"}),))}, "supports: refuse"),
     ],
     ids=str,
 )

@@ -115,7 +115,7 @@ class TestFiles:
             ({"clear": ["node-9"]}, "no target 'node-9'; targets are: node-1"),
             ({"set": {"node-1": "explode"}}, "no fault 'explode'"),
             ({"set": {"node-1": "lag:much"}}, "'much' is not a number"),
-            ({"set": {"node-1": "throttle"}}, "node-1 (liteserver) cannot throttle"),
+            ({"set": {"node-1": "bad_json"}}, "node-1 (liteserver) cannot bad_json"),
         ],
     )
     def test_what_cannot_be_done_is_said_before_it_starts(

@@ -39,11 +39,15 @@ class Pair:
     error: str | None
 
 
+OLDER: Final = "liteserver-v2025.10.jsonl"
+NEWER_ERRORS: Final = "liteserver-v2026.06-errors.jsonl"
+
+
 @cache
-def recorded() -> dict[str, Pair]:
+def recorded(file: str = OLDER) -> dict[str, Pair]:
     """The recorded pairs by label."""
     pairs = {}
-    path = Path(__file__).parent / "fixtures" / "liteserver-v2025.10.jsonl"
+    path = Path(__file__).parent / "fixtures" / file
     for line in path.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
         pairs[entry["label"]] = Pair(

@@ -30,12 +30,48 @@ Json = dict[str, Any]
 LAST: Final = TransactionId(47_000_001, bytes(range(100, 132)))
 """An account's last transaction."""
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+
+def nested(depth: int) -> list[Any]:
+    """Lists in lists."""
+    inner: list[Any] = []
+    for _ in range(depth):
+        inner = [inner]
+    return inner
+
+
+JSON: Final = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(), max_size=12)
+    | st.sampled_from(
+        [
+            [[], []],
+            [[[], []]],
+            [{}, {}],
+            [None, None],
+            nested(400),
+            10**400,
+            -(10**30),
+            2**63,
+            2**64,
+            1.5e300,
+            float("nan"),
+            float("-inf"),
+            "\ud800",
+            "9" * 5000,
+            "٣",
+            "num",
+            "-0x0",
+            "AAAA",
+            "A" * 44,
+        ]
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
-    max_leaves=10,
+    max_leaves=6,
 )
-"""Any JSON at all."""
+"""Any JSON at all, and what is known to be awkward."""
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

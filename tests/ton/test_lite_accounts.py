@@ -138,6 +138,23 @@ async def ask(
 
 
 class TestTransactions:
+    @pytest.mark.parametrize("lt", [0, 2**63 - 1, 2**63, 2**64 - 1])
+    async def test_any_logical_time_can_be_asked_for(self, lt: int) -> None:
+        """A provider may name any as an account's last; TL's integers have a sign."""
+        asked: list[int] = []
+
+        async def answer(peer: Peer, query: Message) -> None:
+            asked.append(question(lite_query(query))["lt"] % 2**64)
+            peer.answer(query, lite_error(-400, "lt not in db"))
+
+        async with Server(query_then(answer)) as server:
+            connection = await server.connect()
+            last = TransactionId(lt, bytes(32))
+            with pytest.raises(LiteServerError, match="lt not in db"):
+                await LiteClient(connection).transactions(WALLET, last, 1, TIMEOUT)
+            await connection.close()
+        assert asked == [lt]
+
     async def test_recorded(self) -> None:
         async with node(recorded_answers()) as client:
             newest, oldest = await client.transactions(WALLET, LAST, 10, TIMEOUT)

@@ -9,6 +9,7 @@ from pytoniq_core.tl.block import BlockIdExt
 
 from tests.ton.peers import (
     LITE_QUERY,
+    NEWER_ERRORS,
     OTHER_KEY,
     Pair,
     Peer,
@@ -19,11 +20,16 @@ from tests.ton.peers import (
     replay,
 )
 from tonwatch.probes import liteserver as probes
-from tonwatch.probes.sample import Head, Probe
+from tonwatch.probes.sample import Head, Probe, Sample
+from tonwatch.probes.sources import LiteSource
+from tonwatch.probes.write_path import write_path
 from tonwatch.ton import tl, wire
+from tonwatch.ton.address import Address
 from tonwatch.ton.errors import LiteServerError, Reason
 from tonwatch.ton.liteserver import CAPABILITY_SHARD_CLIENT, WHOLE_SHARD, LiteClient
 from tonwatch.ton.liteserver_errors import classify
+from tonwatch.ton.proofs import KnownBlocks
+from tonwatch.ton.wallets import WalletKind
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -336,3 +342,53 @@ class TestConnectProbe:
         async with Server(script) as server:
             sample = await probes.connect("node", server.link(OTHER_KEY), timeout=1, wall=wall)
         assert sample.reason is R.HANDSHAKE_FAILED, sample.detail
+
+
+class TestWriteProbe:
+    """What a node of v2026.06 answered to the very messages that the probe sends."""
+
+    @pytest.mark.parametrize("kind", WalletKind)
+    async def test_each_wallets_refusal_is_ok(self, kind: WalletKind) -> None:
+        refusal = recorded(NEWER_ERRORS)[f"sendMessage tonwatch probe to {kind}"].answer
+        sample = await self.asked(kind, refusal)
+        assert sample.ok, sample.detail
+
+    @pytest.mark.parametrize(
+        ("answer", "reason"),
+        [
+            pytest.param(
+                recorded(NEWER_ERRORS)["sendMessage to missing account"].answer,
+                R.MESSAGE_REJECTED,
+                id="no such wallet",
+            ),
+            pytest.param(
+                recorded(NEWER_ERRORS)["sendMessage tonwatch probe to highload_v3"].answer,
+                R.MESSAGE_REJECTED,
+                id="another wallet's refusal",
+            ),
+            pytest.param(
+                lite_error(0, "too many pending external message checks"),
+                R.OVERLOADED,
+                id="too many messages of everybody",
+            ),
+            pytest.param(lite_error(429, "too many requests"), R.RATE_LIMITED, id="throttled"),
+        ],
+    )
+    async def test_anything_else_is_not(self, answer: bytes, reason: Reason) -> None:
+        assert (await self.asked(WalletKind.V5R1, answer)).reason is reason
+
+    @staticmethod
+    async def asked(kind: WalletKind, answer: bytes) -> Sample:
+        """The sample of a probe that a node answers so."""
+
+        async def script(peer: Peer) -> None:
+            await peer.accept()
+            while True:
+                peer.answer(await peer.query(), answer)
+
+        async with Server(script) as server:
+            link = server.link()
+            source = LiteSource("node", link, KnownBlocks(), TIMEOUT)
+            sample = await write_path(source, Address(0, bytes(32)), kind, wall=wall)
+            await link.drop()
+        return sample

@@ -50,7 +50,9 @@ class TestWriting:
         assert isinstance(passed, TheirSlice)
         assert passed.to_cell().hash == OURS.hash
 
-    @pytest.mark.parametrize("arguments", [[], [0], [-1, 2**255], [2**64, 7]], ids=str)
+    @pytest.mark.parametrize(
+        "arguments", [[], [0], [-1, 2**255], [2**64, 7], [-(2**256), 2**256 - 1]], ids=str
+    )
     def test_as_pytoniq_does(self, arguments: list[int]) -> None:
         assert write_stack(arguments).hash == VmStack.serialize(list(arguments)).hash
 

@@ -30,7 +30,7 @@ from tests.ton.providers import (
 )
 from tonwatch.ton.errors import Reason, TonError
 from tonwatch.ton.toncenter import MasterchainInfo
-from tonwatch.ton.toncenter_errors import reason_for
+from tonwatch.ton.toncenter_errors import reason_for, reason_for_transactions
 from tonwatch.ton.toncenter_http import MAX_BODY, Timing, parse_answer
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -93,9 +93,10 @@ class TestAnswers:
         (429, b'{"ok":false,"result":"Ratelimit exceed","code":429}', R.RATE_LIMITED, "Ratelimit"),
         (429, b"slow down", R.RATE_LIMITED, "slow down"),
         (429, b"", R.RATE_LIMITED, "HTTP 429"),
-        (401, failed("API key does not exist", 401), R.UNAUTHORIZED, "does not exist"),
-        (403, failed("forbidden", 403), R.UNAUTHORIZED, "forbidden"),
-        (403, b"<html>Cloudflare</html>", R.UNAUTHORIZED, "Cloudflare"),
+        (401, failed("API key does not exist", 401), R.FORBIDDEN, "does not exist"),
+        (403, failed("forbidden", 403), R.FORBIDDEN, "forbidden"),
+        (403, b"<html>Cloudflare</html>", R.FORBIDDEN, "Cloudflare"),
+        (200, failed("forbidden", 403), R.FORBIDDEN, "forbidden"),
         (404, b'{"detail":"Not Found"}', R.NOT_FOUND, "Not Found"),
         (405, b'{"detail":"Method Not Allowed"}', R.NOT_FOUND, "Not Allowed"),
         (409, failed("incorrect address", 409), R.UNSUPPORTED, "incorrect"),
@@ -105,9 +106,39 @@ class TestAnswers:
         (500, failed("LITE_SERVER_NOTREADY: x", 500), R.UPSTREAM_FAILED, "NOTREADY"),
         (502, b"<html>nginx</html>", R.SERVER_ERROR, "nginx"),
         (503, failed("No working liteservers", 503), R.UPSTREAM_FAILED, "No working"),
+        (
+            503,
+            failed("unhandled errors in a TaskGroup (1 sub-exception)", 503),
+            R.UPSTREAM_FAILED,
+            "TaskGroup",
+        ),
         (503, b"", R.SERVER_ERROR, "HTTP 503"),
         (504, failed("Liteserver timeout", 504), R.UPSTREAM_TIMEOUT, "timeout"),
         (542, failed("cannot load block", 542), R.UPSTREAM_FAILED, "cannot load block"),
+        # The node's words, which both servers hand on.
+        (500, failed("LITE_SERVER_UNKNOWN: state already gc'd", 500), R.PRUNED, "gc'd"),
+        (542, failed("LITE_SERVER_NOTREADY: lt not in db", 542), R.PRUNED, "lt not in db"),
+        (
+            500,
+            failed(
+                "LITE_SERVER_NOTREADY: cannot find block (-1,80) seqno=9: ltdb: block not found",
+                500,
+            ),
+            R.PRUNED,
+            "block not found",
+        ),
+        (
+            542,
+            failed("LITE_SERVER_NOTREADY: seqno not in db (last known masterchain block: 8)", 542),
+            R.UPSTREAM_FAILED,
+            "last known",
+        ),
+        (
+            500,
+            failed("LITE_SERVER_NOTREADY: block handle not in db", 500),
+            R.UPSTREAM_FAILED,
+            "handle",
+        ),
         # Where a redirect leads, nobody configured.
         (302, b"", R.BAD_ANSWER, "HTTP 302"),
         (204, b"", R.BAD_ANSWER, "HTTP 204"),
@@ -138,6 +169,10 @@ class TestAnswers:
         (200, ok(info(seqno=None)), R.BAD_ANSWER, "last.seqno"),
         (200, ok(info(seqno=2**63)), R.BAD_ANSWER, "last.seqno"),
         (200, ok(info(seqno=2**32)), R.BAD_ANSWER, "last.seqno"),
+        # No liteserver can be asked for it.
+        (200, ok(info(seqno=2**31)), R.BAD_ANSWER, "last.seqno"),
+        (200, ok(info(seqno=True)), R.BAD_ANSWER, "last.seqno"),
+        (200, ok(info(seqno=5.0)), R.BAD_ANSWER, "last.seqno"),
         (200, ok(info(seqno=10**4000)), R.BAD_ANSWER, "last.seqno"),
         (200, ok(info(workchain=0)), R.BAD_ANSWER, "last.workchain"),
         (200, ok(info(root_hash="")), R.BAD_ANSWER, "last.root_hash"),
@@ -153,6 +188,81 @@ async def test_status_and_body(status: int, body: bytes, reason: Reason, says: s
     assert error.reason is reason, error
     assert says in error.detail
     assert len(error.detail) <= 300
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(429, b"", id="empty"),
+        pytest.param(429, b"<html>nginx</html>", id="page"),
+        pytest.param(429, b"{}", id="JSON without a word"),
+        pytest.param(429, b'{"error": {"message": "slow down"}}', id="JSON in JSON"),
+        pytest.param(429, b"null", id="null"),
+        pytest.param(429, ok(info()), id="an answer all the same"),
+        pytest.param(429, failed("LITE_SERVER_NOTREADY: x", 500), id="another code"),
+        *(
+            pytest.param(status, b'{"ok": false, "code": 429}', id=f"code under {status}")
+            for status in (200, 400, 403, 404, 500, 503, 542)
+        ),
+        pytest.param(200, b'{"ok": false, "code": "429"}', id="code as text"),
+        pytest.param(200, b'{"error": {"code": 429}}', id="code as JSON-RPC has it"),
+        pytest.param(503, b'{"result": "Ratelimit exceed"}', id="as documented, another status"),
+        pytest.param(500, failed("rate limit", 500), id="rate limit"),
+        pytest.param(403, failed("Rate-Limited", 403), id="with a hyphen"),
+        pytest.param(502, b"Too many requests", id="too many requests"),
+        pytest.param(
+            403,
+            b'{"error": {"code": -32007, "message": "50/second request limit reached"}}',
+            id="request limit",
+        ),
+        pytest.param(500, failed("LITE_SERVER_UNKNOWN: too many requests", 500), id="liteserver's"),
+        pytest.param(403, b"error code: 1015", id="Cloudflare in one line"),
+        pytest.param(
+            403,
+            b"<title>Access denied | example.org used Cloudflare</title><h1>Error 1015</h1>"
+            b"<h2>You are being rate limited</h2>",
+            id="Cloudflare's page",
+        ),
+    ],
+)
+async def test_throttling_in_any_dress(status: int, body: bytes) -> None:
+    async with serving(always(status, body)) as url:
+        error = await failure(url)
+    assert error.reason is R.RATE_LIMITED, error
+
+
+@pytest.mark.parametrize("status", [429, 500, 542])
+@pytest.mark.parametrize(
+    "text", ["too many external messages to address", "too many pending external message checks"]
+)
+def test_too_many_messages_of_everybody_are_not_our_budget(status: int, text: str) -> None:
+    said = f"LITE_SERVER_UNKNOWN: cannot apply external message to current state : {text}"
+    assert reason_for(status, said) is R.OVERLOADED
+
+
+def test_a_page_that_is_not_there_may_speak_of_limits() -> None:
+    assert reason_for(404, "<html>Not found. Docs: Rate limits</html>") is R.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("cannot locate transaction in block with specified logical time", R.PRUNED),
+        ("block handle not in db", R.PRUNED),
+        ("cannot load block (0,80,5) with specified transaction: not in db", R.PRUNED),
+        ("lt not in db (possibly out of sync: shard_client_seqno=1 ls_seqno=9)", R.SHARD_LAG),
+        ("lt not in db (possibly out of sync: shard_client_seqno=9 ls_seqno=9)", R.NOT_READY),
+        ("transaction hash mismatch", R.UPSTREAM_FAILED),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["LITE_SERVER_UNKNOWN: ", "LITE_SERVER_NOTREADY: ", ""])
+def test_transactions_that_a_providers_node_does_not_have(
+    prefix: str, text: str, reason: Reason
+) -> None:
+    for status in (500, 542):
+        alone = R.SERVER_ERROR if status == 500 and not prefix else R.UPSTREAM_FAILED
+        expected = alone if reason is R.UPSTREAM_FAILED else reason
+        assert reason_for_transactions(status, prefix + text) is expected
 
 
 async def test_a_seqno_in_quotes_is_read() -> None:
@@ -200,6 +310,16 @@ async def test_redirect_is_not_followed() -> None:
 
 
 class TestApiKey:
+    @pytest.mark.parametrize(
+        ("key", "reason"), [(KEY, R.UNAUTHORIZED), (None, R.FORBIDDEN)], ids=["sent", "none"]
+    )
+    @pytest.mark.parametrize("status", [401, 403])
+    async def test_who_refuses_a_key_and_who_refuses_us(
+        self, key: str | None, reason: Reason, status: int
+    ) -> None:
+        async with serving(always(status, failed("no", status))) as url:
+            assert (await failure(url, api_key=key)).reason is reason
+
     async def test_is_sent_and_read_anew_for_each_request(self) -> None:
         sent: list[str | None] = []
 
@@ -253,10 +373,11 @@ class TestApiKey:
 @given(st.integers(-1000, 1000), st.text(max_size=50))
 def test_any_status_has_a_reason_that_is_not_ok(code: int, text: str) -> None:
     assert reason_for(code, text) not in {R.OK, R.PROBE_FAILED}
+    assert reason_for_transactions(code, text) not in {R.OK, R.PROBE_FAILED}
 
 
 @given(
-    status=st.sampled_from([200, 404, 500]),
+    status=st.sampled_from([200, 401, 404, 429, 500, 542]),
     body=st.one_of(
         st.binary(max_size=300),
         JSON.map(lambda value: json.dumps(value).encode()),

@@ -216,7 +216,8 @@ class TestAccount:
             (422, failed("failed to parse seqno", 422), R.UNSUPPORTED),
             (500, failed("LITE_SERVER_NOTREADY: state already gc'd", 500), R.PRUNED),
             (542, failed("state already gc'd", 542), R.PRUNED),
-            (500, failed("LITE_SERVER_NOTREADY: seqno not in db", 500), R.UPSTREAM_FAILED),
+            (500, failed("LITE_SERVER_NOTREADY: seqno not in db", 500), R.PRUNED),
+            (500, failed("LITE_SERVER_NOTREADY: not in db", 500), R.UPSTREAM_FAILED),
         ],
     )
     async def test_errors(self, status: int, body: bytes, reason: Reason) -> None:

@@ -119,6 +119,10 @@ class TestRunMethod:
             (run("num"), "stack.0: not a pair"),
             (run([]), "stack.0: not a pair"),
             (run(["num"]), "stack.0: not a pair"),
+            (run([[], []]), "stack.0: a value whose type is no word"),
+            (run([{}, {}]), "stack.0: a value whose type is no word"),
+            (run([None, None]), "stack.0: a value whose type is no word"),
+            (run([["num"], "0x1"]), "stack.0: a value whose type is no word"),
             (run({"@type": "tvm.stackEntryNumber"}), "stack.0: not a pair"),
             (run(["num", "0x1"], ["num", "five"]), "stack.1: not a number"),
             (run(["num", 5.0]), "stack.0: not a number"),
@@ -152,6 +156,8 @@ MESSAGE: Final = boc(cell(b"message"))
 
 
 NODE: Final = "LITE_SERVER_UNKNOWN: cannot apply external message to current state : "
+END: Final = f"rejected by transaction {'4C6FE61A' * 8}:\nexitcode=135, steps=45, gas_used=0"
+"""Of a refusal in the words of v2026.06."""
 
 
 def refused(exit_code: int, *, prefix: str = "LITE_SERVER_UNKNOWN: ") -> str:
@@ -204,6 +210,12 @@ class TestSendMessage:
                 f"{NODE}too many external messages to address 0:00",
                 R.OVERLOADED,
                 "too many",
+            ),
+            (
+                500,
+                f"{NODE}External message was not accepted: cannot run message on account: {END}",
+                R.MESSAGE_REJECTED,
+                "exitcode=135,",
             ),
             (422, "empty boc", R.UNSUPPORTED, "empty boc"),
             (429, "Ratelimit exceed", R.RATE_LIMITED, "Ratelimit"),

@@ -62,6 +62,7 @@ class TestSentences:
             (Reason.CONNECTION_LOST, Cause.NODE_DOWN, "cuts connections"),
             (Reason.PROTOCOL_ERROR, Cause.NODE_DOWN, "break the protocol"),
             (Reason.NOT_SYNCED, Cause.NODE_NOT_SYNCED, "alive but not in sync"),
+            (Reason.RATE_LIMITED, Cause.PROVIDER_THROTTLED, "works, but limits our requests"),
         ],
     )
     def test_not_answering(self, trio: Any, reason: Reason, cause: Cause, words: str) -> None:
@@ -78,6 +79,7 @@ class TestSentences:
         ("reason", "cause", "words"),
         [
             (Reason.UNAUTHORIZED, Cause.PROVIDER_UNAUTHORIZED, "refuses our API key"),
+            (Reason.FORBIDDEN, Cause.PROVIDER_UNAUTHORIZED, "wants one, or we are forbidden"),
             (Reason.RATE_LIMITED, Cause.PROVIDER_THROTTLED, "works, but limits our requests"),
             (Reason.BAD_ANSWER, Cause.PROVIDER_DOWN, "cannot be read"),
             (Reason.UPSTREAM_FAILED, Cause.PROVIDER_DOWN, "no working node behind it"),

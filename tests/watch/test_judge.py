@@ -158,6 +158,7 @@ class TestFailures:
             (Reason.SHARD_LAG, State.SHARD_LAGGING),
             (Reason.RATE_LIMITED, State.THROTTLED),
             (Reason.UNAUTHORIZED, State.UNAUTHORIZED),
+            (Reason.FORBIDDEN, State.UNAUTHORIZED),
             *(
                 (reason, State.DOWN)
                 for reason in (

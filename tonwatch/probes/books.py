@@ -19,7 +19,16 @@ import structlog
 
 from tonwatch import regular_file
 from tonwatch.probes.reading import AccountKey
-from tonwatch.probes.tally import ACTION, COMPUTE, MAX_CODES, RECENT, Tally, Trouble, TroubleKind
+from tonwatch.probes.tally import (
+    ACTION,
+    COMPUTE,
+    MAX_CODES,
+    OTHER_CODE,
+    RECENT,
+    Tally,
+    Trouble,
+    TroubleKind,
+)
 from tonwatch.ton.address import Address
 from tonwatch.ton.transactions import TransactionId
 
@@ -39,6 +48,8 @@ DISK_WITHIN: Final = 10.0
 
 _MAX_SIZE: Final = 64 * 1024
 _NUMBER: Final = re.compile(r"-?[0-9]{1,60}")
+_END_OF_TIME: Final = 253_402_300_800
+"""The first second of the year 10000, Unix time."""
 
 
 T = TypeVar("T")
@@ -223,6 +234,7 @@ def _encode(book: Book, network: bytes, address: Address) -> dict[str, Any]:
         "opening": _text(book.opening),
         "tally": {
             **{name: str(getattr(tally, name)) for name in _SUMS},
+            "in_flight": str(tally.in_flight),
             "failures": [
                 [phase, str(code), str(number)] for (phase, code), number in tally.failures.items()
             ],
@@ -290,31 +302,33 @@ def _decode(content: bytes, network: bytes, address: Address) -> Book:
 def _book(fields: Any) -> Book:
     cursor, tally = fields["cursor"], fields["tally"]
     failures = {
-        (_phase(phase), _number(code)): _count(number) for phase, code, number in tally["failures"]
+        (_phase(phase), _code(code)): _count(number) for phase, code, number in tally["failures"]
     }
     if len(failures) > MAX_CODES + 2 or len(tally["recent"]) > RECENT:
         raise ValueError("more than is ever written")
     return Book(
-        cursor=TransactionId(_count(cursor["lt"]), _hash(cursor["hash"])),
-        since=_count(fields["since"]),
-        opening=_maybe(fields["opening"]),
+        cursor=TransactionId(_lt(cursor["lt"]), _hash(cursor["hash"])),
+        since=_time(fields["since"]),
+        opening=_maybe(_count, fields["opening"]),
         tally=Tally(
             **{name: _count(tally[name]) for name in _SUMS},
+            # Files of 0.1.0 have none, and count it as sent and received.
+            in_flight=_number(tally.get("in_flight", "0")),
             failures=failures,
             skipped={_word(reason): _count(n) for reason, n in tally["skipped"].items()},
             recent=tuple(
                 Trouble(
-                    time=_count(trouble["time"]),
+                    time=_time(trouble["time"]),
                     kind=TroubleKind(trouble["kind"]),
                     phase=_phase(trouble["phase"]),
-                    code=_maybe(trouble["code"]),
-                    lt=_count(trouble["lt"]),
+                    code=_maybe(_code, trouble["code"]),
+                    lt=_lt(trouble["lt"]),
                     skipped=_word(trouble["skipped"]),
                 )
                 for trouble in tally["recent"]
             ),
-            last_time=_maybe(tally["last_time"]),
-            last_gap=_maybe(tally["last_gap"]),
+            last_time=_maybe(_time, tally["last_time"]),
+            last_gap=_maybe(_time, tally["last_gap"]),
         ),
     )
 
@@ -332,8 +346,31 @@ def _count(text: Any) -> int:
     return number
 
 
-def _maybe(text: Any) -> int | None:
-    return None if text is None else _number(text)
+def _time(text: Any) -> int:
+    """Unix seconds of a year that has a date."""
+    return _below(_END_OF_TIME, _count(text))
+
+
+def _lt(text: Any) -> int:
+    return _below(1 << 64, _count(text))
+
+
+def _code(text: Any) -> int:
+    """An exit code, or `OTHER_CODE`."""
+    number = _below(OTHER_CODE + 1, _number(text))
+    if number < -OTHER_CODE:
+        raise ValueError("too small")
+    return number
+
+
+def _below(end: int, number: int) -> int:
+    if number >= end:
+        raise ValueError("too large")
+    return number
+
+
+def _maybe(read: Callable[[Any], int], text: Any) -> int | None:
+    return None if text is None else read(text)
 
 
 def _hash(text: str) -> bytes:

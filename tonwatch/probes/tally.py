@@ -3,10 +3,14 @@
 Pure functions: a `Tally` and one more `Transaction` make the next `Tally`. Amounts are in the
 smallest units of what the account holds, so that they add up to its balance:
 
-    coins:    balance change = received + returned - sent - fees
-    a jetton: balance change = received + returned - sent
+    coins:    balance change = received + returned - sent - fees - in flight
+    a jetton: balance change = received + returned - sent - in flight
 
 A jetton wallet's fees are coins all the same: it pays them from what messages bring along.
+
+What an account sends itself is neither sent nor received: highload v3 wallets send themselves all
+they have, with the payouts to be made as the message's body. It leaves in one transaction and comes
+in with another; between the two it is in flight.
 """
 
 from collections.abc import Collection, Mapping
@@ -85,10 +89,13 @@ class Tally:
         received: what others sent here.
         returned: what came back after it had been sent.
         fees: nanocoins paid for transactions and for forwarding messages.
+        in_flight: what left for the account itself less what came in from there: 0 but between
+            two transactions. Below 0 where the first of the two was not counted, as counting
+            began later or has a gap there: then the second one's coins had been missing before.
         messages_sent: payments: messages to others, or transfers of a jetton.
         unsent: messages to be sent that were not, though the transaction succeeded; of coins
             only: what a jetton wallet sends in that mode is the change, never the payment.
-        bounced: messages that came back.
+        bounced: messages to others that bounced.
         failures: by phase (``compute``, ``action``) and code.
         skipped: transactions without a compute phase, by the reason for it.
         gaps: stretches of history that nobody could show any more.
@@ -103,6 +110,7 @@ class Tally:
     received: int = 0
     returned: int = 0
     fees: int = 0
+    in_flight: int = 0
     messages_sent: int = 0
     unsent: int = 0
     bounced: int = 0
@@ -128,11 +136,17 @@ def count_native(
     message = transaction.message_in
     value = message.value if message is not None else 0
     came_back = message is not None and message.bounced
+    in_flight = sum([out.value for out in transaction.messages_out if _to_itself(out)])
+    sent = sum([out.value for out in transaction.messages_out]) - in_flight
+    if message is not None and _to_itself(message):
+        in_flight -= value
+        value = 0
     return replace(
         _common(tally, transaction),
-        sent=tally.sent + sum([out.value for out in transaction.messages_out]),
+        sent=tally.sent + sent,
         received=tally.received + (0 if came_back else value),
         returned=tally.returned + (value if came_back else 0),
+        in_flight=tally.in_flight + in_flight,
         messages_sent=tally.messages_sent
         + sum([_is_payment(out, jetton_wallets) for out in transaction.messages_out]),
     )
@@ -153,17 +167,23 @@ def count_jetton(tally: Tally, transaction: Transaction, owner: Address) -> Tall
         return after
     if message.bounced:
         move = read_bounced(message.body)
-        if move is not None and move.kind in _COMES_BACK:
-            return replace(after, returned=tally.returned + move.amount)
-        return after
+        if move is None or move.kind not in _COMES_BACK:
+            return after
+        if _to_itself(message):
+            return replace(after, in_flight=tally.in_flight - move.amount)
+        return replace(after, returned=tally.returned + move.amount)
     move = read_move(message.body)
     if move is None:
         return after
     if move.kind is MoveKind.INTERNAL_TRANSFER:
+        if _to_itself(message):
+            return replace(after, in_flight=tally.in_flight - move.amount)
         return replace(after, received=tally.received + move.amount)
     if move.kind is MoveKind.BURN:
         return replace(after, sent=tally.sent + move.amount)
     if move.kind is MoveKind.TRANSFER:
+        if any(_moves_to_itself(out) for out in transaction.messages_out):
+            return replace(after, in_flight=tally.in_flight + move.amount)
         return replace(
             after,
             sent=tally.sent + move.amount,
@@ -172,12 +192,23 @@ def count_jetton(tally: Tally, transaction: Transaction, owner: Address) -> Tall
     return after
 
 
+def _to_itself(message: Message) -> bool:
+    """Whether an account's message is for the account itself, or from there."""
+    return message.source is not None and message.source == message.destination
+
+
+def _moves_to_itself(message: Message) -> bool:
+    """Whether a jetton wallet's message makes the same jetton wallet a recipient."""
+    move = read_move(message.body) if _to_itself(message) else None
+    return move is not None and move.kind is MoveKind.INTERNAL_TRANSFER
+
+
 def _is_payment(message: Message, jetton_wallets: Collection[Address]) -> bool:
     """Whether a message pays somebody: no log entry, nothing sent back, no order for jettons.
 
     Nor an order to itself: a highload v3 wallet makes its payouts that way.
     """
-    if message.destination in {None, message.source} or message.bounced:
+    if message.destination is None or message.bounced or _to_itself(message):
         return False
     if message.destination not in jetton_wallets:
         return True
@@ -206,13 +237,12 @@ def _common(tally: Tally, transaction: Transaction, owner: Address | None = None
             failures = _with_failure(failures, trouble.phase, trouble.code)
         elif trouble.kind is TroubleKind.SKIPPED:
             skipped = {**skipped, trouble.skipped: skipped.get(trouble.skipped, 0) + 1}
-    bounced = transaction.message_in is not None and transaction.message_in.bounced
     return replace(
         tally,
         transactions=tally.transactions + 1,
         fees=tally.fees + transaction.fees,
         unsent=tally.unsent + unsent,
-        bounced=tally.bounced + bounced,
+        bounced=tally.bounced + _bounced(transaction),
         failures=failures,
         skipped=skipped,
         recent=(*tally.recent, *ours)[-RECENT:] if ours else tally.recent,
@@ -226,13 +256,20 @@ def _is_ours(transaction: Transaction, owner: Address | None) -> bool:
     message = transaction.message_in
     if message is None or message.source is None or message.bounced:
         return True
-    return message.source == owner or message.source.hash == transaction.account
+    return message.source == owner or _to_itself(message)
+
+
+def _bounced(transaction: Transaction) -> bool:
+    """Whether a message to others has bounced. One to itself has failed in the transaction before,
+    which is counted."""
+    message = transaction.message_in
+    return message is not None and message.bounced and not _to_itself(message)
 
 
 def _troubles(transaction: Transaction, unsent: int) -> list[Trouble]:
     time, lt = transaction.time, transaction.id.lt
     found = []
-    if transaction.message_in is not None and transaction.message_in.bounced:
+    if _bounced(transaction):
         found.append(Trouble(time, TroubleKind.BOUNCED, "", None, lt))
     if transaction.skipped is not None:
         found.append(

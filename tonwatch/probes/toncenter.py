@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from tonwatch.probes.sample import Findings, Head, Probe, Sample, record
 from tonwatch.ton.errors import ProviderError, Reason
 from tonwatch.ton.toncenter import ToncenterClient
 from tonwatch.ton.toncenter_http import Timing
+
+_OF_ONE_SERVER: Final = frozenset({Reason.UPSTREAM_FAILED, Reason.PRUNED})
+"""How a question for a block ends at a server that does not have it."""
 
 
 async def head(
@@ -35,7 +39,7 @@ async def head(
         except ProviderError as error:
             # Behind one address there may be several servers, some without the others' last
             # block. What the first of them told is true; only the block's time stays unknown.
-            if findings.head is None or error.reason is not Reason.UPSTREAM_FAILED:
+            if findings.head is None or error.reason not in _OF_ONE_SERVER:
                 raise
         finally:
             findings.waited = first.waited + second.waited

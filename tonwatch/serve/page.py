@@ -5,7 +5,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -151,8 +150,8 @@ def _template() -> Template:
     )
     environment.filters |= {
         "blocks": blocks,
-        "clock": _clock,
-        "date": _date,
+        "clock": words.time_of_day,
+        "date": words.date,
         "duration": duration,
         "offset": words.offset,
         "plain": words.plain,
@@ -274,11 +273,3 @@ def _grouped(failures: Iterable[Sample], now: float) -> Iterable[FailureRow]:
 
 def _says(sample: Sample) -> tuple[str, str, str]:
     return sample.probe, sample.reason, sample.detail
-
-
-def _clock(wall: float) -> str:
-    return datetime.fromtimestamp(wall, UTC).strftime("%H:%M:%S")
-
-
-def _date(wall: float) -> str:
-    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%d")

@@ -117,6 +117,7 @@ def _payouts(walked: Walked) -> dict[str, Any]:
         "received": str(tally.received),
         "returned": str(tally.returned),
         "fees": str(tally.fees),
+        "in_flight": str(tally.in_flight),
         "messages_sent": tally.messages_sent,
         "unsent": tally.unsent,
         "bounced": tally.bounced,
@@ -164,10 +165,4 @@ def _coins(amount: int | None, decimals: int) -> str | None:
 
 
 def _time(wall: int | None) -> str | None:
-    """None also for a time that no calendar has: a contract's data may say anything."""
-    if wall is None:
-        return None
-    try:
-        return rfc3339(wall)
-    except (OSError, OverflowError, ValueError):
-        return None
+    return None if wall is None else rfc3339(wall)

@@ -32,6 +32,7 @@ _LITESERVER: Final = (
     Reason.NOT_READY,
     Reason.SHARD_LAG,
     Reason.OVERLOADED,
+    Reason.RATE_LIMITED,
 )
 
 _TONCENTER: Final = (
@@ -40,6 +41,7 @@ _TONCENTER: Final = (
     Reason.UPSTREAM_FAILED,
     Reason.UNSUPPORTED,
     Reason.UNAUTHORIZED,
+    Reason.FORBIDDEN,
     Reason.RATE_LIMITED,
 )
 
@@ -55,8 +57,8 @@ REASONS: Final[Mapping[str, Mapping[Probe, tuple[Reason, ...]]]] = {
     },
     "toncenter-v2": {
         Probe.HEAD: _TONCENTER,
-        Probe.FORK: _TONCENTER,
-        Probe.BALANCE: _TONCENTER,
+        Probe.FORK: (*_TONCENTER, Reason.PRUNED),
+        Probe.BALANCE: (*_TONCENTER, Reason.PRUNED),
         Probe.COMPARE: (*_TONCENTER, Reason.PRUNED, Reason.DISPROVED),
         Probe.WRITE: (*_TONCENTER, Reason.OVERLOADED, Reason.MESSAGE_REJECTED),
     },

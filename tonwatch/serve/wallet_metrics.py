@@ -157,8 +157,8 @@ _PAYOUTS: Final[tuple[Metric[Paying], ...]] = (
     Metric(
         "tonwatch_wallet_sent_total",
         "counter",
-        "What left it, in whole coins; of the native coin also what goes along with transfers of"
-        " jettons. Its rate is what the balance lasts by.",
+        "What left it for others, in whole coins; of the native coin also what goes along with"
+        " transfers of jettons. Its rate is what the balance lasts by.",
         lambda p: _coins(p.walked.tally.sent, p.holding.decimals),
     ),
     Metric(
@@ -197,7 +197,7 @@ _PAYOUTS: Final[tuple[Metric[Paying], ...]] = (
     Metric(
         "tonwatch_wallet_bounces_total",
         "counter",
-        "Messages that came back.",
+        "Messages to others that bounced.",
         lambda p: p.walked.tally.bounced,
     ),
     Metric(

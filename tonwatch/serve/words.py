@@ -32,9 +32,32 @@ def offset(seconds: float) -> str:
     return f"{sign}{duration(abs(seconds))}"
 
 
-def rfc3339(wall: float) -> str:
-    """Unix seconds as RFC 3339, in UTC."""
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def rfc3339(wall: float) -> str | None:
+    """Unix seconds as RFC 3339, in UTC; None where no calendar has such a time."""
+    moment = _moment(wall)
+    if moment is None:
+        return None
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def date(wall: float) -> str:
+    """The day, in UTC."""
+    moment = _moment(wall)
+    return UNKNOWN if moment is None else f"{moment:%Y-%m-%d}"
+
+
+def time_of_day(wall: float) -> str:
+    """The time of day, in UTC."""
+    moment = _moment(wall)
+    return UNKNOWN if moment is None else f"{moment:%H:%M:%S}"
+
+
+def _moment(wall: float) -> datetime | None:
+    # A peer, a contract's data, a file and a clock that is set wrong may say anything.
+    try:
+        return datetime.fromtimestamp(wall, UTC)
+    except (OSError, OverflowError, ValueError):
+        return None
 
 
 def why(verdict: Verdict) -> str:

@@ -92,10 +92,12 @@ def _get_transactions(node: Node, arguments: Fields) -> Answer:
     if found and found[0].block.seqno > shard_client.seqno:
         lag = f"shard_client_seqno={shard_client.seqno} ls_seqno={node.view.head.seqno}"
         text = f"{failed}: ltdb: block not found (possibly out of sync: {lag})"
-        raise LiteError(NOT_READY, text)
+        raise LiteError(FAILURE, text)
     found = [transaction for transaction in found if _remembers(node, transaction)]
     if not found:
-        raise LiteError(NOT_READY, f"{failed}: lt not in db")
+        # What a pruned node says: it looks into the oldest block that it still has.
+        text = "cannot locate transaction in block with specified logical time"
+        raise LiteError(FAILURE, text)
     return "transactionList", {
         "ids": [transaction.block.tl() for transaction in found],
         "transactions": cells.boc(*(transaction.cell for transaction in found)),

@@ -76,7 +76,7 @@ _DESCRIPTIONS: Final = {
     Fault.STALL: "the node stays at the block it has now",
     Fault.WRONG_NETWORK: "the node belongs to another network",
     Fault.CLOCK_SKEW: "the server's clock is wrong",
-    Fault.THROTTLE: "every request is over the rate limit",
+    Fault.THROTTLE: "every request is over the rate limit; of a liteserver, its proxy's",
     Fault.UNAUTHORIZED: "no API key is accepted",
     Fault.BAD_JSON: "bodies are cut short under status 200",
     Fault.DROP_MID_FRAME: "connections are closed in the middle of an answer",

@@ -13,7 +13,7 @@ from tonwatch.simulator import queries
 from tonwatch.simulator.chain import Chain
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.fork import Fork
-from tonwatch.simulator.node import NOT_READY, TIMEOUT, LiteError, Node
+from tonwatch.simulator.node import NOT_READY, OVER_THE_LIMIT, TIMEOUT, LiteError, Node
 from tonwatch.simulator.noise import Noise
 from tonwatch.simulator.outbox import Outbox
 from tonwatch.simulator.queries import Call
@@ -53,6 +53,7 @@ class LiteServer(Target):
             Fault.STALL,
             Fault.WRONG_NETWORK,
             Fault.CLOCK_SKEW,
+            Fault.THROTTLE,
             Fault.DROP_MID_FRAME,
             Fault.FORK,
             Fault.UNREACHABLE,
@@ -217,6 +218,9 @@ class Peer(asyncio.Protocol):
 
     def _take_query(self, message: Message) -> None:
         if self._server.loses_answer():
+            return
+        if self._server.suffers(Fault.THROTTLE) is not None:
+            self._answer(message, LiteError(OVER_THE_LIMIT, "too many requests").encode())
             return
         try:
             call = queries.parse(message.body)

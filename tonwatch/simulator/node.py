@@ -14,6 +14,8 @@ from tonwatch.ton.tl import Fields
 
 FAILURE: Final = -400
 NOT_READY: Final = 651
+OVER_THE_LIMIT: Final = 429
+"""A proxy's, in front of a node; the node itself limits nobody."""
 TIMEOUT: Final = 652
 
 _ERROR: Final = bytes.fromhex("48e1a9bb")

@@ -8,7 +8,7 @@ A monitor has to name the block of every question and to see every failure.
 
 import asyncio
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ from tonwatch.ton.adnl import AdnlConnection
 from tonwatch.ton.boc import read_one
 from tonwatch.ton.cells import Cell, boc
 from tonwatch.ton.errors import BadAnswer, LiteServerError, Reason
-from tonwatch.ton.liteserver_errors import classify, last_known_seqno
+from tonwatch.ton.liteserver_errors import classify, classify_transactions, last_known_seqno
 from tonwatch.ton.proofs import KnownBlocks, account_at, header_time, linked_transactions
 from tonwatch.ton.stack import read_stack, write_stack
 from tonwatch.ton.transactions import Transaction, TransactionId
@@ -213,13 +213,16 @@ class LiteClient:
         Raises:
             ProofInvalid: `last` or what it links to was not answered but something else.
             BadAnswer: reason ``answer_too_large`` where a smaller `count` may help.
-            LiteServerError: reason ``pruned`` where the node does not keep `last` any more.
+            LiteServerError: reason ``pruned`` where the node does not keep `last` any more;
+                ``shard_lag`` or ``not_ready`` where it does not have it yet.
         """
+        # TL's 64 bits have a sign, a logical time has none.
+        lt = int.from_bytes(last.lt.to_bytes(8, "big"), "big", signed=True)
         question = {
-            "count": count, "account": _account_id(address), "lt": last.lt, "hash": last.hash.hex(),
+            "count": count, "account": _account_id(address), "lt": lt, "hash": last.hash.hex(),
         }  # fmt: skip
         query = tl.encode_query("getTransactions", question)
-        answer, _ = await self._query(query, timeout)
+        answer, _ = await self._query(query, timeout, classify_transactions)
         bag = tl.decode_transaction_list(answer)
         found: list[Transaction] = []
         for transaction in linked_transactions(bag, address, last, count):
@@ -282,11 +285,16 @@ class LiteClient:
         body, elapsed = await self._query(query, timeout)
         return tl.decode(body, f"liteServer.{answer}"), elapsed
 
-    async def _query(self, query: bytes, timeout: float) -> tuple[bytes, float]:
+    async def _query(
+        self,
+        query: bytes,
+        timeout: float,
+        meaning: Callable[[int, str], Reason] = classify,
+    ) -> tuple[bytes, float]:
         body, elapsed = await self.connection.query(query, timeout)
         if tl.is_constructor(body, "liteServer.error"):
             code, message = tl.decode_error(body)
-            raise LiteServerError(classify(code, message), code, message)
+            raise LiteServerError(meaning(code, message), code, message)
         return body, elapsed
 
 

@@ -2,8 +2,12 @@
 
 The node uses one code for several troubles (651 is lag as well as a block that
 does not exist yet, 0 is a rejected message as well as a malformed question), so
-neither alone is enough. Texts are from ``validator/impl/liteserver.cpp`` and
-``validator/manager.cpp``; they are matched in lower case, first match wins.
+neither alone is enough. Its texts change between releases, so families of them are
+matched, in lower case. Providers hand the same texts on: see `node_reason`.
+
+Sources: the node's ``validator/impl/liteserver.cpp``, ``validator/manager.cpp`` (the suffixes),
+``validator/db/archive-manager.cpp``, ``archive-slice.cpp`` and ``rootdb.cpp``; answers recorded
+from v2025.10 and v2026.06.
 """
 
 import re
@@ -11,18 +15,25 @@ from typing import Final
 
 from tonwatch.ton.errors import Reason
 
-_TEXTS: Final = (
-    ("lt not in db", Reason.PRUNED),
-    ("seqno not in db", Reason.PRUNED),
-    ("state already gc'd", Reason.PRUNED),
-    ("possibly out of sync", Reason.SHARD_LAG),
-    ("block is not applied", Reason.SHARD_LAG),
-    ("specified mc block is older", Reason.SHARD_LAG),
-    ("too big masterchain block seqno", Reason.NOT_READY),
+_MESSAGES: Final = (
+    # "cannot apply external message to current state : " stands before whatever the node says.
     ("too many pending external message checks", Reason.OVERLOADED),
     ("too many external messages to address", Reason.OVERLOADED),
     ("cannot apply external message", Reason.MESSAGE_REJECTED),
+    ("external message was not accepted", Reason.MESSAGE_REJECTED),
     ("duplicate message", Reason.MESSAGE_REJECTED),
+)
+
+_NOT_YET: Final = (
+    # The node adds these where the question is about something newer than what it has.
+    ("possibly out of sync", Reason.SHARD_LAG),
+    ("last known masterchain block", Reason.NOT_FOUND),
+    ("is not applied", Reason.SHARD_LAG),
+    ("specified mc block is older", Reason.SHARD_LAG),
+    ("too big masterchain block seqno", Reason.NOT_READY),
+)
+
+_OTHERS: Final = (
     ("unsupported getmasterchaininfo mode", Reason.UNSUPPORTED),
     ("unknown constructor", Reason.UNSUPPORTED),
     ("unknown query", Reason.UNSUPPORTED),
@@ -31,8 +42,35 @@ _TEXTS: Final = (
     ("cannot find block", Reason.NOT_FOUND),
 )
 
+_ABSENT: Final = re.compile(
+    r"not in db|not in archive|block not found|already gc'd|file (?:is deleted|not found)"
+)
+"""Something that is not there: gone, or never been there."""
+
+_GONE: Final = re.compile(
+    # Asked by seqno or time, which every chain has had that has come so far.
+    r"cannot find block \([^)]*\) (?:lt|utime|seqno)=[1-9]\d*: "
+    r"(?:ltdb: block not found|(?:lt|ts|seqno|handle) not in|package already gc'd)"
+    r"|\b(?:lt|ts|seqno) not in db"
+    # A block that the node knows, without its data or its state.
+    r"|already gc'd|state not in db|\bfile (?:not in|not found|is deleted)"
+    # Where the block with the transaction is gone, the oldest that is left is looked into.
+    r"|cannot locate transaction in block with specified logical time"
+)
+"""What only history that was there and is pruned makes a node say, of a good question."""
+
+_OF_TRANSACTIONS: Final = "with specified transaction"
+
+_THROTTLED: Final = re.compile(
+    r"rate[\s_-]*limit|too many (?:http )?requests|throttl"
+    r"|requests?[\s_-]*limit\b.{0,20}(?:reach|exceed)|error(?: code)?:? *1015\b"
+)
+"""Words of proxies in front of liteservers and of providers; 1015 is Cloudflare's."""
+
 _CODES: Final = {
+    -701: Reason.MESSAGE_REJECTED,
     -503: Reason.UPSTREAM_TIMEOUT,
+    429: Reason.RATE_LIMITED,
     601: Reason.SERVER_ERROR,
     602: Reason.SERVER_ERROR,
     603: Reason.SERVER_ERROR,
@@ -43,16 +81,75 @@ _CODES: Final = {
 }
 
 _SHARD_CLIENT: Final = re.compile(r"shard_client_seqno=(\d{1,10})")
+_BOTH_SEQNOS: Final = re.compile(r"shard_client_seqno=(\d{1,10}) ls_seqno=(\d{1,10})")
 _LAST_KNOWN: Final = re.compile(r"last known masterchain block: (\d{1,10})")
 
 
 def classify(code: int, message: str) -> Reason:
     """The reason behind a liteserver's error answer."""
     text = message.lower()
-    for part, reason in _TEXTS:
+    if reason := node_reason(text):
+        return reason
+    if is_throttled(text):
+        return Reason.RATE_LIMITED
+    return _CODES.get(code, Reason.SERVER_ERROR)
+
+
+def classify_transactions(code: int, message: str) -> Reason:
+    """As `classify`, where an account's transactions were asked for by logical time and hash."""
+    return transactions_reason(message.lower()) or classify(code, message)
+
+
+def node_reason(text: str) -> Reason | None:
+    """The reason in the node's own words, which providers hand on; None where it has none.
+
+    What was pruned is kept apart from what is not there yet, and from a block that the node does
+    not know at all: that may be on a fork.
+
+    Args:
+        text: in lower case.
+    """
+    for part, reason in _MESSAGES:
         if part in text:
             return reason
-    return _CODES.get(code, Reason.SERVER_ERROR)
+    if _OF_TRANSACTIONS in text:
+        return transactions_reason(text)
+    for part, reason in _NOT_YET:
+        if part in text:
+            return reason
+    if _GONE.search(text):
+        return Reason.PRUNED
+    for part, reason in _OTHERS:
+        if part in text:
+            return reason
+    return None
+
+
+def transactions_reason(text: str) -> Reason | None:
+    """The reason in what a node says of an account's transactions; None where it has none.
+
+    A logical time is part of every chain that has come so far: what is not there was pruned, or
+    is still to come, and then the node says so. It says the same of a time that no node has
+    reached, without any lag; that is ``not_ready``.
+
+    Args:
+        text: in lower case.
+    """
+    for part, reason in _NOT_YET:
+        if part in text:
+            return reason if reason is Reason.SHARD_LAG and _lags(text) else Reason.NOT_READY
+    return Reason.PRUNED if _GONE.search(text) or _ABSENT.search(text) else None
+
+
+def is_throttled(text: str) -> bool:
+    """Whether a text, in lower case, says that we have asked too much."""
+    return bool(_THROTTLED.search(text))
+
+
+def _lags(text: str) -> bool:
+    """Whether a node's shard client is behind its masterchain; so it is without numbers."""
+    found = _BOTH_SEQNOS.search(text)
+    return found is None or int(found[1]) < int(found[2])
 
 
 def shard_client_seqno(message: str) -> int | None:

@@ -60,7 +60,7 @@ def _write(argument: int | Cell) -> tuple[tuple[Cell, ...], str]:
     size = argument.bit_length()
     if size <= _SMALL:
         return (), f"{_SMALL_INT:08b}{argument % (1 << 64):064b}"
-    if size > 256:
+    if not -(1 << 256) <= argument < 1 << 256:
         raise ValueError("an argument of more than 257 bits")
     return (), f"{_INT:08b}{0:07b}{argument % (1 << 257):0257b}"
 

@@ -24,6 +24,7 @@ from tonwatch.ton.toncenter_answers import (
     Uint32,
     encoded,
 )
+from tonwatch.ton.toncenter_errors import reason_for_transactions
 from tonwatch.ton.toncenter_http import Timing, ToncenterHttp
 from tonwatch.ton.transactions import Transaction, TransactionId
 
@@ -103,7 +104,8 @@ class ToncenterClient:
         requests has the whole `timeout`.
 
         Raises:
-            ProviderError: reason ``pruned`` where it does not have even `last`.
+            ProviderError: reason ``pruned`` where it does not have even `last`; ``shard_lag`` or
+                ``not_ready`` where its liteserver does not have it yet.
             ProofInvalid: it answered with other transactions.
         """
         wanted = {"address": str(address), "lt": str(last.lt), "hash": encoded(last.hash)}
@@ -118,6 +120,7 @@ class ToncenterClient:
                     timeout,
                     asked,
                     max_body=_MAX_HISTORY,
+                    meaning=reason_for_transactions,
                 )
                 return answer.read(address, last, count)
             except ProviderError as error:

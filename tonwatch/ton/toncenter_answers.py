@@ -64,8 +64,11 @@ def _base64(value: object) -> bytes:
 
 Hash = Annotated[Base64Bytes, AfterValidator(_hash_size)]
 
-Uint32 = Annotated[int, Field(ge=0, lt=1 << 32)]
+Uint32 = Annotated[int, BeforeValidator(_whole), Field(ge=0, lt=1 << 32)]
 """As wide as on the chain: JSON numbers have no end, and what computes with them has."""
+
+Seqno = Annotated[int, BeforeValidator(_whole), Field(ge=0, lt=1 << 31)]
+"""As wide as liteservers can be asked for."""
 
 _Balance = Annotated[int, BeforeValidator(_whole), Field(ge=_NOT_THERE, lt=1 << 120)]
 _LogicalTime = Annotated[int, BeforeValidator(_whole), Field(ge=0, lt=1 << 64)]
@@ -77,7 +80,7 @@ class BlockId(BaseModel):
     """``ton.blockIdExt`` of a masterchain block as JSON: hashes are base64."""
 
     workchain: Literal[-1]
-    seqno: Uint32
+    seqno: Seqno
     root_hash: Hash
 
 
@@ -202,6 +205,8 @@ def _entry(field: str, entry: object) -> int | Cell | None:
     if not isinstance(entry, list) or len(entry) != 2:
         raise BadAnswer(f"{field}: not a pair of type and value")
     kind, value = entry
+    if not isinstance(kind, str):
+        raise BadAnswer(f"{field}: a value whose type is no word")
     if kind == "num":
         return _number(field, value)
     if kind in {"cell", "slice"}:

@@ -5,6 +5,7 @@ It knows how answers and errors are wrapped by toncenter's API v2, and nothing o
 
 import asyncio
 import json
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -34,7 +35,14 @@ from tonwatch.ton.toncenter_errors import reason_for, with_exit_code
 MAX_BODY: Final = 256 * 1024
 """Bytes of an answer's body, unless a question says otherwise."""
 
+_CODE: Final = re.compile(r"-?[0-9]{1,4}")
+_CODES: Final = 10_000
+"""No code of an error is as large."""
+
 Answer = TypeVar("Answer", bound=BaseModel)
+
+Meaning = Callable[[int, str, int | None], Reason]
+"""The reason behind an error: see `reason_for`."""
 
 
 @dataclass(slots=True)
@@ -84,6 +92,7 @@ class ToncenterHttp:
         timing: Timing,
         *,
         max_body: int = MAX_BODY,
+        meaning: Meaning = reason_for,
     ) -> Answer:
         """Ask with GET.
 
@@ -94,11 +103,14 @@ class ToncenterHttp:
             timeout: seconds for the request, not counting the wait for its turn.
             timing: filled as far as the request comes.
             max_body: bytes of the answer.
+            meaning: what an error to this question means.
 
         Raises:
             TonError: with the reason in the status or the body.
         """
-        return await self._ask("GET", method, {"params": params}, model, timeout, timing, max_body)
+        return await self._ask(
+            "GET", method, {"params": params}, model, timeout, timing, max_body, meaning
+        )
 
     async def post(
         self,
@@ -109,7 +121,9 @@ class ToncenterHttp:
         timing: Timing,
     ) -> Answer:
         """Ask with POST, once whatever happens; `payload` is sent as JSON, the rest as `get`."""
-        return await self._ask("POST", method, {"json": payload}, model, timeout, timing, MAX_BODY)
+        return await self._ask(
+            "POST", method, {"json": payload}, model, timeout, timing, MAX_BODY, reason_for
+        )
 
     async def _ask(
         self,
@@ -120,6 +134,7 @@ class ToncenterHttp:
         timeout: float,
         timing: Timing,
         max_body: int,
+        meaning: Meaning,
     ) -> Answer:
         api_key = self._api_key()
         headers = {"X-API-Key": api_key} if api_key else {}
@@ -144,7 +159,7 @@ class ToncenterHttp:
             ):
                 body = await _read(response, max_body)
             timing.query = loop.time() - began - (timing.resolve or 0) - (timing.connect or 0)
-            return parse_answer(response.status, body, model, secret=api_key)
+            return parse_answer(response.status, body, model, secret=api_key, meaning=meaning)
         except TonError as error:
             if api_key and api_key in error.detail:
                 error.detail = _redacted(error.detail, api_key)
@@ -215,22 +230,29 @@ async def _read(response: aiohttp.ClientResponse, max_body: int) -> bytes:
 
 
 def parse_answer(
-    status: int, body: bytes, model: type[Answer], *, secret: str | None = None
+    status: int,
+    body: bytes,
+    model: type[Answer],
+    *,
+    secret: str | None = None,
+    meaning: Meaning = reason_for,
 ) -> Answer:
     """Read ``{"ok": true, "result": ...}``, or raise what status and body say together.
 
-    Where the body repeats `secret`, no error does: it goes before any text is cut.
+    Where the body repeats `secret`, the API key that was sent, no error does: it goes before any
+    text is cut. Without one, what refuses the key otherwise forbids us to ask.
     """
     answer = _json_object(body)
     text = _redacted(_error_text(answer, body), secret)
-    if status != 200:
-        raise ProviderError(reason_for(status, text), status, with_exit_code(text))
-    if answer is None:
+    if status == 200 and answer is None:
         raise BadAnswer(f"the body is not a JSON object: {text[:80]!r}")
-    if answer.get("ok") is not True:
-        code = answer.get("code")
-        code = code if isinstance(code, int) else status
-        raise ProviderError(reason_for(code, text), code, with_exit_code(text))
+    if status != 200 or answer is None or answer.get("ok") is not True:
+        code = _code(answer)
+        real = code if status == 200 and code is not None else status
+        reason = meaning(real, text, code)
+        if reason is Reason.UNAUTHORIZED and not secret:
+            reason = Reason.FORBIDDEN
+        raise ProviderError(reason, real, with_exit_code(text))
     try:
         return model.model_validate(answer.get("result"))
     except ValidationError as error:
@@ -247,13 +269,30 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
+def _code(answer: dict[str, Any] | None) -> int | None:
+    """The code that an answer gives for its error; None without one that can be such a code."""
+    for place in _places(answer):
+        code = place.get("code")
+        if isinstance(code, str) and _CODE.fullmatch(code):
+            code = int(code)
+        if type(code) is int and abs(code) < _CODES:
+            return code
+    return None
+
+
 def _error_text(answer: dict[str, Any] | None, body: bytes) -> str:
     # The documented 429 has its text in `result`, all others in `error`.
-    if answer is not None:
-        for key in ("error", "result", "detail"):
-            if isinstance(answer.get(key), str):
-                return str(answer[key])
+    for place in _places(answer):
+        for key in ("error", "result", "detail", "message"):
+            if isinstance(text := place.get(key), str):
+                return text
     return body.decode(errors="replace")
+
+
+def _places(answer: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Where an error's code and text are: the answer itself or, as in JSON-RPC, its `error`."""
+    inner = answer.get("error") if answer else None
+    return [place for place in (answer, inner) if isinstance(place, dict)]
 
 
 def _redacted(text: str, secret: str | None) -> str:

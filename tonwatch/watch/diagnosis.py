@@ -24,6 +24,8 @@ _NODE_CAUSES: Final = {
     State.DOWN: Cause.NODE_DOWN,
     State.FLAPPING: Cause.NODE_FLAPPING,
     State.NOT_SYNCED: Cause.NODE_NOT_SYNCED,
+    # Nodes do not limit anybody: that is a provider's proxy in front of them.
+    State.THROTTLED: Cause.PROVIDER_THROTTLED,
     State.WRONG_NETWORK: Cause.WRONG_NETWORK,
     State.FORKED: Cause.NODE_FORKED,
     State.PROOF_INVALID: Cause.PROOF_INVALID,

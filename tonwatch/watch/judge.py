@@ -16,6 +16,7 @@ from tonwatch.watch.verdict import Judgement, State, Verdict
 
 _STATE_OF_FAILURE: Final = {
     Reason.UNAUTHORIZED: State.UNAUTHORIZED,
+    Reason.FORBIDDEN: State.UNAUTHORIZED,
     Reason.RATE_LIMITED: State.THROTTLED,
     Reason.NOT_SYNCED: State.NOT_SYNCED,
     Reason.NOT_READY: State.NOT_SYNCED,

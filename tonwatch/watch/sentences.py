@@ -130,6 +130,15 @@ def _write_broken(verdict: Verdict) -> str:
     )
 
 
+def _unauthorized(verdict: Verdict) -> str:
+    if verdict.reason is Reason.FORBIDDEN:
+        return (
+            f"{verdict.target.name} refuses our requests, which carry no API key: it wants one,"
+            f" or we are forbidden ({verdict.detail})."
+        )
+    return f"{verdict.target.name} refuses our API key ({verdict.detail})."
+
+
 def _clock_skewed(verdict: Verdict) -> str:
     offset = (verdict.head.clock_offset if verdict.head else None) or 0.0
     side = "ahead of" if offset > 0 else "behind"
@@ -140,7 +149,7 @@ _SENTENCES: Final[dict[State, Callable[[Verdict], str]]] = {
     State.DOWN: _down,
     State.FLAPPING: _flapping,
     State.NOT_SYNCED: lambda v: f"{v.target.name} is alive but not in sync: {v.detail}.",
-    State.UNAUTHORIZED: lambda v: f"{v.target.name} refuses our API key ({v.detail}).",
+    State.UNAUTHORIZED: _unauthorized,
     State.THROTTLED: lambda v: f"{v.target.name} works, but limits our requests ({v.detail}).",
     State.WRONG_NETWORK: _wrong_network,
     State.FORKED: _forked,

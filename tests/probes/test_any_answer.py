@@ -1,0 +1,262 @@
+"""Whatever a provider or a liteserver answers, every question ends in a result with a reason.
+
+The answers are a simulated network's own, of which one is changed on the way: that comes closer
+to what is read last than anything made up from nothing.
+"""
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any, Final, NamedTuple
+
+import aiohttp
+from aiolimiter import AsyncLimiter
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.probes.purse_lab import PurseLab, purse_lab
+from tests.ton.peers import Peer, Server, recorded_answers
+from tests.ton.providers import JSON, serving
+from tonwatch.probes import balances, toncenter
+from tonwatch.probes import liteserver as node_probes
+from tonwatch.probes.compare import compare
+from tonwatch.probes.sample import Sample
+from tonwatch.probes.sources import LiteSource, Source, ToncenterSource
+from tonwatch.probes.write_path import write_path
+from tonwatch.simulator import queries
+from tonwatch.simulator.liteserver import LiteServer
+from tonwatch.simulator.node import LiteError
+from tonwatch.ton import tl, wire
+from tonwatch.ton.cells import Cell, boc, cell
+from tonwatch.ton.errors import Reason, TonError
+from tonwatch.ton.proofs import KnownBlocks
+from tonwatch.ton.toncenter import ToncenterClient
+from tonwatch.ton.toncenter_http import ToncenterHttp, open_session
+from tonwatch.ton.transactions import TransactionId
+from tonwatch.ton.wallets import WalletKind
+
+TIMEOUT: Final = 1.0
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The ways to everything inside a value of JSON, and to the whole."""
+    yield path
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from places(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from places(inner, (*path, index))
+
+
+def put(value: Any, path: tuple[Any, ...], other: Any) -> Any:
+    """A copy with something else at a place."""
+    if not path:
+        return other
+    first, *rest = path
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[first] = put(copy[first], tuple(rest), other)
+    return copy
+
+
+class Change(NamedTuple):
+    """Which answer is changed, counted from 0, and how."""
+
+    which: int
+    change: Callable[[bytes], bytes]
+
+    def apply(self) -> Callable[[bytes], bytes]:
+        """To be called with each answer in turn."""
+        numbers = count()
+        return lambda answer: self.change(answer) if next(numbers) == self.which else answer
+
+
+@st.composite
+def json_change(draw: st.DrawFn) -> Change:
+    """One place of one answer is something else, or its body is cut short or no JSON."""
+    other, at = draw(JSON), draw(st.integers(0, 200))
+    cut = draw(st.sampled_from([False, False, False, True]))
+
+    def change(body: bytes) -> bytes:
+        answer = json.loads(body)
+        ways = list(places(answer))
+        changed = json.dumps(put(answer, ways[at % len(ways)], other)).encode()
+        return changed[: at % len(changed)] if cut else changed
+
+    return Change(draw(st.integers(0, 4)), change)
+
+
+@asynccontextmanager
+async def provider_that(change: Change, lab: PurseLab) -> AsyncIterator[ToncenterClient]:
+    """A client of a provider in front of the simulated one, of which one answer is changed."""
+    origin, changed = lab.simulator.providers[0].url, change.apply()
+
+    async with aiohttp.ClientSession() as session:
+
+        async def forward(request: aiohttp.web.BaseRequest) -> aiohttp.web.Response:
+            url = f"{origin}/{request.path.rpartition('/')[2]}"
+            data = await request.read()
+            headers = {"Content-Type": "application/json"} if data else {}
+            async with session.request(
+                request.method, url, params=request.query, data=data or None, headers=headers
+            ) as answer:
+                body = changed(await answer.read())
+            return aiohttp.web.Response(status=answer.status, body=body)
+
+        async with serving(forward) as url, open_session() as ours:
+            yield ToncenterClient(ToncenterHttp(url, ours, AsyncLimiter(1000, 1), lambda: None))
+
+
+def chain(depth: int) -> Cell:
+    """A cell with so many below it."""
+    made = cell(b"")
+    for number in range(depth):
+        made = cell(number.to_bytes(2, "big"), made)
+    return made
+
+
+def deep_bag(depth: int) -> bytes:
+    """A bag of cells, each below the one before it, as nobody may send it."""
+    size = 2
+    body = b"".join(
+        bytes((1, 0)) + (index + 1).to_bytes(size, "big") for index in range(depth - 1)
+    ) + bytes((0, 0))
+    count = depth.to_bytes(size, "big")
+    head = b"\xb5\xee\x9c\x72" + bytes((size, 3)) + count + (1).to_bytes(size, "big") + bytes(size)
+    return head + len(body).to_bytes(3, "big") + bytes(size) + body
+
+
+BAGS: Final = (
+    b"",
+    boc(cell(b"")),
+    boc(cell(b"\xff" * 30, cell(b"x"), cell(b"y"))),
+    boc(cell(b"one"), cell(b"two")),
+    boc(chain(200)),
+    boc(chain(200))[:-1],
+    b"\xb5\xee\x9c\x72" + b"\xff" * 40,
+    # A pruned branch, a library, and a proof of nothing that is there.
+    boc(Cell(bytes((0x28, 72, 1, 1)) + bytes(34))),
+    boc(Cell(bytes((8, 66, 2)) + bytes(32))),
+    boc(Cell(bytes((9, 70, 3)) + bytes(34), (cell(b"z"),))),
+    # More cells below each other than the chain allows.
+    deep_bag(1030),
+    deep_bag(4000),
+)
+
+OTHERS: Final = tuple(sorted(recorded_answers().values()))
+"""Answers to all kinds of questions."""
+
+
+def with_bag(answer: bytes, bag: bytes) -> bytes:
+    """The answer with another bag of cells in place of each that it has."""
+    for pair in ("accountState", "runMethodResult", "blockHeader"):
+        if tl.is_constructor(answer, f"liteServer.{pair}"):
+            fields = tl.decode(answer, f"liteServer.{pair}")
+            bags = {name: bag for name, value in fields.items() if isinstance(value, bytes)}
+            return bytes(tl.lite_api().serialize(f"liteServer.{pair}", fields | bags))
+    if tl.is_constructor(answer, "liteServer.transactionList"):
+        return answer[:4] + bytes(4) + wire.tl_bytes(bag)
+    return answer
+
+
+@st.composite
+def byte_change(draw: st.DrawFn) -> Change:
+    """Bytes of one answer are others, it is of another kind, or has other cells in it."""
+    kind = draw(st.sampled_from(["bytes", "bytes", "short", "long", "another", "bag"]))
+    at, value = draw(st.integers(0, 3000)), draw(st.integers(0, 255))
+    bag = draw(st.sampled_from(BAGS))
+
+    def change(answer: bytes) -> bytes:
+        match kind:
+            case "bytes":
+                place = at % len(answer)
+                return answer[:place] + bytes((value,)) + answer[place + 1 :]
+            case "short":
+                return answer[: at % len(answer)]
+            case "long":
+                return answer + bytes((value,)) * (1 + at % 9)
+            case "another":
+                return OTHERS[at % len(OTHERS)]
+            case _:
+                return with_bag(answer, bag)
+
+    return Change(draw(st.integers(0, 6)), change)
+
+
+@asynccontextmanager
+async def node_that(change: Change, lab: PurseLab) -> AsyncIterator[Server]:
+    """A node that answers as the simulated one does, but for one answer."""
+    node: LiteServer = lab.simulator.liteservers[0]
+    changed = change.apply()
+
+    async def script(peer: Peer) -> None:
+        await peer.accept()
+        while True:
+            question = await peer.query()
+            try:
+                answer = queries.answer(node.node(), queries.parse(question.body))
+            except LiteError as error:
+                answer = error.encode()
+            peer.answer(question, changed(answer))
+
+    async with Server(script) as server:
+        yield server
+
+
+def fine(sample: Sample) -> None:
+    assert sample.reason is not Reason.PROBE_FAILED, sample.detail
+    assert sample.ok or sample.detail
+
+
+async def about_accounts(source: Source, lab: PurseLab, seqno: int) -> None:
+    """Ask all that is asked about accounts; nothing but a `TonError` may come of it."""
+    batch = [lab.coins(), lab.jettons(), lab.coins(2)]
+    batch_read = await balances.read(batch, [source], balances.JettonWallets(), wall=time.time)
+    for sample in batch_read.samples:
+        fine(sample)
+    for reading in batch_read.readings:
+        assert reading.reason is not Reason.PROBE_FAILED, reading.detail
+    for sample in await compare(lab.owner(), [source], seqno, wall=time.time):
+        fine(sample)
+    fine(await write_path(source, lab.owner(), WalletKind.V3R2, wall=time.time))
+    shard = lab.simulator.chain.head.shard
+    account = shard.accounts.get(lab.owner()) if shard is not None else None
+    last = account.last if account is not None else None
+    for wanted in (last or TransactionId(1, bytes(32)), TransactionId(2**64 - 1, bytes(32))):
+        try:
+            await source.transactions(lab.owner(), wanted, 16)
+        except TonError as error:
+            assert error.reason is not Reason.PROBE_FAILED  # noqa: PT017  either way is fine
+
+
+MANY: Final = 25
+"""Changes that are tried on one network."""
+
+
+@settings(max_examples=4, phases=[Phase.generate])
+@given(st.lists(json_change(), min_size=MANY, max_size=MANY))
+async def test_any_answer_of_a_provider(many: list[Change]) -> None:
+    async with purse_lab() as lab:
+        head = lab.simulator.chain.head.header.seqno
+        for change in many:
+            async with provider_that(change, lab) as client:
+                fine(await toncenter.head("p", client, timeout=TIMEOUT, wall=time.time))
+                fine(await toncenter.fork("p", client, head, timeout=TIMEOUT, wall=time.time))
+                await about_accounts(ToncenterSource("p", client, TIMEOUT), lab, head)
+
+
+@settings(max_examples=4, phases=[Phase.generate])
+@given(st.lists(byte_change(), min_size=MANY, max_size=MANY))
+async def test_any_answer_of_a_liteserver(many: list[Change]) -> None:
+    async with purse_lab() as lab:
+        head = lab.simulator.chain.head.header.seqno
+        for change in many:
+            async with node_that(change, lab) as server:
+                link = server.link()
+                for ask in (node_probes.head, node_probes.connect):
+                    fine(await ask("n", link, timeout=TIMEOUT, wall=time.time))
+                fine(await node_probes.fork("n", link, head, timeout=TIMEOUT, wall=time.time))
+                await about_accounts(LiteSource("n", link, KnownBlocks(), TIMEOUT), lab, head)
+                await link.drop()

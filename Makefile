@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
-WORKERS ?= auto
+# One more than there are cores: some tests wait while others compute.
+WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 BENCH_ARGS ?=
 DEMO_ARGS ?=
 

@@ -139,8 +139,7 @@ def test_a_thread_that_hangs_does_not_keep_the_process_from_ending() -> None:
 DEFAULT = re.compile(r"to_thread\(|run_in_executor\(\s*None|loop\.getaddrinfo|ThreadPoolExecutor\(")
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "tonwatch").rglob("*.py")), ids=lambda path: path.name
-)
-def test_nothing_uses_the_default_executor(path: Path) -> None:
-    assert not DEFAULT.search(path.read_text(encoding="utf-8"))
+def test_nothing_uses_the_default_executor(subtests: pytest.Subtests) -> None:
+    for path in (ROOT / "tonwatch").rglob("*.py"):
+        with subtests.test(path.name):
+            assert not DEFAULT.search(path.read_text(encoding="utf-8"))

@@ -30,7 +30,7 @@ class _NothingToWatch(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 ok, 1 a problem was found, 2 wrong usage."""
-    parser = _Parser()
+    parser = Parser()
     options = parser.parse_args(arguments)
     from tonwatch.settings import ConfigError
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-class _Parser:
+class Parser:
     """The command line: one parser for each command, settings as flags where they apply."""
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class _Parser:
     def _add(
         self,
         name: str,
-        command: Callable[[argparse.Namespace, "_Parser"], int],
+        command: Callable[[argparse.Namespace, "Parser"], int],
         text: str,
         *parents: argparse.ArgumentParser,
         to: "argparse._SubParsersAction[argparse.ArgumentParser] | None" = None,
@@ -165,7 +165,7 @@ class _Parser:
         )
 
 
-def _run(options: argparse.Namespace, parser: _Parser) -> int:
+def _run(options: argparse.Namespace, parser: Parser) -> int:
     from tonwatch import daemon, logs
     from tonwatch.serve.listener import CannotListen
     from tonwatch.state_dir import StateDirError
@@ -187,7 +187,7 @@ def _run(options: argparse.Namespace, parser: _Parser) -> int:
     return OK
 
 
-def _check(options: argparse.Namespace, parser: _Parser) -> int:
+def _check(options: argparse.Namespace, parser: Parser) -> int:
     from tonwatch import logs
     from tonwatch.check import check
 
@@ -197,7 +197,7 @@ def _check(options: argparse.Namespace, parser: _Parser) -> int:
     return OK if asyncio.run(check(config, as_json=options.json)) else PROBLEM
 
 
-def _config_check(options: argparse.Namespace, parser: _Parser) -> int:
+def _config_check(options: argparse.Namespace, parser: Parser) -> int:
     config = parser.load_to_watch(options)
     print(
         f"ok: liteservers: {len(config.liteservers)}, providers: {len(config.providers)},"
@@ -207,7 +207,7 @@ def _config_check(options: argparse.Namespace, parser: _Parser) -> int:
     return OK
 
 
-def _config_show(options: argparse.Namespace, parser: _Parser) -> int:
+def _config_show(options: argparse.Namespace, parser: Parser) -> int:
     import yaml
 
     shown = parser.load(options).model_dump(mode="json", exclude_none=True)
@@ -215,7 +215,7 @@ def _config_show(options: argparse.Namespace, parser: _Parser) -> int:
     return OK
 
 
-def _config_schema(_: argparse.Namespace, __: _Parser) -> int:
+def _config_schema(_: argparse.Namespace, __: Parser) -> int:
     import json
 
     from tonwatch.settings import schema
@@ -224,7 +224,7 @@ def _config_schema(_: argparse.Namespace, __: _Parser) -> int:
     return OK
 
 
-def _bundle_export(options: argparse.Namespace, _: _Parser) -> int:
+def _bundle_export(options: argparse.Namespace, _: Parser) -> int:
     from tonwatch import bundle
     from tonwatch.bundle_options import wanted
 
@@ -240,7 +240,7 @@ def _bundle_export(options: argparse.Namespace, _: _Parser) -> int:
     return OK
 
 
-def _simulate(options: argparse.Namespace, _: _Parser) -> int:
+def _simulate(options: argparse.Namespace, _: Parser) -> int:
     from tonwatch.simulator.command import list_scenarios, run_simulator
 
     if options.list:
@@ -293,7 +293,7 @@ def _scenario(options: argparse.Namespace) -> "Scenario":
     return scenario.parse(scenario.Scenario, content, "options")
 
 
-def _demo(options: argparse.Namespace, _: _Parser) -> int:
+def _demo(options: argparse.Namespace, _: Parser) -> int:
     from tonwatch.demo import run_demo
     from tonwatch.serve.listener import CannotListen
 
@@ -305,7 +305,7 @@ def _demo(options: argparse.Namespace, _: _Parser) -> int:
     return OK
 
 
-def _healthcheck(options: argparse.Namespace, parser: _Parser) -> int:
+def _healthcheck(options: argparse.Namespace, parser: Parser) -> int:
     """Plain `http.client`: a container runtime starts this every few seconds."""
     import http.client
 

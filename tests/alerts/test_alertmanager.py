@@ -469,6 +469,9 @@ def running(path: str, home: Path) -> Iterator[str]:
         process.wait(WITHIN)
 
 
+of_one_alertmanager = pytest.mark.xdist_group("alertmanager")
+
+
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running(program("alertmanager"), tmp_path_factory.mktemp("alertmanager")) as url:
@@ -505,28 +508,32 @@ def silenced(alertmanager: str) -> Collection[str]:
     return silenced_by(alertmanager)
 
 
-@pytest.mark.parametrize("pair", SILENCES, ids=said)
+@of_one_alertmanager
 def test_what_explains_another_silences_it(
-    silenced: Collection[str], pair: tuple[Alert, Alert]
+    silenced: Collection[str], subtests: pytest.Subtests
 ) -> None:
-    assert repr(pair) in silenced
+    for pair in SILENCES:
+        with subtests.test(said(pair)):
+            assert repr(pair) in silenced
 
 
-@pytest.mark.parametrize("pair", LEAVES, ids=said)
+@of_one_alertmanager
 def test_what_does_not_explain_another_leaves_it(
-    silenced: Collection[str], pair: tuple[Alert, Alert]
+    silenced: Collection[str], subtests: pytest.Subtests
 ) -> None:
-    assert repr(pair) not in silenced
+    for pair in LEAVES:
+        with subtests.test(said(pair)):
+            assert repr(pair) not in silenced
 
 
-@pytest.mark.parametrize(
-    ("pair", "label"), APART, ids=[f"other {label}: {said(pair)}" for pair, label in APART]
-)
+@of_one_alertmanager
 def test_nothing_is_silenced_by_what_happens_elsewhere(
-    silenced: Collection[str], pair: tuple[Alert, Alert], label: str
+    silenced: Collection[str], subtests: pytest.Subtests
 ) -> None:
-    here = repr((pair, label))
-    assert not {here, f"not {here}"} & {*silenced}
+    for pair, label in APART:
+        with subtests.test(f"other {label}: {said(pair)}"):
+            here = repr((pair, label))
+            assert not {here, f"not {here}"} & {*silenced}
 
 
 @pytest.mark.parametrize("version", versions("alertmanager")[1:], ids=str)
@@ -535,6 +542,7 @@ def test_other_versions_silence_the_same(version: Version, tmp_path: Path) -> No
         assert silenced_by(url) == {repr(pair) for pair in SILENCES}
 
 
+@of_one_alertmanager
 @pytest.mark.parametrize(
     ("together", "receiver"),
     [

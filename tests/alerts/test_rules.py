@@ -64,18 +64,19 @@ def seconds(duration: str) -> int:
     return sum(int(n) * units[unit] for n, unit in re.findall(r"(\d+)([smh])", duration))
 
 
-@pytest.mark.parametrize("rule", ALERTING, ids=named)
-def test_conventions_of_alerts(rule: Rule) -> None:
-    name, notes = rule["alert"], rule["annotations"]
-    assert re.fullmatch(r"Tonwatch([A-Z][a-z]+)+", name)
-    assert set(rule["labels"]) == {"severity"}
-    assert rule["labels"]["severity"] in {"critical", "warning", "info"}
-    assert seconds(rule["for"]) >= 30, "two scrapes at least"
-    assert set(notes) == {"summary", "description", "runbook_url"}
-    assert notes["runbook_url"] == f"{RUNBOOKS}/{name}.md"
-    assert notes["summary"].endswith(".")
-    assert "{{" not in notes["summary"], "what is the same for all is a summary"
-    assert re.search(r"\b[Ff]irst\b", notes["description"]), "what to do first"
+def test_conventions_of_alerts(subtests: pytest.Subtests) -> None:
+    for rule in ALERTING:
+        with subtests.test(named(rule)):
+            name, notes = rule["alert"], rule["annotations"]
+            assert re.fullmatch(r"Tonwatch([A-Z][a-z]+)+", name)
+            assert set(rule["labels"]) == {"severity"}
+            assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+            assert seconds(rule["for"]) >= 30, "two scrapes at least"
+            assert set(notes) == {"summary", "description", "runbook_url"}
+            assert notes["runbook_url"] == f"{RUNBOOKS}/{name}.md"
+            assert notes["summary"].endswith(".")
+            assert "{{" not in notes["summary"], "what is the same for all is a summary"
+            assert re.search(r"\b[Ff]irst\b", notes["description"]), "what to do first"
 
 
 def test_a_name_has_one_rule_for_each_severity() -> None:
@@ -83,21 +84,27 @@ def test_a_name_has_one_rule_for_each_severity() -> None:
     assert len(pairs) == len(set(pairs))
 
 
-@pytest.mark.parametrize("name", sorted(RECORDED))
-def test_recording_rules_are_named_level_metric_operation(name: str) -> None:
-    assert re.fullmatch(r"[a-z_]+:[a-z_]+:[a-z0-9_]+", name)
+def test_recording_rules_are_named_level_metric_operation(subtests: pytest.Subtests) -> None:
+    for name in sorted(RECORDED):
+        with subtests.test(name):
+            assert re.fullmatch(r"[a-z_]+:[a-z_]+:[a-z0-9_]+", name)
 
 
 BY_HAND: Final = {0, 1}
 """Truth values, and nothing at all; every other number has a metric or a recording rule."""
 
 
-@pytest.mark.parametrize("rule", ALERTING, ids=named)
-def test_thresholds_are_metrics(rule: Rule) -> None:
-    expression = re.sub(r'"[^"]*"|\[[^]]*\]|offset \S+', "", rule["expr"])
-    if rule["alert"].endswith("Burn"):
-        expression = re.sub(r"[\d.]+ \* \(1 - scalar", "", expression)  # by how much too fast
-    assert {float(n) for n in re.findall(r"(?<![\w.:])\d+(?:\.\d+)?\b", expression)} <= BY_HAND
+def test_thresholds_are_metrics(subtests: pytest.Subtests) -> None:
+    for rule in ALERTING:
+        with subtests.test(named(rule)):
+            expression = re.sub(r'"[^"]*"|\[[^]]*\]|offset \S+', "", rule["expr"])
+            if rule["alert"].endswith("Burn"):
+                expression = re.sub(
+                    r"[\d.]+ \* \(1 - scalar", "", expression
+                )  # by how much too fast
+            assert {
+                float(n) for n in re.findall(r"(?<![\w.:])\d+(?:\.\d+)?\b", expression)
+            } <= BY_HAND
 
 
 ABOUT: Final = {"target", "wallet", "asset", "contract"}
@@ -112,19 +119,25 @@ TARGET_LABELS: Final = {"instance", "job"}
 EVERY_LABEL: Final = TARGET_LABELS.union(*LABELS.values())
 
 
-@pytest.mark.parametrize("rule", RULES, ids=named)
-def test_metrics_and_labels_are_in_the_catalogue(rule: Rule) -> None:
-    found = list(selectors(promql_parser.parse(rule["expr"])))
-    assert found or "vector(" in rule["expr"]
-    for selector in found:
-        if selector.name in RECORDED:
-            continue
-        assert selector.name in LABELS
-        wanted = {matcher.name for matcher in selector.matchers.matchers}
-        assert wanted <= LABELS[selector.name] | TARGET_LABELS, selector.name
-    modifiers = re.findall(r"\b(?:on|by|without|group_left) \(([^)]*)\)", rule["expr"])
-    used = {label.strip() for labels in modifiers for label in labels.split(",") if label.strip()}
-    assert used <= EVERY_LABEL
+def test_metrics_and_labels_are_in_the_catalogue(subtests: pytest.Subtests) -> None:
+    for rule in RULES:
+        with subtests.test(named(rule)):
+            found = list(selectors(promql_parser.parse(rule["expr"])))
+            assert found or "vector(" in rule["expr"]
+            for selector in found:
+                if selector.name in RECORDED:
+                    continue
+                assert selector.name in LABELS
+                wanted = {matcher.name for matcher in selector.matchers.matchers}
+                assert wanted <= LABELS[selector.name] | TARGET_LABELS, selector.name
+            modifiers = re.findall(r"\b(?:on|by|without|group_left) \(([^)]*)\)", rule["expr"])
+            used = {
+                label.strip()
+                for labels in modifiers
+                for label in labels.split(",")
+                if label.strip()
+            }
+            assert used <= EVERY_LABEL
 
 
 def test_every_threshold_that_is_asked_for_is_configured_in_that_unit() -> None:

@@ -11,7 +11,7 @@ import promql_parser
 import pytest
 
 from tests import shipped
-from tonwatch.cli import _Parser
+from tonwatch.cli import Parser
 from tonwatch.config import Config
 from tonwatch.probes.sample import Probe
 from tonwatch.watch.finding import Cause, alert_of
@@ -38,9 +38,6 @@ PROBES: Final = {str(probe) for probe in Probe}
 
 NOT_OURS: Final = {"up", "ALERTS", "process_cpu_seconds_total", "process_resident_memory_bytes"}
 """Series of Prometheus itself, and of every process."""
-
-each_book = pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.stem)
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -135,76 +132,86 @@ def test_the_index_lists_each_runbook_once() -> None:
     assert sorted(listed) == [(book.stem, book.stem) for book in BOOKS]
 
 
-@each_book
-def test_a_runbook_has_its_sections_in_order_and_none_is_empty(book: Path) -> None:
-    title, *parts = re.split(r"^## ", book.read_text(), flags=re.MULTILINE)
-    assert title.strip() == f"# {book.stem}"
-    contents = [part.partition("\n")[::2] for part in parts]
-    assert [heading for heading, _ in contents] == SECTIONS
-    assert all(len(content.split()) >= 8 or "Wait." in content for _, content in contents)
-    assert queries(book), "nothing to paste into Prometheus"
+def test_a_runbook_has_its_sections_in_order_and_none_is_empty(subtests: pytest.Subtests) -> None:
+    for book in BOOKS:
+        with subtests.test(book.stem):
+            title, *parts = re.split(r"^## ", book.read_text(), flags=re.MULTILINE)
+            assert title.strip() == f"# {book.stem}"
+            contents = [part.partition("\n")[::2] for part in parts]
+            assert [heading for heading, _ in contents] == SECTIONS
+            assert all(len(content.split()) >= 8 or "Wait." in content for _, content in contents)
+            assert queries(book), "nothing to paste into Prometheus"
 
 
-@each_page
-def test_links_lead_somewhere(page: Path) -> None:
-    for target, anchor in re.findall(r"\]\(([^)#:]*)#?([^)]*)\)", page.read_text()):
-        linked = page.parent / target if target else page
-        assert linked.exists(), target
-        if anchor:
-            headings = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
-            assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
+def test_links_lead_somewhere(subtests: pytest.Subtests) -> None:
+    for page in PAGES:
+        with subtests.test(page.stem):
+            for target, anchor in re.findall(r"\]\(([^)#:]*)#?([^)]*)\)", page.read_text()):
+                linked = page.parent / target if target else page
+                assert linked.exists(), target
+                if anchor:
+                    headings = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
+                    assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
 
 
-@each_page
-def test_queries_name_only_series_that_exist(page: Path) -> None:
-    for query in queries(page):
-        for name, labels in selectors(query):
-            if name in CATALOGUE:
-                assert labels <= CATALOGUE[name], query
-            else:
-                plain = re.sub("_(bucket|count|sum)$", "", name)
-                assert name in RECORDED | NOT_OURS or plain in IN_RULES, query
+def test_queries_name_only_series_that_exist(subtests: pytest.Subtests) -> None:
+    for page in PAGES:
+        with subtests.test(page.stem):
+            for query in queries(page):
+                for name, labels in selectors(query):
+                    if name in CATALOGUE:
+                        assert labels <= CATALOGUE[name], query
+                    else:
+                        plain = re.sub("_(bucket|count|sum)$", "", name)
+                        assert name in RECORDED | NOT_OURS or plain in IN_RULES, query
 
 
-@each_page
-def test_metrics_in_the_text_exist(page: Path) -> None:
-    named = set(re.findall(r"`(tonwatch_\w+)`", page.read_text()))
-    assert named <= CATALOGUE.keys()
+def test_metrics_in_the_text_exist(subtests: pytest.Subtests) -> None:
+    for page in PAGES:
+        with subtests.test(page.stem):
+            named = set(re.findall(r"`(tonwatch_\w+)`", page.read_text()))
+            assert named <= CATALOGUE.keys()
 
 
-@each_page
-def test_commands_of_tonwatch_are_understood(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TONWATCH_CONFIG", raising=False)
-    inline = re.findall(r"`(tonwatch [^`]+)`", page.read_text())
-    for command in chain(inline, commands(page)):
-        if command.startswith("tonwatch "):
-            words = shlex.split(re.split(r"[|;>]|&&", command)[0], comments=True)
-            _Parser().parse_args(words[1:])
+def test_commands_of_tonwatch_are_understood(
+    monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+) -> None:
+    for page in PAGES:
+        with subtests.test(page.stem):
+            monkeypatch.delenv("TONWATCH_CONFIG", raising=False)
+            inline = re.findall(r"`(tonwatch [^`]+)`", page.read_text())
+            for command in chain(inline, commands(page)):
+                if command.startswith("tonwatch "):
+                    words = shlex.split(re.split(r"[|;>]|&&", command)[0], comments=True)
+                    Parser().parse_args(words[1:])
 
 
-@each_page
-def test_what_is_asked_of_tonwatch_is_served(page: Path) -> None:
-    asked = re.findall(r"localhost:9717(/[a-z]*)", "\n".join(commands(page)))
-    assert set(asked) <= PLACES
+def test_what_is_asked_of_tonwatch_is_served(subtests: pytest.Subtests) -> None:
+    for page in PAGES:
+        with subtests.test(page.stem):
+            asked = re.findall(r"localhost:9717(/[a-z]*)", "\n".join(commands(page)))
+            assert set(asked) <= PLACES
 
 
-@each_page
-def test_fields_that_jq_picks_are_in_the_document(page: Path) -> None:
+def test_fields_that_jq_picks_are_in_the_document(subtests: pytest.Subtests) -> None:
     """Every key of the programs is one that docs/http.md shows."""
-    known = set(re.findall(r'"(\w+)":', (ROOT / "docs/http.md").read_text()))
-    for command in commands(page):
-        asked = re.search(r"localhost:9717/health[^|]*\| *jq '([^']*)'", command)
-        if asked:
-            program = re.sub(r'"[^"]*"', "", asked[1])
-            named = set(re.findall(r"\b[a-z_]+\b(?!:)", program))
-            assert named - known - PROBES - JQ == set(), command
+    for page in PAGES:
+        with subtests.test(page.stem):
+            known = set(re.findall(r'"(\w+)":', (ROOT / "docs/http.md").read_text()))
+            for command in commands(page):
+                asked = re.search(r"localhost:9717/health[^|]*\| *jq '([^']*)'", command)
+                if asked:
+                    program = re.sub(r'"[^"]*"', "", asked[1])
+                    named = set(re.findall(r"\b[a-z_]+\b(?!:)", program))
+                    assert named - known - PROBES - JQ == set(), command
 
 
-@each_page
-def test_settings_exist(page: Path) -> None:
-    sections = "probe|thresholds|readiness"
-    for setting in re.findall(rf"`((?:{sections})\.[a-z_.]+)`", page.read_text()):
-        value: Any = Config()
-        for key in setting.split("."):
-            assert hasattr(value, key), setting
-            value = getattr(value, key)
+def test_settings_exist(subtests: pytest.Subtests) -> None:
+    for page in PAGES:
+        with subtests.test(page.stem):
+            sections = "probe|thresholds|readiness"
+            for setting in re.findall(rf"`((?:{sections})\.[a-z_.]+)`", page.read_text()):
+                value: Any = Config()
+                for key in setting.split("."):
+                    assert hasattr(value, key), setting
+                    value = getattr(value, key)

@@ -15,7 +15,7 @@ import yaml
 from tests.alerts import unit_tests
 from tests.programs import INSTALLED, Version, versions
 from tests.shipped import ALERTS, accepted
-from tonwatch.watch.diagnosis import _NODE_CAUSES, _PROVIDER_CAUSES
+from tonwatch.watch.diagnosis import NODE_CAUSES, PROVIDER_CAUSES
 from tonwatch.watch.finding import alert_of
 
 pytestmark = pytest.mark.timeout(120)
@@ -66,7 +66,7 @@ def states(tmp_path: Path) -> Path:
     expected = []
     for kind, role, state, cause in (
         (kind, role, state, cause)
-        for kind, causes in (("liteserver", _NODE_CAUSES), ("toncenter-v2", _PROVIDER_CAUSES))
+        for kind, causes in (("liteserver", NODE_CAUSES), ("toncenter-v2", PROVIDER_CAUSES))
         for role in ("primary", "reference")
         for state, cause in causes.items()
     ):
@@ -119,6 +119,8 @@ class TestPrometheus:
         accepted(version.path(), "test", "rules", states)
 
 
+# Older ones listen on a port of their own choice, so only one may run at a time.
+@pytest.mark.xdist_group("vmalert-tool")
 class TestVictoriaMetrics:
     @each("vmalert")
     def test_accepts_the_rules(self, version: Version) -> None:

@@ -1,20 +1,23 @@
-"""The commands as a user runs them: real processes, real signals, exit codes and texts."""
+"""The commands as a user runs them: exit codes and texts, real processes and signals."""
 
 import asyncio
+import io
 import json
 import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import aiohttp
 import pytest
 import yaml
 
+from tonwatch import cli
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator
 
@@ -47,6 +50,25 @@ async def finished(*arguments: str, **environment: str) -> tuple[int, str, str]:
         out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
+
+
+async def said(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    """As `finished`, without a process of its own: of commands that only read and print."""
+
+    def run() -> int:
+        with (
+            mock.patch.dict(os.environ, ENVIRONMENT | environment, clear=True),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            try:
+                return cli.main(arguments)
+            except SystemExit as ending:
+                return int(ending.code or 0)
+
+    out, err = io.StringIO(), io.StringIO()
+    code = await asyncio.to_thread(run)
+    return code, out.getvalue(), err.getvalue()
 
 
 async def serving(process: asyncio.subprocess.Process) -> str:
@@ -89,7 +111,7 @@ def config_file(simulator: Simulator, tmp_path: Path) -> Any:
 
 class TestRun:
     async def test_nothing_to_watch(self) -> None:
-        code, _, err = await finished("run")
+        code, _, err = await said("run")
         assert code == 2
         assert len(err.splitlines()) == 3
         assert "tonwatch demo" in err
@@ -97,13 +119,13 @@ class TestRun:
     async def test_a_bad_file(self, tmp_path: Path) -> None:
         file = tmp_path / "tonwatch.yaml"
         file.write_text("serve:\n  prot: 1\n")
-        code, _, err = await finished("run", "--config", str(file))
+        code, _, err = await said("run", "--config", str(file))
         assert code == 2
         assert f"{file}:2: serve.prot: unknown key; did you mean port?" in err
         assert "Traceback" not in err
 
     async def test_the_file_named_by_the_environment(self, tmp_path: Path) -> None:
-        code, _, err = await finished("run", TONWATCH_CONFIG=str(tmp_path / "nothing.yaml"))
+        code, _, err = await said("run", TONWATCH_CONFIG=str(tmp_path / "nothing.yaml"))
         assert code == 2
         assert "nothing.yaml: cannot read it" in err
 
@@ -178,22 +200,22 @@ class TestCheck:
         assert json.loads(out)["diagnosis"]["cause"] == "healthy"
 
     async def test_nothing_to_check(self) -> None:
-        assert (await finished("check"))[0] == 2
+        assert (await said("check"))[0] == 2
 
 
 class TestConfig:
     async def test_check(self, config_file: Any) -> None:
-        code, out, _ = await finished("config", "check", "--config", config_file())
+        code, out, _ = await said("config", "check", "--config", config_file())
         assert code == 0
         assert out.startswith(
             "ok: liteservers: 2, providers: 1, wallets: 0, contracts: 0, network: "
         )
 
     async def test_show_is_a_configuration_again(self, config_file: Any, tmp_path: Path) -> None:
-        _, shown, _ = await finished("config", "show", "--config", config_file())
+        _, shown, _ = await said("config", "show", "--config", config_file())
         again = tmp_path / "again.yaml"
         again.write_text(shown)
-        _, shown_again, _ = await finished("config", "show", "--config", str(again))
+        _, shown_again, _ = await said("config", "show", "--config", str(again))
         assert shown_again == shown
 
     @pytest.mark.parametrize(
@@ -218,16 +240,14 @@ class TestConfig:
         file = tmp_path / "tonwatch.yaml"
         file.write_text(text)
         commands = (["run"], ["check"], ["config", "check"])
-        said = await asyncio.gather(
-            *(finished(*command, "--config", str(file)) for command in commands)
-        )
-        assert len(set(said)) == 1
-        code, out, err = said[0]
+        answers = [await said(*command, "--config", str(file)) for command in commands]
+        assert len(set(answers)) == 1
+        code, out, err = answers[0]
         assert (code, out) == (2, "")
         assert words in err
 
     async def test_what_is_empty_can_be_shown(self) -> None:
-        code, out, _ = await finished("config", "show")
+        code, out, _ = await said("config", "show")
         assert code == 0
         assert yaml.safe_load(out)["liteservers"] == []
 
@@ -242,13 +262,13 @@ class TestConfig:
         ],
     )
     async def test_flags_that_hold_json(self, flag: str, words: str) -> None:
-        code, _, err = await finished("config", "check", flag)
+        code, _, err = await said("config", "check", flag)
         assert code == 2
         assert words in err
         assert "Traceback" not in err
 
     async def test_schema(self) -> None:
-        code, out, _ = await finished("config", "schema")
+        code, out, _ = await said("config", "schema")
         assert code == 0
         assert "liteservers" in json.loads(out)["properties"]
 
@@ -301,7 +321,7 @@ class TestSimulate:
         ],
     )
     async def test_mistakes(self, arguments: list[str], words: str) -> None:
-        code, _, err = await finished("simulate", *arguments)
+        code, _, err = await said("simulate", *arguments)
         assert code == 2
         assert words in err
 
@@ -318,7 +338,7 @@ class TestSimulate:
             assert await process.wait() == 0
 
     async def test_the_list_of_scenarios(self) -> None:
-        code, out, _ = await finished("simulate", "--list")
+        code, out, _ = await said("simulate", "--list")
         assert code == 0
         assert "node-restart" in out
 

@@ -126,7 +126,7 @@ def may_be_heard(row: Situation) -> Collection[str]:
     for step in row.steps[:-1]:
         # Where a silence ends, what it covered may be heard until it is judged again.
         for state in step.expect.states.values():
-            causes = (diagnosis._NODE_CAUSES, diagnosis._PROVIDER_CAUSES)
+            causes = (diagnosis.NODE_CAUSES, diagnosis.PROVIDER_CAUSES)
             named |= {each[state] for each in causes if state in each}
     return names | {alert for cause in named if (alert := alert_of(cause))}
 
@@ -213,7 +213,7 @@ def _explained(step: MatrixStep, config: Mapping[str, Any]) -> Iterator[tuple[st
     """What each target's state would be called if nothing else explained it."""
     nodes = {entry["name"] for entry in config["liteservers"]}
     for target, state in step.expect.states.items():
-        causes = diagnosis._NODE_CAUSES if target in nodes else diagnosis._PROVIDER_CAUSES
+        causes = diagnosis.NODE_CAUSES if target in nodes else diagnosis.PROVIDER_CAUSES
         if state is State.LAGGING and step.expect.cause is Cause.NODE_CATCHING_UP:
             yield target, Cause.NODE_CATCHING_UP
         else:

@@ -153,6 +153,9 @@ def test_a_transfers_tip_of_one_nanocoin_runs_nothing() -> None:
     assert town.world.books["payroll"][NATIVE].skipped == {"no_gas": 1}
 
 
+of_half_an_hour = pytest.mark.xdist_group("half an hour of payouts")
+
+
 @pytest.fixture(scope="module")
 def busy() -> Town:
     """Half an hour of payouts."""
@@ -162,6 +165,7 @@ def busy() -> Town:
 
 
 @pytest.mark.parametrize("name", WALLETS)
+@of_half_an_hour
 def test_the_books_are_what_the_transactions_come_to(busy: Town, name: str) -> None:
     wallet = busy.wallet(name)
     native, jettons = busy.history(wallet.address), busy.history(wallet.jettons.address)
@@ -172,11 +176,13 @@ def test_the_books_are_what_the_transactions_come_to(busy: Town, name: str) -> N
 
 
 @pytest.mark.parametrize("name", WALLETS)
+@of_half_an_hour
 def test_balances_are_what_the_books_say(busy: Town, name: str) -> None:
     wallet = busy.wallet(name)
     assert (busy.balance(wallet), busy.jettons(wallet)) == balance_of_books(busy, name)
 
 
+@of_half_an_hour
 def test_coins_of_a_jetton_wallet_are_accounted_for(busy: Town) -> None:
     wallet = busy.wallet()
     address = wallet.jettons.address
@@ -189,6 +195,7 @@ def test_coins_of_a_jetton_wallet_are_accounted_for(busy: Town) -> None:
     assert account.balance == balance
 
 
+@of_half_an_hour
 def test_transactions_are_linked_without_a_gap(busy: Town) -> None:
     before = None
     for each in busy.history(busy.wallet().address):
@@ -199,6 +206,7 @@ def test_transactions_are_linked_without_a_gap(busy: Town) -> None:
     assert account.last == before
 
 
+@of_half_an_hour
 def test_pytoniq_reads_every_transaction(busy: Town) -> None:
     wallet = busy.wallet("batches")
     for address in (wallet.address, wallet.jettons.address):
@@ -217,6 +225,7 @@ def test_pytoniq_reads_every_transaction(busy: Town) -> None:
             assert read.total_fees.grams + own == each.fees
 
 
+@of_half_an_hour
 def test_every_block_is_true_about_coins(busy: Town) -> None:
     moved = 0
     for seqno in range(busy.chain.head.seqno - 200, busy.chain.head.seqno + 1):
@@ -231,6 +240,7 @@ def test_every_block_is_true_about_coins(busy: Town) -> None:
     assert moved
 
 
+@of_half_an_hour
 def test_pytoniq_reads_the_state_and_its_sums(busy: Town) -> None:
     shard = busy.chain.head.shard
     assert shard is not None

@@ -20,7 +20,7 @@ WITNESSES: Final = 3
 
 _ORDER: Final = {cause: rank for rank, cause in enumerate(Cause)}
 
-_NODE_CAUSES: Final = {
+NODE_CAUSES: Final = {
     State.DOWN: Cause.NODE_DOWN,
     State.FLAPPING: Cause.NODE_FLAPPING,
     State.NOT_SYNCED: Cause.NODE_NOT_SYNCED,
@@ -38,7 +38,7 @@ _NODE_CAUSES: Final = {
     State.UNKNOWN: Cause.NO_DATA,
 }
 
-_PROVIDER_CAUSES: Final = {
+PROVIDER_CAUSES: Final = {
     State.DOWN: Cause.PROVIDER_DOWN,
     State.FLAPPING: Cause.PROVIDER_FLAPPING,
     State.NOT_SYNCED: Cause.PROVIDER_DOWN,
@@ -142,11 +142,11 @@ def _explained(verdict: Verdict, judgement: Judgement) -> bool:
 def _of_target(verdict: Verdict, judgement: Judgement) -> Finding:
     target = verdict.target
     if target.kind == "liteserver":
-        cause = _NODE_CAUSES.get(verdict.state, Cause.NODE_DOWN)
+        cause = NODE_CAUSES.get(verdict.state, Cause.NODE_DOWN)
         if verdict.state is State.LAGGING and verdict.in_sync_in is not None:
             cause = Cause.NODE_CATCHING_UP
     else:
-        cause = _PROVIDER_CAUSES.get(verdict.state, Cause.PROVIDER_DOWN)
+        cause = PROVIDER_CAUSES.get(verdict.state, Cause.PROVIDER_DOWN)
     well = (other for other in judgement.verdicts.values() if other.state is State.OK)
     return Finding(
         cause,

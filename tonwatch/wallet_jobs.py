@@ -23,7 +23,8 @@ from tonwatch.ton.errors import Reason, TonError
 from tonwatch.wallet_config import NATIVE
 from tonwatch.watch.board import Told
 from tonwatch.watch.scheduler import Job, last_resort
-from tonwatch.watch.verdict import State, common_seqno, readable
+from tonwatch.watch.states import MEANINGS
+from tonwatch.watch.verdict import common_seqno, readable
 from tonwatch.watch.watcher import Watcher
 
 _BEATS: Final = 15
@@ -40,17 +41,6 @@ _QUESTIONS: Final = 4
 
 _GAS: Final = 20_000_000
 """Nanocoins with which every kind of wallet can run its checks; with 1,000,000 some cannot."""
-
-_COMPARABLE: Final = frozenset(
-    {State.OK, State.SLOW, State.CLOCK_SKEWED, State.WRITE_BROKEN}
-    | {State.PROOF_INVALID, State.DISPROVED}
-)
-"""States in which a target is asked for an account that all are asked for."""
-
-_TAKES_MESSAGES: Final = frozenset(
-    {State.OK, State.SLOW, State.CLOCK_SKEWED, State.FLAPPING, State.WRITE_BROKEN}
-)
-"""States in which a message that does not get through is about messages."""
 
 
 def about_wallets(config: Config) -> tuple[Probe, ...]:
@@ -186,7 +176,7 @@ async def _compare(
 ) -> Sequence[Sample]:
     """Ask all sources for the next account in turn."""
     judgement = watcher.view.judgement
-    asked = [v for v in judgement.verdicts.values() if v.up and v.state in _COMPARABLE]
+    asked = [v for v in judgement.verdicts.values() if v.up and MEANINGS[v.state].compared]
     seqnos = [v.head.shard_client_seqno or v.head.seqno for v in asked if v.head is not None]
     common = common_seqno(judgement)
     if not seqnos:
@@ -236,7 +226,7 @@ class Paced:
         now = asyncio.get_running_loop().time()
         judgement = self._watcher.view.judgement
         verdict = judgement.verdicts[self._source.name]
-        if now < self._next or not verdict.up or verdict.state not in _TAKES_MESSAGES:
+        if now < self._next or not verdict.up or not MEANINGS[verdict.state].messages:
             return ()
         for _ in range(self._turns):
             wallet = judgement.purses.wallets[next(self._wallets)]

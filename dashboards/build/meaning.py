@@ -11,7 +11,7 @@ from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
-from tonwatch.watch.verdict import State
+from tonwatch.watch.states import MEANINGS, Level, State
 
 S = TypeVar("S", bound=str)
 
@@ -23,24 +23,30 @@ NOT_KNOWN: Final = "#8e8e8e"
 REFUSED: Final = "purple"
 WRONG: Final = "yellow"
 
+_LEVELS: Final[Mapping[Level, str]] = {"ok": OK, "unknown": NOT_KNOWN, "warn": WARN, "bad": BAD}
+
+_FROM_GOOD_TO_BAD: Final = (
+    State.OK,
+    State.UNKNOWN,
+    State.SLOW,
+    State.CLOCK_SKEWED,
+    State.THROTTLED,
+    State.FLAPPING,
+    State.SHARD_LAGGING,
+    State.LAGGING,
+    State.WRITE_BROKEN,
+    State.STALLED,
+    State.UNAUTHORIZED,
+    State.DISPROVED,
+    State.PROOF_INVALID,
+    State.FORKED,
+    State.WRONG_NETWORK,
+    State.NOT_SYNCED,
+    State.DOWN,
+)
+
 TARGET_STATES: Final[Mapping[State, str]] = {
-    State.OK: OK,
-    State.UNKNOWN: NOT_KNOWN,
-    State.SLOW: WARN,
-    State.CLOCK_SKEWED: WARN,
-    State.THROTTLED: WARN,
-    State.FLAPPING: WARN,
-    State.SHARD_LAGGING: WARN,
-    State.LAGGING: WARN,
-    State.WRITE_BROKEN: BAD,
-    State.STALLED: BAD,
-    State.UNAUTHORIZED: BAD,
-    State.DISPROVED: BAD,
-    State.PROOF_INVALID: BAD,
-    State.FORKED: BAD,
-    State.WRONG_NETWORK: BAD,
-    State.NOT_SYNCED: BAD,
-    State.DOWN: BAD,
+    state: _LEVELS[MEANINGS[state].level] for state in _FROM_GOOD_TO_BAD
 }
 """From good to bad. A panel draws a state as its place in here, so that tables sort by it."""
 

@@ -15,8 +15,8 @@ import yaml
 from tests.alerts import unit_tests
 from tests.programs import INSTALLED, Version, versions
 from tests.shipped import ALERTS, accepted
-from tonwatch.watch.diagnosis import NODE_CAUSES, PROVIDER_CAUSES
 from tonwatch.watch.finding import alert_of
+from tonwatch.watch.states import MEANINGS
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -66,9 +66,10 @@ def states(tmp_path: Path) -> Path:
     expected = []
     for kind, role, state, cause in (
         (kind, role, state, cause)
-        for kind, causes in (("liteserver", NODE_CAUSES), ("toncenter-v2", PROVIDER_CAUSES))
+        for kind in ("liteserver", "toncenter-v2")
         for role in ("primary", "reference")
-        for state, cause in causes.items()
+        for state, meaning in MEANINGS.items()
+        if (cause := meaning.node if kind == "liteserver" else meaning.provider)
     ):
         target = f"{role} {kind} {state}"
         of_it = f'{WHERE},target="{target}"'

@@ -12,7 +12,7 @@ from tonwatch.config import Thresholds
 from tonwatch.probes.sample import Probe
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.readiness import Phase
-from tonwatch.watch.verdict import State
+from tonwatch.watch.states import State
 
 
 class Query(NamedTuple):

@@ -9,9 +9,8 @@ from typing import Any, Final
 from tests.e2e import shortened
 from tests.matrix.situations import MatrixStep, Situation
 from tonwatch.simulator.network import CHAIN
-from tonwatch.watch import diagnosis
 from tonwatch.watch.finding import Cause, alert_of
-from tonwatch.watch.verdict import State
+from tonwatch.watch.states import MEANINGS, State
 
 RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
 
@@ -126,8 +125,8 @@ def may_be_heard(row: Situation) -> Collection[str]:
     for step in row.steps[:-1]:
         # Where a silence ends, what it covered may be heard until it is judged again.
         for state in step.expect.states.values():
-            causes = (diagnosis.NODE_CAUSES, diagnosis.PROVIDER_CAUSES)
-            named |= {each[state] for each in causes if state in each}
+            meaning = MEANINGS[state]
+            named |= {cause for cause in (meaning.node, meaning.provider) if cause}
     return names | {alert for cause in named if (alert := alert_of(cause))}
 
 
@@ -213,11 +212,13 @@ def _explained(step: MatrixStep, config: Mapping[str, Any]) -> Iterator[tuple[st
     """What each target's state would be called if nothing else explained it."""
     nodes = {entry["name"] for entry in config["liteservers"]}
     for target, state in step.expect.states.items():
-        causes = diagnosis.NODE_CAUSES if target in nodes else diagnosis.PROVIDER_CAUSES
+        meaning = MEANINGS[state]
+        cause = meaning.node if target in nodes else meaning.provider
         if state is State.LAGGING and step.expect.cause is Cause.NODE_CATCHING_UP:
             yield target, Cause.NODE_CATCHING_UP
         else:
-            yield target, causes[state]
+            assert cause is not None, state
+            yield target, cause
 
 
 def _on_target(cause: Cause, target: str, config: Mapping[str, Any]) -> Awaited:

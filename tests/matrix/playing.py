@@ -23,7 +23,7 @@ from tonwatch.simulator.wallets import COIN
 from tonwatch.watch import scheduler
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
-from tonwatch.watch.verdict import State
+from tonwatch.watch.states import State
 from tonwatch.watch.watcher import BEAT, View
 
 _ALL_WELL: Final = 20.0

@@ -20,7 +20,7 @@ from tonwatch.durations import PositiveDuration
 from tonwatch.probes.sample import Probe
 from tonwatch.simulator.scenario import Part, Scenario, Step, parse
 from tonwatch.watch.finding import Cause
-from tonwatch.watch.verdict import State
+from tonwatch.watch.states import State
 
 MATRIX: Final = Path(__file__).parent / "matrix.yaml"
 

@@ -15,7 +15,7 @@ from tonwatch.simulator.network import Simulator
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
-from tonwatch.watch.verdict import State
+from tonwatch.watch.states import State
 from tonwatch.watch.watcher import BEAT, View, Watcher
 
 

@@ -36,7 +36,7 @@ from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Histogram, Target
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
-from tonwatch.watch.verdict import State
+from tonwatch.watch.states import State
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 

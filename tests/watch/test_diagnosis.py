@@ -10,7 +10,8 @@ from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.board import Target
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.sentences import duration
-from tonwatch.watch.verdict import State, Verdict
+from tonwatch.watch.states import State
+from tonwatch.watch.verdict import Verdict
 
 
 @pytest.fixture

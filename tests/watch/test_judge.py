@@ -8,7 +8,7 @@ import pytest
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.board import Target
-from tonwatch.watch.verdict import State
+from tonwatch.watch.states import State
 
 TESTNET = ZEROSTATES["testnet"]
 

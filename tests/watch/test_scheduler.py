@@ -21,7 +21,7 @@ from tonwatch.watch import scheduler
 from tonwatch.watch.board import Board, Target, Told
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.scheduler import LAST_RESORT, Job, next_beat
-from tonwatch.watch.verdict import State
+from tonwatch.watch.states import State
 from tonwatch.watch.watcher import Watcher
 
 

@@ -25,7 +25,8 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Target
 from tonwatch.watch.finding import Cause
-from tonwatch.watch.verdict import State, readable
+from tonwatch.watch.states import State
+from tonwatch.watch.verdict import readable
 
 NATIVE, JETTON, CONTRACT = key(), key(asset="usdt"), key("escrow", "")
 

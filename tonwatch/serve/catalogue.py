@@ -12,7 +12,7 @@ from tonwatch.serve.scene import Scene, Seen, targets
 from tonwatch.serve.thresholds import UNITS, Unit
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
-from tonwatch.watch.verdict import State
+from tonwatch.watch.states import State
 
 _CHAIN: Final[tuple[Metric[Scene], ...]] = (
     Metric(

@@ -24,7 +24,7 @@ from tonwatch.serve.wallet_metrics import ACCOUNT_STATES, OTHER
 from tonwatch.ton.wallets import WalletKind
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
-from tonwatch.watch.verdict import State
+from tonwatch.watch.states import State
 
 ERRORS: Final = "tonwatch_internal_errors_total"
 ERRORS_HELP: Final = (

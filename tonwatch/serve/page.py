@@ -22,7 +22,8 @@ from tonwatch.serve.purse_rows import purse_rows
 from tonwatch.serve.sparkline import Sparkline, sparkline
 from tonwatch.watch.board import FAILURES, HISTORY, Record
 from tonwatch.watch.sentences import blocks, duration
-from tonwatch.watch.verdict import State, Verdict
+from tonwatch.watch.states import MEANINGS, State
+from tonwatch.watch.verdict import Verdict
 from tonwatch.watch.watcher import View
 
 REFRESH: Final = 5
@@ -38,20 +39,6 @@ MAX_BEFORE: Final = 10
 """Ended diagnoses on the page."""
 
 _HASH: Final = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
-
-_BAD_STATES: Final = frozenset(
-    {
-        State.DOWN,
-        State.UNAUTHORIZED,
-        State.NOT_SYNCED,
-        State.WRONG_NETWORK,
-        State.FORKED,
-        State.PROOF_INVALID,
-        State.DISPROVED,
-        State.STALLED,
-        State.WRITE_BROKEN,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +214,8 @@ def short_hashes(text: str) -> str:
 
 def level(verdict: Verdict) -> str:
     """How bad a target's state is: ok, warn, bad or unknown; colour and shape follow it."""
-    if verdict.state in {State.OK, State.UNKNOWN}:
-        return verdict.state.value
-    if verdict.state is State.THROTTLED:
-        return "warn"  # it works; we are only asked to ask less
-    return "bad" if verdict.state in _BAD_STATES or not verdict.usable else "warn"
+    meaning = MEANINGS[verdict.state]
+    return meaning.level if verdict.usable else meaning.unusable
 
 
 def _window(config: Config) -> float:

@@ -16,7 +16,7 @@ from tonwatch.serve.scene import Scene, Seen
 from tonwatch.serve.thresholds import Unit, unit_of
 from tonwatch.watch.board import Histogram
 from tonwatch.watch.judge import WALLET_ROUNDS
-from tonwatch.watch.verdict import State
+from tonwatch.watch.states import State
 
 Point = tuple[tuple[str, ...], float | Histogram]
 """Label values and a value."""

@@ -11,13 +11,11 @@ from tonwatch.durations import PositiveDuration
 from tonwatch.probes.sample import Probe
 from tonwatch.serve.words import count, plain, progress, readiness_count, why
 from tonwatch.watch.readiness import Phase, Quorum, ask
-from tonwatch.watch.verdict import State, Verdict
+from tonwatch.watch.states import MEANINGS, State
+from tonwatch.watch.verdict import Verdict
 from tonwatch.watch.watcher import View
 
 VALID: Final = "/ready takes behind=10s, shard_gap=5, quorum=majority|any|all, and verbose"
-
-_NO_ANSWER: Final = frozenset({State.DOWN, State.UNAUTHORIZED, State.THROTTLED, State.NOT_SYNCED})
-"""States that bar a target which was fine until its newest probe failed."""
 
 
 class Question(BaseModel):
@@ -135,7 +133,8 @@ def _as_if(view: View, verdict: Verdict, state: State) -> Verdict:
     if state is verdict.state:
         return verdict
     newest = view.snapshot.records[verdict.target.name].latest.get(Probe.HEAD)
-    if newest is not None and state in _NO_ANSWER:
+    if newest is not None and not MEANINGS[state].answers:
+        # It was fine until its newest probe failed.
         return replace(verdict, state=state, reason=newest.reason, detail=newest.detail)
     return replace(verdict, state=state)
 

@@ -7,7 +7,8 @@ from tonwatch.config import ReadinessConfig
 from tonwatch.watch.finding import Finding
 from tonwatch.watch.readiness import Readiness, Standing
 from tonwatch.watch.sentences import duration, sentence
-from tonwatch.watch.verdict import State, Verdict
+from tonwatch.watch.states import State
+from tonwatch.watch.verdict import Verdict
 
 UNKNOWN: Final = "–"
 

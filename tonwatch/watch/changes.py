@@ -14,7 +14,8 @@ import structlog
 from tonwatch.watch.diagnosis import Diagnosis
 from tonwatch.watch.finding import Cause, Finding
 from tonwatch.watch.readiness import Phase, Readiness
-from tonwatch.watch.verdict import State, Verdict
+from tonwatch.watch.states import State
+from tonwatch.watch.verdict import Verdict
 from tonwatch.watch.wallet_findings import NAMED
 
 log = structlog.get_logger(__name__)

@@ -12,47 +12,14 @@ from tonwatch.config import Thresholds
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.finding import Cause, Finding
 from tonwatch.watch.sentences import duration, sentence, standing
-from tonwatch.watch.verdict import Judgement, State, Verdict
+from tonwatch.watch.states import MEANINGS, State
+from tonwatch.watch.verdict import Judgement, Verdict
 from tonwatch.watch.wallet_findings import wallet_findings
 
 WITNESSES: Final = 3
 """Targets that are well which a finding on another names as evidence."""
 
 _ORDER: Final = {cause: rank for rank, cause in enumerate(Cause)}
-
-NODE_CAUSES: Final = {
-    State.DOWN: Cause.NODE_DOWN,
-    State.FLAPPING: Cause.NODE_FLAPPING,
-    State.NOT_SYNCED: Cause.NODE_NOT_SYNCED,
-    # Nodes do not limit anybody: that is a provider's proxy in front of them.
-    State.THROTTLED: Cause.PROVIDER_THROTTLED,
-    State.WRONG_NETWORK: Cause.WRONG_NETWORK,
-    State.FORKED: Cause.NODE_FORKED,
-    State.PROOF_INVALID: Cause.PROOF_INVALID,
-    State.STALLED: Cause.NODE_STALLED,
-    State.LAGGING: Cause.NODE_LAGGING,
-    State.SHARD_LAGGING: Cause.NODE_SHARD_LAGGING,
-    State.WRITE_BROKEN: Cause.WRITE_PATH_BROKEN,
-    State.CLOCK_SKEWED: Cause.NODE_CLOCK_SKEWED,
-    State.SLOW: Cause.NODE_SLOW,
-    State.UNKNOWN: Cause.NO_DATA,
-}
-
-PROVIDER_CAUSES: Final = {
-    State.DOWN: Cause.PROVIDER_DOWN,
-    State.FLAPPING: Cause.PROVIDER_FLAPPING,
-    State.NOT_SYNCED: Cause.PROVIDER_DOWN,
-    State.UNAUTHORIZED: Cause.PROVIDER_UNAUTHORIZED,
-    State.THROTTLED: Cause.PROVIDER_THROTTLED,
-    State.WRONG_NETWORK: Cause.WRONG_NETWORK,
-    State.FORKED: Cause.PROVIDER_FORKED,
-    State.DISPROVED: Cause.PROVIDER_DISPROVED,
-    State.STALLED: Cause.PROVIDER_STALLED,
-    State.LAGGING: Cause.PROVIDER_LAGGING,
-    State.WRITE_BROKEN: Cause.WRITE_PATH_BROKEN,
-    State.SLOW: Cause.PROVIDER_SLOW,
-    State.UNKNOWN: Cause.NO_DATA,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +108,13 @@ def _explained(verdict: Verdict, judgement: Judgement) -> bool:
 
 def _of_target(verdict: Verdict, judgement: Judgement) -> Finding:
     target = verdict.target
+    meaning = MEANINGS[verdict.state]
     if target.kind == "liteserver":
-        cause = NODE_CAUSES.get(verdict.state, Cause.NODE_DOWN)
+        cause = meaning.node or Cause.NODE_DOWN
         if verdict.state is State.LAGGING and verdict.in_sync_in is not None:
             cause = Cause.NODE_CATCHING_UP
     else:
-        cause = PROVIDER_CAUSES.get(verdict.state, Cause.PROVIDER_DOWN)
+        cause = meaning.provider or Cause.PROVIDER_DOWN
     well = (other for other in judgement.verdicts.values() if other.state is State.OK)
     return Finding(
         cause,

@@ -12,7 +12,8 @@ from tonwatch.probes.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.watch import history, together
 from tonwatch.watch.board import Record, Snapshot
-from tonwatch.watch.verdict import Judgement, State, Verdict
+from tonwatch.watch.states import MEANINGS, State
+from tonwatch.watch.verdict import Judgement, Verdict
 
 _STATE_OF_FAILURE: Final = {
     Reason.UNAUTHORIZED: State.UNAUTHORIZED,
@@ -33,9 +34,6 @@ WALLET_ROUNDS: Final = 2.5
 
 EGRESS_DOUBT: Final = 2
 """Probe intervals within which all others have been asked: then no egress is suspected any more."""
-
-_COMES_AND_GOES: Final = frozenset({State.DOWN, State.NOT_SYNCED})
-"""States that alternating with ``ok`` makes flapping; the others say more than that."""
 
 _SETTLED: Final = 1 / 3
 """Part of the flapping window after which a failure that goes on is no flapping any more."""
@@ -181,7 +179,7 @@ class _Judge:
             reason, detail = sample.reason, sample.detail
         return self._verdict(
             record,
-            State.FLAPPING if flapping and state in _COMES_AND_GOES else state,
+            State.FLAPPING if flapping and MEANINGS[state].flaps else state,
             reason=reason,
             detail=detail,
             interruptions=interruptions,

@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Literal
 
 from tonwatch.config import ReadinessConfig
-from tonwatch.watch.verdict import Judgement, State, Verdict
+from tonwatch.watch.states import State
+from tonwatch.watch.verdict import Judgement, Verdict
 
 Quorum = Literal["majority", "any", "all"]
 

@@ -5,7 +5,8 @@ from typing import Final
 
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import network_name
-from tonwatch.watch.verdict import State, Verdict
+from tonwatch.watch.states import State
+from tonwatch.watch.verdict import Verdict
 
 
 def duration(seconds: float) -> str:

@@ -1,40 +1,18 @@
-"""What is said of a target and of all together: states, verdicts, the judgement."""
+"""What is said of a target and of all together: verdicts, the judgement."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
 from tonwatch.probes.sample import Head
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Target
+from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.together import ChainHead, Forks
 from tonwatch.watch.wallets import Purses
 
 COMPARED_WITHIN: Final = 10_000
 """Blocks behind the head above which a target does not hold up the comparison of the others."""
-
-
-class State(StrEnum):
-    """How a target stands: exactly one, the most basic that is wrong."""
-
-    OK = "ok"
-    UNKNOWN = "unknown"
-    DOWN = "down"
-    FLAPPING = "flapping"
-    UNAUTHORIZED = "unauthorized"
-    THROTTLED = "throttled"
-    NOT_SYNCED = "not_synced"
-    WRONG_NETWORK = "wrong_network"
-    FORKED = "forked"
-    PROOF_INVALID = "proof_invalid"
-    DISPROVED = "disproved"
-    STALLED = "stalled"
-    LAGGING = "lagging"
-    SHARD_LAGGING = "shard_lagging"
-    WRITE_BROKEN = "write_broken"
-    CLOCK_SKEWED = "clock_skewed"
-    SLOW = "slow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +118,6 @@ def comparable(judgement: Judgement) -> list[Verdict]:
     ]
 
 
-_TELLS_THE_PRESENT: Final = frozenset(
-    {State.OK, State.WRITE_BROKEN, State.CLOCK_SKEWED, State.SLOW, State.FLAPPING}
-)
-_TELLS_THE_PAST: Final = frozenset({State.STALLED, State.LAGGING})
-
-
 def readable(judgement: Judgement) -> list[Verdict]:
     """The targets that accounts can be read from, the best first.
 
@@ -153,6 +125,4 @@ def readable(judgement: Judgement) -> list[Verdict]:
     told an untruth, is not asked.
     """
     up = [verdict for verdict in judgement.verdicts.values() if verdict.up]
-    return [v for v in up if v.state in _TELLS_THE_PRESENT] + [
-        v for v in up if v.state in _TELLS_THE_PAST
-    ]
+    return [v for when in ("now", "older") for v in up if MEANINGS[v.state].accounts == when]

@@ -12,7 +12,8 @@ from tonwatch.config import Thresholds
 from tonwatch.probes.tally import Trouble, TroubleKind
 from tonwatch.watch.finding import Cause, Finding
 from tonwatch.watch.sentences import duration
-from tonwatch.watch.verdict import Judgement, State, readable
+from tonwatch.watch.states import State
+from tonwatch.watch.verdict import Judgement, readable
 from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
 
 MEANINGS: Final = {

@@ -14,6 +14,7 @@ from tonwatch.probes.payouts import Walked
 from tonwatch.probes.reading import AccountKey, Reading
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.ton.errors import Reason
+from tonwatch.watch.failures import failure
 
 STEP_BACK_SPAN: Final = 5
 """Answers above which a seqno counts as progress: load balancers flip between two nodes."""
@@ -29,9 +30,6 @@ BUCKETS: Final = (
 )  # fmt: skip
 """Upper bounds of the duration histogram, seconds."""
 
-
-UNTRUE: Final = frozenset({Reason.PROOF_INVALID, Reason.DISPROVED})
-"""How a probe ends that was told what is not so."""
 
 Told = Sample | Reading | Walked
 """What probes hand over."""
@@ -203,7 +201,7 @@ class Board:
         entry.durations[sample.probe] = _observe(
             entry.durations.get(sample.probe, Histogram()), sample.duration
         )
-        if sample.ok or sample.reason in UNTRUE:
+        if sample.ok or failure(sample.reason).untrue:
             entry.words[sample.probe] = sample
         if sample.ok:
             entry.answered = sample.started

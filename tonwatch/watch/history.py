@@ -13,6 +13,7 @@ from typing import Final
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Record
+from tonwatch.watch.failures import failure
 
 LATENCY_SAMPLES: Final = 3
 """Answers whose median is a target's latency: one slow answer changes nothing."""
@@ -26,28 +27,7 @@ _LONE_FAILURE: Final = 1 / 3
 _CATCH_UP: Final = 3.0
 """Seconds a block must have come closer to count as catching up; block times are whole."""
 
-UNREACHABLE: Final = frozenset(
-    {
-        Reason.RESOLVE_FAILED,
-        Reason.CONNECT_REFUSED,
-        Reason.CONNECT_TIMEOUT,
-        Reason.CONNECT_FAILED,
-    }
-)
-"""Failures on the way to a target; seen everywhere at once they are about our own end of it."""
-
-TURNED_AWAY: Final = UNREACHABLE | {
-    Reason.HANDSHAKE_FAILED,
-    Reason.HANDSHAKE_TIMEOUT,
-    Reason.PROOF_INVALID,
-}
-"""Failures of the connect probe that condemn a target although its kept connection works."""
-
-
 _OF_ACCOUNTS: Final = (Probe.BALANCE, Probe.COMPARE)
-
-_ABOUT_MESSAGES: Final = frozenset({Reason.MESSAGE_REJECTED, Reason.BAD_ANSWER, Reason.OVERLOADED})
-"""Failures of a message that are the target's own words on it; others befall any question."""
 
 
 def believed(record: Record, oldest: float) -> Sample | None:
@@ -86,7 +66,7 @@ def turned_away(record: Record) -> Sample | None:
 
     A head probe that had to connect anew since, and could, knows better.
     """
-    if len(record.connects) < 2 or any(s.reason not in TURNED_AWAY for s in record.connects):
+    if len(record.connects) < 2 or not all(failure(s.reason).refuses for s in record.connects):
         return None
     last = record.connects[-1]
     let_in = any(
@@ -124,7 +104,7 @@ def refusing_messages(record: Record, oldest: float) -> Sample | None:
     if last.ok or last.finished < oldest or last.reason is Reason.RATE_LIMITED:
         return None
     twice = len(record.writes) > 1 and not record.writes[0].ok
-    return last if twice or last.reason in _ABOUT_MESSAGES else None
+    return last if twice or failure(last.reason).of_messages else None
 
 
 def latency(record: Record, oldest: float) -> float | None:

@@ -12,19 +12,9 @@ from tonwatch.probes.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.watch import history, together
 from tonwatch.watch.board import Record, Snapshot
+from tonwatch.watch.failures import failure
 from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.verdict import Judgement, Verdict
-
-_STATE_OF_FAILURE: Final = {
-    Reason.UNAUTHORIZED: State.UNAUTHORIZED,
-    Reason.FORBIDDEN: State.UNAUTHORIZED,
-    Reason.RATE_LIMITED: State.THROTTLED,
-    Reason.NOT_SYNCED: State.NOT_SYNCED,
-    Reason.NOT_READY: State.NOT_SYNCED,
-    Reason.SHARD_LAG: State.SHARD_LAGGING,
-    Reason.PROOF_INVALID: State.PROOF_INVALID,
-}
-"""What a failed sample makes of its target; every other reason makes it `down`."""
 
 FORK_ROUNDS: Final = 2.5
 """Intervals of the fork probe for which a comparison counts."""
@@ -172,10 +162,10 @@ class _Judge:
             refused = history.turned_away(record)
             if refused is None:
                 return self._standing(record, sample, sample.head, newest, interruptions, flapping)
-            state, reason = _STATE_OF_FAILURE.get(refused.reason, State.DOWN), refused.reason
+            state, reason = failure(refused.reason).state, refused.reason
             detail = f"on a new connection: {refused.detail}"
         else:
-            state = _STATE_OF_FAILURE.get(sample.reason, State.DOWN)
+            state = failure(sample.reason).state
             reason, detail = sample.reason, sample.detail
         return self._verdict(
             record,
@@ -249,7 +239,7 @@ class _Judge:
         }
         barred = {state for state, holds in bars.items() if holds}
         if not newest.ok:
-            barred.add(_STATE_OF_FAILURE.get(newest.reason, State.DOWN))
+            barred.add(failure(newest.reason).state)
         state = next((state for state, holds in found.items() if holds), State.OK)
         blamed = {
             State.PROOF_INVALID: untruth,

@@ -11,12 +11,9 @@ from typing import Final
 
 from tonwatch.config import Thresholds
 from tonwatch.probes.sample import Probe, Sample
-from tonwatch.ton.errors import Reason
 from tonwatch.watch import history
 from tonwatch.watch.board import Record
-
-_SILENT: Final = history.UNREACHABLE | {Reason.QUERY_TIMEOUT, Reason.CONNECTION_LOST}
-"""What a target shows in the first moments of that: kept connections only fall silent."""
+from tonwatch.watch.failures import failure
 
 _USUAL_AGE: Final = 1.5
 """Seconds that a healthy chain's last block is old when somebody asks for it."""
@@ -172,7 +169,7 @@ def egress_broken(
     }
     if len(external) < 2 or len(newest) < len(external):
         return ()
-    all_silent = all(sample.reason in _SILENT for sample in newest.values())
+    all_silent = all(failure(sample.reason).silent for sample in newest.values())
     return tuple(external) if all_silent and _given_up(external, believed) else ()
 
 
@@ -193,7 +190,8 @@ def egress_suspected(
     reached = [
         newest.asked
         for record in external.values()
-        if (newest := record.latest.get(Probe.HEAD)) is not None and newest.reason not in _SILENT
+        if (newest := record.latest.get(Probe.HEAD)) is not None
+        and not failure(newest.reason).silent
     ]
     # Without anybody left to be asked there is nothing to wait for.
     return tuple(
@@ -210,9 +208,7 @@ def _external(records: Mapping[str, Record]) -> dict[str, Record]:
 def _given_up(external: Iterable[str], believed: Mapping[str, Sample]) -> list[str]:
     """Those that are believed to be out of reach."""
     return [
-        name
-        for name in external
-        if name in believed and believed[name].reason in history.UNREACHABLE
+        name for name in external if name in believed and failure(believed[name].reason).unreachable
     ]
 
 

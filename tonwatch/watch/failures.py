@@ -1,0 +1,65 @@
+"""What a failure says of its target, by its reason: a row for each that says more than `down`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.states import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What follows from a reason.
+
+    Attributes:
+        state: of a target whose head cannot be asked for that reason.
+        unreachable: it happens on the way to a target; seen everywhere at once it is about our own
+            end of that way.
+        silent: nothing came from the target.
+        refuses: as the end of a connect probe it condemns a target although a connection that is
+            kept still works.
+        untrue: the target said something that is not so.
+        of_messages: as the end of a write probe it is the target's own answer to the message;
+            others befall any question.
+    """
+
+    state: State = State.DOWN
+    unreachable: bool = False
+    silent: bool = False
+    refuses: bool = False
+    untrue: bool = False
+    of_messages: bool = False
+
+
+_ON_THE_WAY: Final = Failure(unreachable=True, silent=True, refuses=True)
+_SILENT: Final = Failure(silent=True)
+_HANDSHAKE: Final = Failure(refuses=True)
+_OTHER: Final = Failure()
+
+_FAILURES: Final[Mapping[Reason, Failure]] = {
+    Reason.RESOLVE_FAILED: _ON_THE_WAY,
+    Reason.CONNECT_REFUSED: _ON_THE_WAY,
+    Reason.CONNECT_TIMEOUT: _ON_THE_WAY,
+    Reason.CONNECT_FAILED: _ON_THE_WAY,
+    Reason.HANDSHAKE_FAILED: _HANDSHAKE,
+    Reason.HANDSHAKE_TIMEOUT: _HANDSHAKE,
+    Reason.CONNECTION_LOST: _SILENT,
+    Reason.QUERY_TIMEOUT: _SILENT,
+    Reason.NOT_SYNCED: Failure(state=State.NOT_SYNCED),
+    Reason.NOT_READY: Failure(state=State.NOT_SYNCED),
+    Reason.SHARD_LAG: Failure(state=State.SHARD_LAGGING),
+    Reason.UNAUTHORIZED: Failure(state=State.UNAUTHORIZED),
+    Reason.FORBIDDEN: Failure(state=State.UNAUTHORIZED),
+    Reason.RATE_LIMITED: Failure(state=State.THROTTLED),
+    Reason.PROOF_INVALID: Failure(state=State.PROOF_INVALID, refuses=True, untrue=True),
+    Reason.DISPROVED: Failure(untrue=True),
+    Reason.BAD_ANSWER: Failure(of_messages=True),
+    Reason.OVERLOADED: Failure(of_messages=True),
+    Reason.MESSAGE_REJECTED: Failure(of_messages=True),
+}
+
+
+def failure(reason: Reason) -> Failure:
+    """What follows from `reason`."""
+    return _FAILURES.get(reason, _OTHER)

@@ -92,7 +92,7 @@ def test_threads_without_work_end(monkeypatch: pytest.MonkeyPatch, gate: threadi
     assert all(future.result() for future in futures)
     for thread in threading.enumerate():
         if thread.name == "tonwatch-idle":
-            thread.join(10)
+            thread.join()
     assert names().count("tonwatch-idle") == 0
     assert pool.submit(divmod, 7, 2).result() == (3, 1)
     pool.shutdown()

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,11 +18,13 @@ OK, PROBLEM, USAGE = 0, 1, 2
 
 
 class _NothingToWatch(Exception):
-    """No target is configured."""
+    """No target is configured. Its argument is the file that was read; None for none."""
 
     def __str__(self) -> str:
+        (file,) = self.args
         return (
-            "tonwatch: nothing to watch: no liteserver and no provider is configured.\n"
+            "tonwatch: nothing to watch: no liteserver and no provider is configured"
+            f"{f' in {file}' if file else ''}.\n"
             "Write them into a file (see docs/configuration.md) and start"
             " `tonwatch run --config FILE`.\n"
             "To see it work first, on a simulated network with incidents: `tonwatch demo`."
@@ -74,9 +77,9 @@ class Parser:
         self._add_bundle()
         self._add_simulate()
         demo = self._add("demo", _demo, "watch a simulated network that has incidents")
-        demo.add_argument("--port", type=int, default=9717, help="where to serve (default: 9717)")
+        demo.add_argument("--port", type=_port, default=9717, help="where to serve (default: 9717)")
         demo.add_argument(
-            "--pace", type=float, default=1.0, help="how much faster incidents follow (default: 1)"
+            "--pace", type=_pace, default=1.0, help="how much faster incidents follow (default: 1)"
         )
         self._add("healthcheck", _healthcheck, "ask /live of the daemon on this machine", settings)
 
@@ -98,7 +101,7 @@ class Parser:
         """
         config = self.load(options)
         if not config.liteservers and not config.providers:
-            raise _NothingToWatch
+            raise _NothingToWatch(options.config)
         return config
 
     def _add(
@@ -150,7 +153,7 @@ class Parser:
             "--list", action="store_true", help="list the scenarios that have a name, and end"
         )
         parser.add_argument(
-            "--pace", type=float, default=1.0, help="how much faster the scenario is (default: 1)"
+            "--pace", type=_pace, default=1.0, help="how much faster the scenario is (default: 1)"
         )
         parser.add_argument(
             "--base-port",
@@ -161,8 +164,24 @@ class Parser:
             " too (default: free ones)",
         )
         parser.add_argument(
-            "--control-port", type=int, default=0, metavar="PORT", help="default: a free one"
+            "--control-port", type=_port, default=0, metavar="PORT", help="default: a free one"
         )
+
+
+def _pace(text: str) -> float:
+    """A factor by which time goes faster, for argparse."""
+    pace = float(text)
+    if not 0 < pace < math.inf:
+        raise argparse.ArgumentTypeError("the pace must be a number above zero")
+    return pace
+
+
+def _port(text: str) -> int:
+    """A port, 0 for any free one, for argparse."""
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number up to 65535")
+    return port
 
 
 def _run(options: argparse.Namespace, parser: Parser) -> int:

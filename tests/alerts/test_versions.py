@@ -18,8 +18,6 @@ from tests.shipped import ALERTS, accepted
 from tonwatch.watch.finding import alert_of
 from tonwatch.watch.states import MEANINGS
 
-pytestmark = pytest.mark.timeout(120)
-
 RULES: Final = sorted(path for path in ALERTS.glob("*.yaml") if path.name != "alertmanager.yaml")
 UNIT_TESTS: Final = sorted(path.stem for path in (ALERTS / "tests").glob("*.yaml"))
 EVERYTHING: Final = os.environ.get("RULES") == "all"

@@ -18,7 +18,7 @@ from tests.programs import program
 
 # Wheels are built and installed: that takes its time on a machine with more to do.
 # The wheel is built once, so one worker.
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("wheel")]
+pytestmark = pytest.mark.xdist_group("wheel")
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = {

@@ -317,7 +317,10 @@ class TestSimulate:
             (["--scenario", "nope"], "no file and no scenario 'nope'"),
             (["--scenario", "egress", "--liteservers", "3"], "--scenario says itself"),
             (["--base-port", "65535"], "the ports 65535 to 65537"),
-            (["--pace", "0"], "the pace must be above zero"),
+            (["--pace", "0"], "the pace must be a number above zero"),
+            (["--pace", "nan"], "the pace must be a number above zero"),
+            (["--pace", "inf"], "the pace must be a number above zero"),
+            (["--control-port", "65536"], "a port is a number up to 65535"),
         ],
     )
     async def test_mistakes(self, arguments: list[str], words: str) -> None:
@@ -343,7 +346,16 @@ class TestSimulate:
         assert "node-restart" in out
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [("--pace=-1", "the pace must be"), ("--port=-1", "a port is"), ("--port=99999", "a port is")],
+)
+async def test_a_demo_that_cannot_be(argument: str, words: str) -> None:
+    code, _, err = await said("demo", argument)
+    assert code == 2
+    assert words in err
+
+
 async def test_the_demo_breaks_something_and_says_what() -> None:
     async with started("demo", "--port", "0", "--pace", "5") as process:
         assert process.stdout is not None

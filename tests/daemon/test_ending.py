@@ -62,7 +62,6 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.timeout(90)
 async def test_it_ends_while_a_thread_of_every_pool_hangs(file: str, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.daemon.hanging", str(tmp_path), "run", "--config", file),
@@ -89,7 +88,6 @@ async def test_it_ends_while_a_thread_of_every_pool_hangs(file: str, tmp_path: P
             await process.wait()
 
 
-@pytest.mark.timeout(60)
 async def test_one_look_ends_too(file: str, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.daemon.hanging", str(tmp_path), "check", "--config", file),

@@ -150,7 +150,7 @@ def in_the_same_words(told: dict[str, dict[str, Any]]) -> dict[str, dict[str, An
 
 
 @pytest.mark.long
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_the_books_agree_to_the_unit(day: Day) -> None:
     simulator = day.simulator
     async with day.watching(signal.SIGKILL) as url:

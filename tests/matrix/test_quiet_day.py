@@ -61,7 +61,7 @@ class Day:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(60 + 60 * HOURS)
+@pytest.mark.timeout(180 + 120 * HOURS)
 def test_nothing_is_said_on_a_quiet_day(tmp_path: Path) -> None:
     day = virtual_time.run(lambda loop: _day(loop, tmp_path))
     assert day.named == []

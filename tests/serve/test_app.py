@@ -337,8 +337,9 @@ class TestBusy:
     ) -> None:
         stage.healthy()
         monkeypatch.setattr(Exposition, "write", lambda *_: gate.wait())
-        monkeypatch.setattr(app, "WITHIN", 0.05)
-        assert (await client.get("/metrics")).status == 503
+        with monkeypatch.context() as patched:
+            patched.setattr(app, "WITHIN", 0.05)
+            assert (await client.get("/metrics")).status == 503
         assert (await client.get("/health")).status == 200
 
 

@@ -45,6 +45,15 @@ def test_the_page_tells_what_was_before(stage: Stage) -> None:
     assert html.count('class="well"') == 2
 
 
+def test_what_is_well_but_not_ready_yet_recovers(stage: Stage) -> None:
+    stage.node_down()
+    stage.beats(1, stage.answers)
+    text = text_of(render(stage))
+    assert "Recovering All 3 targets are alive and in sync" in text
+    assert "Not ready yet: 0 of 1 in sync, 1 needed" in text
+    assert "Failing" not in text
+
+
 def test_nothing_was_before_the_start(stage: Stage) -> None:
     assert "Before" not in text_of(render(stage))
 

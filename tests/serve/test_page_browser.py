@@ -29,7 +29,6 @@ ARGUMENTS = [
 
 # One browser for all of them, so one worker and one loop.
 pytestmark = [
-    pytest.mark.timeout(60),
     pytest.mark.xdist_group("browser"),
     pytest.mark.asyncio(loop_scope="module"),
 ]

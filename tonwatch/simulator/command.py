@@ -42,8 +42,6 @@ async def run_simulator(
         ValueError: an argument makes no sense; nothing was started.
         OSError: a port is taken.
     """
-    if pace <= 0:
-        raise ValueError("the pace must be above zero")
     simulator = scenario.simulator(base_port=base_port)
     last_port = base_port + len(simulator.targets) - 1
     if not 0 <= base_port <= last_port <= 65535:

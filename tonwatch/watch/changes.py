@@ -119,7 +119,8 @@ class Changes:
         """Log another phase."""
         change = self._whole.change("readiness", readiness.phase, now)
         if change is not None:
-            log.info("readiness", phase=readiness.phase, was=change.was, **change.more)
+            write = log.warning if readiness.phase is Phase.UNREADY else log.info
+            write("readiness", phase=readiness.phase, was=change.was, **change.more)
 
     def findings(self, findings: Sequence[Finding], now: float) -> None:
         """Log which findings begin and which have ended, whatever is said of them meanwhile."""

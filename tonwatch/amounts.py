@@ -21,8 +21,10 @@ def _decimal(value: object) -> object:
         amount = Decimal(repr(value) if isinstance(value, float) else value)
     except InvalidOperation:
         raise ValueError("write an amount in whole coins, such as 250 or 250.5") from None
-    if not amount.is_finite() or amount < 0 or len(amount.as_tuple().digits) > _DIGITS:
+    if not amount.is_finite() or amount < 0:
         raise ValueError("an amount is a number from 0 on, such as 250 or 250.5")
+    if len(amount.as_tuple().digits) > _DIGITS or abs(amount.adjusted()) > _DIGITS:
+        raise ValueError(f"an amount has at most {_DIGITS} digits; there are not so many coins")
     return amount
 
 

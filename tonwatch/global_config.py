@@ -2,14 +2,18 @@
 
 import base64
 import ipaddress
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from tonwatch import regular_file
 from tonwatch.config import GlobalConfig, LiteServer, ServerKey
 from tonwatch.conflicts import Trait, traits
 from tonwatch.hosts import Host
 from tonwatch.strict import Place, dotted, read_json
+
+_MAX_SIZE: Final = 16 << 20
+"""Bytes; the public networks' own have some thousands."""
 
 
 class _ZeroState(BaseModel):
@@ -60,11 +64,13 @@ def listed(source: GlobalConfig, zerostate: bytes) -> list[LiteServer]:
     """
     path = source.global_config
     try:
-        text = path.read_text(encoding="utf-8")
+        text = regular_file.read(path, _MAX_SIZE).decode()
     except OSError as error:
         raise ValueError(f"{path}: cannot read it: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not UTF-8 text") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     content = read_json(text, str(path))
     try:
         return _first(source, content, zerostate)

@@ -1,5 +1,6 @@
 """What every part of the configuration shares."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,6 +18,10 @@ def _path(value: object) -> object:
     # An empty one would be the directory that tonwatch was started in.
     if isinstance(value, str) and (not value.strip() or "\0" in value):
         raise ValueError("write a path, or leave the key out")
+    try:
+        os.fsencode(value if isinstance(value, str) else "")
+    except UnicodeEncodeError:
+        raise ValueError("no file can have this name") from None
     return value
 
 

@@ -170,7 +170,7 @@ def _check_json(text: str, source: str) -> None:
     # A flag may also hold the entries of a list without the list's brackets.
     for written in (text, f"[{text}]"):
         try:
-            strict.read_json(written, source)
+            strict.read_json(written, source, any_case=True)
             return
         except strict.Malformed:
             continue  # It is text such as [::], or whoever needs JSON there says so.

@@ -70,12 +70,13 @@ def read_yaml(text: str, source: str) -> Document:
     return Document(content, dict(_lines(node, ())))
 
 
-def read_json(text: str, source: str) -> Any:
+def read_json(text: str, source: str, *, any_case: bool = False) -> Any:
     """Read `text` as JSON.
 
     Args:
         text: JSON.
         source: the name of the file or variable, for errors.
+        any_case: whoever uses it takes keys in capitals and in small letters for the same.
 
     Raises:
         NotReadable: no JSON, a key twice, or nested too deeply.
@@ -88,7 +89,7 @@ def read_json(text: str, source: str) -> Any:
         raise Malformed(f"{source}:{error.lineno}: not JSON: {error.msg}") from None
     except ValueError:
         raise Malformed(f"{source}: not JSON: a number with too many digits") from None
-    _refuse(list(_repeated_in_json(text, source)), source)
+    _refuse(list(_repeated_in_json(text, source, any_case=any_case)), source)
     return content
 
 
@@ -240,7 +241,7 @@ class _Open:
     keys: dict[str, int] = field(default_factory=dict)
 
 
-def _repeated_in_json(text: str, source: str) -> Iterator[_Repeated]:
+def _repeated_in_json(text: str, source: str, *, any_case: bool) -> Iterator[_Repeated]:
     stack: list[_Open] = []
     for token in _TOKEN.finditer(text):
         if token[0] in {"{", "["}:
@@ -255,7 +256,8 @@ def _repeated_in_json(text: str, source: str) -> Iterator[_Repeated]:
                 stack[-1].step += 1
         elif token[2]:
             key = stack[-1].step = json.loads(token[1])
-            first = stack[-1].keys.setdefault(key, token.start())
+            same = key.lower() if any_case else key
+            first = stack[-1].keys.setdefault(same, token.start())
             if first != token.start():
                 yield _Repeated(
                     tuple(each.step for each in stack),

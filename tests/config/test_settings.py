@@ -200,6 +200,17 @@ class TestMistakes:
             ),
             pytest.param({"state_dir": ""}, ["state_dir: write a path"], id="no directory"),
             pytest.param({"state_dir": "a\0b"}, ["state_dir: write a path"], id="no path"),
+            pytest.param(
+                'state_dir: "/a\\ud800b"', ["state_dir: no file can have this name"], id="no name"
+            ),
+            *(
+                pytest.param(
+                    f"wallets: [{{name: hot, address: '0:{'0' * 64}', minimum: {amount}}}]",
+                    ["wallets[0].minimum: an amount has at most 40 digits"],
+                    id=f"{amount} coins",
+                )
+                for amount in ("1e999999", "'1e999999999'", "1e-99999", "0e999999999")
+            ),
         ],
     )
     def test_message(self, read: Any, content: Any, words: list[str]) -> None:

@@ -133,3 +133,10 @@ VALUES = st.recursive(
 @given(VALUES, st.sampled_from([None, 1]))
 def test_other_json_is_read_as_ever(value: object, indent: int | None) -> None:
     assert read_json(json.dumps(value, indent=indent), "f") == value
+
+
+def test_json_whose_keys_are_read_in_any_case() -> None:
+    text = '{"level": "info", "LEVEL": "debug"}'
+    assert read_json(text, "a file") == {"level": "info", "LEVEL": "debug"}
+    with pytest.raises(NotReadable, match="LEVEL: this key is written twice"):
+        read_json(text, "TONWATCH_LOG", any_case=True)

@@ -223,3 +223,37 @@ def test_shard_client_seqno(text: str, seqno: int | None) -> None:
 def test_shard_client_seqno_is_bounded(digits: str) -> None:
     seqno = shard_client_seqno(f"shard_client_seqno={digits}")
     assert seqno is None or 0 <= seqno < 10**10
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("too many request", "TooManyRequests", "too_many_requests", "Too many parallel requests"),
+        *("too many queries", "too many connections", "rate exceeded", "429", "HTTP 429: wait"),
+        *("requests per second exceeded", "You have exceeded your requests per second limit"),
+        *("quota exceeded", "limit exceeded", "Limit Exceeded: 10 rps", "daily limit reached"),
+        *("requests limit per second reached", "calls per second exceeded", "slow down"),
+    ],
+)
+@pytest.mark.parametrize("code", [0, 228])
+def test_words_of_throttling(code: int, text: str) -> None:
+    assert classify(code, text) is Reason.RATE_LIMITED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "gas limit exceeded",
+            "message size limit exceeded",
+            "context deadline exceeded in query",
+        ),
+        *(
+            "query timeout exceeded",
+            "upstream rate limit service unavailable",
+            "block 429 not known",
+        ),
+    ],
+)
+def test_words_that_are_none_of_throttling(text: str) -> None:
+    assert classify(0, text) is not Reason.RATE_LIMITED

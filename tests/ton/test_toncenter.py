@@ -210,6 +210,9 @@ async def test_status_and_body(status: int, body: bytes, reason: Reason, says: s
         pytest.param(500, failed("rate limit", 500), id="rate limit"),
         pytest.param(403, failed("Rate-Limited", 403), id="with a hyphen"),
         pytest.param(502, b"Too many requests", id="too many requests"),
+        pytest.param(420, b"Enhance your calm", id="another status of some gateways"),
+        pytest.param(403, failed("Quota exceeded", 403), id="a quota, as if forbidden"),
+        pytest.param(200, b"<title>Too Many Requests</title>", id="a page, as if all were well"),
         pytest.param(
             403,
             b'{"error": {"code": -32007, "message": "50/second request limit reached"}}',

@@ -61,9 +61,20 @@ _GONE: Final = re.compile(
 
 _OF_TRANSACTIONS: Final = "with specified transaction"
 
+_ASKED: Final = r"(?:requests?|queries|query|calls?|connections?|quota|rate|rps)"
+
+_EXCEEDED: Final = r"(?<!deadline )(?<!timeout )(?<!time )\bexceed(?:ed|s|ing)?\b"
+
 _THROTTLED: Final = re.compile(
-    r"rate[\s_-]*limit|too many (?:http )?requests|throttl"
-    r"|requests?[\s_-]*limit\b.{0,20}(?:reach|exceed)|error(?: code)?:? *1015\b"
+    # A limiter that is broken is no limit.
+    r"rate[\s_-]*limit(?!\w* (?:service|server|backend))|throttl|\bslow down\b"
+    rf"|too[\s_-]*many[\s_-]*(?:\w+ )?{_ASKED}"
+    # "requests per second exceeded" and "exceeded your requests per second limit"; what a contract
+    # exceeds is gas, or the size of something, and what a server exceeds is time.
+    rf"|\b{_ASKED}\b.{{0,40}}{_EXCEEDED}|{_EXCEEDED}.{{0,40}}\b{_ASKED}\b"
+    rf"|\b(?:{_ASKED}|daily|monthly|plan)\b.{{0,30}}\blimit\b.{{0,30}}\breach"
+    r"|^\W*limit (?:was |is |has been )?exceeded"
+    r"|^\W*429\b|\b(?:http|error|status|code)\W{0,3}429\b|error(?: code)?:? *1015\b"
 )
 """Words of proxies in front of liteservers and of providers; 1015 is Cloudflare's."""
 

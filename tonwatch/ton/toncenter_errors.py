@@ -46,7 +46,7 @@ def reason_for(status: int, text: str, code: int | None = None) -> Reason:
     said = node_reason(lowered)
     if said is Reason.OVERLOADED:
         return said  # too many messages of all the node's users, whatever the status: not ours
-    if 429 in {status, code} or (
+    if {429, 420} & {status, code} or (
         # A page that is not there may speak of limits.
         status not in (404, 405) and said is not Reason.MESSAGE_REJECTED and is_throttled(lowered)
     ):

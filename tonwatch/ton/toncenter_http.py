@@ -29,6 +29,7 @@ from tonwatch.ton.errors import (
     Reason,
     TonError,
 )
+from tonwatch.ton.liteserver_errors import is_throttled
 from tonwatch.ton.names import Resolve, SocketAddress, addresses_only
 from tonwatch.ton.toncenter_errors import reason_for, with_exit_code
 
@@ -244,7 +245,8 @@ def parse_answer(
     """
     answer = _json_object(body)
     text = _redacted(_error_text(answer, body), secret)
-    if status == 200 and answer is None:
+    # Some gateways say in a page with status 200 that they let nobody through.
+    if status == 200 and answer is None and not is_throttled(text.lower()):
         raise BadAnswer(f"the body is not a JSON object: {text[:80]!r}")
     if status != 200 or answer is None or answer.get("ok") is not True:
         code = _code(answer)

@@ -32,8 +32,11 @@ from tonwatch.strict import Place, dotted
 ENV_PREFIX: Final = "TONWATCH_"
 ENV_CONFIG: Final = "TONWATCH_CONFIG"
 
-_SERVICE_LINKS: Final = re.compile(r"TONWATCH_(SERVICE_(HOST|PORT.*)|PORT(_\d+_.*)?)")
-"""What Kubernetes injects for a Service named tonwatch; not meant for us."""
+_SERVICE_LINKS: Final = re.compile(
+    r"TONWATCH_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT(_\d+_\w+)?=(tcp|udp|sctp)://.*"
+    r"|PORT_\d+_(TCP|UDP|SCTP)_(ADDR|PORT|PROTO)=.*)"
+)
+"""What Kubernetes injects for Services named tonwatch or tonwatch-..., value and all; not for us."""
 
 
 class ConfigError(Exception):
@@ -135,7 +138,7 @@ def _check_environment(environment: Mapping[str, str]) -> None:
         if not name.upper().startswith(ENV_PREFIX) or name == ENV_CONFIG:
             continue
         key = name.lower().removeprefix(ENV_PREFIX.lower()).split("__")[0]
-        if key not in known and not _SERVICE_LINKS.fullmatch(name):
+        if key not in known and not _SERVICE_LINKS.fullmatch(f"{name}={text}"):
             raise ConfigError(f"environment {name}: unknown setting{_did_you_mean(key, known)}")
         if first.setdefault(name.upper(), name) != name:
             raise ConfigError(

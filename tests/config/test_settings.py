@@ -97,9 +97,25 @@ class TestAccepted:
     def test_service_links_of_kubernetes_are_not_settings(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for name in ("PORT", "SERVICE_HOST", "SERVICE_PORT_HTTP", "PORT_9717_TCP_ADDR"):
-            monkeypatch.setenv(f"TONWATCH_{name}", "tcp://10.0.0.1:9717")
+        for service in ("TONWATCH", "TONWATCH_NODE"):
+            for name, text in {
+                "PORT": "tcp://10.0.0.1:9717",
+                "SERVICE_HOST": "10.0.0.1",
+                "SERVICE_PORT": "9717",
+                "SERVICE_PORT_HTTP": "9717",
+                "PORT_9717_TCP": "tcp://10.0.0.1:9717",
+                "PORT_9717_TCP_ADDR": "10.0.0.1",
+                "PORT_9717_TCP_PROTO": "tcp",
+            }.items():
+                monkeypatch.setenv(f"{service}_{name}", text)
         assert load(None) == Config()
+
+    def test_a_setting_that_is_misspelt_is_no_service_link(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TONWATCH_SERVE_PORT", "9717")
+        with pytest.raises(ConfigError, match="TONWATCH_SERVE_PORT: unknown setting"):
+            load(None)
 
 
 class TestMistakes:

@@ -36,7 +36,7 @@ _SERVICE_LINKS: Final = re.compile(
     r"TONWATCH_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT(_\d+_\w+)?=(tcp|udp|sctp)://.*"
     r"|PORT_\d+_(TCP|UDP|SCTP)_(ADDR|PORT|PROTO)=.*)"
 )
-"""What Kubernetes injects for Services named tonwatch or tonwatch-..., value and all; not for us."""
+"""What Kubernetes injects for Services named tonwatch or tonwatch-..., with values; not for us."""
 
 
 class ConfigError(Exception):

@@ -255,7 +255,6 @@ async def test_the_command_prints_a_config_and_runs_until_told_to_stop(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pace": 0.0}, "the pace must be above zero"),
         ({"base_port": 65_534}, "the ports 65534 to 65536 are not all"),
         ({"base_port": -1}, "the ports -1 to 1 are not all"),
         ({"scenario": Scenario(steps=(Step(set={"node-9": "lag"}),))}, "targets are: node-1"),

@@ -13,9 +13,10 @@ from aiohttp import hdrs, web
 from tonwatch.config import Config
 from tonwatch.executors import Busy, Executors, Threads
 from tonwatch.internal_errors import Component, InternalErrors
-from tonwatch.serve import health, metrics, page, ready
-from tonwatch.serve.bodies import Bodies, Body
+from tonwatch.serve import health, page, ready
+from tonwatch.serve.bodies import Bodies, Body, Run
 from tonwatch.serve.exposition import format_for
+from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.negotiation import prefers_page, takes_gzip
 from tonwatch.serve.scene import Scene
 from tonwatch.serve.traffic import TRAFFIC, Traffic
@@ -25,6 +26,10 @@ PATHS: Final = ("/metrics", "/live", "/ready", "/health")
 
 WITHIN: Final = 10.0
 """Seconds that writing an answer may take, waiting for a thread included."""
+
+SCRAPE_HANGS: Final = 30.0
+"""Seconds after which a thread that writes metrics is given up. Longer than anybody waits: one
+that is only slow still finishes what the next scrape need not write again."""
 
 RETRY_AFTER: Final = 5
 """Seconds after which whoever found us busy may try again."""
@@ -75,20 +80,22 @@ class _Site:
         self._config = config
         self._executors = executors
         self.traffic = Traffic()
-        self._exposition = metrics.Exposition(self._scene, watcher.errors)
+        self._exposition = Exposition(self._scene, watcher.errors)
         self._bodies = Bodies(lambda: watcher.view)
 
     async def keep_warm(self, _: web.Application) -> AsyncIterator[None]:
         """Between scrapes, write what has changed: of thousands of wallets that takes long."""
 
-        loop, errors = asyncio.get_running_loop(), self._watcher.errors
+        errors = self._watcher.errors
 
         async def warm() -> None:
             while True:
                 await asyncio.sleep(WARM_EACH)
                 # While scrapes keep the thread busy they write what has changed themselves.
                 with errors.guard(Component.METRICS, "between scrapes"), suppress(Busy):
-                    await loop.run_in_executor(self._executors.scrapes, self._exposition.warm)
+                    await _in_thread(
+                        self._executors.scrapes, SCRAPE_HANGS, lambda: self._usable().warm()
+                    )
 
         task = asyncio.create_task(warm(), name="metrics")
         yield
@@ -112,10 +119,11 @@ class _Site:
         content_type = format_for(accept).content_type
 
         def make(_: View) -> Body:
-            return Body(_packed(self._exposition.write(accept)[0], zipped=zipped))
+            return Body(_packed(self._usable().write(accept)[0], zipped=zipped))
 
         kind = ("metrics", content_type, zipped, self._watcher.alive)
-        body = await self._written("/metrics", self._executors.scrapes, kind, make)
+        run = partial(_in_thread, self._executors.scrapes, SCRAPE_HANGS)
+        body = await self._written("/metrics", run, kind, make)
         return self._respond(body, content_type)
 
     async def live(self, request: web.Request) -> web.Response:
@@ -157,7 +165,8 @@ class _Site:
             return Body(_packed([text.encode(errors="replace")], zipped=zipped), status)
 
         kind = ("health", as_page, refresh, zipped, alive)
-        body = await self._written("/health", self._executors.pages, kind, make)
+        run = partial(_in_thread, self._executors.pages, WITHIN)
+        body = await self._written("/health", run, kind, make)
         if as_page:
             response = self._respond(body, "text/html; charset=utf-8")
             response.headers["Content-Security-Policy"] = page.content_security_policy()
@@ -172,18 +181,18 @@ class _Site:
         return web.Response(body=payload, status=body.status, headers=headers)
 
     async def _written(
-        self, path: str, threads: Threads, kind: Hashable, make: Callable[[View], Body]
+        self, path: str, run: Run, kind: Hashable, make: Callable[[View], Body]
     ) -> Body:
-        """What a thread writes: thousands of wallets take milliseconds, which probes would measure
-        as latency.
+        """What `run` has a thread write: thousands of wallets take milliseconds, which probes
+        would measure as latency.
 
         Raises:
-            HTTPServiceUnavailable: it comes too late, or there are too many who wait.
+            HTTPServiceUnavailable: it comes too late, there are too many who wait, or all threads
+                hang.
         """
         errors = self._watcher.errors
         try:
             async with asyncio.timeout(WITHIN):
-                run = partial(asyncio.get_running_loop().run_in_executor, threads)
                 return await self._bodies.get(kind, make, run)
         except TimeoutError as error:
             errors.failed(Component.HTTP, path, error)
@@ -192,9 +201,28 @@ class _Site:
         text = f"busy; try again in {RETRY_AFTER} s\n"
         raise web.HTTPServiceUnavailable(text=text, headers={hdrs.RETRY_AFTER: str(RETRY_AFTER)})
 
+    def _usable(self) -> Exposition:
+        """For the thread that writes metrics, of which there is one: if there is another still at
+        it, that one was given up, and what it holds with it.
+        """
+        if self._exposition.busy:
+            self._exposition = Exposition(self._scene, self._watcher.errors)
+        return self._exposition
+
     def _scene(self) -> Scene:
         watcher = self._watcher
         return Scene(watcher.view, self._config, health.VERSION, watcher.alive, self.traffic)
+
+
+async def _in_thread(threads: Threads, within: float, call: Callable[[], T]) -> T:
+    """What a call in one of these threads returns.
+
+    Raises:
+        Busy: there is no room for it.
+        TimeoutError: it is not done within so many seconds. Its result is dropped then.
+    """
+    async with asyncio.timeout(within):
+        return await asyncio.get_running_loop().run_in_executor(threads, call)
 
 
 def _text(text: str, *, ok: bool = True, status: int | None = None) -> web.Response:

@@ -19,8 +19,9 @@ from tonwatch.serve.exposition import format_for
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.negotiation import prefers_page, takes_gzip
 from tonwatch.serve.scene import Scene
+from tonwatch.serve.shown import shown, shown_for
 from tonwatch.serve.traffic import TRAFFIC, Traffic
-from tonwatch.watch.watcher import View, Watcher
+from tonwatch.watch.watcher import LIVE_WITHIN, View, Watcher
 
 PATHS: Final = ("/metrics", "/live", "/ready", "/health")
 
@@ -45,8 +46,6 @@ _GZIP_LEVEL: Final = 1
 
 _GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS
 """zlib's way of saying: with gzip's header and checksum."""
-
-_NOT_ALIVE: Final = "not alive: nothing has been judged for 10 seconds; see tonwatch's log"
 
 T = TypeVar("T")
 
@@ -121,14 +120,14 @@ class _Site:
         def make(_: View) -> Body:
             return Body(_packed(self._usable().write(accept)[0], zipped=zipped))
 
-        kind = ("metrics", content_type, zipped, self._watcher.alive)
+        kind = ("metrics", content_type, zipped, self._shown_still())
         run = partial(_in_thread, self._executors.scrapes, SCRAPE_HANGS)
         body = await self._written("/metrics", run, kind, make)
         return self._respond(body, content_type)
 
     async def live(self, request: web.Request) -> web.Response:
         alive = self._watcher.alive
-        text = "alive" if alive else _NOT_ALIVE
+        text = "alive" if alive else _not_alive(LIVE_WITHIN)
         if ready.is_on(request.query.get("verbose", "no")):
             text = f"[{'+' if alive else '-'}]watcher {'ok' if alive else 'stopped'}\n{text}"
         return _text(text, ok=alive)
@@ -138,14 +137,13 @@ class _Site:
             question = ready.parse(request.query.items())
         except ValueError as error:
             return _text(str(error), status=HTTPStatus.BAD_REQUEST)
-        if not self._watcher.alive:
+        if not self._shown_still():
             # What was last seen may no longer be true.
-            return _text(_NOT_ALIVE, ok=False)
+            return _text(_not_alive(shown_for(self._config)), ok=False)
         answer = ready.answer(self._watcher.view, self._config, question)
         return _text(answer.text, ok=answer.ready)
 
     async def health(self, request: web.Request) -> web.Response:
-        alive = self._watcher.alive
         errors = self._watcher.errors.seen()
         wanted = request.query.get("format")
         as_page = wanted == "html" or (
@@ -156,6 +154,7 @@ class _Site:
 
         def make(view: View) -> Body:
             status = HTTPStatus.OK
+            view, alive = shown(view, self._config, self._watcher.age(view))
             if as_page:
                 text = page.render(view, self._config, errors, alive=alive, refresh=refresh)
             else:
@@ -164,7 +163,7 @@ class _Site:
                     status = HTTPStatus.SERVICE_UNAVAILABLE
             return Body(_packed([text.encode(errors="replace")], zipped=zipped), status)
 
-        kind = ("health", as_page, refresh, zipped, alive)
+        kind = ("health", as_page, refresh, zipped, self._shown_still())
         run = partial(_in_thread, self._executors.pages, WITHIN)
         body = await self._written("/health", run, kind, make)
         if as_page:
@@ -209,9 +208,19 @@ class _Site:
             self._exposition = Exposition(self._scene, self._watcher.errors)
         return self._exposition
 
+    def _shown_still(self) -> bool:
+        return self._watcher.age(self._watcher.view) < shown_for(self._config)
+
     def _scene(self) -> Scene:
-        watcher = self._watcher
-        return Scene(watcher.view, self._config, health.VERSION, watcher.alive, self.traffic)
+        view = self._watcher.view
+        now, alive = shown(view, self._config, self._watcher.age(view))
+        # Where it is not alive only what stays true is shown, of which `view` has the same.
+        of = now if alive else view
+        return Scene(of, self._config, health.VERSION, alive, self.traffic)
+
+
+def _not_alive(seconds: float) -> str:
+    return f"not alive: nothing has been judged for {seconds:g} seconds; see tonwatch's log"
 
 
 async def _in_thread(threads: Threads, within: float, call: Callable[[], T]) -> T:

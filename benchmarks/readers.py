@@ -45,7 +45,7 @@ async def _attacked(house: House) -> tuple[float, float, int, list[float], int]:
         threads = await stack.enter_async_context(executors.running())
         application = app.build(house.watcher, house.config, threads)
         url = await stack.enter_async_context(
-            listening(application, serve, threads.lookups, targets=1)
+            listening(application, serve, threads.lookups, house.watcher.errors, targets=1)
         )
         session = await stack.enter_async_context(ClientSession())
 

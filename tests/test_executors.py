@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,69 @@ async def test_results_and_exceptions(pool: Threads) -> None:
     with pytest.raises(ZeroDivisionError):
         await loop.run_in_executor(pool, divmod, 7, 0)
     assert pool.submit(lambda *, x: x, x=5).result() == 5
+
+
+@pytest.mark.parametrize(
+    "error", [StopIteration, StopAsyncIteration, SystemExit, asyncio.CancelledError]
+)
+async def test_what_asyncio_cannot_hand_on_is_a_runtime_error(
+    pool: Threads, error: type[BaseException]
+) -> None:
+    def fails() -> None:
+        raise error
+
+    async with asyncio.timeout(10):
+        with pytest.raises(RuntimeError, match=error.__name__) as caught:
+            await asyncio.get_running_loop().run_in_executor(pool, fails)
+    assert isinstance(caught.value.__cause__, error)
+
+
+def hang(begun: threading.Event, gate: threading.Event) -> bool:
+    begun.set()
+    return gate.wait()
+
+
+class TestGivenUp:
+    """A call whose future is cancelled while it runs may never end."""
+
+    def hang(self, pool: Threads, gate: threading.Event) -> Future[bool]:
+        begun = threading.Event()
+        future = pool.submit(hang, begun, gate)
+        begun.wait()
+        assert not future.cancel()
+        return future
+
+    def test_where_all_threads_hang_nobody_waits(
+        self, pool: Threads, gate: threading.Event
+    ) -> None:
+        hanging = [self.hang(pool, gate) for _ in range(2)]
+        with pytest.raises(Busy, match="hang"):
+            pool.submit(divmod, 7, 2)
+        gate.set()
+        assert all(future.result() for future in hanging)
+        assert pool.submit(divmod, 7, 2).result() == (3, 1)
+
+    def test_a_spare_thread_takes_over(self, gate: threading.Event) -> None:
+        pool = Threads("spare", 1, waiting=1, spare=2)
+        hanging = [self.hang(pool, gate)]
+        assert pool.submit(divmod, 7, 2).result() == (3, 1)
+        hanging += [self.hang(pool, gate) for _ in range(2)]
+        with pytest.raises(Busy, match="hang"):
+            pool.submit(divmod, 7, 2)
+        gate.set()
+        assert all(future.result() for future in hanging)
+        assert len({pool.submit(threading.get_ident).result() for _ in range(20)}) == 1
+        pool.shutdown()
+
+    def test_also_for_what_waits_already(self, gate: threading.Event) -> None:
+        pool = Threads("spare", 1, waiting=1, spare=1)
+        begun = threading.Event()
+        hanging = pool.submit(hang, begun, gate)
+        begun.wait()
+        waiting = pool.submit(divmod, 7, 2)
+        hanging.cancel()
+        assert waiting.result() == (3, 1)
+        pool.shutdown()
 
 
 def test_one_thread_serves_calls_that_follow_each_other(pool: Threads) -> None:

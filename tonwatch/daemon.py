@@ -58,7 +58,7 @@ async def run(
         targets = len(parts.watcher.view.judgement.verdicts)
         lookups = parts.executors.lookups
         async with (
-            listening(app, config.serve, lookups, targets=targets) as url,
+            listening(app, config.serve, lookups, parts.errors, targets=targets) as url,
             asyncio.TaskGroup() as group,
         ):
             log.info("serving", url=url, targets=targets)

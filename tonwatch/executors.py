@@ -23,7 +23,21 @@ T = TypeVar("T")
 
 
 class Busy(Exception):
-    """All threads of a pool are at work, and as many as may wait for them do."""
+    """All threads of a pool are at work, and as many as may wait for them do; or all hang."""
+
+
+class _Call(Future[T]):
+    """One call; who cancels it while it runs has given up waiting for it."""
+
+    def __init__(self, given_up: Callable[["Future[Any]"], None]) -> None:
+        super().__init__()
+        self._given_up = given_up
+
+    def cancel(self) -> bool:
+        if super().cancel():
+            return True
+        self._given_up(self)
+        return False
 
 
 class Threads(Executor):
@@ -39,12 +53,17 @@ class Threads(Executor):
         most: threads at a time.
         waiting: calls that may wait for a thread; None for any number, where there is a bound on
             who calls.
+        spare: threads beyond `most` that take the place of such as run a call that was given up:
+            whose future was cancelled in the midst of it.
     """
 
-    def __init__(self, name: str, most: int, waiting: int | None = None) -> None:
+    def __init__(self, name: str, most: int, waiting: int | None = None, spare: int = 0) -> None:
         self._name = name
-        self._most = most
+        self._fewest = most
+        self._spare = spare
         self._waiting = waiting
+        self._running: set[Future[Any]] = set()
+        self._given_up: set[Future[Any]] = set()
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
             queue.SimpleQueue()
@@ -61,12 +80,15 @@ class Threads(Executor):
             OSError: the system gives us no thread.
             RuntimeError: the pool has ended.
         """
-        future: Future[T] = Future()
+        future: Future[T] = _Call(self._give_up)
         with self._lock:
             if self._closed:
                 raise RuntimeError(f"the {self._name} threads have ended")
-            if self._waiting is not None and self._calls >= self._most + self._waiting:
-                raise Busy(f"all {self._name} threads are busy")
+            if self._waiting is not None:
+                if len(self._given_up) >= self._most:
+                    raise Busy(f"all {self._name} threads hang")
+                if self._calls >= self._most + self._waiting:
+                    raise Busy(f"all {self._name} threads are busy")
             if self._calls >= self._threads and self._threads < self._most:
                 self._start()
             self._calls += 1
@@ -85,6 +107,21 @@ class Threads(Executor):
                         call[0].cancel()
             for _ in range(self._threads):
                 self._queue.put(None)
+
+    @property
+    def _most(self) -> int:
+        """Threads that there may be now."""
+        return self._fewest + min(len(self._given_up), self._spare)
+
+    def _give_up(self, call: Future[Any]) -> None:
+        """Nobody waits for this call any more; it may never end."""
+        with self._lock:
+            if call not in self._running:
+                return
+            self._given_up.add(call)
+            if not self._closed and self._threads < min(self._calls, self._most):
+                with suppress(OSError):  # then the next call tries again
+                    self._start()
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._work, name=f"tonwatch-{self._name}", daemon=True)
@@ -108,24 +145,50 @@ class Threads(Executor):
                 continue
             if call is None:
                 return
-            self._run(*call)
+            is_surplus = self._run(*call)
             del call  # or the last result would be kept until the next call
+            if is_surplus:
+                return
 
-    def _run(self, future: Future[T], function: Callable[[], T]) -> None:
-        wanted = future.set_running_or_notify_cancel()
-        result, failure = None, None
+    def _run(self, future: Future[T], function: Callable[[], T]) -> bool:
+        """Make a call; whether its thread has been replaced meanwhile and has to end."""
+        with self._lock:
+            wanted = future.set_running_or_notify_cancel()
+            if wanted:
+                self._running.add(future)
+        result: T | None = None
+        failure: BaseException | None = None
         try:
             if wanted:
                 result = function()
         except BaseException as error:  # noqa: BLE001 - for whoever waits for it
-            failure = error
+            failure = _deliverable(error)
         # Whoever has the result must find this thread free.
         with self._lock:
             self._calls -= 1
+            self._running.discard(future)
+            self._given_up.discard(future)
+            is_surplus = self._threads > self._most
+            if is_surplus:
+                self._threads -= 1
         if failure is not None:
             future.set_exception(failure)
         elif wanted:
             future.set_result(cast("T", result))
+        return is_surplus
+
+
+def _deliverable(error: BaseException) -> BaseException:
+    """The exception as asyncio can hand it to whoever waits.
+
+    A StopIteration it cannot: the future would never be done. What is no Exception would end the
+    event loop, or look as if the waiting task had been cancelled.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
+        return error
+    failure = RuntimeError(f"a call in a thread raised {type(error).__name__}")
+    failure.__cause__ = error
+    return failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +198,8 @@ class Executors:
     Attributes:
         names: resolves the host names of targets.
         lookups: where it does so, as long as they are quick; also for our own name to serve on.
-        scrapes: writes /metrics, one after another: they share what they keep.
+        scrapes: writes /metrics, one after another: they share what they keep. One that hangs is
+            given up with what it keeps; so often there is another thread.
         pages: writes /health.
         secrets: reads secret files, each in one thread at most.
         checkpoints: reads and writes what `state_dir` holds, one file after another.
@@ -158,7 +222,7 @@ async def running() -> AsyncIterator[Executors]:
     made = Executors(
         names=Names(quick, slow),
         lookups=quick,
-        scrapes=Threads("scrapes", 1, waiting=8),
+        scrapes=Threads("scrapes", 1, waiting=8, spare=3),
         pages=Threads("pages", 2, waiting=32),
         secrets=Threads("secrets", 64),
         checkpoints=Threads("checkpoints", 1),

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from tests import virtual_time
 from tonwatch.config import Serve
+from tonwatch.internal_errors import InternalErrors
 from tonwatch.serve.bodies import Bodies, Body
 from tonwatch.serve.connection import Limits
 from tonwatch.serve.listener import listening
@@ -100,6 +101,9 @@ class Site:
     url: str = ""
     _clients: list[Client] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.errors = InternalErrors(wall=self.loop.time, monotonic=self.loop.time)
+
     def application(self) -> web.Application:
         bodies: Bodies[object] = Bodies(lambda: self.view)
 
@@ -123,12 +127,16 @@ class Site:
                 self.waiting -= 1
             return web.Response(text="done")
 
+        async def fail(_: web.Request) -> web.Response:
+            raise RuntimeError("hunter2")
+
         async def root(_: web.Request) -> web.Response:
             return web.Response(text="here")
 
         app = web.Application()
         app[TRAFFIC] = self.traffic
         app.router.add_get("/", root)
+        app.router.add_get("/fail", fail)
         app.router.add_get("/some", some)
         app.router.add_get("/big", big)
         app.router.add_get("/wait", wait)
@@ -179,7 +187,8 @@ async def serving(site: Site, limits: Limits) -> AsyncIterator[None]:
     try:
         with ThreadPoolExecutor(1) as lookups:
             app = site.application()
-            async with listening(app, serve, lookups, targets=2, limits=limits) as url:
+            errors = site.errors
+            async with listening(app, serve, lookups, errors, targets=2, limits=limits) as url:
                 site.url = url
                 yield
     finally:

@@ -14,6 +14,7 @@ from tonwatch.serve import catalogue
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.reading import Metric
 from tonwatch.serve.scene import Scene
+from tonwatch.serve.shown import shown
 from tonwatch.ton.wallets import WalletKind
 
 ALL: tuple[Metric[Any], ...] = tuple(
@@ -49,8 +50,11 @@ class Scrape:
 
 
 def scene_of(stage: Stage) -> Callable[[], Scene]:
-    watcher = stage.watcher
-    return lambda: Scene(watcher.view, stage.config, "1.2.3", watcher.alive)
+    def now() -> Scene:
+        view, alive = shown(stage.watcher.view, stage.config, stage.watcher.age(stage.watcher.view))
+        return Scene(view, stage.config, "1.2.3", alive)
+
+    return now
 
 
 def written(exposition: Exposition, accept: str = "") -> str:

@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from tests.serve.conftest import Client
 from tests.serve.scraping import Scrape
 from tests.serve.stage import NODE, Stage
 from tonwatch.internal_errors import QUIET, Component
-from tonwatch.serve import app, health, page
+from tonwatch.serve import app, catalogue, health, page, wallet_metrics
 from tonwatch.serve.metrics import Exposition
+from tonwatch.serve.scene import Scene
 from tonwatch.serve.traffic import Refusal
 from tonwatch.ton.errors import Reason
 
@@ -331,6 +333,74 @@ class TestBusy:
         response = await client.get("/health")
         assert (response.status, response.headers["Retry-After"]) == (503, "5")
         assert stage.watcher.errors.counts()[Component.HTTP] == 1
+
+    async def test_one_that_hangs_does_not_stop_the_next(
+        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
+    ) -> None:
+        stage.healthy()
+        document, hangs = health.document, iter([True])
+
+        def once(*args: Any, **more: Any) -> Any:
+            if next(hangs, False):
+                gate.wait()
+            return document(*args, **more)
+
+        monkeypatch.setattr(health, "document", once)
+        with monkeypatch.context() as patched:
+            patched.setattr(app, "WITHIN", 0.05)
+            assert (await client.get("/health")).status == 503
+        assert (await client.get("/health")).status == 200
+
+    @pytest.mark.usefixtures("hanging")
+    async def test_where_all_hang_nobody_waits(
+        self, client: Client, stage: Stage, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stage.healthy()
+        with monkeypatch.context() as patched:
+            patched.setattr(app, "WITHIN", 0.05)
+            for _ in range(2):
+                assert (await client.get("/health")).status == 503
+                await asyncio.sleep(0)
+        monkeypatch.setattr(app, "WITHIN", 3600.0)
+        async with asyncio.timeout(10):
+            assert (await client.get("/health")).status == 503
+        assert stage.watcher.errors.counts()[Component.HTTP] == 2, "busy is no further failure"
+        gate.set()
+
+    @pytest.mark.parametrize("doing", ["a scrape", "writing ahead"])
+    async def test_metrics_recover_from_hanging(
+        self,
+        client: Client,
+        stage: Stage,
+        monkeypatch: pytest.MonkeyPatch,
+        gate: threading.Event,
+        doing: str,
+    ) -> None:
+        """Within the lock that guards what is kept, as often as there are spare threads."""
+        stage.healthy()
+        group = catalogue.GROUPS[0] if doing == "a scrape" else wallet_metrics.WALLETS
+        hangs, begun = iter([True] * 3), threading.Semaphore(0)
+
+        def sources(scene: Scene) -> Any:
+            if next(hangs, False):
+                begun.release()
+                gate.wait()
+            return group.sources(scene)
+
+        patched = replace(group, sources=sources)
+        groups = tuple(patched if each is group else each for each in catalogue.GROUPS)
+        monkeypatch.setattr(catalogue, "GROUPS", groups)
+        with monkeypatch.context() as patch:
+            patch.setattr(app, "SCRAPE_HANGS", 0.05)
+            if doing == "a scrape":
+                patch.setattr(app, "WITHIN", 0.1)
+                for _ in range(3):
+                    assert (await client.get("/metrics")).status == 503
+            else:
+                patch.setattr(app, "WARM_EACH", 0.01)
+                for _ in range(3):
+                    await until(lambda: begun.acquire(blocking=False))
+        assert (await client.get("/metrics")).status == 200
 
     async def test_a_scrape_that_hangs_does_not_hold_up_pages(
         self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch, gate: threading.Event

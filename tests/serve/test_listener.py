@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from tests import virtual_time
 from tests.serve.hostile import BIG, BIG_SIZE, GET, WAIT, Client, Site, attacked, serving
+from tonwatch.internal_errors import Component
 from tonwatch.serve import listener
 from tonwatch.serve.connection import Limits
 from tonwatch.serve.traffic import TRAFFIC
@@ -247,7 +248,7 @@ class TestResponseThatIsNotRead:
         attacked(attack)
 
     def test_after_saying_that_no_more_will_be_asked(self) -> None:
-        """A client that has closed its own half is gone."""
+        """It may still read, and has as long as any other."""
 
         async def attack(site: Site) -> None:
             client = await site.connect()
@@ -256,9 +257,9 @@ class TestResponseThatIsNotRead:
             client.writer.write_eof()
             await client.closed()
             assert site.traffic.connections == 0
-            assert site.loop.time() < 1
+            assert site.loop.time() == pytest.approx(10, abs=0.5)
 
-        assert attacked(attack).refused() == {}
+        assert attacked(attack).refused() == {"response_timeout": 1}
 
     def test_an_answer_that_takes_too_long_to_make(self) -> None:
         async def attack(site: Site) -> None:
@@ -616,3 +617,122 @@ def test_an_application_counts_its_own_connections() -> None:
         assert Site(loop).application()[TRAFFIC].connections == 0
 
     virtual_time.run(main)
+
+
+class TestHalfClosed:
+    """A client that sends no more may wait for the answer: `nc -N`, proxies of TCP."""
+
+    @pytest.mark.parametrize("path", ["/", "/big", "/nowhere"])
+    @pytest.mark.parametrize("pieces", [1, 2], ids=["at once", "in pieces"])
+    def test_a_whole_request_is_answered(self, path: str, pieces: int) -> None:
+        async def attack(site: Site) -> None:
+            client = await site.connect()
+            request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            if pieces == 2:
+                await client.send(request[:-2])
+                await asyncio.sleep(1)
+                request = request[-2:]
+            client.writer.write(request)
+            client.writer.write_eof()
+            got = await client.rest()
+            assert got.startswith(b"HTTP/1.1 404" if path == "/nowhere" else b"HTTP/1.1 200")
+            assert b"Connection: close" in got
+            assert len(got) > (BIG_SIZE if path == "/big" else 0)
+            assert site.traffic.connections == 0
+
+        assert attacked(attack).refused() == {}
+
+    def test_while_the_answer_is_made(self) -> None:
+        async def attack(site: Site) -> None:
+            client = await site.connect()
+            await client.send(WAIT)
+            await site.until_busy(1)
+            client.writer.write_eof()
+            await asyncio.sleep(5)
+            site.go.set()
+            assert (await client.rest()).endswith(b"done")
+
+        assert attacked(attack).refused() == {}
+
+    def test_after_an_answer(self) -> None:
+        async def attack(site: Site) -> None:
+            client = await site.connect()
+            await client.send(GET)
+            assert await client.status() == 200
+            client.writer.write_eof()
+            assert await client.rest() == b""
+            assert site.loop.time() < 1
+
+        assert attacked(attack).refused() == {}
+
+    @pytest.mark.parametrize("start", [b"", PART, TLS_HELLO], ids=["silence", "half", "no HTTP"])
+    def test_less_than_a_request_is_not_waited_for(self, start: bytes) -> None:
+        async def attack(site: Site) -> None:
+            client = await site.connect()
+            client.writer.write(start)
+            client.writer.write_eof()
+            assert b" 200 " not in await client.rest()
+            assert site.loop.time() < 1
+
+        assert attacked(attack).refused() == {}
+
+    def test_who_is_gone_costs_no_more_than_an_answer(self) -> None:
+        async def attack(site: Site) -> None:
+            client = await site.connect()
+            await client.send(WAIT)
+            await site.until_busy(1)
+            client.writer.close()
+            while site.traffic.connections:
+                await asyncio.sleep(0.1)
+            assert site.loop.time() == pytest.approx(30, abs=0.5)
+            assert site.waiting == 0
+
+        assert attacked(attack).refused() == {"response_timeout": 1}
+
+
+class TestExpect:
+    """No body is read, so whatever a client expects is not our concern."""
+
+    @pytest.mark.parametrize(
+        "expect", [b"100-continue", b"\xff", b"a miracle", b"\xff\r\nX: \xfe\r\nExpect: \xff"]
+    )
+    @pytest.mark.parametrize(
+        ("line", "status"),
+        [
+            (b"GET /", 200),
+            (b"HEAD /", 200),
+            (b"POST /", 405),
+            (b"GET /nowhere", 404),
+            (b"OPTIONS *", 404),
+        ],
+    )
+    def test_it_changes_nothing(
+        self, line: bytes, status: int, expect: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def attack(site: Site) -> None:
+            client = await site.connect()
+            await client.send(line + b" HTTP/1.1\r\nHost: x\r\nExpect: " + expect + b"\r\n\r\n")
+            head = await client.reader.readuntil(b"\r\n\r\n")
+            assert int(head.split()[1]) == status
+            assert not site.errors.seen()
+
+        with capture_logs() as ours:
+            attacked(attack)
+        assert complaints(ours, caplog) == []
+
+
+def test_what_only_aiohttp_catches_is_counted_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def attack(site: Site) -> None:
+        for _ in range(3):
+            client = await site.connect()
+            await client.send(GET.replace(b"/", b"/fail", 1))
+            got = await client.rest()
+            assert got.startswith(b"HTTP/1.1 500")
+            assert b"hunter2" not in got
+        assert site.errors.counts()[Component.HTTP] == 3
+
+    with capture_logs() as ours:
+        attacked(attack)
+    assert complaints(ours, caplog) == ["bug in tonwatch"]

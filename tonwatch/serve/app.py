@@ -13,18 +13,24 @@ from aiohttp import hdrs, web
 from tonwatch.config import Config
 from tonwatch.executors import Busy, Executors, Threads
 from tonwatch.internal_errors import Component, InternalErrors
-from tonwatch.serve import health, metrics, page, ready
-from tonwatch.serve.bodies import Bodies, Body
+from tonwatch.serve import health, page, ready
+from tonwatch.serve.bodies import Bodies, Body, Run
 from tonwatch.serve.exposition import format_for
+from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.negotiation import prefers_page, takes_gzip
 from tonwatch.serve.scene import Scene
+from tonwatch.serve.shown import shown, shown_for
 from tonwatch.serve.traffic import TRAFFIC, Traffic
-from tonwatch.watch.watcher import View, Watcher
+from tonwatch.watch.watcher import LIVE_WITHIN, View, Watcher
 
 PATHS: Final = ("/metrics", "/live", "/ready", "/health")
 
 WITHIN: Final = 10.0
 """Seconds that writing an answer may take, waiting for a thread included."""
+
+SCRAPE_HANGS: Final = 30.0
+"""Seconds after which a thread that writes metrics is given up. Longer than anybody waits: one
+that is only slow still finishes what the next scrape need not write again."""
 
 RETRY_AFTER: Final = 5
 """Seconds after which whoever found us busy may try again."""
@@ -40,8 +46,6 @@ _GZIP_LEVEL: Final = 1
 
 _GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS
 """zlib's way of saying: with gzip's header and checksum."""
-
-_NOT_ALIVE: Final = "not alive: nothing has been judged for 10 seconds; see tonwatch's log"
 
 T = TypeVar("T")
 
@@ -75,20 +79,22 @@ class _Site:
         self._config = config
         self._executors = executors
         self.traffic = Traffic()
-        self._exposition = metrics.Exposition(self._scene, watcher.errors)
+        self._exposition = Exposition(self._scene, watcher.errors)
         self._bodies = Bodies(lambda: watcher.view)
 
     async def keep_warm(self, _: web.Application) -> AsyncIterator[None]:
         """Between scrapes, write what has changed: of thousands of wallets that takes long."""
 
-        loop, errors = asyncio.get_running_loop(), self._watcher.errors
+        errors = self._watcher.errors
 
         async def warm() -> None:
             while True:
                 await asyncio.sleep(WARM_EACH)
                 # While scrapes keep the thread busy they write what has changed themselves.
                 with errors.guard(Component.METRICS, "between scrapes"), suppress(Busy):
-                    await loop.run_in_executor(self._executors.scrapes, self._exposition.warm)
+                    await _in_thread(
+                        self._executors.scrapes, SCRAPE_HANGS, lambda: self._usable().warm()
+                    )
 
         task = asyncio.create_task(warm(), name="metrics")
         yield
@@ -112,15 +118,16 @@ class _Site:
         content_type = format_for(accept).content_type
 
         def make(_: View) -> Body:
-            return Body(_packed(self._exposition.write(accept)[0], zipped=zipped))
+            return Body(_packed(self._usable().write(accept)[0], zipped=zipped))
 
-        kind = ("metrics", content_type, zipped, self._watcher.alive)
-        body = await self._written("/metrics", self._executors.scrapes, kind, make)
+        kind = ("metrics", content_type, zipped, self._shown_still())
+        run = partial(_in_thread, self._executors.scrapes, SCRAPE_HANGS)
+        body = await self._written("/metrics", run, kind, make)
         return self._respond(body, content_type)
 
     async def live(self, request: web.Request) -> web.Response:
         alive = self._watcher.alive
-        text = "alive" if alive else _NOT_ALIVE
+        text = "alive" if alive else _not_alive(LIVE_WITHIN)
         if ready.is_on(request.query.get("verbose", "no")):
             text = f"[{'+' if alive else '-'}]watcher {'ok' if alive else 'stopped'}\n{text}"
         return _text(text, ok=alive)
@@ -130,14 +137,13 @@ class _Site:
             question = ready.parse(request.query.items())
         except ValueError as error:
             return _text(str(error), status=HTTPStatus.BAD_REQUEST)
-        if not self._watcher.alive:
+        if not self._shown_still():
             # What was last seen may no longer be true.
-            return _text(_NOT_ALIVE, ok=False)
+            return _text(_not_alive(shown_for(self._config)), ok=False)
         answer = ready.answer(self._watcher.view, self._config, question)
         return _text(answer.text, ok=answer.ready)
 
     async def health(self, request: web.Request) -> web.Response:
-        alive = self._watcher.alive
         errors = self._watcher.errors.seen()
         wanted = request.query.get("format")
         as_page = wanted == "html" or (
@@ -148,6 +154,7 @@ class _Site:
 
         def make(view: View) -> Body:
             status = HTTPStatus.OK
+            view, alive = shown(view, self._config, self._watcher.age(view))
             if as_page:
                 text = page.render(view, self._config, errors, alive=alive, refresh=refresh)
             else:
@@ -156,8 +163,9 @@ class _Site:
                     status = HTTPStatus.SERVICE_UNAVAILABLE
             return Body(_packed([text.encode(errors="replace")], zipped=zipped), status)
 
-        kind = ("health", as_page, refresh, zipped, alive)
-        body = await self._written("/health", self._executors.pages, kind, make)
+        kind = ("health", as_page, refresh, zipped, self._shown_still())
+        run = partial(_in_thread, self._executors.pages, WITHIN)
+        body = await self._written("/health", run, kind, make)
         if as_page:
             response = self._respond(body, "text/html; charset=utf-8")
             response.headers["Content-Security-Policy"] = page.content_security_policy()
@@ -172,18 +180,18 @@ class _Site:
         return web.Response(body=payload, status=body.status, headers=headers)
 
     async def _written(
-        self, path: str, threads: Threads, kind: Hashable, make: Callable[[View], Body]
+        self, path: str, run: Run, kind: Hashable, make: Callable[[View], Body]
     ) -> Body:
-        """What a thread writes: thousands of wallets take milliseconds, which probes would measure
-        as latency.
+        """What `run` has a thread write: thousands of wallets take milliseconds, which probes
+        would measure as latency.
 
         Raises:
-            HTTPServiceUnavailable: it comes too late, or there are too many who wait.
+            HTTPServiceUnavailable: it comes too late, there are too many who wait, or all threads
+                hang.
         """
         errors = self._watcher.errors
         try:
             async with asyncio.timeout(WITHIN):
-                run = partial(asyncio.get_running_loop().run_in_executor, threads)
                 return await self._bodies.get(kind, make, run)
         except TimeoutError as error:
             errors.failed(Component.HTTP, path, error)
@@ -192,9 +200,38 @@ class _Site:
         text = f"busy; try again in {RETRY_AFTER} s\n"
         raise web.HTTPServiceUnavailable(text=text, headers={hdrs.RETRY_AFTER: str(RETRY_AFTER)})
 
+    def _usable(self) -> Exposition:
+        """For the thread that writes metrics, of which there is one: if there is another still at
+        it, that one was given up, and what it holds with it.
+        """
+        if self._exposition.busy:
+            self._exposition = Exposition(self._scene, self._watcher.errors)
+        return self._exposition
+
+    def _shown_still(self) -> bool:
+        return self._watcher.age(self._watcher.view) < shown_for(self._config)
+
     def _scene(self) -> Scene:
-        watcher = self._watcher
-        return Scene(watcher.view, self._config, health.VERSION, watcher.alive, self.traffic)
+        view = self._watcher.view
+        now, alive = shown(view, self._config, self._watcher.age(view))
+        # Where it is not alive only what stays true is shown, of which `view` has the same.
+        of = now if alive else view
+        return Scene(of, self._config, health.VERSION, alive, self.traffic)
+
+
+def _not_alive(seconds: float) -> str:
+    return f"not alive: nothing has been judged for {seconds:g} seconds; see tonwatch's log"
+
+
+async def _in_thread(threads: Threads, within: float, call: Callable[[], T]) -> T:
+    """What a call in one of these threads returns.
+
+    Raises:
+        Busy: there is no room for it.
+        TimeoutError: it is not done within so many seconds. Its result is dropped then.
+    """
+    async with asyncio.timeout(within):
+        return await asyncio.get_running_loop().run_in_executor(threads, call)
 
 
 def _text(text: str, *, ok: bool = True, status: int | None = None) -> web.Response:

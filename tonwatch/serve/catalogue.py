@@ -282,7 +282,7 @@ _ITSELF: Final[tuple[Metric[Scene], ...]] = (
         "gauge",
         "When the targets were last judged together, which all other values belong to; Unix time"
         " in seconds. Where it stays behind, tonwatch itself hangs.",
-        lambda s: s.view.snapshot.wall,
+        lambda s: s.view.judgement.wall,
         lasting=True,
     ),
     Metric(

@@ -15,12 +15,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.http import RawRequestMessage
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from tonwatch.serve.traffic import Refusal, Traffic
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 """SO_LINGER for 0 s: what was not sent is thrown away, so that the kernel keeps nothing either."""
+
+_END_OF_HEADER: Final = b"\r\n\r\n"
 
 _SOON_GONE: Final = 4 << 10
 """Bytes that the kernel may still have to send when a connection gives up its place."""
@@ -100,6 +104,8 @@ class Connection(asyncio.Protocol):
         self._answered = False
         self._busy = False
         self._received = 0
+        self._tail = b""
+        self._whole = False
         self._deaf = False
 
     def precedence(self) -> tuple[int, float] | None:
@@ -133,6 +139,7 @@ class Connection(asyncio.Protocol):
         self._answered = True
         self._since = self._loop.time()
         self._received = 0
+        self._tail, self._whole = b"", False
         self._disarm()
         # Where a body was announced, aiohttp waits a moment for it before it closes: closing at
         # once would reset the connection and lose the response.
@@ -206,12 +213,19 @@ class Connection(asyncio.Protocol):
         if self._received > self._limits.request_bytes:
             self.cut(Refusal.REQUEST_TOO_LARGE)
             return
+        seen = self._tail + data
+        self._whole = self._whole or _END_OF_HEADER in seen
+        self._tail = seen[-len(_END_OF_HEADER) + 1 :]
         self._http.data_received(data)
 
     def eof_received(self) -> bool | None:
-        if self._busy:
-            self.abort()  # nobody waits for the answer
-        return self._http.eof_received()
+        """The client sends no more. Whether it is gone, or only waits for the answer to what it
+        has asked, cannot be told apart: a whole request is answered.
+        """
+        if not self._whole:
+            return self._http.eof_received()
+        self.last = True
+        return True
 
     def pause_writing(self) -> None:
         self._blocked = self._loop.time()
@@ -300,6 +314,26 @@ async def _send(
     with suppress(ConnectionError):
         await response.prepare(request)
         await response.write_eof()
+
+
+Make = Callable[..., web.BaseRequest]
+
+
+def without_expect(make: Make) -> Make:
+    """Makes requests as `make` does, but without `Expect`.
+
+    We read no bodies, so there is nothing to expect. aiohttp answers it before it asks any code of
+    ours, also on paths that there are not, and fails where it cannot repeat what was sent.
+    """
+
+    def factory(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+        if hdrs.EXPECT in message.headers:
+            kept = CIMultiDict(message.headers)
+            kept.popall(hdrs.EXPECT)
+            message = message._replace(headers=CIMultiDictProxy(kept))
+        return make(message, *rest)
+
+    return factory
 
 
 def connection_of(transport: asyncio.Transport | None) -> Connection | None:

@@ -23,7 +23,8 @@ from aiohttp.http import HttpProcessingError
 from tonwatch import descriptors
 from tonwatch.config import Serve
 from tonwatch.hosts import SocketName, listened_on, local_url
-from tonwatch.serve.connection import Connection, Limits, within_limits
+from tonwatch.internal_errors import Component, InternalErrors
+from tonwatch.serve.connection import Connection, Limits, within_limits, without_expect
 from tonwatch.serve.traffic import TRAFFIC, Refusal, Traffic
 
 log = structlog.get_logger(__name__)
@@ -76,6 +77,7 @@ async def listening(
     app: web.Application,
     serve: Serve,
     lookups: Executor,
+    errors: InternalErrors,
     *,
     targets: int,
     limits: Limits | None = None,
@@ -86,6 +88,7 @@ async def listening(
         app: as `app.build` returns it.
         serve: where.
         lookups: threads in which its host's name is looked up.
+        errors: counts what fails outside of the application's own code.
         targets: how many are watched, whose probes need descriptors.
         limits: what clients may take.
 
@@ -100,7 +103,7 @@ async def listening(
         handler_cancellation=True,  # who is gone is not answered
         keepalive_timeout=limits.idle,
         lingering_time=min(_LINGER, limits.leave),
-        logger=_log_of_aiohttp,
+        logger=_log_of_aiohttp(errors),
         shutdown_timeout=limits.leave,
     )
     await runner.setup()
@@ -182,6 +185,7 @@ class Listener:
     def __init__(
         self, server: web.Server, sockets: Sequence[socket.socket], limits: Limits, traffic: Traffic
     ) -> None:
+        server.request_factory = without_expect(server.request_factory)
         server.request_handler = within_limits(server.request_handler)
         self._server = server
         self._sockets: Sequence[socket.socket] = sockets
@@ -343,11 +347,24 @@ def _client(address: Any) -> str:
     return str(ipaddress.IPv6Network((ip, 64), strict=False))
 
 
-def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether aiohttp logs a fault of ours, and not that a client speaks no HTTP or is gone."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError | ConnectionError)
+class _ToInternalErrors(logging.Handler):
+    """What aiohttp logs as an error, if it is a fault of ours, and not that a client speaks no HTTP
+    or is gone.
+    """
+
+    def __init__(self, errors: InternalErrors) -> None:
+        super().__init__(logging.ERROR)
+        self._errors = errors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError | ConnectionError):
+            self._errors.failed(Component.HTTP, "aiohttp", error or record.getMessage())
 
 
-_log_of_aiohttp: Final = logging.getLogger("tonwatch.serve.http")
-_log_of_aiohttp.addFilter(_is_ours)
+def _log_of_aiohttp(errors: InternalErrors) -> logging.Logger:
+    """A logger of no name, which hands nothing on to others."""
+    # By its name it would be the same for each server, with the handlers of all of them.
+    made = logging.Logger("tonwatch.serve.http")  # noqa: LOG001
+    made.addHandler(_ToInternalErrors(errors))
+    return made

@@ -77,6 +77,11 @@ class Exposition:
         self._process = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._process)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a thread is at it."""
+        return self._lock.locked()
+
     def write(self, accept: str) -> tuple[list[bytes], str]:
         """The metrics family by family, in the format that `accept` prefers; its content type.
 

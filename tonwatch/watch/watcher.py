@@ -86,7 +86,6 @@ class Watcher:
         self._draining = False
         self.errors = errors
         self.view = self._look(None)
-        self._judged = self.view.snapshot.monotonic
         self._changes = Changes(
             self.view.judgement.verdicts.values(),
             self.view.diagnosis.cause,
@@ -96,7 +95,11 @@ class Watcher:
     @property
     def alive(self) -> bool:
         """Whether views are still made; says nothing of any target."""
-        return self._monotonic() - self._judged < LIVE_WITHIN
+        return self.age(self.view) < LIVE_WITHIN
+
+    def age(self, view: View) -> float:
+        """Seconds since a view was made."""
+        return self._monotonic() - view.snapshot.monotonic
 
     def look(self) -> View:
         """Make the view of this moment, and log what has changed since the last.
@@ -105,8 +108,7 @@ class Watcher:
             Exception: of whatever kind, for a bug in judging; the last view then stays.
         """
         self.view = self._look(self.view)
-        self._judged = self.view.snapshot.monotonic
-        self._log_changes(self.view, self._judged)
+        self._log_changes(self.view, self.view.snapshot.monotonic)
         return self.view
 
     def drain(self) -> View:

@@ -1,0 +1,190 @@
+"""What is shown while no new judgement is made: nothing that may no longer be true."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.conftest import Clock
+from tests.serve.conftest import Client, served
+from tests.serve.purses import Till
+from tests.serve.scraping import Scrape, everything_there_is, scrape
+from tests.serve.shown import text_of
+from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
+from tonwatch.serve import page
+from tonwatch.serve.health import document
+from tonwatch.serve.shown import Shown, shown
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.watcher import BEAT
+
+PROBE = {"interval": "1s", "timeout": "800ms", "stale_after": "4s"}
+
+
+def now(stage: Stage) -> Shown:
+    view = stage.watcher.view
+    return shown(view, stage.config, stage.watcher.age(view))
+
+
+def described(stage: Stage) -> dict[str, Any]:
+    view, alive = now(stage)
+    return document(view, stage.config, alive=alive)
+
+
+async def ready_and_live(client: Client) -> list[tuple[int, str]]:
+    answers = [await client.get(path) for path in ("/ready", "/live")]
+    return [(answer.status, (await answer.text()).strip()) for answer in answers]
+
+
+class TestBetweenTwoJudgements:
+    def test_all_is_as_it_was_judged(self, stage: Stage) -> None:
+        view = stage.healthy()
+        stage.clock.advance(BEAT)
+        assert now(stage) == (view, True)
+        assert now(stage).view is view
+
+    @pytest.mark.parametrize(
+        ("age", "known"),
+        [pytest.param(19.5, True, id="young"), pytest.param(20.5, False, id="old")],
+    )
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "tonwatch_target_up",
+            "tonwatch_target_seqno",
+            "tonwatch_target_behind_seconds",
+            "tonwatch_probe_phase_seconds",
+            "tonwatch_head_seqno",
+        ],
+    )
+    def test_answers_age_by_the_clock_of_now(
+        self, stage: Stage, name: str, age: float, known: bool
+    ) -> None:
+        stage.healthy()
+        stage.clock.advance(12)
+        stage.watcher.look()
+        stage.clock.advance(age - 12)
+        assert bool(scrape(stage).values(name)) is known
+        assert scrape(stage).values("tonwatch_ready") == [1]
+
+    def test_an_answer_ages_also_behind_a_newer_failure(self, stage: Stage) -> None:
+        stage.healthy()
+        stage.clock.advance(12)
+        for target in (NODE, PUBLIC, PROVIDER):
+            stage.fail(target, Reason.QUERY_TIMEOUT, "no answer within 3 s")
+        stage.watcher.look()
+        assert scrape(stage).values("tonwatch_target_seqno", target="node")
+        stage.clock.advance(8.5)
+        seen = scrape(stage)
+        assert not seen.values("tonwatch_target_seqno")
+        assert seen.values("tonwatch_target_up", target="node")
+
+    @pytest.mark.parametrize(("age", "known"), [(34.5, True), (35.5, False)])
+    @pytest.mark.parametrize("name", ["tonwatch_wallet_balance", "tonwatch_contract_code_matches"])
+    def test_balances_age_too(self, clock: Clock, name: str, age: float, known: bool) -> None:
+        till = Till(clock)
+        everything_there_is(till)
+        clock.advance(27)
+        till.watcher.look()
+        clock.advance(age - 27)
+        assert bool(scrape(till).values(name)) is known
+
+    def test_the_document_and_the_page_say_how_old_it_is_now(self, stage: Stage) -> None:
+        stage.healthy()
+        stage.clock.advance(5)
+        said = described(stage)
+        assert said["time"] == "2027-01-15T08:00:20Z"
+        assert said["targets"][0]["probes"]["head"]["age_seconds"] == 5
+        assert said["diagnosis"]["cause"] == "healthy"
+        view, alive = now(stage)
+        html = page.render(view, stage.config, alive=alive, refresh=True)
+        assert "5.0 s ago" in text_of(html)
+
+
+class TestNotJudged:
+    """For as long as a result is believed, ten seconds at most."""
+
+    @pytest.fixture
+    def hasty(self, clock: Clock) -> Stage:
+        """What it is told is believed for four seconds."""
+        return Stage(clock, probe=PROBE)
+
+    async def test_ready_says_no_before_live(self, hasty: Stage) -> None:
+        hasty.healthy()
+        async with served(hasty) as client:
+            hasty.clock.advance(3.9)
+            assert await ready_and_live(client) == [(200, "ready"), (200, "alive")]
+            hasty.clock.advance(0.1)
+            words = "not alive: nothing has been judged for {} seconds; see tonwatch's log"
+            assert await ready_and_live(client) == [(503, words.format(4)), (200, "alive")]
+            hasty.clock.advance(6)
+            assert [status for status, _ in await ready_and_live(client)] == [503, 503]
+
+    async def test_metrics_leave(self, hasty: Stage) -> None:
+        judged = hasty.healthy().snapshot.wall
+        async with served(hasty) as client:
+            hasty.clock.advance(4)
+            seen = Scrape(await (await client.get("/metrics")).text())
+        assert not seen.values("tonwatch_ready")
+        assert not seen.values("tonwatch_target_up")
+        assert seen.values("tonwatch_target_info")
+        assert seen.value("tonwatch_view_timestamp_seconds") == judged
+
+    async def test_the_document(self, clock: Clock) -> None:
+        till = Till(clock)
+        everything_there_is(till)
+        counted = described(till)["wallets"]
+        since = described(till)["time"]
+        clock.advance(60)
+        async with served(till) as client:
+            answer = await client.get("/health?format=json")
+            assert answer.status == 503
+            said = json.loads(await answer.text())
+        assert (said["status"], said["alive"], said["head"]) == ("fail", False, None)
+        assert said["time"] != since
+        assert said["diagnosis"] == {
+            "cause": "no_data",
+            "sentence": f"Nothing has been judged since {since}.",
+            "since": since,
+            "for_seconds": 60,
+            "target": None,
+            "account": None,
+            "runbook": "runbooks/TonwatchNoData.md",
+            "evidence": [],
+        }
+        assert said["also"] == []
+        readiness = said["readiness"]
+        assert (readiness["phase"], readiness["ready"]) == ("unready", False)
+        assert {each["ready"] for each in readiness["targets"].values()} == {None}
+        for target in said["targets"]:
+            assert (target["state"], target["usable"], target["up"]) == ("unknown", False, False)
+            assert target["why"].endswith(f"nothing has been judged since {since}.")
+            nothing = {"seqno", "root_hash", "behind_seconds", "shard_gap_blocks", "latency_ms"}
+            assert {target[key] for key in nothing} == {None}
+        for wallet, before in zip(said["wallets"], counted, strict=True):
+            assert (wallet["state"], wallet["low"], wallet["frozen"]) == (None, False, False)
+            for asset, was in zip(wallet["assets"], before["assets"], strict=True):
+                nothing = {"amount", "balance", "state", "age_seconds", "source", "trouble"}
+                assert {asset[key] for key in nothing} == {None}
+                assert asset["payouts"] == was["payouts"], "what was counted stays true"
+        assert {contract["matches"] for contract in said["contracts"]} == {None}
+
+    async def test_the_page(self, clock: Clock) -> None:
+        till = Till(clock)
+        everything_there_is(till)
+        since = described(till)["time"]
+        clock.advance(60)
+        async with served(till) as client:
+            html = await (await client.get("/health?format=html")).text()
+        text = text_of(html)
+        assert "<title>Failing: no data" in html
+        assert "tonwatch itself hangs." in text
+        assert f"Nothing has been judged since {since}." in text
+        assert "unready" in text
+        assert 'class="ok"' not in html, "no row is well"
+        assert "proven" not in text
+
+    def test_draining_it_still_drains(self, hasty: Stage) -> None:
+        hasty.healthy()
+        hasty.watcher.drain()
+        hasty.clock.advance(4)
+        assert described(hasty)["readiness"]["phase"] == "draining"

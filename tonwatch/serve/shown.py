@@ -1,0 +1,182 @@
+"""What may be shown now of the view that was made last, some time ago where judging fails."""
+
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from tonwatch.config import Config
+from tonwatch.probes.reading import Reading
+from tonwatch.serve.words import rfc3339
+from tonwatch.watch.board import Record, Snapshot
+from tonwatch.watch.diagnosis import Diagnosis
+from tonwatch.watch.finding import Cause, Finding
+from tonwatch.watch.readiness import Phase, Standing
+from tonwatch.watch.states import State
+from tonwatch.watch.together import Forks
+from tonwatch.watch.verdict import Judgement, Verdict
+from tonwatch.watch.wallets import Purses
+from tonwatch.watch.watcher import BEAT, LIVE_WITHIN, View
+
+_USUAL: Final = 2 * BEAT
+"""Seconds that the last view may be old while all is well."""
+
+_TOO_OLD: Final = "its last answer is too old"
+
+
+class Shown(NamedTuple):
+    """A view as of now.
+
+    Attributes:
+        alive: whether it was judged a short time ago. If not, nothing is known in it but what
+            stays true.
+    """
+
+    view: View
+    alive: bool
+
+
+def shown_for(config: Config) -> float:
+    """Seconds for which a judgement is shown, and /ready answers by it."""
+    return min(LIVE_WITHIN, config.probe.stale_after)
+
+
+def shown(view: View, config: Config, age: float) -> Shown:
+    """The view as it may be shown when it is `age` seconds old.
+
+    Its snapshot then has the times of now; those of the last judgement are `judgement.wall` and
+    what is said of the past.
+    """
+    if age < _USUAL:
+        return Shown(view, alive=True)
+    wall, monotonic = view.snapshot.wall + age, view.snapshot.monotonic + age
+    now = replace(view.snapshot, wall=wall, monotonic=monotonic)
+    if age >= shown_for(config):
+        return Shown(_not_judged(view, now), alive=False)
+    return Shown(replace(view, snapshot=now, judgement=_aged(view, now, config)), alive=True)
+
+
+def _not_judged(view: View, now: Snapshot) -> View:
+    """Nothing is known, since the last judgement."""
+    since, readiness = view.judgement.wall, view.readiness
+    words = f"nothing has been judged since {rfc3339(since) or 'an unknown time'}"
+    judgement = Judgement(
+        wall=since,
+        head=None,
+        dated=None,
+        stalled=False,
+        idle=None,
+        clock_offset=None,
+        forks=Forks(),
+        unreachable=(),
+        excused={},
+        suspects=(),
+        verdicts={
+            name: _unknown(verdict, since, words)
+            for name, verdict in view.judgement.verdicts.items()
+        },
+        purses=_unread(view.judgement.purses),
+    )
+    phase = Phase.DRAINING if readiness.phase is Phase.DRAINING else Phase.UNREADY
+    return replace(
+        view,
+        snapshot=now,
+        judgement=judgement,
+        readiness=replace(
+            readiness,
+            phase=phase,
+            since=since,
+            standings=dict.fromkeys(readiness.standings, Standing()),
+        ),
+        diagnosis=Diagnosis(
+            Finding(Cause.NO_DATA, f"{words[0].upper()}{words[1:]}.", since), since
+        ),
+    )
+
+
+def _aged(view: View, now: Snapshot, config: Config) -> Judgement:
+    """The judgement without what has become too old meanwhile."""
+    judgement, probe = view.judgement, config.probe
+    oldest = now.monotonic - probe.stale_after
+    verdicts = {
+        name: _verdict(verdict, now.records[name], oldest, now.wall)
+        for name, verdict in judgement.verdicts.items()
+    }
+    purses = _read_since(judgement.purses, oldest - probe.wallet_interval)
+    judgement = replace(judgement, verdicts=verdicts, purses=purses)
+    if judgement.head is not None and judgement.head.seen < oldest:
+        return replace(judgement, head=None, idle=None, stalled=False)
+    return judgement
+
+
+def _verdict(verdict: Verdict, record: Record, oldest: float, wall: float) -> Verdict:
+    if verdict.newest is not None and verdict.newest < oldest:
+        return _unknown(verdict, wall, _TOO_OLD)
+    answered = next((each.finished for each in reversed(record.heads) if each.ok), None)
+    if answered is None or answered >= oldest:
+        return verdict
+    return replace(
+        verdict,
+        head=None,
+        behind_seconds=None,
+        behind_blocks=None,
+        in_sync_in=None,
+        shard_gap=None,
+        latency=None,
+        idle=None,
+    )
+
+
+def _unknown(verdict: Verdict, since: float, why: str) -> Verdict:
+    return Verdict(
+        target=verdict.target,
+        state=State.UNKNOWN,
+        since=since,
+        barred=frozenset({State.UNKNOWN}),
+        detail=why,
+        newest=verdict.newest,
+    )
+
+
+def _read_since(purses: Purses, oldest: float) -> Purses:
+    """Wallets and contracts without what was read before that, on the event loop's clock."""
+
+    def old(reading: Reading | None) -> bool:
+        return reading is not None and reading.finished < oldest
+
+    wallets = {
+        name: replace(
+            wallet,
+            holdings={
+                asset: replace(holding, reading=None) if old(holding.reading) else holding
+                for asset, holding in wallet.holdings.items()
+            },
+        )
+        if any(old(holding.reading) for holding in wallet.holdings.values())
+        else wallet
+        for name, wallet in purses.wallets.items()
+    }
+    contracts = {
+        name: replace(contract, reading=None) if old(contract.reading) else contract
+        for name, contract in purses.contracts.items()
+    }
+    return replace(purses, wallets=wallets, contracts=contracts)
+
+
+def _unread(purses: Purses) -> Purses:
+    """Wallets and contracts of which nothing is known but what was counted."""
+    wallets = {
+        name: replace(
+            wallet,
+            failed=(),
+            bounced=(),
+            holdings={
+                asset: replace(holding, reading=None, trouble="", failure=None, gap=False)
+                for asset, holding in wallet.holdings.items()
+            },
+        )
+        for name, wallet in purses.wallets.items()
+    }
+    contracts = {
+        name: replace(contract, reading=None, trouble="")
+        for name, contract in purses.contracts.items()
+    }
+    return replace(purses, wallets=wallets, contracts=contracts)

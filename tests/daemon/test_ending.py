@@ -111,10 +111,18 @@ async def test_pipes_in_the_place_of_files(
         os.mkfifo(path)
     async with started("run", "--config", file) as process:
         url = await serving(process)
-        state = tmp_path / "state"
-        await until(lambda: any(".corrupt-" in path.name for path in state.iterdir()))
-        document = (await get(f"{url}/health"))[1]
+        assert process.stderr is not None
+        entry: dict[str, Any] = {}
+        async for line in process.stderr:
+            entry = json.loads(line)
+            if "payouts cannot be counted" in entry["event"]:
+                break
+        assert entry["reason"] == "a named pipe where a file is expected"
+        assert (tmp_path / "state" / f"{wallet}@native.json").is_fifo()
+        document = (await get(f"{url}/health?format=json"))[1]
         assert "a named pipe where a file is expected" in document
+        assets = json.loads(document)["wallets"][0]["assets"]
+        assert [asset["payouts"] for asset in assets if asset["asset"] == "native"] == [None]
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(WITHIN):
             assert await process.wait() == 0

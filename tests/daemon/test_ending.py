@@ -118,10 +118,11 @@ async def test_pipes_in_the_place_of_files(
         url = await serving(process)
         assert process.stderr is not None
         entry: dict[str, Any] = {}
-        async for line in process.stderr:
-            entry = json.loads(line)
-            if "payouts cannot be counted" in entry["event"]:
-                break
+        async with asyncio.timeout(30):
+            async for line in process.stderr:
+                entry = json.loads(line)
+                if "payouts cannot be counted" in entry["event"]:
+                    break
         assert entry["reason"] == "a named pipe where a file is expected"
         assert (tmp_path / "state" / f"{wallet}@native.json").is_fifo()
         document = (await get(f"{url}/health?format=json"))[1]

@@ -195,7 +195,7 @@ def _run(options: argparse.Namespace, parser: Parser) -> int:
 
     async def until_stopped() -> None:
         stop = asyncio.Event()
-        daemon.stop_on_signals(stop)
+        daemon.stop_on_signals(stop, config.readiness.drain_delay)
         await daemon.run(config, stop)
 
     try:

@@ -2,15 +2,21 @@
 
 import asyncio
 import gc
+import os
+import queue
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
-from typing import Any, Final
+from types import FrameType
+from typing import Any, Final, NoReturn
 
 import structlog
 
+from tonwatch import logs
 from tonwatch.assembly import assembled
 from tonwatch.config import Config
 from tonwatch.internal_errors import Component, InternalErrors
@@ -23,6 +29,12 @@ log = structlog.get_logger(__name__)
 _SWITCH: Final = 0.0005
 """Seconds after which a thread hands on the interpreter's lock where another waits for it."""
 
+
+ENDS_WITHIN: Final = 8.0
+"""Seconds after draining in which the process has ended; all waiting at the end takes less."""
+
+_SAID_WITHIN: Final = 2.0
+"""Seconds for the last line in the log."""
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -90,7 +102,7 @@ def _count_unhandled(errors: InternalErrors) -> None:
     asyncio.get_running_loop().set_exception_handler(handle)
 
 
-def stop_on_signals(stop: asyncio.Event) -> None:
+def stop_on_signals(stop: asyncio.Event, drain_delay: float) -> None:
     """Set `stop` on a signal that asks for the end; a second one ends the process at once.
 
     As PID 1 in a container there is no default action to fall back on, and elsewhere the default
@@ -99,22 +111,74 @@ def stop_on_signals(stop: asyncio.Event) -> None:
     daemons to load their configuration again, and SIGUSR1 and SIGUSR2, by which some rotate
     their logs, are logged and change nothing. SIGPIPE Python itself ignores: a reader that has
     gone is an error of that one write.
+
+    The process ends also where the event loop does not: where a function never returns, or a
+    coroutine swallows that it is cancelled. Call it in the main thread, with the loop running.
+
+    Args:
+        stop: is set in the event loop.
+        drain_delay: seconds that draining takes; `ENDS_WITHIN` comes on top.
     """
     loop = asyncio.get_running_loop()
+    # Its `put` may interrupt anything, another `put` too: a handler runs between any two
+    # instructions of the main thread, so it must take no lock, neither the log's.
+    endings: queue.SimpleQueue[int] = queue.SimpleQueue()
+    threading.Thread(
+        target=_see_to_the_end,
+        args=(endings, min(drain_delay + ENDS_WITHIN, threading.TIMEOUT_MAX)),
+        name="tonwatch-end",
+        daemon=True,
+    ).start()
 
-    def on_signal(number: int) -> None:
-        if stop.is_set():
-            raise SystemExit(128 + number)
-        log.info("stopping", signal=signal.Signals(number).name)
-        stop.set()
+    def begin(number: int) -> None:
+        if not stop.is_set():
+            log.info("stopping", signal=signal.Signals(number).name)
+            stop.set()
 
-    def on_other(number: int) -> None:
+    def on_ending(number: int, _: FrameType | None) -> None:
+        endings.put(number)
+        with suppress(RuntimeError):  # the loop is closed: it is ending already
+            loop.call_soon_threadsafe(begin, number)
+
+    def note(number: int) -> None:
         log.warning(_UNHEEDED[number], signal=signal.Signals(number).name)
 
+    def on_other(number: int, _: FrameType | None) -> None:
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(note, number)
+
+    # Not the loop's own handlers: those wait for the loop.
     for ending in _ENDING:
-        loop.add_signal_handler(ending, on_signal, ending)
+        signal.signal(ending, on_ending)
     for other in _UNHEEDED:
-        loop.add_signal_handler(other, on_other, other)
+        signal.signal(other, on_other)
+
+
+def _see_to_the_end(endings: queue.SimpleQueue[int], within: float) -> None:
+    """After the first signal, end the process with the second one or after `within` seconds."""
+    endings.get()
+    number = 0
+    with suppress(queue.Empty):
+        number = endings.get(timeout=within)
+    if not number:
+        late = "did not end in time: something never returns, or ignores that it is cancelled"
+        _leave(1, lambda: log.error(late, seconds=within))
+    name = signal.Signals(number).name
+    _leave(128 + number, lambda: log.warning("ended at once by a second signal", signal=name))
+
+
+def _leave(code: int, last_line: Callable[[], None]) -> NoReturn:
+    """End the process whatever its other threads do. What is on disk is complete at any time."""
+
+    def say() -> None:
+        last_line()
+        logs.flush()
+
+    # The main thread may hang with the log's lock.
+    saying = threading.Thread(target=say, daemon=True)
+    saying.start()
+    saying.join(_SAID_WITHIN)
+    os._exit(code)
 
 
 def spare_the_loop() -> None:

@@ -34,7 +34,7 @@ async def run_demo(*, port: int, pace: float, out: TextIO) -> None:
 async def _run(state_dir: str, *, port: int, pace: float, out: TextIO) -> None:
     logs.configure(Log(level="error"))
     stop = asyncio.Event()
-    daemon.stop_on_signals(stop)
+    daemon.stop_on_signals(stop, drain_delay=0)
     incidents = scenario.load("demo")
     async with incidents.simulator() as simulator:
         config = Config.model_validate(

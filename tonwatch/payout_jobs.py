@@ -8,7 +8,7 @@ from typing import Final
 
 from tonwatch.config import Config
 from tonwatch.internal_errors import Component, InternalErrors
-from tonwatch.probes.books import Books, DiskHangs
+from tonwatch.probes.books import Books, Unreadable
 from tonwatch.probes.pages import PageSource
 from tonwatch.probes.payouts import BUDGET, Walk, Walked
 from tonwatch.probes.reading import AccountKey
@@ -74,7 +74,7 @@ class Counting:
         for name in self._wallets:
             wallet = judgement.purses.wallets[name]
             for key, holding in _countable(wallet):
-                with self._errors.guard(Component.PAYOUTS, " ".join(key)), suppress(DiskHangs):
+                with self._errors.guard(Component.PAYOUTS, " ".join(key)), suppress(Unreadable):
                     async with asyncio.timeout(self._limit):
                         counted += await self._count(key, holding, wallet, sources)
         return counted
@@ -89,7 +89,7 @@ class Counting:
         """Count what is new of one account; nothing where there is nothing to be said of it.
 
         Raises:
-            DiskHangs: nobody knows what is counted already.
+            Unreadable: nobody knows what is counted already.
         """
         reading = holding.reading
         if reading is None or reading.account is None:

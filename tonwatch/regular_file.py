@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,10 @@ _KINDS: Final = {
 }
 
 
+class NotRegular(ValueError):
+    """Something else stands where a file is expected; the text says what."""
+
+
 def read(path: Path, limit: int) -> bytes:
     """The content of a regular file. Blocks for as long as the disk does.
 
@@ -23,15 +28,14 @@ def read(path: Path, limit: int) -> bytes:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no regular file, or larger; the text says which and quotes nothing.
+        NotRegular: it is no regular file.
+        ValueError: it is larger. The text of both says so and quotes nothing.
     """
     # Opening a pipe would wait for somebody to write into it; a terminal would become ours.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     descriptor = os.open(path, flags)
     try:
-        kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
-        if kind != stat.S_IFREG:
-            raise ValueError(f"{_KINDS.get(kind, 'something else')} where a file is expected")
+        _ensure_regular(os.fstat(descriptor).st_mode)
         with open(descriptor, "rb", closefd=False) as file:
             content = file.read(limit + 1)
     finally:
@@ -39,3 +43,20 @@ def read(path: Path, limit: int) -> bytes:
     if len(content) > limit:
         raise ValueError(f"larger than {limit} bytes")
     return content
+
+
+def ensure_regular_or_missing(path: Path) -> None:
+    """Look whether a file may be put in the place of what is there.
+
+    Raises:
+        OSError: that cannot be known.
+        NotRegular: it is no regular file.
+    """
+    with suppress(FileNotFoundError):
+        _ensure_regular(path.stat().st_mode)
+
+
+def _ensure_regular(mode: int) -> None:
+    kind = stat.S_IFMT(mode)
+    if kind != stat.S_IFREG:
+        raise NotRegular(f"{_KINDS.get(kind, 'something else')} where a file is expected")

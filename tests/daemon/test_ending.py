@@ -1,13 +1,17 @@
 """The daemon comes to its end, and starts, whatever hangs; and what it makes of signals."""
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
 import socket
+import struct
 import sys
+import termios
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +19,7 @@ import pytest
 import yaml
 
 from tests.daemon.hanging import POOLS
+from tests.daemon.never_ending import FAULTS
 from tests.daemon.test_cli import ENVIRONMENT, get, serving, started, until_status
 from tonwatch import daemon
 from tonwatch.config import Config
@@ -111,13 +116,100 @@ async def test_pipes_in_the_place_of_files(
         os.mkfifo(path)
     async with started("run", "--config", file) as process:
         url = await serving(process)
-        state = tmp_path / "state"
-        await until(lambda: any(".corrupt-" in path.name for path in state.iterdir()))
-        document = (await get(f"{url}/health"))[1]
+        assert process.stderr is not None
+        entry: dict[str, Any] = {}
+        async with asyncio.timeout(30):
+            async for line in process.stderr:
+                entry = json.loads(line)
+                if "payouts cannot be counted" in entry["event"]:
+                    break
+        assert entry["reason"] == "a named pipe where a file is expected"
+        assert (tmp_path / "state" / f"{wallet}@native.json").is_fifo()
+        document = (await get(f"{url}/health?format=json"))[1]
         assert "a named pipe where a file is expected" in document
+        assets = json.loads(document)["wallets"][0]["assets"]
+        assert [asset["payouts"] for asset in assets if asset["asset"] == "native"] == [None]
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(WITHIN):
             assert await process.wait() == 0
+
+
+@asynccontextmanager
+async def never_ending(
+    fault: str, within: float, file: str, tmp_path: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A daemon of which something has begun that never ends."""
+    begun = tmp_path / "begun"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.daemon.never_ending", str(begun), fault, str(within)),
+        *("run", "--config", file),
+        cwd=ROOT,
+        stderr=asyncio.subprocess.PIPE,
+        env=ENVIRONMENT,
+    )
+    try:
+        await until(begun.exists)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_it_ends_where_the_event_loop_does_not(file: str, tmp_path: Path, fault: str) -> None:
+    async with never_ending(fault, 1.0, file, tmp_path) as process:
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(WITHIN):
+            _, err = await process.communicate()
+    assert process.returncode == 1
+    lines = [json.loads(line) for line in err.splitlines()]
+    levels = [line["level"] for line in lines if "did not end in time" in line["event"]]
+    assert levels == ["error"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_second_signal_ends_it_at_once(file: str, tmp_path: Path, fault: str) -> None:
+    async with never_ending(fault, 3600.0, file, tmp_path) as process:
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(WITHIN):
+            _, err = await process.communicate()
+    # Which of two that come at once is seen first, the system does not say.
+    assert process.returncode in {128 + signal.SIGTERM, 128 + signal.SIGINT}
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert "ended at once by a second signal" in {line["event"] for line in lines}
+
+
+async def test_a_log_that_nobody_reads(file: str) -> None:
+    reader, writer = os.pipe()
+    full = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tonwatch", "run", "--config", file),
+        stderr=writer,
+        env=ENVIRONMENT,
+    )
+    os.close(writer)
+    try:
+        text = b""
+        while b"serving" not in text or not text.endswith(b"\n"):
+            text += await asyncio.to_thread(os.read, reader, full)
+        entries = [json.loads(line) for line in text.splitlines()]
+        (url,) = [entry["url"] for entry in entries if entry["event"] == "serving"]
+        for _ in range(80):
+            process.send_signal(signal.SIGHUP)
+            async with asyncio.timeout(WITHIN):
+                assert (await get(f"{url}/live"))[0] == 200
+        (waiting,) = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))
+        assert waiting > full - 400, "the pipe is full"
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(WITHIN):
+            assert await process.wait() == 0
+    finally:
+        os.close(reader)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE])

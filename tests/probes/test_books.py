@@ -1,6 +1,7 @@
 """Books on disk: either the old or the new one, and what cannot be used is set aside."""
 
 import asyncio
+import errno
 import json
 import os
 import threading
@@ -24,6 +25,7 @@ from tonwatch.probes.books import (
     Book,
     Books,
     DiskHangs,
+    Unreadable,
 )
 from tonwatch.probes.reading import AccountKey
 from tonwatch.probes.tally import OTHER_CODE, Tally, Trouble, TroubleKind
@@ -253,21 +255,73 @@ async def test_few_are_kept_aside(books: Books, clock: Clock) -> None:
     assert aside(books) == sorted([*names, other.name])
 
 
-async def test_a_directory_in_place_of_the_file(books: Books) -> None:
-    await asyncio.to_thread(books.path(KEY).mkdir)
+async def test_where_it_cannot_be_set_aside(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the next save would overwrite it, once the disk can be written again."""
+    await asyncio.to_thread(books.path(KEY).write_text, "broken")
+    with capture_logs() as logs, monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fails(OSError(30, "Read-only file system")))
+        for _ in range(3):
+            with pytest.raises(Unreadable, match=r"damaged.*Read-only file system"):
+                await books.load(KEY, WALLET)
+    assert [line["event"].split(":")[0] for line in logs] == ["payouts cannot be counted"]
     assert await books.load(KEY, WALLET) is None
     assert len(aside(books)) == 1
-    assert await books.save(KEY, WALLET, OLD)
 
 
-async def test_where_it_cannot_even_be_set_aside(
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES, errno.ESTALE])
+@pytest.mark.parametrize("call", ["open", "fstat"])
+async def test_a_file_that_cannot_be_read_for_now_is_intact(
+    books: Books, monkeypatch: pytest.MonkeyPatch, number: int, call: str
+) -> None:
+    await books.save(KEY, WALLET, NEW)
+    with capture_logs() as logs:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, fails(OSError(number, os.strerror(number))))
+            for _ in range(3):
+                with pytest.raises(Unreadable, match=os.strerror(number)):
+                    await books.load(KEY, WALLET)
+        assert await books.load(KEY, WALLET) == NEW
+        assert await books.load(KEY, WALLET) == NEW
+    assert not aside(books)
+    assert [line["event"].split(":")[0] for line in logs] == [
+        "payouts cannot be counted",
+        "what is counted already can be read again",
+    ]
+
+
+async def test_a_volume_that_is_not_there(books: Books) -> None:
+    """What was counted may be on it."""
+    path = books.path(KEY)
+    await asyncio.to_thread(path.symlink_to, "gone/away")
+    with pytest.raises(Unreadable, match="a link to nothing"):
+        await books.load(KEY, WALLET)
+    await asyncio.to_thread(path.unlink)
+    await asyncio.to_thread(path.parent.rmdir)
+    with pytest.raises(Unreadable, match="No such file"):
+        await books.load(KEY, WALLET)
+
+
+async def test_each_account_has_its_own_troubles(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await asyncio.to_thread(books.path(KEY).write_text, "broken")
-    monkeypatch.setattr(Path, "replace", fails(OSError(30, "Read-only file system")))
+    """One that fails and one that works take turns."""
+    other, real = AccountKey("payroll", "usdt"), module._written
+
+    def written(path: Path, content: bytes) -> str:
+        return "Permission denied" if path == books.path(KEY) else real(path, content)
+
+    monkeypatch.setattr(module, "_written", written)
     with capture_logs() as logs:
-        assert await books.load(KEY, WALLET) is None
-    assert "Read-only file system" in logs[0]["reason"]
+        for _ in range(5):
+            assert not await books.save(KEY, WALLET, NEW)
+            assert await books.save(other, WALLET, NEW)
+        monkeypatch.setattr(module, "_written", real)
+        for _ in range(2):
+            assert await books.save(KEY, WALLET, NEW)
+    assert [(line["event"].split(":")[0], line["file"]) for line in logs] == [
+        ("payouts cannot be saved", str(books.path(KEY))),
+        ("payouts are saved again", str(books.path(KEY))),
+    ]
 
 
 class Killed(BaseException):
@@ -412,26 +466,40 @@ class TestADiskThatHangs:
         assert len(logs) == 1
 
 
-@pytest.mark.parametrize("suffix", ["", ".new"], ids=["itself", "the one being written"])
-@pytest.mark.parametrize("kind", ["a named pipe", "a device", "a directory"])
-async def test_a_checkpoint_that_is_no_file(books: Books, suffix: str, kind: str) -> None:
-    """It is out of the way in the end, or it is said that nothing can be saved; none blocks."""
+def put(kind: str, place: Path) -> None:
+    if kind == "a named pipe":
+        os.mkfifo(place)
+    elif kind == "a device":
+        place.symlink_to("/dev/zero")
+    else:
+        place.mkdir()
+
+
+KINDS: Final = ["a named pipe", "a device", "a directory"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_checkpoint_that_is_no_file(books: Books, kind: str) -> None:
+    """Somebody has put it there, such as a mount that is wrong: it is theirs to remove."""
     path = books.path(KEY)
-    place = path.with_name(path.name + suffix)
+    await asyncio.to_thread(put, kind, path)
+    before = await asyncio.to_thread(path.lstat)
+    with capture_logs() as logs:
+        with pytest.raises(Unreadable, match=kind):
+            await books.load(KEY, WALLET)
+        assert not await books.save(KEY, WALLET, NEW)
+    assert await asyncio.to_thread(path.lstat) == before
+    assert await asyncio.to_thread(os.listdir, path.parent) == [path.name]
+    assert [kind in line["reason"] for line in logs] == [True, True]
 
-    def make() -> None:
-        if kind == "a named pipe":
-            os.mkfifo(place)
-        elif kind == "a device":
-            place.symlink_to("/dev/zero")
-        else:
-            place.mkdir()
 
-    await asyncio.to_thread(make)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_file_where_the_next_one_is_written(books: Books, kind: str) -> None:
+    """It is replaced, or it is said that nothing can be saved; none blocks."""
+    path = books.path(KEY)
+    await asyncio.to_thread(put, kind, path.with_name(path.name + ".new"))
     with capture_logs() as logs:
         assert await books.load(KEY, WALLET) is None
         saved = await books.save(KEY, WALLET, NEW)
-    assert saved == (not (suffix and kind == "a directory"))
-    assert not suffix or saved or "cannot be saved" in logs[-1]["event"]
-    if not suffix:
-        assert kind in logs[0]["reason"]
+    assert saved == (kind != "a directory")
+    assert saved or "cannot be saved" in logs[-1]["event"]

@@ -1,7 +1,8 @@
 """Books: how far each account's transactions are counted, kept over restarts.
 
-One small file for each account. A crash at any moment leaves the old or the new one; a file
-that makes no sense, or is about something else, is set aside and never stops the daemon.
+One small file for each account. A crash at any moment leaves the old or the new one. A file
+that makes no sense, or is about something else, is set aside, and counting begins anew. One that
+cannot be read may be intact: nothing is counted until it can be, and it stays where it is.
 """
 
 import asyncio
@@ -72,8 +73,12 @@ class Book:
     tally: Tally = field(default_factory=Tally)
 
 
-class DiskHangs(Exception):
-    """The disk does not answer: what stands on it is not known."""
+class Unreadable(Exception):
+    """What is counted already is not known for now; the text says why."""
+
+
+class DiskHangs(Unreadable):
+    """The disk does not answer."""
 
 
 class _Unusable(Exception):
@@ -99,7 +104,8 @@ class Books:
         self._wall = wall
         self._thread = thread
         self._hanging: asyncio.Future[Any] | None = None
-        self._failing = False
+        self._unread: set[AccountKey] = set()
+        self._unsaved: set[AccountKey] = set()
 
     def path(self, key: AccountKey) -> Path:
         """The file of an account. Names hold no ``@``, so no two accounts share one."""
@@ -113,40 +119,47 @@ class Books:
             address: the account that the book must be about.
 
         Raises:
-            DiskHangs: nobody knows whether there is one.
+            Unreadable: nobody knows whether there is one. Logged when that begins and when it
+                ends.
         """
+        file = str(self.path(key))
         try:
-            return await self._in_thread(lambda: self._load(self.path(key), address))
-        except DiskHangs as error:
-            if not self._failing:
+            book = await self._in_thread(lambda: self._load(self.path(key), address))
+        except Unreadable as error:
+            if key not in self._unread:
                 log.warning(
                     "payouts cannot be counted: what is counted already cannot be read",
-                    file=str(self.path(key)),
+                    file=file,
                     reason=str(error),
                 )
-            self._failing = True
+            self._unread.add(key)
             raise
+        if key in self._unread:
+            self._unread.remove(key)
+            log.info("what is counted already can be read again", file=file)
+        return book
 
     async def save(self, key: AccountKey, address: Address, book: Book) -> bool:
         """Write the account's book; False where that failed. Arguments as for `load`.
 
-        Failures are logged when they begin and when they end. Where it is cancelled, the
-        book may or may not be written.
+        An account's failures are logged when they begin and when they end. Where it is
+        cancelled, the book may or may not be written.
         """
         content = json.dumps(_encode(book, self._network, address), indent=1).encode()
         try:
             trouble = await self._in_thread(lambda: _written(self.path(key), content))
         except DiskHangs as error:
             trouble = str(error)
-        if trouble and not self._failing:
+        if trouble and key not in self._unsaved:
+            self._unsaved.add(key)
             log.warning(
                 "payouts cannot be saved: counting goes on, but a restart would count them again",
                 file=str(self.path(key)),
                 reason=trouble,
             )
-        elif self._failing and not trouble:
+        elif key in self._unsaved and not trouble:
+            self._unsaved.remove(key)
             log.info("payouts are saved again", file=str(self.path(key)))
-        self._failing = bool(trouble)
         return not trouble
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
@@ -162,28 +175,59 @@ class Books:
     def _load(self, path: Path, address: Address) -> Book | None:
         try:
             content = _content(path)
-            return _decode(content, self._network, address)
         except FileNotFoundError:
+            _ensure_missing(path)
             return None
-        except OSError as error:
-            self._set_aside(path, f"cannot be read: {error.strerror or error}")
+        except (OSError, regular_file.NotRegular) as error:
+            raise Unreadable(_why(error)) from None
+        except ValueError as error:
+            self._set_aside(path, str(error))
+            return None
+        try:
+            return _decode(content, self._network, address)
         except _Unusable as error:
             self._set_aside(path, str(error))
         return None
 
     def _set_aside(self, path: Path, reason: str) -> None:
+        """Put a file out of the way of the one that is written next.
+
+        Raises:
+            Unreadable: it stays where it is, so that the next one would overwrite it.
+        """
         aside = path.with_name(f"{path.name}.corrupt-{int(self._wall())}")
         try:
             path.replace(aside)
+        except OSError as error:
+            raise Unreadable(f"{reason}; it cannot be set aside: {_why(error)}") from None
+        try:
             _forget_oldest(path)
         except OSError as error:
-            reason = f"{reason}; it cannot be set aside: {error.strerror or error}"
+            reason = f"{reason}; older ones cannot be removed: {_why(error)}"
         log.warning(
             "payouts are counted from now on: the file with what was counted before is set aside",
             file=str(path),
             aside=str(aside),
             reason=reason,
         )
+
+
+def _ensure_missing(path: Path) -> None:
+    """Distinguish an account that was never counted from a volume that is not there.
+
+    Raises:
+        Unreadable: the directory is missing, or the file is a link to what is missing.
+    """
+    try:
+        if path.is_symlink():
+            raise Unreadable("a link to nothing")
+        path.parent.stat()
+    except OSError as error:
+        raise Unreadable(f"its directory: {_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def _forget_oldest(path: Path) -> None:
@@ -202,6 +246,7 @@ def _written(path: Path, content: bytes) -> str:
     # One writer at a time: one name is enough, and a crash leaves one such file at most.
     fresh = path.with_name(f"{path.name}.new")
     try:
+        regular_file.ensure_regular_or_missing(path)
         # What stands there may be no file of ours: opening a named pipe would not end.
         with suppress(FileNotFoundError):
             os.unlink(fresh)  # noqa: PTH108
@@ -215,10 +260,12 @@ def _written(path: Path, content: bytes) -> str:
             os.fsync(directory)
         finally:
             os.close(directory)
+    except regular_file.NotRegular as error:
+        return str(error)
     except OSError as error:
         with suppress(OSError):
             fresh.unlink()
-        return error.strerror or str(error)
+        return _why(error)
     return ""
 
 
@@ -274,10 +321,7 @@ def _text(number: int | None) -> str | None:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        return regular_file.read(path, _MAX_SIZE)
-    except ValueError as error:
-        raise _Unusable(str(error)) from None
+    return regular_file.read(path, _MAX_SIZE)
 
 
 def _decode(content: bytes, network: bytes, address: Address) -> Book:

@@ -364,8 +364,9 @@ async def test_killed_at_any_step(
     with monkeypatch.context() as patch:
         patch.setattr(os, step, on_call(call, Killed(), getattr(os, step)))
         patch.setattr(Path, "unlink", fails(Killed()))
-        with pytest.raises(Killed):
+        with pytest.raises(RuntimeError) as ended:
             await books.save(KEY, WALLET, NEW)
+    assert isinstance(ended.value.__cause__, Killed)
     restarted = Books(books.path(KEY).parent, MAINNET, lambda: 0.0, thread)
     with capture_logs() as logs:
         assert await restarted.load(KEY, WALLET) == left

@@ -28,6 +28,8 @@ from tonwatch.simulator.network import Simulator
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.long  # for the most part it waits
+
 WITHIN = 10.0
 """Seconds: more than the end may take, less than it takes where something is waited for."""
 

@@ -26,7 +26,7 @@ from tonwatch.ton.errors import Reason
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
 
-HOURS = float(os.environ.get("QUIET_HOURS", "0.5"))
+HOURS = float(os.environ.get("QUIET_HOURS", "0.25"))
 
 WALLETS: Final = ("payouts", "spare")
 PAYOUTS: Final = 6

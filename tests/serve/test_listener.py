@@ -158,6 +158,7 @@ class TestBodies:
             client = await site.connect()
             await client.send(method + b" / HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n")
             got = await client.rest()
+            assert b"Connection: close" in got
             assert site.loop.time() < 2
 
         attacked(attack)

@@ -23,8 +23,8 @@ UNIT_TESTS: Final = sorted(path.stem for path in (ALERTS / "tests").glob("*.yaml
 EVERYTHING: Final = os.environ.get("RULES") == "all"
 
 DIFFERENT: Final = {
-    "promtool": ("itself", "runway", "slo", "stopped"),
-    "vmalert-tool": ("itself", "runway", "stopped"),
+    "promtool": ("itself", "runway"),
+    "vmalert-tool": ("runway",),
 }
 """Unit tests of rules with ranges, which versions read differently: those that are quick."""
 

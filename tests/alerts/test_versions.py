@@ -26,7 +26,7 @@ DIFFERENT: Final = {
     "promtool": ("itself", "runway"),
     "vmalert-tool": ("runway",),
 }
-"""Unit tests of rules with ranges, which versions read differently: those that are quick."""
+"""Unit tests of rules with ranges, which versions read differently: those that run by default."""
 
 SLOW: Final = {"services-days", "slo-days"}
 """Unit tests with evaluations so far apart that vmalert, which reads what rules of one group have

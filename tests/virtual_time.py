@@ -57,6 +57,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_done)
         return future
 
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        """As for any thread the clock stands still: some Pythons give up after a timeout."""
+        self._threads += 1
+        try:
+            await super().shutdown_default_executor(*args)
+        finally:
+            self._threads -= 1
+
     def _thread_done(self, _: object) -> None:
         self._threads -= 1
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pytoniq.liteclient.client import LiteClient as PytoniqClient
 
 from benchmarks.server import HOST, SERVER_KEY
-from tonwatch.probes.sources import Reader
+from tonwatch.probes.source import Reader
 from tonwatch.ton import tl, wire
 from tonwatch.ton.accounts import AccountAt, parse_account
 from tonwatch.ton.address import Address

@@ -23,8 +23,8 @@ from tonwatch import daemon, executors
 from tonwatch.config import Config
 from tonwatch.internal_errors import InternalErrors
 from tonwatch.probes.payouts import Walked
-from tonwatch.probes.reading import AccountKey, Reading
 from tonwatch.probes.tally import Tally
+from tonwatch.samples.account import AccountKey, Reading
 from tonwatch.serve import app
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.scene import Scene

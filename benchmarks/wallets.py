@@ -27,9 +27,9 @@ from tonwatch.probes import balances
 from tonwatch.probes.balances import JettonWallets
 from tonwatch.probes.books import Book
 from tonwatch.probes.payouts import Walk, Walked
-from tonwatch.probes.reading import Reading, Watched
-from tonwatch.probes.sources import LiteSource, Source
+from tonwatch.probes.source import LiteSource, Source
 from tonwatch.probes.tally import Tally, Trouble, TroubleKind
+from tonwatch.samples.account import Reading, Watched
 from tonwatch.ton.link import Link
 from tonwatch.ton.proofs import KnownBlocks
 from tonwatch.ton.transactions import TransactionId

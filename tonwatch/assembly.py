@@ -17,16 +17,17 @@ from tonwatch.executors import Executors
 from tonwatch.hosts import is_loopback
 from tonwatch.internal_errors import InternalErrors
 from tonwatch.payout_jobs import Counting
-from tonwatch.probes import liteserver, toncenter
 from tonwatch.probes.books import Books
-from tonwatch.probes.sample import Probe, Sample
-from tonwatch.probes.sources import LiteSource, Source, ToncenterSource
+from tonwatch.probes.source import LiteSource, Source, ToncenterSource
+from tonwatch.samples.sample import Probe, Sample
 from tonwatch.secrets import FreshFiles, SecretFile
 from tonwatch.state_dir import StateDirError, held
+from tonwatch.targets.liteserver import probes as liteserver
+from tonwatch.targets.toncenter_v2 import probes as toncenter
+from tonwatch.targets.toncenter_v2.client import ToncenterClient
+from tonwatch.ton.http import HttpClient, open_session
 from tonwatch.ton.link import Link
 from tonwatch.ton.proofs import KnownBlocks
-from tonwatch.ton.toncenter import ToncenterClient
-from tonwatch.ton.toncenter_http import ToncenterHttp, open_session
 from tonwatch.watch.board import Board, Target
 from tonwatch.watch.scheduler import Job, last_resort
 from tonwatch.watch.verdict import common_seqno, comparable
@@ -226,4 +227,4 @@ async def _toncenter(
     session = await stack.enter_async_context(open_session(threads.names.resolve))
     # One request per period rather than a bucket that may be emptied at once.
     limiter = AsyncLimiter(1, 1 / provider.requests_per_second)
-    return ToncenterClient(ToncenterHttp(str(provider.url), session, limiter, api_key))
+    return ToncenterClient(HttpClient(str(provider.url), session, limiter, api_key))

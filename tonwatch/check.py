@@ -9,8 +9,8 @@ from tonwatch.amounts import written
 from tonwatch.assembly import Assembly, assembled
 from tonwatch.config import Config
 from tonwatch.internal_errors import InternalError
-from tonwatch.probes.reading import AccountKey, Reading
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.account import AccountKey, Reading
+from tonwatch.samples.sample import Probe
 from tonwatch.serve.health import as_text, document
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.scheduler import Asker, Job

@@ -11,9 +11,9 @@ from tonwatch.internal_errors import Component, InternalErrors
 from tonwatch.probes.books import Books, Unreadable
 from tonwatch.probes.pages import PageSource
 from tonwatch.probes.payouts import BUDGET, Walk, Walked
-from tonwatch.probes.reading import AccountKey
-from tonwatch.probes.sources import Source
+from tonwatch.probes.source import Source
 from tonwatch.probes.tally import count_jetton, count_native
+from tonwatch.samples.account import AccountKey
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason
 from tonwatch.wallet_config import NATIVE

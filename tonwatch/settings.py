@@ -26,8 +26,8 @@ from pydantic_settings import (
 from tonwatch import strict
 from tonwatch.config import Config, LiteServer
 from tonwatch.conflicts import Entry, conflicts
-from tonwatch.global_config import listed
 from tonwatch.strict import Place, dotted
+from tonwatch.targets.liteserver.global_config import listed
 
 ENV_PREFIX: Final = "TONWATCH_"
 ENV_CONFIG: Final = "TONWATCH_CONFIG"

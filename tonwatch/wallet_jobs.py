@@ -13,10 +13,10 @@ from tonwatch.payout_jobs import Counting
 from tonwatch.probes import balances
 from tonwatch.probes.balances import JettonWallets
 from tonwatch.probes.compare import compare
-from tonwatch.probes.reading import AccountKey, Reading, Watched
-from tonwatch.probes.sample import Probe, Sample
-from tonwatch.probes.sources import Source
+from tonwatch.probes.source import Source
 from tonwatch.probes.write_path import write_path
+from tonwatch.samples.account import AccountKey, Reading, Watched
+from tonwatch.samples.sample import Probe, Sample
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason, TonError

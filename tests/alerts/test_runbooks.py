@@ -13,7 +13,7 @@ import pytest
 from tests import shipped
 from tonwatch.cli import Parser
 from tonwatch.config import Config
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.sample import Probe
 from tonwatch.watch.finding import Cause, alert_of
 
 ROOT: Final = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tonwatch import cli, daemon
-from tonwatch.probes import liteserver
+from tonwatch.targets.liteserver import probes as liteserver
 from tonwatch.watch import judge, watcher
 
 FAULTS: dict[str, Callable[[Path], None]] = {}

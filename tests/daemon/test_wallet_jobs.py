@@ -17,8 +17,8 @@ from tonwatch.assembly import assembled
 from tonwatch.config import Config
 from tonwatch.internal_errors import Component
 from tonwatch.payout_jobs import Counting
-from tonwatch.probes.reading import AccountKey, Reading, Watched
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.account import AccountKey, Reading, Watched
+from tonwatch.samples.sample import Probe
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.address import Address

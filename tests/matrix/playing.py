@@ -16,7 +16,7 @@ from tests.matrix.situations import INTERVAL, Balances, MatrixStep, Situation, o
 from tests.virtual_time import VirtualLoop
 from tonwatch.assembly import Assembly, assembled
 from tonwatch.config import Config
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.sample import Probe
 from tonwatch.simulator.network import CHAIN, Simulator
 from tonwatch.simulator.scenario import do
 from tonwatch.simulator.wallets import COIN

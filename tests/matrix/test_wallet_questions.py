@@ -9,7 +9,7 @@ import pytest
 from tests import virtual_time
 from tests.matrix.playing import OurClock, watched
 from tests.virtual_time import VirtualLoop
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.sample import Probe
 from tonwatch.serve.reasons import REASONS
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator

@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 
 from aiolimiter import AsyncLimiter
 
-from tonwatch.probes.reading import AccountKey, Watched
-from tonwatch.probes.sources import LiteSource, Source, ToncenterSource
+from tonwatch.probes.source import LiteSource, Source, ToncenterSource
+from tonwatch.samples.account import AccountKey, Watched
 from tonwatch.simulator.network import Simulator
+from tonwatch.targets.toncenter_v2.client import ToncenterClient
 from tonwatch.ton.address import Address
+from tonwatch.ton.http import HttpClient, open_session
 from tonwatch.ton.link import Link
 from tonwatch.ton.proofs import KnownBlocks
-from tonwatch.ton.toncenter import ToncenterClient
-from tonwatch.ton.toncenter_http import ToncenterHttp, open_session
 
 WALLETS = 6
 """One of each kind."""
@@ -63,7 +63,7 @@ async def purse_lab() -> AsyncIterator[PurseLab]:
             sources.append(LiteSource(node.name, link, known, TIMEOUT))
         for provider in simulator.providers:
             client = ToncenterClient(
-                ToncenterHttp(provider.url, session, AsyncLimiter(100, 1), lambda: None)
+                HttpClient(provider.url, session, AsyncLimiter(100, 1), lambda: None)
             )
             sources.append(ToncenterSource(provider.name, client, TIMEOUT))
         try:

@@ -19,21 +19,22 @@ from hypothesis import strategies as st
 from tests.probes.purse_lab import PurseLab, purse_lab
 from tests.ton.peers import Peer, Server, recorded_answers
 from tests.ton.providers import JSON, serving
-from tonwatch.probes import balances, toncenter
-from tonwatch.probes import liteserver as node_probes
+from tonwatch.probes import balances
 from tonwatch.probes.compare import compare
-from tonwatch.probes.sample import Sample
-from tonwatch.probes.sources import LiteSource, Source, ToncenterSource
+from tonwatch.probes.source import LiteSource, Source, ToncenterSource
 from tonwatch.probes.write_path import write_path
+from tonwatch.samples.sample import Sample
 from tonwatch.simulator import queries
 from tonwatch.simulator.liteserver import LiteServer
 from tonwatch.simulator.node import LiteError
+from tonwatch.targets.liteserver import probes as node_probes
+from tonwatch.targets.toncenter_v2 import probes as toncenter
+from tonwatch.targets.toncenter_v2.client import ToncenterClient
 from tonwatch.ton import tl, wire
 from tonwatch.ton.cells import Cell, boc, cell
 from tonwatch.ton.errors import Reason, TonError
+from tonwatch.ton.http import HttpClient, open_session
 from tonwatch.ton.proofs import KnownBlocks
-from tonwatch.ton.toncenter import ToncenterClient
-from tonwatch.ton.toncenter_http import ToncenterHttp, open_session
 from tonwatch.ton.transactions import TransactionId
 from tonwatch.ton.wallets import WalletKind
 
@@ -106,7 +107,7 @@ async def provider_that(change: Change, lab: PurseLab) -> AsyncIterator[Toncente
             return aiohttp.web.Response(status=answer.status, body=body)
 
         async with serving(forward) as url, open_session() as ours:
-            yield ToncenterClient(ToncenterHttp(url, ours, AsyncLimiter(1000, 1), lambda: None))
+            yield ToncenterClient(HttpClient(url, ours, AsyncLimiter(1000, 1), lambda: None))
 
 
 def chain(depth: int) -> Cell:

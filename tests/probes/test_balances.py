@@ -9,8 +9,8 @@ import pytest
 
 from tests.probes.purse_lab import WALLETS, PurseLab, purse_lab
 from tonwatch.probes.balances import Batch, JettonWallets, read
-from tonwatch.probes.reading import AccountKey, Reading, Watched
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.account import AccountKey, Reading, Watched
+from tonwatch.samples.sample import Probe
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.wallets import JETTONS_AT_START, KINDS, START
 from tonwatch.ton.accounts import Account, AccountAt, AccountStatus, MethodResult

@@ -27,8 +27,8 @@ from tonwatch.probes.books import (
     DiskHangs,
     Unreadable,
 )
-from tonwatch.probes.reading import AccountKey
 from tonwatch.probes.tally import OTHER_CODE, Tally, Trouble, TroubleKind
+from tonwatch.samples.account import AccountKey
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.ton.transactions import TransactionId
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.probes.purse_lab import WALLETS, PurseLab, purse_lab
 from tonwatch.probes.compare import compare
-from tonwatch.probes.sample import Probe, Sample
 from tonwatch.probes.write_path import write_path
+from tonwatch.samples.sample import Probe, Sample
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.wallets import KINDS
 from tonwatch.ton.errors import Reason

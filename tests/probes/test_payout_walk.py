@@ -15,9 +15,9 @@ from tonwatch.probes import payouts, way
 from tonwatch.probes.books import BEGINNING, Book
 from tonwatch.probes.pages import PAGE, PageSource
 from tonwatch.probes.payouts import PATIENCE, START_OVER, Walk, Walked
-from tonwatch.probes.reading import AccountKey
 from tonwatch.probes.tally import Tally, count_native
 from tonwatch.probes.way import CHUNK
+from tonwatch.samples.account import AccountKey
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import (
     BadAnswer,

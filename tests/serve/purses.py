@@ -7,9 +7,9 @@ from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
 from tonwatch import wallet_jobs
 from tonwatch.internal_errors import InternalErrors
 from tonwatch.probes.payouts import Walked
-from tonwatch.probes.reading import AccountKey, Reading, Watched
-from tonwatch.probes.sample import Probe
 from tonwatch.probes.tally import Tally, Trouble, TroubleKind
+from tonwatch.samples.account import AccountKey, Reading, Watched
+from tonwatch.samples.sample import Probe
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason

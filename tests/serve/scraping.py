@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from tests.serve.purses import Till
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.sample import Probe
 from tonwatch.serve import catalogue
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.reading import Metric

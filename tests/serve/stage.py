@@ -6,7 +6,7 @@ from typing import Any
 from tests.conftest import Clock
 from tonwatch.config import Config
 from tonwatch.internal_errors import InternalErrors
-from tonwatch.probes.sample import Head, Probe, Sample
+from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.board import Board, Target

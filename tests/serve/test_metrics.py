@@ -25,7 +25,7 @@ from tests.serve.scraping import (
 from tests.serve.stage import NODE, PROVIDER, Stage
 from tonwatch.config import Thresholds
 from tonwatch.internal_errors import QUIET, Component
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.sample import Probe
 from tonwatch.serve import catalogue, metrics
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.reading import Metric

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Clock
 from tests.serve.shown import described, render, text_of
 from tests.serve.stage import NODE, OWN_BLOCK, PROVIDER, PUBLIC, Stage
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.sample import Probe
 from tonwatch.serve import page
 from tonwatch.ton.errors import Reason
 

@@ -10,7 +10,7 @@ from tests.conftest import Clock
 from tests.serve.purses import HOT, MASTER, Till
 from tests.serve.shown import render, text_of
 from tests.serve.stage import Stage
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.sample import Probe
 from tonwatch.serve import page, purse_rows
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.errors import Reason

@@ -9,8 +9,8 @@ from tests.conftest import Clock
 from tests.serve.purses import CODE, Till
 from tests.serve.scraping import Scrape, scene_of, scrape, written
 from tests.serve.stage import NODE
-from tonwatch.probes.sample import Probe
 from tonwatch.probes.tally import OTHER_CODE, Tally
+from tonwatch.samples.sample import Probe
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.reasons import REASONS
 from tonwatch.ton.accounts import AccountStatus

@@ -15,13 +15,13 @@ from tonwatch.simulator.toncenter import Toncenter
 from tonwatch.simulator.toncenter_accounts import LIE
 from tonwatch.simulator.wallets import Wallet
 from tonwatch.simulator.world import World
+from tonwatch.targets.toncenter_v2.client import ToncenterClient
 from tonwatch.ton import jettons, wallets
 from tonwatch.ton.accounts import AccountAt, AccountStatus
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import boc, cell
 from tonwatch.ton.errors import Reason, TonError
-from tonwatch.ton.toncenter import ToncenterClient
-from tonwatch.ton.toncenter_http import Timing, ToncenterHttp, open_session
+from tonwatch.ton.http import HttpClient, Timing, open_session
 from tonwatch.ton.transactions import Transaction, TransactionId
 
 R = Reason
@@ -82,7 +82,7 @@ async def scene() -> AsyncIterator[Scene]:
     try:
         async with open_session() as session:
             client = ToncenterClient(
-                ToncenterHttp(provider.url, session, AsyncLimiter(1000, 1), lambda: KEY)
+                HttpClient(provider.url, session, AsyncLimiter(1000, 1), lambda: KEY)
             )
             yield Scene(clock, world, chain, provider, client)
     finally:

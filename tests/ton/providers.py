@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from tests.ton.peers import HOST
 from tests.ton.peers import Peer as Connection
+from tonwatch.targets.toncenter_v2.client import MasterchainInfo, ToncenterClient
 from tonwatch.ton.cells import Cell, boc
 from tonwatch.ton.errors import TonError
+from tonwatch.ton.http import HttpClient, Timing, open_session
 from tonwatch.ton.names import Resolve, addresses_only
-from tonwatch.ton.toncenter import MasterchainInfo, ToncenterClient
-from tonwatch.ton.toncenter_http import Timing, ToncenterHttp, open_session
 from tonwatch.ton.transactions import TransactionId
 
 TIMEOUT: Final = 5.0
@@ -140,9 +140,7 @@ async def client_of(
     resolve: Resolve = addresses_only,
 ) -> AsyncIterator[ToncenterClient]:
     async with open_session(resolve) as session:
-        yield ToncenterClient(
-            ToncenterHttp(url, session, limiter or AsyncLimiter(1000, 1), api_key)
-        )
+        yield ToncenterClient(HttpClient(url, session, limiter or AsyncLimiter(1000, 1), api_key))
 
 
 @asynccontextmanager

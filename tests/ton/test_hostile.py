@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ton.peers import Peer, Script, Server, lite_error, lite_query, recorded_answers
-from tonwatch.probes import liteserver as probes
-from tonwatch.probes.sample import Sample
+from tonwatch.samples.sample import Sample
+from tonwatch.targets.liteserver import probes
 from tonwatch.ton import wire
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.link import Link

@@ -19,10 +19,10 @@ from tests.ton.peers import (
     recorded_answers,
     replay,
 )
-from tonwatch.probes import liteserver as probes
-from tonwatch.probes.sample import Head, Probe, Sample
-from tonwatch.probes.sources import LiteSource
+from tonwatch.probes.source import LiteSource
 from tonwatch.probes.write_path import write_path
+from tonwatch.samples.sample import Head, Probe, Sample
+from tonwatch.targets.liteserver import probes
 from tonwatch.ton import tl, wire
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import LiteServerError, Reason

@@ -28,10 +28,11 @@ from tests.ton.providers import (
     raw,
     serving,
 )
+from tonwatch.targets.toncenter_v2.client import MasterchainInfo
+from tonwatch.targets.toncenter_v2.envelope import parse_answer
+from tonwatch.targets.toncenter_v2.errors import reason_for, reason_for_transactions
 from tonwatch.ton.errors import Reason, TonError
-from tonwatch.ton.toncenter import MasterchainInfo
-from tonwatch.ton.toncenter_errors import reason_for, reason_for_transactions
-from tonwatch.ton.toncenter_http import MAX_BODY, Timing, parse_answer
+from tonwatch.ton.http import MAX_BODY, Timing
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -391,7 +392,7 @@ def test_any_status_has_a_reason_that_is_not_ok(code: int, text: str) -> None:
 )
 def test_any_body_is_an_answer_or_a_ton_error(status: int, body: bytes) -> None:
     try:
-        answer = parse_answer(status, body, MasterchainInfo)
+        answer = parse_answer(status, body, model=MasterchainInfo)
     except TonError:
         return
     assert answer.last.seqno >= 0

@@ -20,12 +20,13 @@ from tests.ton.providers import (
     name_of,
     ok,
 )
+from tonwatch.targets.toncenter_v2.answers import AddressInformation, Transactions
+from tonwatch.targets.toncenter_v2.envelope import parse_answer
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell, boc, cell
 from tonwatch.ton.errors import Reason, TonError
-from tonwatch.ton.toncenter_answers import AddressInformation, Transactions
-from tonwatch.ton.toncenter_http import Timing, parse_answer
+from tonwatch.ton.http import Timing
 from tonwatch.ton.transactions import TransactionId
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -393,7 +394,7 @@ class TestTransactions:
     def test_a_list_of_nonsense_is_refused_at_once(self, nonsense: bytes) -> None:
         body = b'{"ok":true,"result":[' + nonsense * (1024 * 1000 // len(nonsense)) + b"0]}"
         with effort(10_000), pytest.raises(TonError) as caught:
-            parse_answer(200, body, Transactions)
+            parse_answer(200, body, model=Transactions)
         assert caught.value.reason is R.BAD_ANSWER
 
     async def test_an_endless_answer_is_not(self) -> None:
@@ -405,7 +406,7 @@ class TestTransactions:
 @given(st.sampled_from(sorted(information())), JSON | st.binary(max_size=60).map(b64))
 def test_any_field_is_an_account_or_a_ton_error(field: str, value: Any) -> None:
     try:
-        answer = parse_answer(200, ok(information(**{field: value})), AddressInformation)
+        answer = parse_answer(200, ok(information(**{field: value})), model=AddressInformation)
         found = answer.read(WALLET, None)
     except TonError:
         return
@@ -418,4 +419,4 @@ GARBAGE = st.binary(max_size=99).map(lambda data: item(DATA, 40, data=b64(data))
 @given(JSON | st.lists(JSON | GARBAGE))
 def test_any_history_is_refused(answer: Any) -> None:
     with pytest.raises(TonError):
-        parse_answer(200, ok(answer), Transactions).read(WALLET, NEWEST, 3)
+        parse_answer(200, ok(answer), model=Transactions).read(WALLET, NEWEST, 3)

@@ -23,10 +23,10 @@ from tests.ton.providers import (
     raw,
     serving,
 )
-from tonwatch.probes import toncenter as probes
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.sample import Probe
+from tonwatch.targets.toncenter_v2 import probes
 from tonwatch.ton.errors import Reason
-from tonwatch.ton.toncenter_http import Timing
+from tonwatch.ton.http import Timing
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

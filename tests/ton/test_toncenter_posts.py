@@ -28,13 +28,14 @@ from tests.ton.providers import (
     raw,
     serving,
 )
+from tonwatch.targets.toncenter_v2.answers import RunResult
+from tonwatch.targets.toncenter_v2.client import ToncenterClient
+from tonwatch.targets.toncenter_v2.envelope import parse_answer
 from tonwatch.ton.accounts import MethodResult
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell, boc, cell
 from tonwatch.ton.errors import MAX_DETAIL, Reason, TonError
-from tonwatch.ton.toncenter import ToncenterClient
-from tonwatch.ton.toncenter_answers import RunResult
-from tonwatch.ton.toncenter_http import MAX_BODY, Timing, parse_answer
+from tonwatch.ton.http import MAX_BODY, Timing
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -346,7 +347,7 @@ KINDS = st.sampled_from(["num", "cell", "slice", "tuple", "list", "tvm.Slice"])
 @given(JSON | st.lists(st.tuples(KINDS, JSON).map(list), max_size=5))
 def test_any_stack_is_a_result_or_a_ton_error(stack: Any) -> None:
     try:
-        result = parse_answer(200, ok(run(stack=stack)), RunResult).read()
+        result = parse_answer(200, ok(run(stack=stack)), model=RunResult).read()
     except TonError:
         return
     assert all(value is None or isinstance(value, int | Cell) for value in result.stack)

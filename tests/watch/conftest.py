@@ -8,8 +8,8 @@ import pytest
 
 from tonwatch.config import Config, ReadinessConfig
 from tonwatch.internal_errors import InternalErrors
-from tonwatch.probes.reading import AccountKey
-from tonwatch.probes.sample import Head, Probe, Sample
+from tonwatch.samples.account import AccountKey
+from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.board import Board, Target

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.sample import Probe
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import BUCKETS, FAILURES, HISTORY, Target
 

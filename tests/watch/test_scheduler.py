@@ -15,7 +15,7 @@ from tests import virtual_time
 from tests.virtual_time import VirtualLoop
 from tonwatch.config import Config
 from tonwatch.internal_errors import Component, InternalErrors
-from tonwatch.probes.sample import Findings, Head, Probe, Sample, record
+from tonwatch.samples.sample import Findings, Head, Probe, Sample, record
 from tonwatch.ton.errors import Reason
 from tonwatch.watch import scheduler
 from tonwatch.watch.board import Board, Target, Told

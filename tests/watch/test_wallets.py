@@ -18,8 +18,8 @@ from tests.watch.purses import (
     walked,
 )
 from tonwatch.config import Config
-from tonwatch.probes.sample import Probe
 from tonwatch.probes.tally import Tally
+from tonwatch.samples.sample import Probe
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason

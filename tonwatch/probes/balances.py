@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from tonwatch.probes.reading import AccountKey, Reading, Watched
-from tonwatch.probes.sample import Findings, Probe, Sample, record
-from tonwatch.probes.sources import Reader, Source
+from tonwatch.probes.source import Reader, Source
+from tonwatch.samples.account import AccountKey, Reading, Watched
+from tonwatch.samples.sample import Findings, Probe, Sample, record
 from tonwatch.ton import jettons, wallets
 from tonwatch.ton.accounts import Account, AccountAt, AccountStatus
 from tonwatch.ton.address import Address

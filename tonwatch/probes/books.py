@@ -19,7 +19,6 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from tonwatch import regular_file
-from tonwatch.probes.reading import AccountKey
 from tonwatch.probes.tally import (
     ACTION,
     COMPUTE,
@@ -30,6 +29,7 @@ from tonwatch.probes.tally import (
     Trouble,
     TroubleKind,
 )
+from tonwatch.samples.account import AccountKey
 from tonwatch.ton.address import Address
 from tonwatch.ton.transactions import TransactionId
 

@@ -7,8 +7,8 @@ asked for at that very block. What is proven decides who is right.
 import asyncio
 from collections.abc import Callable, Sequence
 
-from tonwatch.probes.sample import Findings, Probe, Sample, record
-from tonwatch.probes.sources import Source
+from tonwatch.probes.source import Source
+from tonwatch.samples.sample import Findings, Probe, Sample, record
 from tonwatch.ton.accounts import Account, AccountAt
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason, TonError

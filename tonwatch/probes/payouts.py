@@ -14,9 +14,9 @@ import structlog
 
 from tonwatch.probes.books import BEGINNING, Book
 from tonwatch.probes.pages import Gone, PageSource, ask
-from tonwatch.probes.reading import AccountKey
 from tonwatch.probes.tally import Tally
 from tonwatch.probes.way import CHUNK, Way
+from tonwatch.samples.account import AccountKey
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason, TonError
 from tonwatch.ton.transactions import Transaction, TransactionId

@@ -7,8 +7,8 @@ check says that the message came through and was run on the wallet's present sta
 import secrets
 from collections.abc import Callable
 
-from tonwatch.probes.sample import Findings, Probe, Sample, record
-from tonwatch.probes.sources import Source
+from tonwatch.probes.source import Source
+from tonwatch.samples.sample import Findings, Probe, Sample, record
 from tonwatch.ton import wallets
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason, TonError

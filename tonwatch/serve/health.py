@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tonwatch.config import Config
 from tonwatch.internal_errors import InternalError
-from tonwatch.probes.sample import Sample
+from tonwatch.samples.sample import Sample
 from tonwatch.serve import purses
 from tonwatch.serve.disputes import Dispute, disputes
 from tonwatch.serve.words import evidence, rfc3339, why

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from tonwatch.config import Config
 from tonwatch.internal_errors import InternalError
-from tonwatch.probes.sample import Probe, Sample
+from tonwatch.samples.sample import Probe, Sample
 from tonwatch.serve import thresholds, words
 from tonwatch.serve.disputes import disputes
 from tonwatch.serve.health import VERSION, status

@@ -8,8 +8,8 @@ from typing import Any, Final
 from tonwatch.amounts import written
 from tonwatch.config import Config
 from tonwatch.probes.payouts import Walked
-from tonwatch.probes.reading import Reading
 from tonwatch.probes.tally import OTHER_CODE, Trouble
+from tonwatch.samples.account import Reading
 from tonwatch.serve.words import rfc3339
 from tonwatch.ton.address import Address
 from tonwatch.ton.transactions import TransactionId

@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Final, Generic, Literal, TypeVar
 
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.sample import Probe
 from tonwatch.serve.reasons import REASONS
 from tonwatch.serve.scene import Scene, Seen
 from tonwatch.serve.thresholds import Unit, unit_of

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from tonwatch.probes.sample import Probe
+from tonwatch.samples.sample import Probe
 from tonwatch.ton.errors import Reason
 
 _ON_THE_WAY: Final = (

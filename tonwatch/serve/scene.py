@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tonwatch.config import Config
 from tonwatch.probes.payouts import Walked
-from tonwatch.probes.sample import Probe, Sample
+from tonwatch.samples.sample import Probe, Sample
 from tonwatch.serve.traffic import Traffic
 from tonwatch.watch.board import Record
 from tonwatch.watch.verdict import Verdict

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from tonwatch.config import Config
-from tonwatch.probes.reading import Reading
+from tonwatch.samples.account import Reading
 from tonwatch.serve.words import rfc3339
 from tonwatch.watch.board import Record, Snapshot
 from tonwatch.watch.diagnosis import Diagnosis

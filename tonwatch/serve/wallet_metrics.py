@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from tonwatch.amounts import NATIVE_DECIMALS, in_coins
-from tonwatch.probes.reading import Reading
 from tonwatch.probes.tally import OTHER_CODE
+from tonwatch.samples.account import Reading
 from tonwatch.serve import scene
 from tonwatch.serve.reading import Group, Metric, Point, state_set
 from tonwatch.serve.scene import Held, Paying

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from tonwatch.probes.payouts import Walked
-from tonwatch.probes.reading import AccountKey, Reading
-from tonwatch.probes.sample import Probe, Sample
+from tonwatch.samples.account import AccountKey, Reading
+from tonwatch.samples.sample import Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.failures import failure
 

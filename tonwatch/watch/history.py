@@ -10,7 +10,7 @@ from itertools import groupby, islice, takewhile
 from statistics import median
 from typing import Final
 
-from tonwatch.probes.sample import Probe, Sample
+from tonwatch.samples.sample import Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Record
 from tonwatch.watch.failures import failure

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tonwatch.config import Gates, ProbeConfig, Thresholds
-from tonwatch.probes.sample import Head, Probe, Sample
+from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.watch import history, together
 from tonwatch.watch.board import Record, Snapshot

@@ -12,7 +12,7 @@ from typing import Final
 
 from tonwatch.config import Config
 from tonwatch.internal_errors import Component, InternalErrors
-from tonwatch.probes.sample import Probe, Sample
+from tonwatch.samples.sample import Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Board, Told
 

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Final
 
 from tonwatch.config import Thresholds
-from tonwatch.probes.sample import Probe, Sample
+from tonwatch.samples.sample import Probe, Sample
 from tonwatch.watch import history
 from tonwatch.watch.board import Record
 from tonwatch.watch.failures import failure

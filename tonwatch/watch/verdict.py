@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from tonwatch.probes.sample import Head
+from tonwatch.samples.sample import Head
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Target
 from tonwatch.watch.states import MEANINGS, State

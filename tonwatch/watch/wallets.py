@@ -10,8 +10,8 @@ from typing import Final
 
 from tonwatch.config import Config
 from tonwatch.probes.payouts import Walked
-from tonwatch.probes.reading import AccountKey, Reading
 from tonwatch.probes.tally import Trouble, TroubleKind
+from tonwatch.samples.account import AccountKey, Reading
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason

@@ -5,16 +5,13 @@ Sources: toncenter's OpenAPI documents and the two servers behind them
 ``getConsensusBlock`` are not used: both answer 200 without any liteserver.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from pydantic import BaseModel
 
-from tonwatch.ton.accounts import AccountAt, MethodResult
-from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, boc
-from tonwatch.ton.errors import BadAnswer, ProviderError, Reason
-from tonwatch.ton.toncenter_answers import (
+from tonwatch.targets.toncenter_v2.answers import (
     MAX_TRANSACTIONS,
     Accepted,
     AddressInformation,
@@ -24,8 +21,13 @@ from tonwatch.ton.toncenter_answers import (
     Uint32,
     encoded,
 )
-from tonwatch.ton.toncenter_errors import reason_for_transactions
-from tonwatch.ton.toncenter_http import Timing, ToncenterHttp
+from tonwatch.targets.toncenter_v2.envelope import Answer, Meaning, parse_answer
+from tonwatch.targets.toncenter_v2.errors import reason_for, reason_for_transactions
+from tonwatch.ton.accounts import AccountAt, MethodResult
+from tonwatch.ton.address import Address
+from tonwatch.ton.cells import Cell, boc
+from tonwatch.ton.errors import BadAnswer, ProviderError, Reason
+from tonwatch.ton.http import MAX_BODY, HttpClient, Timing
 from tonwatch.ton.transactions import Transaction, TransactionId
 
 WHOLE_SHARD: Final = "-9223372036854775808"
@@ -58,17 +60,17 @@ class ToncenterClient:
     `http` is how it is reached.
     """
 
-    def __init__(self, http: ToncenterHttp) -> None:
+    def __init__(self, http: HttpClient) -> None:
         self._http = http
 
     async def masterchain_info(self, timeout: float, timing: Timing) -> MasterchainInfo:
         """The last masterchain block and the zerostate."""
-        return await self._http.get("getMasterchainInfo", {}, MasterchainInfo, timeout, timing)
+        return await self._get("getMasterchainInfo", {}, MasterchainInfo, timeout, timing)
 
     async def block_header(self, seqno: int, timeout: float, timing: Timing) -> BlockHeader:
         """The header of a masterchain block."""
         wanted = {"workchain": "-1", "shard": WHOLE_SHARD, "seqno": str(seqno)}
-        header = await self._http.get("getBlockHeader", wanted, BlockHeader, timeout, timing)
+        header = await self._get("getBlockHeader", wanted, BlockHeader, timeout, timing)
         if header.id.seqno != seqno:
             raise BadAnswer(f"asked for block {seqno}, got block {header.id.seqno}")
         return header
@@ -85,7 +87,7 @@ class ToncenterClient:
         if seqno is not None:
             wanted["seqno"] = str(seqno)
         method = "getAddressInformation"
-        answer = await self._http.get(method, wanted, AddressInformation, timeout, timing)
+        answer = await self._get(method, wanted, AddressInformation, timeout, timing)
         return answer.read(address, seqno)
 
     async def transactions(
@@ -113,7 +115,7 @@ class ToncenterClient:
         asked = timing
         while True:
             try:
-                answer = await self._http.get(
+                answer = await self._get(
                     "getTransactions",
                     wanted | {"limit": str(count)},
                     Transactions,
@@ -153,7 +155,9 @@ class ToncenterClient:
             for item in arguments
         ]
         question = {"address": str(address), "method": method, "stack": stack}
-        answer = await self._http.post("runGetMethod", question, RunResult, timeout, timing)
+        answer = await self._http.post(
+            "runGetMethod", question, partial(parse_answer, model=RunResult), timeout, timing
+        )
         return answer.read()
 
     async def send_message(self, message: bytes, timeout: float, timing: Timing) -> None:
@@ -163,4 +167,24 @@ class ToncenterClient:
             ProviderError: reason ``message_rejected`` with the node's words in the detail,
                 the exit code among them.
         """
-        await self._http.post("sendBoc", {"boc": encoded(message)}, Accepted, timeout, timing)
+        await self._http.post(
+            "sendBoc",
+            {"boc": encoded(message)},
+            partial(parse_answer, model=Accepted),
+            timeout,
+            timing,
+        )
+
+    async def _get(
+        self,
+        method: str,
+        params: Mapping[str, str],
+        model: type[Answer],
+        timeout: float,
+        timing: Timing,
+        *,
+        max_body: int = MAX_BODY,
+        meaning: Meaning = reason_for,
+    ) -> Answer:
+        parse = partial(parse_answer, model=model, meaning=meaning)
+        return await self._http.get(method, params, parse, timeout, timing, max_body=max_body)

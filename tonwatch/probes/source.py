@@ -7,15 +7,15 @@ from typing import Final, Protocol
 
 from pytoniq_core.tl.block import BlockIdExt
 
+from tonwatch.targets.toncenter_v2.client import ToncenterClient
 from tonwatch.ton.accounts import AccountAt, MethodResult
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell
 from tonwatch.ton.errors import LiteServerError, ProofInvalid, Reason, TonError
+from tonwatch.ton.http import Timing
 from tonwatch.ton.link import Link
 from tonwatch.ton.liteserver import LiteClient
 from tonwatch.ton.proofs import KnownBlocks
-from tonwatch.ton.toncenter import ToncenterClient
-from tonwatch.ton.toncenter_http import Timing
 from tonwatch.ton.transactions import Transaction, TransactionId
 
 _PIPELINED: Final = 16

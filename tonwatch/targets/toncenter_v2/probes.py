@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from tonwatch.probes.sample import Findings, Head, Probe, Sample, record
+from tonwatch.samples.sample import Findings, Head, Probe, Sample, record
+from tonwatch.targets.toncenter_v2.client import ToncenterClient
 from tonwatch.ton.errors import ProviderError, Reason
-from tonwatch.ton.toncenter import ToncenterClient
-from tonwatch.ton.toncenter_http import Timing
+from tonwatch.ton.http import Timing
 
 _OF_ONE_SERVER: Final = frozenset({Reason.UPSTREAM_FAILED, Reason.PRUNED})
 """How a question for a block ends at a server that does not have it."""

@@ -1,11 +1,9 @@
 """HTTP to a provider: one session, requests that are paced and timed, bounded answers.
 
-It knows how answers and errors are wrapped by toncenter's API v2, and nothing of what is asked.
+It knows nothing of what is asked, nor of how a kind of provider wraps its answers.
 """
 
 import asyncio
-import json
-import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -17,33 +15,28 @@ from typing import Any, Final, TypeVar
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiolimiter import AsyncLimiter
-from pydantic import BaseModel, ValidationError
 
 from tonwatch.ton.errors import (
     BadAnswer,
     ConnectError,
     ConnectionLost,
     ProtocolError,
-    ProviderError,
     QueryTimeout,
     Reason,
     TonError,
 )
-from tonwatch.ton.liteserver_errors import is_throttled
 from tonwatch.ton.names import Resolve, SocketAddress, addresses_only
-from tonwatch.ton.toncenter_errors import reason_for, with_exit_code
 
 MAX_BODY: Final = 256 * 1024
 """Bytes of an answer's body, unless a question says otherwise."""
 
-_CODE: Final = re.compile(r"-?[0-9]{1,4}")
-_CODES: Final = 10_000
-"""No code of an error is as large."""
+Answer = TypeVar("Answer")
 
-Answer = TypeVar("Answer", bound=BaseModel)
+Parse = Callable[[int, bytes, str | None], Answer]
+"""Reads an answer: its HTTP status, its body, and the API key that was sent.
 
-Meaning = Callable[[int, str, int | None], Reason]
-"""The reason behind an error: see `reason_for`."""
+Raises `TonError` with the reason in the status or the body, never with the key in its text.
+"""
 
 
 @dataclass(slots=True)
@@ -61,7 +54,7 @@ class Timing:
     doing: str = "query"
 
 
-class ToncenterHttp:
+class HttpClient:
     """Requests to one provider. They are paced before they are timed.
 
     Args:
@@ -70,6 +63,8 @@ class ToncenterHttp:
         limiter: keeps the provider's rate limit on our side.
         api_key: returns the key to send, or None; asked for each request so
             that a rotated key is used at once.
+        key_header: name of the header that carries the key.
+        key_prefix: what stands before the key there.
     """
 
     def __init__(
@@ -78,67 +73,65 @@ class ToncenterHttp:
         session: aiohttp.ClientSession,
         limiter: AsyncLimiter,
         api_key: Callable[[], str | None],
+        *,
+        key_header: str = "X-API-Key",
+        key_prefix: str = "",
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._session = session
         self._limiter = limiter
         self._api_key = api_key
+        self._key_header = key_header
+        self._key_prefix = key_prefix
 
     async def get(
         self,
         method: str,
         params: Mapping[str, str],
-        model: type[Answer],
+        parse: Parse[Answer],
         timeout: float,
         timing: Timing,
         *,
         max_body: int = MAX_BODY,
-        meaning: Meaning = reason_for,
     ) -> Answer:
         """Ask with GET.
 
         Args:
             method: the API's.
             params: of the query.
-            model: what stands under ``result``.
+            parse: reads the answer.
             timeout: seconds for the request, not counting the wait for its turn.
             timing: filled as far as the request comes.
             max_body: bytes of the answer.
-            meaning: what an error to this question means.
 
         Raises:
-            TonError: with the reason in the status or the body.
+            TonError: as `parse`, or for what happened on the way.
         """
-        return await self._ask(
-            "GET", method, {"params": params}, model, timeout, timing, max_body, meaning
-        )
+        return await self._ask("GET", method, {"params": params}, parse, timeout, timing, max_body)
 
     async def post(
         self,
         method: str,
         payload: Mapping[str, object],
-        model: type[Answer],
+        parse: Parse[Answer],
         timeout: float,
         timing: Timing,
     ) -> Answer:
         """Ask with POST, once whatever happens; `payload` is sent as JSON, the rest as `get`."""
-        return await self._ask(
-            "POST", method, {"json": payload}, model, timeout, timing, MAX_BODY, reason_for
-        )
+        return await self._ask("POST", method, {"json": payload}, parse, timeout, timing, MAX_BODY)
 
     async def _ask(
         self,
         verb: str,
         method: str,
         sent: dict[str, Any],
-        model: type[Answer],
+        parse: Parse[Answer],
         timeout: float,
         timing: Timing,
         max_body: int,
-        meaning: Meaning,
     ) -> Answer:
         api_key = self._api_key()
-        headers = {"X-API-Key": api_key} if api_key else {}
+        headers = {self._key_header: f"{self._key_prefix}{api_key}"} if api_key else {}
         loop = asyncio.get_running_loop()
         queued = loop.time()
         await self._limiter.acquire()
@@ -160,10 +153,10 @@ class ToncenterHttp:
             ):
                 body = await _read(response, max_body)
             timing.query = loop.time() - began - (timing.resolve or 0) - (timing.connect or 0)
-            return parse_answer(response.status, body, model, secret=api_key, meaning=meaning)
+            return parse(response.status, body, api_key)
         except TonError as error:
             if api_key and api_key in error.detail:
-                error.detail = _redacted(error.detail, api_key)
+                error.detail = redacted(error.detail, api_key)
                 error.args = (f"{error.reason}: {error.detail}",)
                 # The chain below may hold the bytes that held the key.
                 raise error from None
@@ -171,7 +164,7 @@ class ToncenterHttp:
 
 
 def open_session(resolve: Resolve = addresses_only) -> aiohttp.ClientSession:
-    """A session for `ToncenterClient`: no cookies, no proxy from the environment, timed.
+    """A session for `HttpClient`: no cookies, no proxy from the environment, timed.
 
     Args:
         resolve: finds the addresses of hosts; without it they must be addresses.
@@ -230,74 +223,8 @@ async def _read(response: aiohttp.ClientResponse, max_body: int) -> bytes:
     return bytes(body)
 
 
-def parse_answer(
-    status: int,
-    body: bytes,
-    model: type[Answer],
-    *,
-    secret: str | None = None,
-    meaning: Meaning = reason_for,
-) -> Answer:
-    """Read ``{"ok": true, "result": ...}``, or raise what status and body say together.
-
-    Where the body repeats `secret`, the API key that was sent, no error does: it goes before any
-    text is cut. Without one, what refuses the key otherwise forbids us to ask.
-    """
-    answer = _json_object(body)
-    text = _redacted(_error_text(answer, body), secret)
-    # Some gateways say in a page with status 200 that they let nobody through.
-    if status == 200 and answer is None and not is_throttled(text.lower()):
-        raise BadAnswer(f"the body is not a JSON object: {text[:80]!r}")
-    if status != 200 or answer is None or answer.get("ok") is not True:
-        code = _code(answer)
-        real = code if status == 200 and code is not None else status
-        reason = meaning(real, text, code)
-        if reason is Reason.UNAUTHORIZED and not secret:
-            reason = Reason.FORBIDDEN
-        raise ProviderError(reason, real, with_exit_code(text))
-    try:
-        return model.model_validate(answer.get("result"))
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "result"
-        raise BadAnswer(f"{where}: {first['msg']}") from None
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _code(answer: dict[str, Any] | None) -> int | None:
-    """The code that an answer gives for its error; None without one that can be such a code."""
-    for place in _places(answer):
-        code = place.get("code")
-        if isinstance(code, str) and _CODE.fullmatch(code):
-            code = int(code)
-        if type(code) is int and abs(code) < _CODES:
-            return code
-    return None
-
-
-def _error_text(answer: dict[str, Any] | None, body: bytes) -> str:
-    # The documented 429 has its text in `result`, all others in `error`.
-    for place in _places(answer):
-        for key in ("error", "result", "detail", "message"):
-            if isinstance(text := place.get(key), str):
-                return text
-    return body.decode(errors="replace")
-
-
-def _places(answer: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Where an error's code and text are: the answer itself or, as in JSON-RPC, its `error`."""
-    inner = answer.get("error") if answer else None
-    return [place for place in (answer, inner) if isinstance(place, dict)]
-
-
-def _redacted(text: str, secret: str | None) -> str:
+def redacted(text: str, secret: str | None) -> str:
+    """`text` without an API key that a server repeats."""
     return text.replace(secret, "[redacted]") if secret else text
 
 

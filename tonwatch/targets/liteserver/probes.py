@@ -9,7 +9,7 @@ from typing import Final
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
-from tonwatch.probes.sample import Findings, Head, Probe, Sample, record
+from tonwatch.samples.sample import Findings, Head, Probe, Sample, record
 from tonwatch.ton.errors import ConnectionLost, LiteServerError, QueryTimeout, Reason, TonError
 from tonwatch.ton.link import Link
 from tonwatch.ton.liteserver import (

@@ -11,13 +11,14 @@ from pytoniq.liteclient.client import LiteClient as PytoniqClient
 
 from benchmarks.server import HOST, SERVER_KEY
 from tonwatch.probes.source import Reader
-from tonwatch.ton import tl, wire
-from tonwatch.ton.accounts import AccountAt, parse_account
 from tonwatch.ton.address import Address
-from tonwatch.ton.adnl import AdnlConnection
-from tonwatch.ton.boc import read_one
-from tonwatch.ton.link import Link
-from tonwatch.ton.liteserver import LiteClient
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.adnl.connection import AdnlConnection
+from tonwatch.ton.cells.boc import read_one
+from tonwatch.ton.contracts.accounts import AccountAt, parse_account
+from tonwatch.ton.liteserver import tl
+from tonwatch.ton.liteserver.client import LiteClient
+from tonwatch.ton.liteserver.link import Link
 
 TIMEOUT: Final = 10
 AT_ONCE: Final = 16

@@ -19,22 +19,23 @@ from prometheus_client.registry import Collector
 
 from benchmarks.clocks import stolen
 from benchmarks.report import Goal, milliseconds, percentile, table
-from tonwatch import daemon, executors
-from tonwatch.config import Config
-from tonwatch.internal_errors import InternalErrors
-from tonwatch.probes.payouts import Walked
-from tonwatch.probes.tally import Tally
+from tonwatch.commands import run as daemon
+from tonwatch.config.models import Config
+from tonwatch.config.wallets import NATIVE
+from tonwatch.payouts.totals import Tally
+from tonwatch.payouts.walker import Walked
+from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.account import AccountKey, Reading
 from tonwatch.serve import app
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.scene import Scene
-from tonwatch.ton.accounts import AccountStatus
+from tonwatch.system import executors
+from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.ton.address import Address
-from tonwatch.ton.transactions import TransactionId
-from tonwatch.ton.wallets import WalletKind
-from tonwatch.wallet_config import NATIVE
-from tonwatch.watch.board import Board
-from tonwatch.watch.watcher import Watcher
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.transactions import TransactionId
+from tonwatch.ton.contracts.wallets import WalletKind
+from tonwatch.watch.store import Board
 
 _WALLETS: Final = 1000
 _SCRAPES: Final = 100

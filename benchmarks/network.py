@@ -23,11 +23,12 @@ from tonwatch.simulator.methods import method_id
 from tonwatch.simulator.node import Node
 from tonwatch.simulator.view import View
 from tonwatch.simulator.world import World
-from tonwatch.ton import jettons, tl
-from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import boc
-from tonwatch.ton.stack import write_stack
+from tonwatch.ton.cells.cell import boc
+from tonwatch.ton.cells.stack import write_stack
+from tonwatch.ton.contracts import jettons
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.liteserver import tl
 
 WALLETS: Final = 1000
 DEPTH: Final = 25

@@ -14,11 +14,11 @@ from aiohttp import ClientSession
 
 from benchmarks.metrics import House
 from benchmarks.report import Goal, milliseconds, percentile, table
-from tonwatch import executors
-from tonwatch.config import Serve
+from tonwatch.config.models import Serve
 from tonwatch.serve import app
 from tonwatch.serve.listener import listening
 from tonwatch.serve.traffic import TRAFFIC
+from tonwatch.system import executors
 
 _READERS: Final = 400
 _ADDRESSES: Final = 8

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from pytoniq_core.crypto.ciphers import Client
 
-from tonwatch.ton import wire
+from tonwatch.ton.adnl import wire
 
 HOST: Final = "127.0.0.1"
 IDENTITY: Final = Client(bytes(range(32)))

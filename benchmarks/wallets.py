@@ -20,22 +20,22 @@ from benchmarks.clocks import Rounds, Turns
 from benchmarks.network import DEPTH, WALLETS
 from benchmarks.report import Goal, table
 from benchmarks.server import HOST, SERVER_KEY, Running, running
-from tonwatch import wallet_jobs
-from tonwatch.config import Config, ProbeConfig
-from tonwatch.internal_errors import InternalErrors
+from tonwatch.config.models import Config, ProbeConfig
+from tonwatch.payouts.checkpoints import Book
+from tonwatch.payouts.totals import Tally, Trouble, TroubleKind
+from tonwatch.payouts.walker import Walk, Walked
 from tonwatch.probes import balances
 from tonwatch.probes.balances import JettonWallets
-from tonwatch.probes.books import Book
-from tonwatch.probes.payouts import Walk, Walked
 from tonwatch.probes.source import LiteSource, Source
-from tonwatch.probes.tally import Tally, Trouble, TroubleKind
+from tonwatch.runtime.jobs import accounts as wallet_jobs
+from tonwatch.runtime.jobs.accounts import Rota
+from tonwatch.runtime.watcher import BEAT, Watcher
 from tonwatch.samples.account import Reading, Watched
-from tonwatch.ton.link import Link
-from tonwatch.ton.proofs import KnownBlocks
-from tonwatch.ton.transactions import TransactionId
-from tonwatch.wallet_jobs import Rota
-from tonwatch.watch.board import Board, Target, Told
-from tonwatch.watch.watcher import BEAT, Watcher
+from tonwatch.system.internal_errors import InternalErrors
+from tonwatch.ton.contracts.transactions import TransactionId
+from tonwatch.ton.liteserver.link import Link
+from tonwatch.ton.liteserver.proofs import KnownBlocks
+from tonwatch.watch.store import Board, Target, Told
 
 _ROUNDS: Final = 5
 _SAMPLE: Final = 200

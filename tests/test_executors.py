@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tonwatch import executors
-from tonwatch.executors import Busy, Threads
+from tonwatch.system import executors
+from tonwatch.system.executors import Busy, Threads
 
 ROOT = Path(__file__).parents[1]
 
@@ -183,7 +183,7 @@ def test_where_the_system_gives_no_thread(
 def test_a_thread_that_hangs_does_not_keep_the_process_from_ending() -> None:
     program = (
         "import asyncio, threading\n"
-        "from tonwatch import executors\n"
+        "from tonwatch.system import executors\n"
         "async def main():\n"
         "    async with executors.running() as pools:\n"
         "        for pool in (pools.scrapes, pools.pages, pools.secrets, pools.checkpoints):\n"

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.conftest import Clock
-from tonwatch.internal_errors import QUIET, Component, InternalErrors
+from tonwatch.system.internal_errors import QUIET, Component, InternalErrors
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tonwatch.config import Config
+    from tonwatch.config.models import Config
     from tonwatch.simulator.scenario import Scenario
 
 OK, PROBLEM, USAGE = 0, 1, 2
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 ok, 1 a problem was found, 2 wrong usage."""
     parser = Parser()
     options = parser.parse_args(arguments)
-    from tonwatch.settings import ConfigError
+    from tonwatch.config.loader import ConfigError
 
     try:
         code: int = options.command(options, parser)
@@ -54,7 +54,7 @@ class Parser:
     def __init__(self) -> None:
         from pydantic_settings import CliSettingsSource
 
-        from tonwatch.settings import ENV_CONFIG, Settings
+        from tonwatch.config.loader import ENV_CONFIG, Settings
 
         settings = argparse.ArgumentParser(add_help=False)
         settings.add_argument(
@@ -88,7 +88,7 @@ class Parser:
 
     def load(self, options: argparse.Namespace) -> "Config":
         """The configuration that the options, the environment and the file make together."""
-        from tonwatch.settings import load, read_flags
+        from tonwatch.config.loader import load, read_flags
 
         path = Path(options.config) if options.config else None
         return load(path, read_flags(self.source, options))
@@ -185,9 +185,10 @@ def _port(text: str) -> int:
 
 
 def _run(options: argparse.Namespace, parser: Parser) -> int:
-    from tonwatch import daemon, logs
+    from tonwatch.commands import logs
+    from tonwatch.commands import run as daemon
+    from tonwatch.runtime.state_dir import StateDirError
     from tonwatch.serve.listener import CannotListen
-    from tonwatch.state_dir import StateDirError
 
     config = parser.load_to_watch(options)
     logs.configure(config.log)
@@ -207,8 +208,8 @@ def _run(options: argparse.Namespace, parser: Parser) -> int:
 
 
 def _check(options: argparse.Namespace, parser: Parser) -> int:
-    from tonwatch import logs
-    from tonwatch.check import check
+    from tonwatch.commands import logs
+    from tonwatch.commands.check import check
 
     config = parser.load_to_watch(options)
     # The table says all there is to say; only bugs of ours are logged.
@@ -237,7 +238,7 @@ def _config_show(options: argparse.Namespace, parser: Parser) -> int:
 def _config_schema(_: argparse.Namespace, __: Parser) -> int:
     import json
 
-    from tonwatch.settings import schema
+    from tonwatch.config.loader import schema
 
     print(json.dumps(schema(), indent=2))
     return OK
@@ -313,7 +314,7 @@ def _scenario(options: argparse.Namespace) -> "Scenario":
 
 
 def _demo(options: argparse.Namespace, _: Parser) -> int:
-    from tonwatch.demo import run_demo
+    from tonwatch.commands.demo import run_demo
     from tonwatch.serve.listener import CannotListen
 
     try:
@@ -328,7 +329,7 @@ def _healthcheck(options: argparse.Namespace, parser: Parser) -> int:
     """Plain `http.client`: a container runtime starts this every few seconds."""
     import http.client
 
-    from tonwatch import hosts
+    from tonwatch.config import hosts
 
     serve = parser.load(options).serve
     if serve.port == 0:

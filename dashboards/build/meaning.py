@@ -7,9 +7,9 @@ from typing import Final, TypeVar
 from grafana_foundation_sdk.models import dashboard
 
 from tonwatch.serve.wallet_metrics import ACCOUNT_STATES, UNKNOWN
-from tonwatch.ton.accounts import AccountStatus
+from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import MEANINGS, Level, State
 

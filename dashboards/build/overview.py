@@ -24,7 +24,7 @@ from dashboards.build.query import (
 from dashboards.build.stats import stat
 from dashboards.build.tables import Column, table
 from dashboards.build.targets import NAMED, Targets, behind
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 
 AGE: Final = f"{m('tonwatch_view_timestamp_seconds')} - {m('tonwatch_head_timestamp_seconds')}"
 

@@ -12,7 +12,7 @@ from tests.alerts.unit_tests import selectors
 from tests.shipped import ALERTS, Rule, rules
 from tonwatch.serve import catalogue, metrics
 from tonwatch.serve.thresholds import UNITS
-from tonwatch.watch.finding import Cause, alert_of
+from tonwatch.watch.findings import Cause, alert_of
 
 FILES: Final = ("recording", "tonwatch", "slo")
 UNIT_TESTS: Final = (
@@ -141,7 +141,7 @@ def test_metrics_and_labels_are_in_the_catalogue(subtests: pytest.Subtests) -> N
 
 
 def test_every_threshold_that_is_asked_for_is_configured_in_that_unit() -> None:
-    from tonwatch.config import Thresholds
+    from tonwatch.config.models import Thresholds
     from tonwatch.serve.thresholds import unit_of
 
     configured = {(unit_of(name), name) for name in Thresholds.model_fields}

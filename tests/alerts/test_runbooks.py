@@ -12,9 +12,9 @@ import pytest
 
 from tests import shipped
 from tonwatch.cli import Parser
-from tonwatch.config import Config
+from tonwatch.config.models import Config
 from tonwatch.samples.sample import Probe
-from tonwatch.watch.finding import Cause, alert_of
+from tonwatch.watch.findings import Cause, alert_of
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "docs" / "runbooks"

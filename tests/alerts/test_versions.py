@@ -15,7 +15,7 @@ import yaml
 from tests.alerts import unit_tests
 from tests.programs import INSTALLED, Version, versions
 from tests.shipped import ALERTS, accepted
-from tonwatch.watch.finding import alert_of
+from tonwatch.watch.findings import alert_of
 from tonwatch.watch.states import MEANINGS
 
 RULES: Final = sorted(path for path in ALERTS.glob("*.yaml") if path.name != "alertmanager.yaml")

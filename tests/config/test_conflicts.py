@@ -10,8 +10,8 @@ import pytest
 import yaml
 from nacl.signing import SigningKey
 
-from tonwatch.config import Config
-from tonwatch.settings import ConfigError, load
+from tonwatch.config.loader import ConfigError, load
+from tonwatch.config.models import Config
 from tonwatch.ton.networks import ZEROSTATES
 
 KEYS = [bytes(SigningKey(bytes([number]) * 32).verify_key) for number in range(6)]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from tonwatch import hosts
-from tonwatch.hosts import Host, ListeningHost, canonical
+from tonwatch.config import hosts
+from tonwatch.config.hosts import Host, ListeningHost, canonical
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.conftest import Clock
-from tonwatch import regular_file
-from tonwatch.executors import Threads
-from tonwatch.internal_errors import Component, InternalErrors
-from tonwatch.secrets import FreshFiles, SecretFile, api_key, server_key
+from tonwatch.config.secret_files import FreshFiles, SecretFile, api_key, server_key
+from tonwatch.system import regular_file
+from tonwatch.system.executors import Threads
+from tonwatch.system.internal_errors import Component, InternalErrors
 from tonwatch.ton.errors import ConnectError, Reason
 
 KEY = bytes.fromhex("9f85439d2094b92a639c2c9493d7b740e39dea8d08b525986d39d6dd69e7f309")

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from nacl.signing import SigningKey
 
-from tonwatch.config import Config
-from tonwatch.settings import ConfigError, load, schema
+from tonwatch.config.loader import ConfigError, load, schema
+from tonwatch.config.models import Config
 from tonwatch.ton.networks import ZEROSTATES
 
 KEY = "n4VDnSCUuSpjnCyUk9e3QOOd6o0ItSWYbTnW3Wnn8wk="

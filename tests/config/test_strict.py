@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tonwatch.strict import NotReadable, read_json, read_yaml
+from tonwatch.config.strict import NotReadable, read_json, read_yaml
 
 DOUBLING = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"

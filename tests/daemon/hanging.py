@@ -8,10 +8,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tonwatch import cli, regular_file
-from tonwatch.probes import books
+from tonwatch import cli
+from tonwatch.payouts import checkpoints as books
 from tonwatch.serve import health
 from tonwatch.serve.metrics import Exposition
+from tonwatch.system import regular_file
 from tonwatch.ton import names
 
 POOLS = ("names", "secrets", "checkpoints", "scrapes", "pages")

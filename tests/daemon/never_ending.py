@@ -11,9 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tonwatch import cli, daemon
+from tonwatch import cli
+from tonwatch.commands import run as daemon
+from tonwatch.runtime import watcher
 from tonwatch.targets.liteserver import probes as liteserver
-from tonwatch.watch import judge, watcher
+from tonwatch.watch import judge
 
 FAULTS: dict[str, Callable[[Path], None]] = {}
 

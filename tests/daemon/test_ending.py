@@ -21,8 +21,8 @@ import yaml
 from tests.daemon.hanging import POOLS
 from tests.daemon.never_ending import FAULTS
 from tests.daemon.test_cli import ENVIRONMENT, get, serving, started, until_status
-from tonwatch import daemon
-from tonwatch.config import Config
+from tonwatch.commands import run as daemon
+from tonwatch.config.models import Config
 from tonwatch.serve.listener import CannotListen
 from tonwatch.simulator.network import Simulator
 

@@ -127,6 +127,6 @@ async def test_the_descriptor_limit(soft: int, hard: int, now: int) -> None:
 
 
 _PRINT = (
-    "import resource; from tonwatch.descriptors import raise_limit;"
+    "import resource; from tonwatch.system.descriptors import raise_limit;"
     "print(raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))"
 )

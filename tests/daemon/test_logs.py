@@ -11,8 +11,8 @@ from typing import Any, TextIO
 import pytest
 import structlog
 
-from tonwatch import logs
-from tonwatch.config import Log
+from tonwatch.commands import logs
+from tonwatch.config.models import Log
 
 log = structlog.get_logger(__name__)
 

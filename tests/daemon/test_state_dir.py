@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tonwatch import assembly
-from tonwatch.config import Config
-from tonwatch.state_dir import StateDirError, held
+from tonwatch.config.models import Config
+from tonwatch.runtime import runtime as assembly
+from tonwatch.runtime.state_dir import StateDirError, held
 
 KEY = "n4VDnSCUuSpjnCyUk9e3QOOd6o0ItSWYbTnW3Wnn8wk="
 

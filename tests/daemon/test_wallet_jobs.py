@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 
 from tests import virtual_time
 from tests.virtual_time import VirtualLoop
-from tonwatch.assembly import assembled
-from tonwatch.config import Config
-from tonwatch.internal_errors import Component
-from tonwatch.payout_jobs import Counting
+from tonwatch.config.models import Config
+from tonwatch.runtime import scheduler
+from tonwatch.runtime.jobs.accounts import Rota
+from tonwatch.runtime.jobs.payouts import Counting
+from tonwatch.runtime.runtime import assembled
 from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Probe
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator
+from tonwatch.system.internal_errors import Component
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason
-from tonwatch.wallet_jobs import Rota
-from tonwatch.watch import scheduler
 
 INTERVAL = 15.0
 

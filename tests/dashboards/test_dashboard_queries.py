@@ -8,7 +8,7 @@ import pytest
 
 from tests.dashboards.boards import BOARDS, parsed
 from tests.dashboards.emitted import labels_of, left, series
-from tonwatch.config import Thresholds
+from tonwatch.config.models import Thresholds
 from tonwatch.samples.sample import Probe
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.readiness import Phase

@@ -14,8 +14,8 @@ from dashboards.build.__main__ import FOLDER, built
 from dashboards.build.links import DIAGNOSES, RUNBOOKS, TITLES
 from tests.dashboards.boards import BOARDS, filled, parsed, variables
 from tests.dashboards.emitted import ROOT, left
-from tonwatch.section import Name
-from tonwatch.watch.finding import Cause
+from tonwatch.config.types import Name
+from tonwatch.watch.findings import Cause
 
 Tree = dict[str, Any]
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tonwatch.config import Serve
+from tonwatch.config.models import Serve
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "Dockerfile").read_text(encoding="utf-8")

@@ -8,8 +8,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tonwatch import settings
-from tonwatch.config import Config, LiteServer
+from tonwatch.config import loader as settings
+from tonwatch.config.models import Config, LiteServer
 
 KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
 DOCKERFILE = Path(__file__).parents[2] / "Dockerfile"

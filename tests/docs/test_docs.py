@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tonwatch.settings import load
+from tonwatch.config.loader import load
 from tonwatch.simulator.scenario import Scenario, parse
 from tonwatch.ton.networks import ZEROSTATES
-from tonwatch.watch.finding import Cause, Finding
+from tonwatch.watch.findings import Cause, Finding
 
 ROOT = Path(__file__).parents[2]
 KEYS = (

@@ -9,7 +9,7 @@ from typing import Any, Final
 from tests.e2e import shortened
 from tests.matrix.situations import MatrixStep, Situation
 from tonwatch.simulator.network import CHAIN
-from tonwatch.watch.finding import Cause, alert_of
+from tonwatch.watch.findings import Cause, alert_of
 from tonwatch.watch.states import MEANINGS, State
 
 RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"

@@ -15,8 +15,8 @@ from tests.e2e.expected import BUSY, Awaited, has_symptoms, may_be_about, may_be
 from tests.e2e.monitoring import Monitoring
 from tests.e2e.webhook import Webhook
 from tests.matrix.situations import INTERVAL, MatrixStep, Situation, overlaid, situations
-from tonwatch import daemon
-from tonwatch.config import Config
+from tonwatch.commands import run as daemon
+from tonwatch.config.models import Config
 from tonwatch.simulator.chain import Chain
 from tonwatch.simulator.network import Simulator
 from tonwatch.simulator.scenario import do

@@ -17,8 +17,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from tests.e2e.monitoring import Monitoring
 from tests.e2e.webhook import Webhook
-from tonwatch import daemon
-from tonwatch.config import Config
+from tonwatch.commands import run as daemon
+from tonwatch.config.models import Config
 from tonwatch.simulator.jetton import DECIMALS, USDT
 from tonwatch.simulator.network import Simulator
 from tonwatch.simulator.wallets import COIN, START

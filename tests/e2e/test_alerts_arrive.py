@@ -21,7 +21,7 @@ from tests.e2e.monitoring import Monitoring, monitoring
 from tests.e2e.rows import JOB, Stage, alerts, chosen
 from tests.e2e.webhook import Notification, Webhook
 from tests.matrix.situations import Situation
-from tonwatch.watch.finding import Cause, alert_of
+from tonwatch.watch.findings import Cause, alert_of
 
 # One run of all rows, so one worker; by far the longest, so it begins first.
 pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("e2e"), pytest.mark.long]

@@ -14,17 +14,17 @@ from typing import Any, Final
 from tests import virtual_time
 from tests.matrix.situations import INTERVAL, Balances, MatrixStep, Situation, overlaid
 from tests.virtual_time import VirtualLoop
-from tonwatch.assembly import Assembly, assembled
-from tonwatch.config import Config
+from tonwatch.config.models import Config
+from tonwatch.runtime import scheduler
+from tonwatch.runtime.runtime import Assembly, assembled
+from tonwatch.runtime.watcher import BEAT, View
 from tonwatch.samples.sample import Probe
 from tonwatch.simulator.network import CHAIN, Simulator
 from tonwatch.simulator.scenario import do
 from tonwatch.simulator.wallets import COIN
-from tonwatch.watch import scheduler
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
-from tonwatch.watch.watcher import BEAT, View
 
 _ALL_WELL: Final = 20.0
 """Seconds before anything breaks."""

@@ -15,7 +15,7 @@ import structlog
 
 from tests.matrix.playing import Played, played
 from tests.matrix.situations import INTERVAL, Situation, situations
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "faults.md"
 

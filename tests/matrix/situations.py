@@ -15,11 +15,11 @@ from typing import Annotated, Any, Final
 import yaml
 from pydantic import Field, model_validator
 
-from tonwatch.config import ProbeConfig
-from tonwatch.durations import PositiveDuration
+from tonwatch.config.durations import PositiveDuration
+from tonwatch.config.models import ProbeConfig
 from tonwatch.samples.sample import Probe
 from tonwatch.simulator.scenario import Part, Scenario, Step, parse
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 from tonwatch.watch.states import State
 
 MATRIX: Final = Path(__file__).parent / "matrix.yaml"

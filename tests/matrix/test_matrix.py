@@ -7,7 +7,7 @@ import pytest
 from tests.matrix.playing import Played, played
 from tests.matrix.report import REMEDY, documented, measured
 from tests.matrix.situations import Balances, Situation, situations
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
 
 READY_WITHIN = 3.0

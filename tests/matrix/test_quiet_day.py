@@ -16,14 +16,14 @@ import pytest
 from tests import virtual_time
 from tests.matrix.playing import OurClock, views, watched
 from tests.virtual_time import VirtualLoop
-from tonwatch.assembly import Assembly
-from tonwatch.probes.tally import Tally
+from tonwatch.payouts.totals import Tally
+from tonwatch.runtime.runtime import Assembly
 from tonwatch.simulator import noise
 from tonwatch.simulator.books import Book
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import CHAIN, Simulator
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
 
 HOURS = float(os.environ.get("QUIET_HOURS", "0.25"))

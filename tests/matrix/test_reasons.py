@@ -10,13 +10,13 @@ from tests import virtual_time
 from tests.matrix.playing import OurClock, watched
 from tests.matrix.situations import situations
 from tests.virtual_time import VirtualLoop
+from tonwatch.runtime.watcher import BEAT, View, Watcher
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
-from tonwatch.watch.watcher import BEAT, View, Watcher
 
 
 def case(

@@ -9,13 +9,13 @@ import pytest
 from tests import virtual_time
 from tests.matrix.playing import OurClock, watched
 from tests.virtual_time import VirtualLoop
+from tonwatch.runtime.watcher import BEAT
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.reasons import REASONS
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.finding import Cause
-from tonwatch.watch.watcher import BEAT
+from tonwatch.watch.findings import Cause
 
 ABOUT_WALLETS: Final = (Probe.BALANCE, Probe.COMPARE, Probe.WRITE)
 

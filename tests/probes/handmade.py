@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, cell
-from tonwatch.ton.transactions import Message, Transaction, TransactionId
+from tonwatch.ton.cells.cell import Cell, cell
+from tonwatch.ton.contracts.transactions import Message, Transaction, TransactionId
 
 WALLET: Final = Address(0, b"\x01" * 32)
 JETTON_WALLET: Final = Address(0, b"\x02" * 32)

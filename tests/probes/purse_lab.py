@@ -12,8 +12,8 @@ from tonwatch.simulator.network import Simulator
 from tonwatch.targets.toncenter_v2.client import ToncenterClient
 from tonwatch.ton.address import Address
 from tonwatch.ton.http import HttpClient, open_session
-from tonwatch.ton.link import Link
-from tonwatch.ton.proofs import KnownBlocks
+from tonwatch.ton.liteserver.link import Link
+from tonwatch.ton.liteserver.proofs import KnownBlocks
 
 WALLETS = 6
 """One of each kind."""

@@ -30,13 +30,14 @@ from tonwatch.simulator.node import LiteError
 from tonwatch.targets.liteserver import probes as node_probes
 from tonwatch.targets.toncenter_v2 import probes as toncenter
 from tonwatch.targets.toncenter_v2.client import ToncenterClient
-from tonwatch.ton import tl, wire
-from tonwatch.ton.cells import Cell, boc, cell
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.cells.cell import Cell, boc, cell
+from tonwatch.ton.contracts.transactions import TransactionId
+from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason, TonError
 from tonwatch.ton.http import HttpClient, open_session
-from tonwatch.ton.proofs import KnownBlocks
-from tonwatch.ton.transactions import TransactionId
-from tonwatch.ton.wallets import WalletKind
+from tonwatch.ton.liteserver import tl
+from tonwatch.ton.liteserver.proofs import KnownBlocks
 
 TIMEOUT: Final = 1.0
 

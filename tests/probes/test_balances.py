@@ -13,11 +13,11 @@ from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Probe
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.wallets import JETTONS_AT_START, KINDS, START
-from tonwatch.ton.accounts import Account, AccountAt, AccountStatus, MethodResult
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, cell
+from tonwatch.ton.cells.cell import Cell, cell
+from tonwatch.ton.contracts.accounts import Account, AccountAt, AccountStatus, MethodResult
+from tonwatch.ton.contracts.jettons import owner_argument
 from tonwatch.ton.errors import Reason, TonError
-from tonwatch.ton.jettons import owner_argument
 
 STRANGER = Address(0, b"\x77" * 32)
 

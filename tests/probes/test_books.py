@@ -17,20 +17,13 @@ from structlog.testing import capture_logs
 
 from tests.conftest import Clock
 from tests.probes.handmade import FRIEND, WALLET
-from tonwatch.executors import Threads
-from tonwatch.probes import books as module
-from tonwatch.probes.books import (
-    BEGINNING,
-    KEPT_ASIDE,
-    Book,
-    Books,
-    DiskHangs,
-    Unreadable,
-)
-from tonwatch.probes.tally import OTHER_CODE, Tally, Trouble, TroubleKind
+from tonwatch.payouts import checkpoints as module
+from tonwatch.payouts.checkpoints import BEGINNING, KEPT_ASIDE, Book, Books, DiskHangs, Unreadable
+from tonwatch.payouts.totals import OTHER_CODE, Tally, Trouble, TroubleKind
 from tonwatch.samples.account import AccountKey
+from tonwatch.system.executors import Threads
+from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.networks import ZEROSTATES
-from tonwatch.ton.transactions import TransactionId
 
 KEY: Final = AccountKey("payroll", "native")
 MAINNET: Final = ZEROSTATES["mainnet"]

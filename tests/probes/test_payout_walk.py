@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.probes.handmade import FRIEND, WALLET, History, counted, message, transaction
-from tonwatch.probes import payouts, way
-from tonwatch.probes.books import BEGINNING, Book
-from tonwatch.probes.pages import PAGE, PageSource
-from tonwatch.probes.payouts import PATIENCE, START_OVER, Walk, Walked
-from tonwatch.probes.tally import Tally, count_native
-from tonwatch.probes.way import CHUNK
+from tonwatch.payouts import backfill as way
+from tonwatch.payouts import walker as payouts
+from tonwatch.payouts.backfill import CHUNK
+from tonwatch.payouts.checkpoints import BEGINNING, Book
+from tonwatch.payouts.paging import PAGE, PageSource
+from tonwatch.payouts.totals import Tally, count_native
+from tonwatch.payouts.walker import PATIENCE, START_OVER, Walk, Walked
 from tonwatch.samples.account import AccountKey
 from tonwatch.ton.address import Address
+from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 from tonwatch.ton.errors import (
     BadAnswer,
     ConnectionLost,
@@ -28,7 +30,6 @@ from tonwatch.ton.errors import (
     Reason,
     TonError,
 )
-from tonwatch.ton.transactions import Transaction, TransactionId
 
 KEY: Final = AccountKey("payroll", "native")
 PRUNED: Final = LiteServerError(Reason.PRUNED, -400, "lt not in db")

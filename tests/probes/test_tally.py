@@ -20,7 +20,7 @@ from tests.probes.handmade import (
     message,
     transaction,
 )
-from tonwatch.probes.tally import (
+from tonwatch.payouts.totals import (
     MAX_CODES,
     OTHER_CODE,
     RECENT,
@@ -31,8 +31,8 @@ from tonwatch.probes.tally import (
     count_native,
 )
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, cell
-from tonwatch.ton.transactions import Message, Transaction, TransactionId
+from tonwatch.ton.cells.cell import Cell, cell
+from tonwatch.ton.contracts.transactions import Message, Transaction, TransactionId
 
 MASTER: Final = FRIEND
 FAILED: Final[Mapping[str, Any]] = {

@@ -9,8 +9,8 @@ from aiohttp.web import Application, Request
 
 from tests.conftest import Clock
 from tests.serve.stage import Stage
-from tonwatch import executors
 from tonwatch.serve.app import build
+from tonwatch.system import executors
 
 Client = TestClient[Request, Application]
 

@@ -15,11 +15,11 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from tonwatch.internal_errors import Component
 from tonwatch.serve import catalogue, metrics
 from tonwatch.serve.reading import Group, Metric
 from tonwatch.serve.scene import Scene
-from tonwatch.watch.board import BUCKETS
+from tonwatch.system.internal_errors import Component
+from tonwatch.watch.store import BUCKETS
 
 BOUNDS = (*(floatToGoString(bound) for bound in BUCKETS), "+Inf")
 

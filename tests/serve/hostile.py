@@ -12,12 +12,12 @@ from typing import Any
 from aiohttp import web
 
 from tests import virtual_time
-from tonwatch.config import Serve
-from tonwatch.internal_errors import InternalErrors
+from tonwatch.config.models import Serve
 from tonwatch.serve.bodies import Bodies, Body
 from tonwatch.serve.connection import Limits
 from tonwatch.serve.listener import listening
 from tonwatch.serve.traffic import TRAFFIC, Traffic
+from tonwatch.system.internal_errors import InternalErrors
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 BIG = b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n"

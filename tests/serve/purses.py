@@ -4,19 +4,19 @@ from typing import Any, Final
 
 from tests.conftest import Clock
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
-from tonwatch import wallet_jobs
-from tonwatch.internal_errors import InternalErrors
-from tonwatch.probes.payouts import Walked
-from tonwatch.probes.tally import Tally, Trouble, TroubleKind
+from tonwatch.payouts.totals import Tally, Trouble, TroubleKind
+from tonwatch.payouts.walker import Walked
+from tonwatch.runtime.jobs import accounts as wallet_jobs
+from tonwatch.runtime.watcher import View, Watcher
 from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Probe
-from tonwatch.ton.accounts import AccountStatus
+from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.ton.address import Address
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.transactions import TransactionId
+from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
-from tonwatch.ton.transactions import TransactionId
-from tonwatch.ton.wallets import WalletKind
-from tonwatch.watch.board import Board, Target
-from tonwatch.watch.watcher import View, Watcher
+from tonwatch.watch.store import Board, Target
 
 HOT: Final = Address(0, b"\x11" * 32)
 COLD: Final = Address(0, b"\x22" * 32)

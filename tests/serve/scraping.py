@@ -15,7 +15,7 @@ from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.reading import Metric
 from tonwatch.serve.scene import Scene
 from tonwatch.serve.shown import shown
-from tonwatch.ton.wallets import WalletKind
+from tonwatch.ton.contracts.wallets import WalletKind
 
 ALL: tuple[Metric[Any], ...] = tuple(
     metric for group in catalogue.GROUPS for metric in group.metrics

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.conftest import Clock
-from tonwatch.config import Config
-from tonwatch.internal_errors import InternalErrors
+from tonwatch.config.models import Config
+from tonwatch.runtime.watcher import View, Watcher
 from tonwatch.samples.sample import Head, Probe, Sample
+from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
-from tonwatch.watch.board import Board, Target
-from tonwatch.watch.watcher import View, Watcher
+from tonwatch.watch.store import Board, Target
 
 NODE = Target("node", "liteserver", "primary")
 PUBLIC = Target("public-1", "liteserver", "reference")

@@ -15,11 +15,11 @@ from structlog.testing import capture_logs
 from tests.serve.conftest import Client
 from tests.serve.scraping import Scrape
 from tests.serve.stage import NODE, Stage
-from tonwatch.internal_errors import QUIET, Component
 from tonwatch.serve import app, catalogue, health, page, wallet_metrics
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.scene import Scene
 from tonwatch.serve.traffic import Refusal
+from tonwatch.system.internal_errors import QUIET, Component
 from tonwatch.ton.errors import Reason
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"

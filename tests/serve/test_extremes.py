@@ -12,14 +12,14 @@ from tests.serve.purses import Till
 from tests.serve.scraping import scrape
 from tests.serve.shown import render
 from tests.serve.stage import NODE, PROVIDER, PUBLIC
-from tonwatch.probes.tally import OTHER_CODE, Tally, Trouble, TroubleKind
+from tonwatch.payouts.totals import OTHER_CODE, Tally, Trouble, TroubleKind
 from tonwatch.samples.sample import Head, Probe
 from tonwatch.serve.health import as_text, document
 from tonwatch.serve.words import date, rfc3339, time_of_day
+from tonwatch.ton.contracts.transactions import TransactionId
+from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
-from tonwatch.ton.transactions import TransactionId
-from tonwatch.ton.wallets import WalletKind
 
 ROOT_HASH: Final = bytes(range(32))
 END_OF_TIME: Final = 253_402_300_800

@@ -11,8 +11,8 @@ from tests.serve.shown import described, render, text_of
 from tests.serve.stage import NODE, OWN_BLOCK, PROVIDER, PUBLIC, Stage
 from tonwatch.serve.health import status
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.board import Target
 from tonwatch.watch.diagnosis import WITNESSES
+from tonwatch.watch.store import Target
 
 KEY = "58" + "66" * 31
 

@@ -10,13 +10,13 @@ from tests.conftest import Clock
 from tests.effort import effort
 from tests.serve.purses import COLD, HOT, HOT_USDT, MASTER, VAULT, Till
 from tests.serve.shown import described
-from tonwatch.probes.tally import OTHER_CODE, RECENT, Tally, Trouble, TroubleKind
+from tonwatch.payouts.totals import OTHER_CODE, RECENT, Tally, Trouble, TroubleKind
 from tonwatch.serve import purses
 from tonwatch.serve.health import as_text, document
 from tonwatch.ton import address
-from tonwatch.ton.accounts import AccountStatus
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
-from tonwatch.ton.wallets import WalletKind
 
 
 @pytest.fixture

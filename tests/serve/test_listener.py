@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 
 from tests import virtual_time
 from tests.serve.hostile import BIG, BIG_SIZE, GET, WAIT, Client, Site, attacked, serving
-from tonwatch.internal_errors import Component
 from tonwatch.serve import listener
 from tonwatch.serve.connection import Limits
 from tonwatch.serve.traffic import TRAFFIC
+from tonwatch.system.internal_errors import Component
 
 PART = b"GET / HTTP/1.1\r\nHost: x\r\n"
 TLS_HELLO = bytes.fromhex("16030100c5010000c10303") + bytes(range(32)) + bytes(170)
@@ -483,7 +483,7 @@ class TestPlaces:
     def test_probes_keep_their_descriptors(
         self, monkeypatch: pytest.MonkeyPatch, descriptors: int, targets: int, connections: int
     ) -> None:
-        monkeypatch.setattr("tonwatch.descriptors.raise_limit", lambda: descriptors)
+        monkeypatch.setattr("tonwatch.system.descriptors.raise_limit", lambda: descriptors)
         limits = listener._that_fit(Limits(), targets)
         assert (limits.connections, limits.per_client) == (
             connections,

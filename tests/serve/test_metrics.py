@@ -23,8 +23,7 @@ from tests.serve.scraping import (
     written,
 )
 from tests.serve.stage import NODE, PROVIDER, Stage
-from tonwatch.config import Thresholds
-from tonwatch.internal_errors import QUIET, Component
+from tonwatch.config.models import Thresholds
 from tonwatch.samples.sample import Probe
 from tonwatch.serve import catalogue, metrics
 from tonwatch.serve.metrics import Exposition
@@ -32,11 +31,12 @@ from tonwatch.serve.reading import Metric
 from tonwatch.serve.reasons import REASONS
 from tonwatch.serve.scene import Scene
 from tonwatch.serve.thresholds import UNITS
+from tonwatch.system.internal_errors import QUIET, Component
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.board import Histogram, Target
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
+from tonwatch.watch.store import Histogram, Target
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 

@@ -11,7 +11,7 @@ from tests.serve.conftest import Client, served
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
 from tonwatch.serve.ready import VALID
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.board import Target
+from tonwatch.watch.store import Target
 
 NO_INTEGER = "Input should be a valid integer, unable to parse string as an integer"
 

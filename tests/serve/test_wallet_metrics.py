@@ -9,14 +9,14 @@ from tests.conftest import Clock
 from tests.serve.purses import CODE, Till
 from tests.serve.scraping import Scrape, scene_of, scrape, written
 from tests.serve.stage import NODE
-from tonwatch.probes.tally import OTHER_CODE, Tally
+from tonwatch.payouts.totals import OTHER_CODE, Tally
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.reasons import REASONS
-from tonwatch.ton.accounts import AccountStatus
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
-from tonwatch.ton.wallets import WalletKind
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 from tonwatch.watch.wallet_findings import NAMED, wallet_findings
 
 HOT = {"wallet": "hot"}

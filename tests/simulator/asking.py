@@ -15,7 +15,7 @@ from tonwatch.simulator.node import Node
 from tonwatch.simulator.queries import Call
 from tonwatch.simulator.view import View
 from tonwatch.ton.address import Address
-from tonwatch.ton.tl import Fields, lite_api
+from tonwatch.ton.liteserver.tl import Fields, lite_api
 
 NOBODY = Address(0, bytes.fromhex("77" * 32))
 

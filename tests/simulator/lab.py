@@ -13,9 +13,9 @@ from tonwatch.simulator.fork import Fork
 from tonwatch.simulator.liteserver import LiteServer
 from tonwatch.simulator.target import Target
 from tonwatch.simulator.toncenter import Toncenter
-from tonwatch.ton import tl
-from tonwatch.ton.adnl import AdnlConnection
+from tonwatch.ton.adnl.connection import AdnlConnection
 from tonwatch.ton.errors import Reason, TonError
+from tonwatch.ton.liteserver import tl
 
 # Both read files at their first use, which must not be inside an event loop.
 tl.lite_api()

@@ -8,9 +8,9 @@ from tonwatch.simulator.node import Node
 from tonwatch.simulator.view import View
 from tonwatch.simulator.wallets import COIN
 from tonwatch.ton.address import Address
-from tonwatch.ton.boc import read_boc
-from tonwatch.ton.tl import Fields
-from tonwatch.ton.transactions import TransactionId, parse_transaction
+from tonwatch.ton.cells.boc import read_boc
+from tonwatch.ton.contracts.transactions import TransactionId, parse_transaction
+from tonwatch.ton.liteserver.tl import Fields
 
 
 def transactions(asked: Node, address: Address, last: TransactionId, count: int = 10) -> Fields:

@@ -17,9 +17,10 @@ from tonwatch.simulator.accounts import EMPTY, SimAccount
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.liteserver import LiteServer
 from tonwatch.simulator.wallets import COIN, START
-from tonwatch.ton import cells, tl
-from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
+from tonwatch.ton.cells import cell as cells
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.liteserver import tl
 
 # States and proofs.
 

@@ -14,7 +14,7 @@ from tests.effort import effort
 from tonwatch.simulator import layouts
 from tonwatch.simulator.blocks import Block
 from tonwatch.simulator.chain import Chain
-from tonwatch.ton import cells
+from tonwatch.ton.cells import cell as cells
 
 # Header proof of masterchain block 2016, as validator-engine v2025.10 sent it.
 REAL_HEADER_PROOF = bytes.fromhex(

@@ -8,11 +8,11 @@ from tonwatch.simulator.contracts import ContractThrew
 from tonwatch.simulator.letters import Letter
 from tonwatch.simulator.signing import signed_body
 from tonwatch.simulator.wallets import COIN, Wallet
-from tonwatch.ton import cells
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import cell
-from tonwatch.ton.tl import Fields
-from tonwatch.ton.wallets import REJECTIONS, exit_code, unacceptable_message
+from tonwatch.ton.cells import cell as cells
+from tonwatch.ton.cells.cell import cell
+from tonwatch.ton.contracts.wallets import REJECTIONS, exit_code, unacceptable_message
+from tonwatch.ton.liteserver.tl import Fields
 
 
 def send(town: Town, message: bytes, **wrong: object) -> Fields:

@@ -25,8 +25,8 @@ from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.liteserver import LiteServer
 from tonwatch.simulator.toncenter import Toncenter
 from tonwatch.simulator.wallets import Contract, Wallet
-from tonwatch.ton import tl
 from tonwatch.ton.errors import Reason
+from tonwatch.ton.liteserver import tl
 
 # A liteserver.
 

@@ -16,8 +16,9 @@ from tonwatch.simulator.fork import Fork
 from tonwatch.simulator.layouts import WHOLE_SHARD
 from tonwatch.simulator.liteserver import LiteServer
 from tonwatch.simulator.network import Simulator
-from tonwatch.ton import tl, wire
-from tonwatch.ton.adnl import AdnlConnection
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.adnl.connection import AdnlConnection
+from tonwatch.ton.liteserver import tl
 
 FORKED_AT = 80
 

@@ -10,14 +10,14 @@ from pytoniq_core.proof.check_proof import check_account_proof, check_shard_proo
 from tests.simulator.asking import NOBODY, ask, at, everybody, ext, node
 from tests.simulator.town import Town
 from tonwatch.simulator.methods import method_id
-from tonwatch.ton import cells
 from tonwatch.ton.address import Address
-from tonwatch.ton.boc import read_one
-from tonwatch.ton.cells import Cell, Slice
-from tonwatch.ton.jettons import balance_in, owner_argument
-from tonwatch.ton.stack import read_stack, write_stack
-from tonwatch.ton.tl import Fields
-from tonwatch.ton.wallets import WalletKind
+from tonwatch.ton.cells import cell as cells
+from tonwatch.ton.cells.boc import read_one
+from tonwatch.ton.cells.cell import Cell, Slice
+from tonwatch.ton.cells.stack import read_stack, write_stack
+from tonwatch.ton.contracts.jettons import balance_in, owner_argument
+from tonwatch.ton.contracts.wallets import WalletKind
+from tonwatch.ton.liteserver.tl import Fields
 
 
 def run(

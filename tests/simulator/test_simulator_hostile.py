@@ -12,8 +12,9 @@ from tests.simulator.lab import PATIENCE, Lab, connect, get, info, lab, outcome,
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.layouts import WHOLE_SHARD
 from tonwatch.simulator.outbox import GIANT
-from tonwatch.ton import tl, wire
+from tonwatch.ton.adnl import wire
 from tonwatch.ton.errors import Reason
+from tonwatch.ton.liteserver import tl
 
 # Byte by byte.
 

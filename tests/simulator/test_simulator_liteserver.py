@@ -18,8 +18,9 @@ from tonwatch.simulator.chain import Chain
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.layouts import WHOLE_SHARD, BlockId
 from tonwatch.simulator.liteserver import LiteServer
-from tonwatch.ton import tl, wire
-from tonwatch.ton.adnl import AdnlConnection
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.adnl.connection import AdnlConnection
+from tonwatch.ton.liteserver import tl
 
 # Both read files at their first use, which must not be inside an event loop.
 tl.lite_api()

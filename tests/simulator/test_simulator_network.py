@@ -18,8 +18,8 @@ from tonwatch.simulator.control import Control
 from tonwatch.simulator.faults import ActiveFault, Fault, parse_assignment
 from tonwatch.simulator.network import Simulator, UnknownTarget
 from tonwatch.simulator.scenario import Scenario, Step
-from tonwatch.ton import tl
-from tonwatch.ton.adnl import AdnlConnection
+from tonwatch.ton.adnl.connection import AdnlConnection
+from tonwatch.ton.liteserver import tl
 
 # Both read files at their first use, which must not be inside an event loop.
 tl.lite_api()

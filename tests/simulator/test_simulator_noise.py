@@ -13,8 +13,8 @@ from tonwatch.simulator.chain import Chain
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.simulator.noise import EVERYDAY, NONE, Noise
-from tonwatch.ton import tl
 from tonwatch.ton.errors import Reason
+from tonwatch.ton.liteserver import tl
 
 DAY = 216_000
 """Blocks of a day at 0.4 s."""

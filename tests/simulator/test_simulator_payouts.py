@@ -12,9 +12,9 @@ from tonwatch.simulator.books import NATIVE
 from tonwatch.simulator.fork import Fork
 from tonwatch.simulator.jetton import USDT
 from tonwatch.simulator.wallets import COIN, JETTONS_AT_START, KINDS, START
-from tonwatch.ton import cells
-from tonwatch.ton.cells import Cell
-from tonwatch.ton.wallets import WalletKind, kind_of, read_data
+from tonwatch.ton.cells import cell as cells
+from tonwatch.ton.cells.cell import Cell
+from tonwatch.ton.contracts.wallets import WalletKind, kind_of, read_data
 
 
 def parse(root: Cell) -> TlbCell:

@@ -8,8 +8,8 @@ import yaml
 
 from tests import virtual_time
 from tests.virtual_time import VirtualLoop
-from tonwatch.assembly import assembled
-from tonwatch.config import Config
+from tonwatch.config.models import Config
+from tonwatch.runtime.runtime import assembled
 from tonwatch.simulator import scenario
 from tonwatch.simulator.network import Simulator
 from tonwatch.simulator.scenario import Scenario, Step, load, parse, play, shipped

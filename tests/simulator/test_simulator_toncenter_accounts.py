@@ -16,13 +16,13 @@ from tonwatch.simulator.toncenter_accounts import LIE
 from tonwatch.simulator.wallets import Wallet
 from tonwatch.simulator.world import World
 from tonwatch.targets.toncenter_v2.client import ToncenterClient
-from tonwatch.ton import jettons, wallets
-from tonwatch.ton.accounts import AccountAt, AccountStatus
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import boc, cell
+from tonwatch.ton.cells.cell import boc, cell
+from tonwatch.ton.contracts import jettons, wallets
+from tonwatch.ton.contracts.accounts import AccountAt, AccountStatus
+from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 from tonwatch.ton.errors import Reason, TonError
 from tonwatch.ton.http import HttpClient, Timing, open_session
-from tonwatch.ton.transactions import Transaction, TransactionId
 
 R = Reason
 KEY = "a-key"

@@ -22,9 +22,9 @@ from tests.simulator.lab import (
 )
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.target import Target
-from tonwatch.ton import tl
-from tonwatch.ton.adnl import AdnlConnection
+from tonwatch.ton.adnl.connection import AdnlConnection
 from tonwatch.ton.errors import Reason
+from tonwatch.ton.liteserver import tl
 
 KINDS = ["node", "provider"]
 

@@ -11,8 +11,8 @@ from tonwatch.simulator.jetton import USDT
 from tonwatch.simulator.network import Simulator, UnknownTarget
 from tonwatch.simulator.scenario import Network, Scenario
 from tonwatch.simulator.wallets import COIN, JETTONS_AT_START, START, Contract, Wallet
-from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import parse
+from tonwatch.ton.contracts.accounts import AccountStatus
 
 FAULTS = [Fault.DRAIN, Fault.BOUNCE_PAYOUTS, Fault.FAILING_PAYOUTS, Fault.FROZEN]
 

@@ -11,8 +11,8 @@ from tonwatch.simulator.jetton import USDT
 from tonwatch.simulator.wallets import JETTONS_AT_START, START, Actor, Wallet
 from tonwatch.simulator.world import World
 from tonwatch.ton.address import Address
-from tonwatch.ton.jettons import MoveKind, read_bounced, read_move
-from tonwatch.ton.transactions import Transaction, parse_transaction
+from tonwatch.ton.contracts.jettons import MoveKind, read_bounced, read_move
+from tonwatch.ton.contracts.transactions import Transaction, parse_transaction
 
 WALLETS = ("payroll", "refunds", "prizes", "rewards", "legacy", "batches")
 """One of each kind."""

@@ -14,8 +14,8 @@ from pytoniq_core.tl.block import BlockIdExt
 
 from tonwatch.simulator.proofs import merkle_update, pruned
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, boc, cell
-from tonwatch.ton.tl import Fields
+from tonwatch.ton.cells.cell import Cell, boc, cell
+from tonwatch.ton.liteserver.tl import Fields
 
 SHARD_SEQNO: Final = 70
 LAST: Final = (987654321, bytes(range(32)))

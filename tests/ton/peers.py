@@ -12,10 +12,10 @@ from typing import Any, Final, Self
 
 from pytoniq_core.crypto.ciphers import Client
 
-from tonwatch.ton import wire
-from tonwatch.ton.adnl import AdnlConnection
-from tonwatch.ton.link import Link
-from tonwatch.ton.wire import Message
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.adnl.connection import AdnlConnection
+from tonwatch.ton.adnl.wire import Message
+from tonwatch.ton.liteserver.link import Link
 
 HOST: Final = "127.0.0.1"
 IDENTITY: Final = Client(bytes(range(32)))

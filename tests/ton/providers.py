@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from tests.ton.peers import HOST
 from tests.ton.peers import Peer as Connection
 from tonwatch.targets.toncenter_v2.client import MasterchainInfo, ToncenterClient
-from tonwatch.ton.cells import Cell, boc
+from tonwatch.ton.cells.cell import Cell, boc
+from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.errors import TonError
 from tonwatch.ton.http import HttpClient, Timing, open_session
 from tonwatch.ton.names import Resolve, addresses_only
-from tonwatch.ton.transactions import TransactionId
 
 TIMEOUT: Final = 5.0
 ROOT_HASH: Final = bytes(range(32))

@@ -14,7 +14,8 @@ from tests.ton.peers import (
     query_then,
     stay_silent,
 )
-from tonwatch.ton import wire
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.adnl.wire import Message
 from tonwatch.ton.errors import (
     ConnectionLost,
     ProtocolError,
@@ -22,7 +23,6 @@ from tonwatch.ton.errors import (
     Reason,
     TonError,
 )
-from tonwatch.ton.wire import Message
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

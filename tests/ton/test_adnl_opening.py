@@ -17,8 +17,8 @@ from tests.ton.peers import (
     Server,
     echo,
 )
-from tonwatch.ton import wire
-from tonwatch.ton.adnl import AdnlConnection
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.adnl.connection import AdnlConnection
 from tonwatch.ton.errors import (
     ConnectError,
     ProtocolError,
@@ -165,7 +165,7 @@ async def test_tcp_that_does_not_connect(
         raise error
 
     monkeypatch.setattr(
-        "tonwatch.ton.adnl.start_connection", _wait_forever if error is None else fail
+        "tonwatch.ton.adnl.connection.start_connection", _wait_forever if error is None else fail
     )
     with pytest.raises(ConnectError) as caught:
         await AdnlConnection.open(HOST, 1, SERVER_KEY, timeout=SHORT)

@@ -11,10 +11,10 @@ from pytoniq_core.boc.cell import Cell as Theirs
 from tests.effort import effort
 from tests.ton.peers import recorded
 from tonwatch.simulator.proofs import Keep, merkle_proof, merkle_update, pruned
-from tonwatch.ton import tl
-from tonwatch.ton.boc import MAX_CELLS, read_boc, read_one
-from tonwatch.ton.cells import MERKLE_PROOF, Cell, Slice, boc, cell
+from tonwatch.ton.cells.boc import MAX_CELLS, read_boc, read_one
+from tonwatch.ton.cells.cell import MERKLE_PROOF, Cell, Slice, boc, cell
 from tonwatch.ton.errors import BadAnswer, ProofInvalid, Reason
+from tonwatch.ton.liteserver import tl
 
 MOST: Final = 400_000
 """Calls that reading one hostile bag may take: some tens of milliseconds of an event loop."""

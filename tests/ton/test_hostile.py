@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.ton.peers import Peer, Script, Server, lite_error, lite_query, recorded_answers
 from tonwatch.samples.sample import Sample
 from tonwatch.targets.liteserver import probes
-from tonwatch.ton import wire
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.adnl.wire import Message
 from tonwatch.ton.errors import Reason
-from tonwatch.ton.link import Link
-from tonwatch.ton.wire import Message
+from tonwatch.ton.liteserver.link import Link
 
 TIMEOUT: Final = 0.1
 SLACK: Final = 0.4

@@ -9,8 +9,8 @@ from pytoniq_core.boc.builder import Builder
 from tonwatch.simulator.contracts import jetton_wallet_data
 from tonwatch.simulator.writer import Writer
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, cell
-from tonwatch.ton.jettons import (
+from tonwatch.ton.cells.cell import Cell, cell
+from tonwatch.ton.contracts.jettons import (
     Move,
     MoveKind,
     balance_in,

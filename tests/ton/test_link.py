@@ -5,10 +5,10 @@ from typing import Final
 import pytest
 
 from tests.ton.peers import HOST, SERVER_KEY, Peer, Server
-from tonwatch.ton import wire
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.adnl.wire import Message
 from tonwatch.ton.errors import ConnectError, ConnectionLost, Reason
-from tonwatch.ton.link import Link
-from tonwatch.ton.wire import Message
+from tonwatch.ton.liteserver.link import Link
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

@@ -20,16 +20,17 @@ from tests.ton.peers import (
     recorded_answers,
     replay,
 )
-from tonwatch.ton import tl, wire
-from tonwatch.ton.accounts import AccountStatus, MethodResult
 from tonwatch.ton.address import Address
-from tonwatch.ton.boc import read_boc, read_one
-from tonwatch.ton.cells import boc, cell
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.adnl.wire import Message
+from tonwatch.ton.cells.boc import read_boc, read_one
+from tonwatch.ton.cells.cell import boc, cell
+from tonwatch.ton.contracts.accounts import AccountStatus, MethodResult
+from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.errors import BadAnswer, LiteServerError, ProofInvalid, Reason
-from tonwatch.ton.liteserver import LiteClient
-from tonwatch.ton.proofs import KnownBlocks
-from tonwatch.ton.transactions import TransactionId
-from tonwatch.ton.wire import Message
+from tonwatch.ton.liteserver import tl
+from tonwatch.ton.liteserver.client import LiteClient
+from tonwatch.ton.liteserver.proofs import KnownBlocks
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ton.peers import NEWER_ERRORS, recorded
-from tonwatch.ton import tl
+from tonwatch.ton.contracts.wallets import REJECTIONS, WalletKind, exit_code
 from tonwatch.ton.errors import LiteServerError, Reason
-from tonwatch.ton.liteserver_errors import classify, classify_transactions, shard_client_seqno
-from tonwatch.ton.wallets import REJECTIONS, WalletKind, exit_code
+from tonwatch.ton.liteserver import tl
+from tonwatch.ton.liteserver.errors import classify, classify_transactions, shard_client_seqno
 
 R = Reason
 

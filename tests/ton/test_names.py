@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tonwatch.executors import Threads
+from tonwatch.system.executors import Threads
 from tonwatch.ton.names import AddressInfo, Names, addresses_only
 
 QUICK, SLOW = 16, 4
@@ -140,7 +140,7 @@ async def test_hundreds_that_are_silent_from_the_start_do_not_hold_up_a_good_one
     server: Server,
 ) -> None:
     """With as many threads as the daemon has."""
-    from tonwatch import executors
+    from tonwatch.system import executors
 
     server.silent = {f"bad-{number}.example" for number in range(250)}
     async with executors.running() as threads:

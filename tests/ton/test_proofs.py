@@ -15,15 +15,15 @@ from pytoniq_core.tlb.account import Account as TheirAccount
 from tests.ton.ledger import LAST, Ledger, account, active, prove
 from tests.ton.peers import recorded
 from tonwatch.simulator.proofs import pruned
-from tonwatch.ton import tl
-from tonwatch.ton.accounts import Account, AccountStatus, missing, parse_account
 from tonwatch.ton.address import Address
-from tonwatch.ton.boc import read_boc, read_one
-from tonwatch.ton.cells import Cell, Slice, boc, cell
+from tonwatch.ton.cells.boc import read_boc, read_one
+from tonwatch.ton.cells.cell import Cell, Slice, boc, cell
+from tonwatch.ton.contracts.accounts import Account, AccountStatus, missing, parse_account
+from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.errors import BadAnswer, ProofInvalid, Reason
-from tonwatch.ton.proofs import KnownBlocks, account_at
-from tonwatch.ton.tl import Fields
-from tonwatch.ton.transactions import TransactionId
+from tonwatch.ton.liteserver import tl
+from tonwatch.ton.liteserver.proofs import KnownBlocks, account_at
+from tonwatch.ton.liteserver.tl import Fields
 
 CODE: Final = cell(b"code", cell(b"more code"))
 DATA: Final = cell(b"\0\0\0\x07data")

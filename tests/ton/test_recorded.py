@@ -23,13 +23,14 @@ from tonwatch.probes.source import LiteSource
 from tonwatch.probes.write_path import write_path
 from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.targets.liteserver import probes
-from tonwatch.ton import tl, wire
 from tonwatch.ton.address import Address
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import LiteServerError, Reason
-from tonwatch.ton.liteserver import CAPABILITY_SHARD_CLIENT, WHOLE_SHARD, LiteClient
-from tonwatch.ton.liteserver_errors import classify
-from tonwatch.ton.proofs import KnownBlocks
-from tonwatch.ton.wallets import WalletKind
+from tonwatch.ton.liteserver import tl
+from tonwatch.ton.liteserver.client import CAPABILITY_SHARD_CLIENT, WHOLE_SHARD, LiteClient
+from tonwatch.ton.liteserver.errors import classify
+from tonwatch.ton.liteserver.proofs import KnownBlocks
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

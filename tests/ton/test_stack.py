@@ -10,10 +10,10 @@ from pytoniq_core.boc.cell import Cell as Theirs
 from pytoniq_core.boc.slice import Slice as TheirSlice
 from pytoniq_core.tlb.vm_stack import VmStack, VmTuple
 
-from tonwatch.ton.boc import read_one
-from tonwatch.ton.cells import Cell, Slice, boc, cell
+from tonwatch.ton.cells.boc import read_one
+from tonwatch.ton.cells.cell import Cell, Slice, boc, cell
+from tonwatch.ton.cells.stack import MAX_DEPTH, read_stack, write_stack
 from tonwatch.ton.errors import BadAnswer, ProofInvalid
-from tonwatch.ton.stack import MAX_DEPTH, read_stack, write_stack
 
 SMALL: Final = st.integers(-(2**63), 2**63 - 1)
 NUMBERS: Final = st.one_of(SMALL, st.integers(-(2**256), 2**256 - 1))

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from tests.effort import effort
 from tests.ton.peers import LITE_QUERY, Pair, lite_error, recorded
-from tonwatch.ton import liteserver, tl, wire
+from tonwatch.ton.adnl import wire
 from tonwatch.ton.errors import BadAnswer, ProofInvalid, Reason, TonError
+from tonwatch.ton.liteserver import client as liteserver
+from tonwatch.ton.liteserver import tl
 
 GOOD: Final = {label: pair for label, pair in recorded().items() if pair.type is not None}
 CONSTRUCTORS: Final = sorted({str(pair.type) for pair in GOOD.values()} | {"liteServer.error"})

@@ -22,12 +22,12 @@ from tests.ton.providers import (
 )
 from tonwatch.targets.toncenter_v2.answers import AddressInformation, Transactions
 from tonwatch.targets.toncenter_v2.envelope import parse_answer
-from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, boc, cell
+from tonwatch.ton.cells.cell import Cell, boc, cell
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.errors import Reason, TonError
 from tonwatch.ton.http import Timing
-from tonwatch.ton.transactions import TransactionId
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

@@ -31,9 +31,9 @@ from tests.ton.providers import (
 from tonwatch.targets.toncenter_v2.answers import RunResult
 from tonwatch.targets.toncenter_v2.client import ToncenterClient
 from tonwatch.targets.toncenter_v2.envelope import parse_answer
-from tonwatch.ton.accounts import MethodResult
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, boc, cell
+from tonwatch.ton.cells.cell import Cell, boc, cell
+from tonwatch.ton.contracts.accounts import MethodResult
 from tonwatch.ton.errors import MAX_DETAIL, Reason, TonError
 from tonwatch.ton.http import MAX_BODY, Timing
 

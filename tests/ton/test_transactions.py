@@ -15,18 +15,18 @@ from pytoniq_core.tlb.transaction import Transaction as PytoniqTransaction
 from tests.ton.peers import recorded
 from tonwatch.simulator.proofs import pruned
 from tonwatch.simulator.writer import Writer
-from tonwatch.ton import tl
 from tonwatch.ton.address import Address
-from tonwatch.ton.boc import read_boc, read_one
-from tonwatch.ton.cells import Cell, boc, cell
-from tonwatch.ton.errors import BadAnswer, ProofInvalid
-from tonwatch.ton.transactions import (
+from tonwatch.ton.cells.boc import read_boc, read_one
+from tonwatch.ton.cells.cell import Cell, boc, cell
+from tonwatch.ton.contracts.transactions import (
     MAX_MESSAGES,
     Transaction,
     TransactionId,
     parse_message,
     parse_transaction,
 )
+from tonwatch.ton.errors import BadAnswer, ProofInvalid
+from tonwatch.ton.liteserver import tl
 
 ACCOUNT: Final = Address(0, b"\xaa" * 32)
 OTHER: Final = Address(-1, b"\xbb" * 32)

@@ -15,11 +15,10 @@ from pytoniq_core.tlb.transaction import MessageAny
 from tonwatch.simulator.codes import CODES
 from tonwatch.simulator.contracts import ContractThrew, accept_external, wallet_data
 from tonwatch.ton.address import Address
-from tonwatch.ton.boc import read_one
-from tonwatch.ton.cells import Cell, Slice, cell
-from tonwatch.ton.errors import BadAnswer
-from tonwatch.ton.transactions import parse_message, rest
-from tonwatch.ton.wallets import (
+from tonwatch.ton.cells.boc import read_one
+from tonwatch.ton.cells.cell import Cell, Slice, cell
+from tonwatch.ton.contracts.transactions import parse_message, rest
+from tonwatch.ton.contracts.wallets import (
     CODE_HASHES,
     NOISE,
     REJECTIONS,
@@ -29,6 +28,7 @@ from tonwatch.ton.wallets import (
     read_data,
     unacceptable_message,
 )
+from tonwatch.ton.errors import BadAnswer
 
 PYTONIQ_CODES = {
     WalletKind.V3R1: wallet.WALLET_V3_R1_CODE,

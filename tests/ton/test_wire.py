@@ -11,9 +11,9 @@ from pytoniq_core.crypto.ciphers import Client, Server, create_aes_ctr_cipher, g
 from pytoniq_core.tl.generator import TlGenerator
 
 from tests.ton.peers import IDENTITY, OTHER_KEY, SERVER_KEY
-from tonwatch.ton import wire
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.adnl.wire import Message, Session
 from tonwatch.ton.errors import ProtocolError, Reason
-from tonwatch.ton.wire import Message, Session
 
 IDENTITY_POINT = (1).to_bytes(32, "little")
 """The neutral element of the curve: a well-formed key that leads to no secret."""

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from tonwatch.config import Config, ReadinessConfig
-from tonwatch.internal_errors import InternalErrors
+from tonwatch.config.models import Config, ReadinessConfig
+from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.account import AccountKey
 from tonwatch.samples.sample import Head, Probe, Sample
+from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
-from tonwatch.watch.board import Board, Target
 from tonwatch.watch.diagnosis import Diagnosis
 from tonwatch.watch.readiness import Readiness
-from tonwatch.watch.verdict import Judgement
-from tonwatch.watch.watcher import Watcher
+from tonwatch.watch.store import Board, Target
+from tonwatch.watch.verdicts import Judgement
 
 MAINNET = ZEROSTATES["mainnet"]
 BLOCKS_PER_SECOND = 2.5

@@ -3,15 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
-from tonwatch.config import Config
-from tonwatch.probes.payouts import Walked
-from tonwatch.probes.tally import Tally, Trouble, TroubleKind
+from tonwatch.config.models import Config
+from tonwatch.payouts.totals import Tally, Trouble, TroubleKind
+from tonwatch.payouts.walker import Walked
 from tonwatch.samples.account import AccountKey, Reading
-from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.transactions import TransactionId
+from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
-from tonwatch.ton.transactions import TransactionId
-from tonwatch.ton.wallets import WalletKind
 
 COIN = 10**9
 USDT = 10**6

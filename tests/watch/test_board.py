@@ -6,7 +6,7 @@ import pytest
 
 from tonwatch.samples.sample import Probe
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.board import BUCKETS, FAILURES, HISTORY, Target
+from tonwatch.watch.store import BUCKETS, FAILURES, HISTORY, Target
 
 
 @pytest.fixture

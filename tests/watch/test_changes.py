@@ -12,7 +12,7 @@ from tests.serve.purses import Till
 from tests.serve.stage import NODE, Stage
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.changes import MOST, WINDOW, Changes
-from tonwatch.watch.finding import Cause, Finding
+from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.readiness import Phase
 
 LOW = Finding(Cause.WALLET_LOW, "hot holds 3 coins.", 0.0, account="hot")

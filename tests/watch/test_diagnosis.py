@@ -7,11 +7,11 @@ import pytest
 from tests.watch.conftest import NODE, OTHER, PROVIDER
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
-from tonwatch.watch.board import Target
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 from tonwatch.watch.sentences import duration
 from tonwatch.watch.states import State
-from tonwatch.watch.verdict import Verdict
+from tonwatch.watch.store import Target
+from tonwatch.watch.verdicts import Verdict
 
 
 @pytest.fixture

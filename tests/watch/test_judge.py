@@ -7,8 +7,8 @@ import pytest
 
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
-from tonwatch.watch.board import Target
 from tonwatch.watch.states import State
+from tonwatch.watch.store import Target
 
 TESTNET = ZEROSTATES["testnet"]
 

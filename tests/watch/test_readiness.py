@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from tonwatch.config import Gates
+from tonwatch.config.models import Gates
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.board import Target
 from tonwatch.watch.readiness import Phase, ask
+from tonwatch.watch.store import Target
 
 STARTING, READY, UNREADY = Phase.STARTING, Phase.READY, Phase.UNREADY
 

@@ -13,16 +13,16 @@ from structlog.testing import capture_logs
 
 from tests import virtual_time
 from tests.virtual_time import VirtualLoop
-from tonwatch.config import Config
-from tonwatch.internal_errors import Component, InternalErrors
+from tonwatch.config.models import Config
+from tonwatch.runtime import scheduler
+from tonwatch.runtime.scheduler import LAST_RESORT, Job, next_beat
+from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.sample import Findings, Head, Probe, Sample, record
+from tonwatch.system.internal_errors import Component, InternalErrors
 from tonwatch.ton.errors import Reason
-from tonwatch.watch import scheduler
-from tonwatch.watch.board import Board, Target, Told
 from tonwatch.watch.readiness import Phase
-from tonwatch.watch.scheduler import LAST_RESORT, Job, next_beat
 from tonwatch.watch.states import State
-from tonwatch.watch.watcher import Watcher
+from tonwatch.watch.store import Board, Target, Told
 
 
 @pytest.mark.parametrize(

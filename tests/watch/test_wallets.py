@@ -17,16 +17,16 @@ from tests.watch.purses import (
     trouble,
     walked,
 )
-from tonwatch.config import Config
-from tonwatch.probes.tally import Tally
+from tonwatch.config.models import Config
+from tonwatch.payouts.totals import Tally
 from tonwatch.samples.sample import Probe
-from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
+from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.board import Target
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 from tonwatch.watch.states import State
-from tonwatch.watch.verdict import readable
+from tonwatch.watch.store import Target
+from tonwatch.watch.verdicts import readable
 
 NATIVE, JETTON, CONTRACT = key(), key(asset="usdt"), key("escrow", "")
 

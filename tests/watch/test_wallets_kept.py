@@ -7,10 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.watch.purses import COIN, CONFIG, accounts, failure, key, reading, trouble, walked
-from tonwatch.config import Config
+from tonwatch.config.models import Config
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.board import Board
-from tonwatch.watch.wallets import Purses, judge_wallets
+from tonwatch.watch.store import Board
+from tonwatch.watch.wallet_verdicts import Purses, judge_wallets
 
 CONFIGURED = Config.model_validate(CONFIG)
 KEYS = accounts(CONFIGURED)

@@ -9,13 +9,13 @@ from structlog.testing import capture_logs
 
 from tests import virtual_time
 from tests.virtual_time import VirtualLoop
-from tonwatch.config import Config
-from tonwatch.internal_errors import Component, InternalErrors
-from tonwatch.watch import watcher as module
-from tonwatch.watch.board import Board, Target
+from tonwatch.config.models import Config
+from tonwatch.runtime import watcher as module
+from tonwatch.runtime.watcher import Watcher
+from tonwatch.system.internal_errors import Component, InternalErrors
 from tonwatch.watch.changes import Changes
 from tonwatch.watch.readiness import Phase
-from tonwatch.watch.watcher import Watcher
+from tonwatch.watch.store import Board, Target
 
 STEPS = ("judge", "judge_wallets", "readiness.step", "diagnosis.diagnose")
 
@@ -46,7 +46,7 @@ def test_where_judging_fails_it_is_not_alive_until_it_succeeds(
         await asyncio.sleep(30.0)
         alive = [it.alive]
         with monkeypatch.context() as patch:
-            patch.setattr(f"tonwatch.watch.watcher.{step}", broken)
+            patch.setattr(f"tonwatch.runtime.watcher.{step}", broken)
             await asyncio.sleep(9.0)
             alive.append(it.alive)
             await asyncio.sleep(2.0)

@@ -1,1 +1,1 @@
-"""One question each: a client in, a Sample out, no state."""
+"""Questions that any kind of target can be asked."""

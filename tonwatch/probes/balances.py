@@ -13,10 +13,10 @@ from typing import Final
 from tonwatch.probes.source import Reader, Source
 from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Findings, Probe, Sample, record
-from tonwatch.ton import jettons, wallets
-from tonwatch.ton.accounts import Account, AccountAt, AccountStatus
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, Slice
+from tonwatch.ton.cells.cell import Cell, Slice
+from tonwatch.ton.contracts import jettons, wallets
+from tonwatch.ton.contracts.accounts import Account, AccountAt, AccountStatus
 from tonwatch.ton.errors import BadAnswer, Reason, TonError
 
 _OF_THE_ACCOUNT: Final = frozenset(

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 from tonwatch.probes.source import Source
 from tonwatch.samples.sample import Findings, Probe, Sample, record
-from tonwatch.ton.accounts import Account, AccountAt
 from tonwatch.ton.address import Address
+from tonwatch.ton.contracts.accounts import Account, AccountAt
 from tonwatch.ton.errors import Reason, TonError
 
 

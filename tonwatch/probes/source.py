@@ -8,15 +8,15 @@ from typing import Final, Protocol
 from pytoniq_core.tl.block import BlockIdExt
 
 from tonwatch.targets.toncenter_v2.client import ToncenterClient
-from tonwatch.ton.accounts import AccountAt, MethodResult
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell
+from tonwatch.ton.cells.cell import Cell
+from tonwatch.ton.contracts.accounts import AccountAt, MethodResult
+from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 from tonwatch.ton.errors import LiteServerError, ProofInvalid, Reason, TonError
 from tonwatch.ton.http import Timing
-from tonwatch.ton.link import Link
-from tonwatch.ton.liteserver import LiteClient
-from tonwatch.ton.proofs import KnownBlocks
-from tonwatch.ton.transactions import Transaction, TransactionId
+from tonwatch.ton.liteserver.client import LiteClient
+from tonwatch.ton.liteserver.link import Link
+from tonwatch.ton.liteserver.proofs import KnownBlocks
 
 _PIPELINED: Final = 16
 """Questions open at a time on a liteserver's connection."""

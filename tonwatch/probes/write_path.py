@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from tonwatch.probes.source import Source
 from tonwatch.samples.sample import Findings, Probe, Sample, record
-from tonwatch.ton import wallets
 from tonwatch.ton.address import Address
+from tonwatch.ton.contracts import wallets
+from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason, TonError
-from tonwatch.ton.wallets import WalletKind
 
 
 async def write_path(

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.transactions import TransactionId
+from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
-from tonwatch.ton.transactions import TransactionId
-from tonwatch.ton.wallets import WalletKind
 
 
 class AccountKey(NamedTuple):

@@ -10,9 +10,8 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import hdrs, web
 
-from tonwatch.config import Config
-from tonwatch.executors import Busy, Executors, Threads
-from tonwatch.internal_errors import Component, InternalErrors
+from tonwatch.config.models import Config
+from tonwatch.runtime.watcher import LIVE_WITHIN, View, Watcher
 from tonwatch.serve import health, page, ready
 from tonwatch.serve.bodies import Bodies, Body, Run
 from tonwatch.serve.exposition import format_for
@@ -21,7 +20,8 @@ from tonwatch.serve.negotiation import prefers_page, takes_gzip
 from tonwatch.serve.scene import Scene
 from tonwatch.serve.shown import shown, shown_for
 from tonwatch.serve.traffic import TRAFFIC, Traffic
-from tonwatch.watch.watcher import LIVE_WITHIN, View, Watcher
+from tonwatch.system.executors import Busy, Executors, Threads
+from tonwatch.system.internal_errors import Component, InternalErrors
 
 PATHS: Final = ("/metrics", "/live", "/ready", "/health")
 

@@ -10,7 +10,7 @@ from tonwatch.serve import reading, wallet_metrics
 from tonwatch.serve.reading import Group, Metric, of_known, one_of
 from tonwatch.serve.scene import Scene, Seen, targets
 from tonwatch.serve.thresholds import UNITS, Unit
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
 

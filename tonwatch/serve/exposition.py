@@ -14,7 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.utils import floatToGoString
 
 from tonwatch.serve.reading import Metric, Point
-from tonwatch.watch.board import BUCKETS, Histogram
+from tonwatch.watch.store import BUCKETS, Histogram
 
 _BOUNDS: Final = (*(floatToGoString(bound) for bound in BUCKETS), "+Inf")
 

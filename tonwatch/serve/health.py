@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from tonwatch.config import Config
-from tonwatch.internal_errors import InternalError
+from tonwatch.config.models import Config
+from tonwatch.runtime.watcher import Ended, View
 from tonwatch.samples.sample import Sample
 from tonwatch.serve import purses
-from tonwatch.serve.disputes import Dispute, disputes
 from tonwatch.serve.words import evidence, rfc3339, why
-from tonwatch.watch.board import Record
-from tonwatch.watch.finding import Cause, Finding
+from tonwatch.system.internal_errors import InternalError
+from tonwatch.watch.findings import Cause, Finding
+from tonwatch.watch.fork_evidence import Dispute, disputes
 from tonwatch.watch.readiness import Phase, Standing
-from tonwatch.watch.verdict import Verdict
-from tonwatch.watch.watcher import Ended, View
+from tonwatch.watch.store import Record
+from tonwatch.watch.verdicts import Verdict
 
 
 def _own_version() -> str:

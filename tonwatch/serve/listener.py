@@ -20,12 +20,12 @@ import structlog
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from tonwatch import descriptors
-from tonwatch.config import Serve
-from tonwatch.hosts import SocketName, listened_on, local_url
-from tonwatch.internal_errors import Component, InternalErrors
+from tonwatch.config.hosts import SocketName, listened_on, local_url
+from tonwatch.config.models import Serve
 from tonwatch.serve.connection import Connection, Limits, within_limits, without_expect
 from tonwatch.serve.traffic import TRAFFIC, Refusal, Traffic
+from tonwatch.system import descriptors
+from tonwatch.system.internal_errors import Component, InternalErrors
 
 log = structlog.get_logger(__name__)
 

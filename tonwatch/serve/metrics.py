@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from tonwatch.internal_errors import Component, InternalErrors
 from tonwatch.serve import catalogue
 from tonwatch.serve.exposition import FamilyWriter, Names, format_for, head, names_of
 from tonwatch.serve.reading import Group, Metric
@@ -21,8 +20,9 @@ from tonwatch.serve.reasons import REASONS, SKIPPED
 from tonwatch.serve.scene import Scene
 from tonwatch.serve.traffic import Refusal
 from tonwatch.serve.wallet_metrics import ACCOUNT_STATES, OTHER
-from tonwatch.ton.wallets import WalletKind
-from tonwatch.watch.finding import Cause
+from tonwatch.system.internal_errors import Component, InternalErrors
+from tonwatch.ton.contracts.wallets import WalletKind
+from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
 

@@ -12,19 +12,19 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from tonwatch.config import Config
-from tonwatch.internal_errors import InternalError
+from tonwatch.config.models import Config
+from tonwatch.runtime.watcher import View
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.serve import thresholds, words
-from tonwatch.serve.disputes import disputes
 from tonwatch.serve.health import VERSION, status
 from tonwatch.serve.purse_rows import purse_rows
 from tonwatch.serve.sparkline import Sparkline, sparkline
-from tonwatch.watch.board import FAILURES, HISTORY, Record
+from tonwatch.system.internal_errors import InternalError
+from tonwatch.watch.fork_evidence import disputes
 from tonwatch.watch.sentences import blocks, duration
 from tonwatch.watch.states import MEANINGS, State
-from tonwatch.watch.verdict import Verdict
-from tonwatch.watch.watcher import View
+from tonwatch.watch.store import FAILURES, HISTORY, Record
+from tonwatch.watch.verdicts import Verdict
 
 REFRESH: Final = 5
 """Seconds until the page loads itself anew."""

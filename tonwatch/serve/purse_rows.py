@@ -4,15 +4,15 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tonwatch.amounts import written
-from tonwatch.config import Config
-from tonwatch.probes.payouts import Walked
-from tonwatch.probes.tally import RECENT, TroubleKind
+from tonwatch.config.amounts import written
+from tonwatch.config.models import Config
+from tonwatch.payouts.totals import RECENT, TroubleKind
+from tonwatch.payouts.walker import Walked
+from tonwatch.runtime.watcher import View
 from tonwatch.serve.purses import age, friendly
-from tonwatch.ton.accounts import AccountStatus
-from tonwatch.watch.finding import Cause, Finding
-from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
-from tonwatch.watch.watcher import View
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.watch.findings import Cause, Finding
+from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
 WELL_SHOWN: Final = 50
 """Wallets with which all is well on the page; /health has all."""

@@ -5,16 +5,16 @@ For each asset ``amount`` is in smallest units and ``balance`` is the same in wh
 
 from typing import Any, Final
 
-from tonwatch.amounts import written
-from tonwatch.config import Config
-from tonwatch.probes.payouts import Walked
-from tonwatch.probes.tally import OTHER_CODE, Trouble
+from tonwatch.config.amounts import written
+from tonwatch.config.models import Config
+from tonwatch.payouts.totals import OTHER_CODE, Trouble
+from tonwatch.payouts.walker import Walked
+from tonwatch.runtime.watcher import View
 from tonwatch.samples.account import Reading
 from tonwatch.serve.words import rfc3339
 from tonwatch.ton.address import Address
-from tonwatch.ton.transactions import TransactionId
-from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
-from tonwatch.watch.watcher import View
+from tonwatch.ton.contracts.transactions import TransactionId
+from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
 RECENT: Final = 10
 """Troubles given with each account: where a thousand fail, all that are kept are megabytes."""

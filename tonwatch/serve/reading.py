@@ -14,9 +14,9 @@ from tonwatch.samples.sample import Probe
 from tonwatch.serve.reasons import REASONS
 from tonwatch.serve.scene import Scene, Seen
 from tonwatch.serve.thresholds import Unit, unit_of
-from tonwatch.watch.board import Histogram
 from tonwatch.watch.judge import WALLET_ROUNDS
 from tonwatch.watch.states import State
+from tonwatch.watch.store import Histogram
 
 Point = tuple[tuple[str, ...], float | Histogram]
 """Label values and a value."""

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tonwatch.config import Config
-from tonwatch.probes.payouts import Walked
+from tonwatch.config.models import Config
+from tonwatch.payouts.walker import Walked
+from tonwatch.runtime.watcher import View
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.serve.traffic import Traffic
-from tonwatch.watch.board import Record
-from tonwatch.watch.verdict import Verdict
+from tonwatch.watch.store import Record
+from tonwatch.watch.verdicts import Verdict
 from tonwatch.watch.wallet_findings import can_be_asked
-from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
-from tonwatch.watch.watcher import View
+from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,18 @@
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from tonwatch.config import Config
+from tonwatch.config.models import Config
+from tonwatch.runtime.watcher import BEAT, LIVE_WITHIN, View
 from tonwatch.samples.account import Reading
 from tonwatch.serve.words import rfc3339
-from tonwatch.watch.board import Record, Snapshot
+from tonwatch.watch.consensus import Forks
 from tonwatch.watch.diagnosis import Diagnosis
-from tonwatch.watch.finding import Cause, Finding
+from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.readiness import Phase, Standing
 from tonwatch.watch.states import State
-from tonwatch.watch.together import Forks
-from tonwatch.watch.verdict import Judgement, Verdict
-from tonwatch.watch.wallets import Purses
-from tonwatch.watch.watcher import BEAT, LIVE_WITHIN, View
+from tonwatch.watch.store import Record, Snapshot
+from tonwatch.watch.verdicts import Judgement, Verdict
+from tonwatch.watch.wallet_verdicts import Purses
 
 _USUAL: Final = 2 * BEAT
 """Seconds that the last view may be old while all is well."""

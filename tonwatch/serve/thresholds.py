@@ -2,7 +2,7 @@
 
 from typing import Final, Literal, get_args
 
-from tonwatch.config import Thresholds
+from tonwatch.config.models import Thresholds
 from tonwatch.watch.sentences import duration
 
 Unit = Literal["seconds", "blocks", "interruptions", "failures", "bounces", "transactions"]

@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from typing import Final
 
-from tonwatch.amounts import NATIVE_DECIMALS, in_coins
-from tonwatch.probes.tally import OTHER_CODE
+from tonwatch.config.amounts import NATIVE_DECIMALS, in_coins
+from tonwatch.config.wallets import NATIVE
+from tonwatch.payouts.totals import OTHER_CODE
 from tonwatch.samples.account import Reading
 from tonwatch.serve import scene
 from tonwatch.serve.reading import Group, Metric, Point, state_set
 from tonwatch.serve.scene import Held, Paying
-from tonwatch.ton.accounts import AccountStatus
-from tonwatch.wallet_config import NATIVE
-from tonwatch.watch.wallets import ContractVerdict, WalletVerdict
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.watch.wallet_verdicts import ContractVerdict, WalletVerdict
 
 UNKNOWN: Final = "unknown"
 

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from tonwatch.config import ReadinessConfig
-from tonwatch.watch.finding import Finding
+from tonwatch.config.models import ReadinessConfig
+from tonwatch.watch.findings import Finding
 from tonwatch.watch.readiness import Readiness, Standing
 from tonwatch.watch.sentences import duration, sentence
 from tonwatch.watch.states import State
-from tonwatch.watch.verdict import Verdict
+from tonwatch.watch.verdicts import Verdict
 
 UNKNOWN: Final = "–"
 

@@ -10,7 +10,7 @@ from tonwatch.simulator.letters import EMPTY_BODY, Letter, bounced_body
 from tonwatch.simulator.residents import Resident
 from tonwatch.simulator.wallets import Wallet
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, Slice
+from tonwatch.ton.cells.cell import Cell, Slice
 
 _FORWARD_FEE: Final = 266_669
 """What is left for who delivers a message of one cell, nanocoins."""

@@ -15,13 +15,13 @@ from tonwatch.simulator.blocks import Block
 from tonwatch.simulator.externals import Rejected
 from tonwatch.simulator.layouts import BASECHAIN, MASTERCHAIN
 from tonwatch.simulator.node import FAILURE, NOT_READY, Answer, LiteError, Node
-from tonwatch.ton import cells
 from tonwatch.ton.address import Address
-from tonwatch.ton.boc import read_one
+from tonwatch.ton.cells import cell as cells
+from tonwatch.ton.cells.boc import read_one
+from tonwatch.ton.cells.stack import read_stack
+from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.errors import TonError
-from tonwatch.ton.stack import read_stack
-from tonwatch.ton.tl import Fields
-from tonwatch.ton.transactions import TransactionId
+from tonwatch.ton.liteserver.tl import Fields
 
 MOST_TRANSACTIONS: Final = 16
 """Of one answer."""

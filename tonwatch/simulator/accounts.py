@@ -12,10 +12,10 @@ from tonwatch.simulator import dictionary
 from tonwatch.simulator.dictionary import Edge
 from tonwatch.simulator.proofs import Keep
 from tonwatch.simulator.writer import Writer
-from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell
-from tonwatch.ton.transactions import TransactionId
+from tonwatch.ton.cells.cell import Cell
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.transactions import TransactionId
 
 CROWD: Final = 500
 """Accounts that fill a shard: they make proofs as deep as those of a small real network."""

@@ -4,8 +4,8 @@ from typing import Final, NamedTuple
 
 from tonwatch.simulator.layouts import BASECHAIN, BlockId
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell
-from tonwatch.ton.transactions import TransactionId
+from tonwatch.ton.cells.cell import Cell
+from tonwatch.ton.contracts.transactions import TransactionId
 
 TRANSACTIONS: Final = 200_000
 """Transactions that are kept, of all accounts together."""

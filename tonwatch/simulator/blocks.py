@@ -15,9 +15,9 @@ from tonwatch.simulator.accounts import EMPTY, Accounts
 from tonwatch.simulator.layouts import BASECHAIN, MASTERCHAIN, BlockId, Flow, Header, Ref
 from tonwatch.simulator.proofs import Keep
 from tonwatch.simulator.world import Change, World
-from tonwatch.ton import cells
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell
+from tonwatch.ton.cells import cell as cells
+from tonwatch.ton.cells.cell import Cell
 
 _LT_PER_BLOCK: Final = 1_000_000
 

@@ -1,15 +1,15 @@
 """The code of real wallet contracts, so that simulated wallets are what they seem.
 
-Source: the public contracts named in `tonwatch.ton.wallets`, as pytoniq ships them.
+Source: the public contracts named in `tonwatch.ton.contracts.wallets`, as pytoniq ships them.
 """
 
 import base64
 from collections.abc import Mapping
 from typing import Final
 
-from tonwatch.ton.boc import read_one
-from tonwatch.ton.cells import Cell
-from tonwatch.ton.wallets import WalletKind
+from tonwatch.ton.cells.boc import read_one
+from tonwatch.ton.cells.cell import Cell
+from tonwatch.ton.contracts.wallets import WalletKind
 
 _BAGS: Final = {
     WalletKind.V3R1: (
@@ -69,4 +69,4 @@ _BAGS: Final = {
 CODES: Final[Mapping[WalletKind, Cell]] = {
     kind: read_one(base64.b64decode(bag)) for kind, bag in _BAGS.items()
 }
-"""Code cells, with the hashes that `tonwatch.ton.wallets.CODE_HASHES` knows."""
+"""Code cells, with the hashes that `tonwatch.ton.contracts.wallets.CODE_HASHES` knows."""

@@ -1,7 +1,8 @@
 """What real contracts do when an external message arrives, and what they store.
 
 Pure functions in the order of the contracts' own checks; the contracts are those named in
-`tonwatch.ton.wallets`. Nothing is sent: what follows acceptance is for the simulated world.
+`tonwatch.ton.contracts.wallets`. Nothing is sent: what follows acceptance is for the simulated
+world.
 """
 
 from typing import Final
@@ -11,10 +12,10 @@ from nacl.signing import VerifyKey
 
 from tonwatch.simulator.writer import Writer
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, Slice, cell
+from tonwatch.ton.cells.cell import Cell, Slice, cell
+from tonwatch.ton.contracts.transactions import rest
+from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import BadAnswer
-from tonwatch.ton.transactions import rest
-from tonwatch.ton.wallets import WalletKind
 
 DEFAULT_SUBWALLET: Final = 698983191
 DEFAULT_TIMEOUT: Final = 3600

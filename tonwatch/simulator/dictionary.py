@@ -11,7 +11,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from tonwatch.simulator.proofs import Keep
 from tonwatch.simulator.writer import Writer
-from tonwatch.ton.cells import Cell
+from tonwatch.ton.cells.cell import Cell
 
 _KEY_BITS: Final = 256
 

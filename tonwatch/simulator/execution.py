@@ -14,10 +14,10 @@ from tonwatch.simulator import dictionary
 from tonwatch.simulator.accounts import SimAccount, Used, state_init, used_by
 from tonwatch.simulator.letters import Letter, bounced_body
 from tonwatch.simulator.writer import Writer
-from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell
-from tonwatch.ton.transactions import TransactionId
+from tonwatch.ton.cells.cell import Cell
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.transactions import TransactionId
 
 GAS_PRICE: Final = 400
 """Nanocoins for a unit of gas."""

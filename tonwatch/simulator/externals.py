@@ -10,10 +10,10 @@ from typing import Final
 from tonwatch.simulator.accounts import Accounts, SimAccount
 from tonwatch.simulator.contracts import ContractThrew
 from tonwatch.simulator.letters import Letter, read_external
-from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
-from tonwatch.ton.boc import read_one
-from tonwatch.ton.cells import Cell
+from tonwatch.ton.cells.boc import read_one
+from tonwatch.ton.cells.cell import Cell
+from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.errors import TonError
 
 _NO_EXTERNALS: Final = 11

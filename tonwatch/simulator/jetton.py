@@ -18,9 +18,9 @@ from tonwatch.simulator.methods import Answer, Part
 from tonwatch.simulator.residents import Resident
 from tonwatch.simulator.writer import Writer
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, Slice, cell
+from tonwatch.ton.cells.cell import Cell, Slice, cell
+from tonwatch.ton.contracts.jettons import owner_argument
 from tonwatch.ton.errors import BadAnswer
-from tonwatch.ton.jettons import owner_argument
 
 USDT: Final = "usdt"
 DECIMALS: Final = 6

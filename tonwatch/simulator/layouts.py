@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from tonwatch.simulator.proofs import ALL, Keep
 from tonwatch.simulator.writer import Writer
-from tonwatch.ton.cells import Cell, cell
+from tonwatch.ton.cells.cell import Cell, cell
 
 MASTERCHAIN: Final = -1
 BASECHAIN: Final = 0

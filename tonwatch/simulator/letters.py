@@ -10,9 +10,9 @@ from typing import Final
 from tonwatch.simulator.accounts import own_bits
 from tonwatch.simulator.writer import Writer
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, Slice, cell
+from tonwatch.ton.cells.cell import Cell, Slice, cell
+from tonwatch.ton.contracts.transactions import rest
 from tonwatch.ton.errors import BadAnswer
-from tonwatch.ton.transactions import rest
 
 _INLINE, _INLINE_FROM_OUTSIDE = 120, 700
 """Bits of a body that surely fit behind the rest of a message."""

@@ -18,9 +18,9 @@ from tonwatch.simulator.noise import Noise
 from tonwatch.simulator.outbox import Outbox
 from tonwatch.simulator.queries import Call
 from tonwatch.simulator.target import Target
-from tonwatch.ton import wire
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.adnl.wire import Message
 from tonwatch.ton.errors import ProtocolError
-from tonwatch.ton.wire import Message
 
 _MAX_QUERY: Final = 64 * 1024
 """Bytes of a frame that a client may send; an external message fits."""

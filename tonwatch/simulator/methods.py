@@ -7,8 +7,8 @@ import binascii
 from typing import Final, NamedTuple
 
 from tonwatch.simulator.writer import Writer
-from tonwatch.ton.accounts import MethodResult
-from tonwatch.ton.cells import Cell, Slice
+from tonwatch.ton.cells.cell import Cell, Slice
+from tonwatch.ton.contracts.accounts import MethodResult
 
 WRONG_ARGUMENTS: Final = 9
 UNKNOWN_METHOD: Final = 11

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 from tonwatch.simulator.blocks import Block
 from tonwatch.simulator.layouts import BASECHAIN, MASTERCHAIN, WHOLE_SHARD, BlockId
 from tonwatch.simulator.view import View
-from tonwatch.ton import wire
-from tonwatch.ton.tl import Fields
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.liteserver.tl import Fields
 
 FAILURE: Final = -400
 NOT_READY: Final = 651

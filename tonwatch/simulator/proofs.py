@@ -7,7 +7,7 @@ Source: TON's whitepaper 3.1.
 
 from typing import Final
 
-from tonwatch.ton.cells import Cell
+from tonwatch.ton.cells.cell import Cell
 
 _EXOTIC: Final = 8
 _LEVEL_1: Final = 32

@@ -11,8 +11,9 @@ from tonwatch.simulator import account_queries, layouts, proofs
 from tonwatch.simulator.blocks import Block
 from tonwatch.simulator.layouts import BASECHAIN, MASTERCHAIN, WHOLE_SHARD
 from tonwatch.simulator.node import FAILURE, NOT_READY, Answer, LiteError, Node, in_workchain
-from tonwatch.ton import cells, wire
-from tonwatch.ton.tl import Fields, lite_api
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.cells import cell as cells
+from tonwatch.ton.liteserver.tl import Fields, lite_api
 
 VERSION: Final = 0x101
 CAPABILITIES: Final = 7

@@ -7,9 +7,9 @@ from tonwatch.simulator.accounts import SimAccount, state_init
 from tonwatch.simulator.execution import Executed, Outcome
 from tonwatch.simulator.letters import Letter
 from tonwatch.simulator.methods import Answer
-from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell
+from tonwatch.ton.cells.cell import Cell
+from tonwatch.ton.contracts.accounts import AccountStatus
 
 
 class Resident(ABC):

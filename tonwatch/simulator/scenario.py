@@ -25,10 +25,10 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from tonwatch.durations import Duration, PositiveDuration
+from tonwatch.config.durations import Duration, PositiveDuration
+from tonwatch.config.strict import dotted, read_yaml
 from tonwatch.simulator.faults import Fault, parse_assignment
 from tonwatch.simulator.network import Simulator
-from tonwatch.strict import dotted, read_yaml
 
 _SHIPPED: Final = resources.files("tonwatch.simulator") / "scenarios"
 

@@ -6,8 +6,8 @@ from nacl.signing import SigningKey
 
 from tonwatch.simulator.contracts import DEFAULT_SUBWALLET, DEFAULT_TIMEOUT
 from tonwatch.simulator.writer import Writer
-from tonwatch.ton.cells import Cell, cell
-from tonwatch.ton.wallets import WalletKind
+from tonwatch.ton.cells.cell import Cell, cell
+from tonwatch.ton.contracts.wallets import WalletKind
 
 _MODE: Final = 1
 """Fees are paid on top of the value, and a message that cannot be sent is an error."""

@@ -29,12 +29,12 @@ from tonwatch.simulator.toncenter_shapes import (
     unanswered,
 )
 from tonwatch.simulator.world import SimTransaction
-from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
-from tonwatch.ton.boc import read_one
-from tonwatch.ton.cells import Cell, Slice, boc
+from tonwatch.ton.cells.boc import read_one
+from tonwatch.ton.cells.cell import Cell, Slice, boc
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.transactions import Message, TransactionId, parse_transaction
 from tonwatch.ton.errors import TonError
-from tonwatch.ton.transactions import Message, TransactionId, parse_transaction
 
 LIE: Final = 7_000_000_000
 """Nanocoins that a lying provider adds to what an account has."""

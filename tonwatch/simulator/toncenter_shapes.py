@@ -13,7 +13,7 @@ from tonwatch.simulator.layouts import MASTERCHAIN, WHOLE_SHARD, BlockId
 from tonwatch.simulator.view import View
 from tonwatch.ton import address as addresses
 from tonwatch.ton.address import Address
-from tonwatch.ton.transactions import TransactionId
+from tonwatch.ton.contracts.transactions import TransactionId
 
 Json = dict[str, Any]
 Parameters = Mapping[str, Any]

@@ -22,8 +22,8 @@ from tonwatch.simulator.methods import Answer
 from tonwatch.simulator.residents import Resident
 from tonwatch.simulator.signing import signed_body
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, cell
-from tonwatch.ton.wallets import WalletKind, read_data
+from tonwatch.ton.cells.cell import Cell, cell
+from tonwatch.ton.contracts.wallets import WalletKind, read_data
 
 KINDS: Final = (
     WalletKind.V3R2,

@@ -35,10 +35,10 @@ from tonwatch.simulator.wallets import (
     Payout,
     Wallet,
 )
-from tonwatch.ton.accounts import AccountStatus, MethodResult
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell
-from tonwatch.ton.transactions import TransactionId
+from tonwatch.ton.cells.cell import Cell
+from tonwatch.ton.contracts.accounts import AccountStatus, MethodResult
+from tonwatch.ton.contracts.transactions import TransactionId
 
 __all__ = ["Change", "Rejected", "SimTransaction", "World"]
 

@@ -1,9 +1,9 @@
-"""Cells, written field by field: what `tonwatch.ton.cells.Slice` reads."""
+"""Cells, written field by field: what `tonwatch.ton.cells.cell.Slice` reads."""
 
 from typing import Self
 
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, Slice
+from tonwatch.ton.cells.cell import Cell, Slice
 
 
 class Writer:

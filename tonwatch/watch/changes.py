@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple
 import structlog
 
 from tonwatch.watch.diagnosis import Diagnosis
-from tonwatch.watch.finding import Cause, Finding
+from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.readiness import Phase, Readiness
 from tonwatch.watch.states import State
-from tonwatch.watch.verdict import Verdict
+from tonwatch.watch.verdicts import Verdict
 from tonwatch.watch.wallet_findings import NAMED
 
 log = structlog.get_logger(__name__)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
-from tonwatch.config import Thresholds
+from tonwatch.config.models import Thresholds
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.finding import Cause, Finding
+from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.sentences import duration, sentence, standing
 from tonwatch.watch.states import MEANINGS, State
-from tonwatch.watch.verdict import Judgement, Verdict
+from tonwatch.watch.verdicts import Judgement, Verdict
 from tonwatch.watch.wallet_findings import wallet_findings
 
 WITNESSES: Final = 3

@@ -12,8 +12,8 @@ from typing import Final
 
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.board import Record
 from tonwatch.watch.failures import failure
+from tonwatch.watch.store import Record
 
 LATENCY_SAMPLES: Final = 3
 """Answers whose median is a target's latency: one slow answer changes nothing."""

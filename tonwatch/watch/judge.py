@@ -7,14 +7,15 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from tonwatch.config import Gates, ProbeConfig, Thresholds
+from tonwatch.config.models import Gates, ProbeConfig, Thresholds
 from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
-from tonwatch.watch import history, together
-from tonwatch.watch.board import Record, Snapshot
+from tonwatch.watch import consensus as together
+from tonwatch.watch import history
 from tonwatch.watch.failures import failure
 from tonwatch.watch.states import MEANINGS, State
-from tonwatch.watch.verdict import Judgement, Verdict
+from tonwatch.watch.store import Record, Snapshot
+from tonwatch.watch.verdicts import Judgement, Verdict
 
 FORK_ROUNDS: Final = 2.5
 """Intervals of the fork probe for which a comparison counts."""

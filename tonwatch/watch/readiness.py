@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from tonwatch.config import ReadinessConfig
+from tonwatch.config.models import ReadinessConfig
 from tonwatch.watch.states import State
-from tonwatch.watch.verdict import Judgement, Verdict
+from tonwatch.watch.verdicts import Judgement, Verdict
 
 Quorum = Literal["majority", "any", "all"]
 

@@ -6,7 +6,7 @@ from typing import Final
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import network_name
 from tonwatch.watch.states import State
-from tonwatch.watch.verdict import Verdict
+from tonwatch.watch.verdicts import Verdict
 
 
 def duration(seconds: float) -> str:

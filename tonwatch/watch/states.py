@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from tonwatch.watch.finding import Cause
+from tonwatch.watch.findings import Cause
 
 Level = Literal["ok", "unknown", "warn", "bad"]
 """How bad a state is: colours and shapes follow it."""

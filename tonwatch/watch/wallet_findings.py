@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from tonwatch.amounts import written
-from tonwatch.config import Thresholds
-from tonwatch.probes.tally import Trouble, TroubleKind
-from tonwatch.watch.finding import Cause, Finding
+from tonwatch.config.amounts import written
+from tonwatch.config.models import Thresholds
+from tonwatch.payouts.totals import Trouble, TroubleKind
+from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.sentences import duration
 from tonwatch.watch.states import State
-from tonwatch.watch.verdict import Judgement, readable
-from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
+from tonwatch.watch.verdicts import Judgement, readable
+from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
 MEANINGS: Final = {
     ("compute", -14): "out of gas",

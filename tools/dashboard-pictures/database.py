@@ -22,7 +22,7 @@ import yaml
 from history import SCRAPE
 from pydantic import TypeAdapter
 
-from tonwatch.durations import Duration
+from tonwatch.config.durations import Duration
 
 Series = list[dict[str, Any]]
 

@@ -16,14 +16,14 @@ from typing import Final, TextIO
 from tests import virtual_time
 from tests.matrix.playing import OurClock
 from tests.virtual_time import VirtualLoop
-from tonwatch.assembly import Assembly, assembled
-from tonwatch.config import Config
+from tonwatch.config.models import Config
+from tonwatch.runtime import scheduler
+from tonwatch.runtime.runtime import Assembly, assembled
+from tonwatch.runtime.watcher import BEAT
 from tonwatch.serve.health import VERSION
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.scene import Scene
 from tonwatch.simulator import noise, scenario, wallets, world
-from tonwatch.watch import scheduler
-from tonwatch.watch.watcher import BEAT
 
 SCENARIO: Final = Path(__file__).with_name("evening.yaml")
 SCRAPE: Final = 15.0

@@ -1,0 +1,1 @@
+"""Liteservers: TON's own protocol, over ADNL."""

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from tonwatch import regular_file
-from tonwatch.config import GlobalConfig, LiteServer, ServerKey
-from tonwatch.conflicts import Trait, traits
-from tonwatch.hosts import Host
-from tonwatch.strict import Place, dotted, read_json
+from tonwatch.config.conflicts import Trait, traits
+from tonwatch.config.hosts import Host
+from tonwatch.config.models import GlobalConfig, LiteServer, ServerKey
+from tonwatch.config.strict import Place, dotted, read_json
+from tonwatch.system import regular_file
 
 _MAX_SIZE: Final = 16 << 20
 """Bytes; the public networks' own have some thousands."""

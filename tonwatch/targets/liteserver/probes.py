@@ -11,14 +11,14 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
 from tonwatch.samples.sample import Findings, Head, Probe, Sample, record
 from tonwatch.ton.errors import ConnectionLost, LiteServerError, QueryTimeout, Reason, TonError
-from tonwatch.ton.link import Link
-from tonwatch.ton.liteserver import (
+from tonwatch.ton.liteserver.client import (
     CAPABILITY_INFO_EXT,
     CAPABILITY_SHARD_CLIENT,
     LiteClient,
     MasterchainInfo,
 )
-from tonwatch.ton.liteserver_errors import shard_client_seqno
+from tonwatch.ton.liteserver.errors import shard_client_seqno
+from tonwatch.ton.liteserver.link import Link
 
 _OLD_BLOCK: Final = 5.0
 """Seconds: a healthy node's last block is younger; one that is older needs an explanation."""

@@ -1,0 +1,1 @@
+"""Providers with toncenter's API v2."""

@@ -20,13 +20,13 @@ from pydantic import (
     RootModel,
 )
 
-from tonwatch.ton.accounts import Account, AccountAt, AccountStatus, MethodResult
 from tonwatch.ton.address import Address
-from tonwatch.ton.boc import read_one
-from tonwatch.ton.cells import Cell
+from tonwatch.ton.cells.boc import read_one
+from tonwatch.ton.cells.cell import Cell
+from tonwatch.ton.cells.stack import MAX_DEPTH
+from tonwatch.ton.contracts.accounts import Account, AccountAt, AccountStatus, MethodResult
+from tonwatch.ton.contracts.transactions import Transaction, TransactionId, parse_transaction
 from tonwatch.ton.errors import BadAnswer, ProofInvalid
-from tonwatch.ton.stack import MAX_DEPTH
-from tonwatch.ton.transactions import Transaction, TransactionId, parse_transaction
 
 _MAX_CELLS: Final = 16 * 1024
 """Cells of a transaction, or of an account's code or data: what bounds a body bounds these."""

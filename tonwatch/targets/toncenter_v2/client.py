@@ -23,12 +23,12 @@ from tonwatch.targets.toncenter_v2.answers import (
 )
 from tonwatch.targets.toncenter_v2.envelope import Answer, Meaning, parse_answer
 from tonwatch.targets.toncenter_v2.errors import reason_for, reason_for_transactions
-from tonwatch.ton.accounts import AccountAt, MethodResult
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, boc
+from tonwatch.ton.cells.cell import Cell, boc
+from tonwatch.ton.contracts.accounts import AccountAt, MethodResult
+from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 from tonwatch.ton.errors import BadAnswer, ProviderError, Reason
 from tonwatch.ton.http import MAX_BODY, HttpClient, Timing
-from tonwatch.ton.transactions import Transaction, TransactionId
 
 WHOLE_SHARD: Final = "-9223372036854775808"
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from tonwatch.targets.toncenter_v2.errors import reason_for, with_exit_code
 from tonwatch.ton.errors import BadAnswer, ProviderError, Reason
 from tonwatch.ton.http import redacted
-from tonwatch.ton.liteserver_errors import is_throttled
+from tonwatch.ton.liteserver.errors import is_throttled
 
 _CODE: Final = re.compile(r"-?[0-9]{1,4}")
 _CODES: Final = 10_000

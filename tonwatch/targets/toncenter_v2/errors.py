@@ -8,7 +8,7 @@ errors. So the node's words are looked for first. Texts are matched in lower cas
 from typing import Final
 
 from tonwatch.ton.errors import MAX_DETAIL, Reason
-from tonwatch.ton.liteserver_errors import is_throttled, node_reason, transactions_reason
+from tonwatch.ton.liteserver.errors import is_throttled, node_reason, transactions_reason
 
 _ALIKE: Final = frozenset({Reason.MESSAGE_REJECTED, Reason.PRUNED})
 """What a node says of the question itself. All else that it says is its trouble, not ours: the

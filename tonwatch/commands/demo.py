@@ -1,0 +1,128 @@
+"""``tonwatch demo``: the daemon on a simulated network, with one incident after another."""
+
+import asyncio
+import time
+from contextlib import suppress
+from tempfile import TemporaryDirectory
+from typing import Any, Final, TextIO
+
+import aiohttp
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
+
+from tonwatch.commands import logs
+from tonwatch.commands import run as daemon
+from tonwatch.config.models import Config, Log
+from tonwatch.simulator import scenario
+from tonwatch.simulator.network import Simulator
+from tonwatch.simulator.scenario import Scenario
+
+
+async def run_demo(*, port: int, pace: float, out: TextIO) -> None:
+    """Run until a signal ends it.
+
+    Args:
+        port: where tonwatch serves; 0 for a free one.
+        pace: how much faster incidents follow each other than the scenario says.
+        out: is told the URLs, what breaks, and what tonwatch makes of it.
+
+    Raises:
+        CannotListen: the port is taken.
+    """
+    with TemporaryDirectory(prefix="tonwatch-demo-") as state_dir:
+        await _run(state_dir, port=port, pace=pace, out=out)
+
+
+async def _run(state_dir: str, *, port: int, pace: float, out: TextIO) -> None:
+    logs.configure(Log(level="error"))
+    stop = asyncio.Event()
+    daemon.stop_on_signals(stop, drain_delay=0)
+    incidents = scenario.load("demo")
+    async with incidents.simulator() as simulator:
+        config = Config.model_validate(
+            simulator.config()
+            | {
+                "serve": {"host": "127.0.0.1", "port": port},
+                "state_dir": state_dir,
+                "probe": {
+                    "interval": "2s",
+                    "timeout": "1s",
+                    "connect_interval": "5s",
+                    "fork_interval": "8s",
+                    "wallet_interval": "4s",
+                    "compare_interval": "8s",
+                    "write_interval": "8s",
+                },
+                "readiness": {"drain_delay": "0s"},
+                # What is over should look so before the next thing breaks.
+                "thresholds": {"slow": "500ms", "payout_window": "30s"},
+            }
+        )
+        stories: list[asyncio.Task[None]] = []
+
+        def serving(url: str) -> None:
+            targets = ", ".join(target.name for target in simulator.targets)
+            wallets = ", ".join(wallet.name for wallet in simulator.world.wallets)
+            _say(out, _WELCOME.format(url=url, targets=targets, wallets=wallets))
+            stories.append(asyncio.create_task(_play(incidents, simulator, pace, out)))
+            stories.append(asyncio.create_task(_narrate(url, out)))
+
+        try:
+            await daemon.run(config, stop, serving=serving)
+        finally:
+            for story in stories:
+                story.cancel()
+            await asyncio.gather(*stories, return_exceptions=True)
+
+
+_WELCOME: Final = """\
+tonwatch watches a simulated TON network: {targets}.
+Wallets on it make payouts: {wallets}.
+Every minute or so something breaks. Ctrl-C ends it.
+
+  What is wrong   {url}/health
+  For Prometheus  {url}/metrics
+  For Kubernetes  {url}/ready?verbose
+"""
+
+
+async def _play(incidents: Scenario, simulator: Simulator, pace: float, out: TextIO) -> None:
+    """Break one thing after another, again and again."""
+    while True:
+        await scenario.play(
+            incidents, simulator, pace=pace, tell=lambda text: _say(out, f"{_now()}  * {text}")
+        )
+
+
+async def _narrate(url: str, out: TextIO) -> None:
+    """Read /health like anybody else would, and say what has changed."""
+    cause = None
+    async with aiohttp.ClientSession() as session:
+        while True:
+            health = await _health(session, url)
+            diagnosis = health["diagnosis"]
+            if diagnosis["cause"] != cause:
+                cause = diagnosis["cause"]
+                _say(out, f"{_now()}    {cause}: {diagnosis['sentence']}")
+            await asyncio.sleep(0.5)
+
+
+async def _health(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
+    attempts = AsyncRetrying(
+        retry=retry_if_exception_type(aiohttp.ClientError), wait=wait_fixed(0.2)
+    )
+
+    async def ask() -> dict[str, Any]:
+        async with session.get(f"{url}/health") as response:
+            answer: dict[str, Any] = await response.json(content_type=None)
+            return answer
+
+    return await attempts(ask)
+
+
+def _now() -> str:
+    return time.strftime("%H:%M:%S")
+
+
+def _say(out: TextIO, text: str) -> None:
+    with suppress(BrokenPipeError):
+        print(text, file=out, flush=True)

@@ -1,0 +1,196 @@
+"""The daemon: serves, watches, and leaves in good order."""
+
+import asyncio
+import gc
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+from types import FrameType
+from typing import Any, Final, NoReturn
+
+import structlog
+
+from tonwatch.commands import logs
+from tonwatch.config.models import Config
+from tonwatch.runtime import scheduler
+from tonwatch.runtime.runtime import assembled
+from tonwatch.serve.app import build
+from tonwatch.serve.listener import listening
+from tonwatch.system.internal_errors import Component, InternalErrors
+
+log = structlog.get_logger(__name__)
+
+_SWITCH: Final = 0.0005
+"""Seconds after which a thread hands on the interpreter's lock where another waits for it."""
+
+
+ENDS_WITHIN: Final = 8.0
+"""Seconds after draining in which the process has ended; all waiting at the end takes less."""
+
+_SAID_WITHIN: Final = 2.0
+"""Seconds for the last line in the log."""
+
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+_UNHEEDED: Final[dict[int, str]] = {
+    signal.SIGHUP: "the configuration is not loaded again: that takes a restart",
+    signal.SIGUSR1: "this signal means nothing here",
+    signal.SIGUSR2: "this signal means nothing here",
+}
+
+
+async def run(
+    config: Config,
+    stop: asyncio.Event,
+    *,
+    serving: Callable[[str], None] | None = None,
+    wall: Callable[[], float] = time.time,
+) -> None:
+    """Watch and serve until `stop` is set, then drain and return.
+
+    Args:
+        config: as `settings.load` returns it.
+        stop: set it once to drain and end.
+        serving: told the base URL once it answers, before the first probe.
+        wall: our clock, Unix seconds.
+
+    Raises:
+        CannotListen: the port is taken.
+        StateDirError: payouts are to be counted, and books of them cannot be kept.
+    """
+    async with assembled(config, wall=wall) as parts:
+        _count_unhandled(parts.errors)
+        app = build(parts.watcher, config, parts.executors)
+        targets = len(parts.watcher.view.judgement.verdicts)
+        lookups = parts.executors.lookups
+        async with (
+            listening(app, config.serve, lookups, parts.errors, targets=targets) as url,
+            asyncio.TaskGroup() as group,
+        ):
+            log.info("serving", url=url, targets=targets)
+            if serving is not None:
+                serving(url)
+            tasks = [
+                group.create_task(parts.watcher.run(), name="watcher"),
+                group.create_task(
+                    scheduler.run(parts.jobs, parts.board, Random(), parts.errors),
+                    name="scheduler",
+                ),
+                group.create_task(parts.files.keep(), name="secrets"),
+            ]
+            await stop.wait()
+            parts.watcher.drain()
+            await asyncio.sleep(config.readiness.drain_delay)
+            for task in tasks:
+                task.cancel()
+    log.info("stopped")
+
+
+def _count_unhandled(errors: InternalErrors) -> None:
+    """Count what no guard has caught: asyncio would only log it, each time anew."""
+
+    def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        errors.failed(Component.LOOP, "", context["message"] if error is None else error)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
+
+
+def stop_on_signals(stop: asyncio.Event, drain_delay: float) -> None:
+    """Set `stop` on a signal that asks for the end; a second one ends the process at once.
+
+    As PID 1 in a container there is no default action to fall back on, and elsewhere the default
+    action ends the process without draining. So all that a container or a terminal sends is
+    handled here: SIGTERM, SIGINT (Ctrl-C) and SIGQUIT (Ctrl-Backslash) drain. SIGHUP, which asks
+    daemons to load their configuration again, and SIGUSR1 and SIGUSR2, by which some rotate
+    their logs, are logged and change nothing. SIGPIPE Python itself ignores: a reader that has
+    gone is an error of that one write.
+
+    The process ends also where the event loop does not: where a function never returns, or a
+    coroutine swallows that it is cancelled. Call it in the main thread, with the loop running.
+
+    Args:
+        stop: is set in the event loop.
+        drain_delay: seconds that draining takes; `ENDS_WITHIN` comes on top.
+    """
+    loop = asyncio.get_running_loop()
+    # Its `put` may interrupt anything, another `put` too: a handler runs between any two
+    # instructions of the main thread, so it must take no lock, neither the log's.
+    endings: queue.SimpleQueue[int] = queue.SimpleQueue()
+    threading.Thread(
+        target=_see_to_the_end,
+        args=(endings, min(drain_delay + ENDS_WITHIN, threading.TIMEOUT_MAX)),
+        name="tonwatch-end",
+        daemon=True,
+    ).start()
+
+    def begin(number: int) -> None:
+        if not stop.is_set():
+            log.info("stopping", signal=signal.Signals(number).name)
+            stop.set()
+
+    def on_ending(number: int, _: FrameType | None) -> None:
+        endings.put(number)
+        with suppress(RuntimeError):  # the loop is closed: it is ending already
+            loop.call_soon_threadsafe(begin, number)
+
+    def note(number: int) -> None:
+        log.warning(_UNHEEDED[number], signal=signal.Signals(number).name)
+
+    def on_other(number: int, _: FrameType | None) -> None:
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(note, number)
+
+    # Not the loop's own handlers: those wait for the loop.
+    for ending in _ENDING:
+        signal.signal(ending, on_ending)
+    for other in _UNHEEDED:
+        signal.signal(other, on_other)
+
+
+def _see_to_the_end(endings: queue.SimpleQueue[int], within: float) -> None:
+    """After the first signal, end the process with the second one or after `within` seconds."""
+    endings.get()
+    number = 0
+    with suppress(queue.Empty):
+        number = endings.get(timeout=within)
+    if not number:
+        late = "did not end in time: something never returns, or ignores that it is cancelled"
+        _leave(1, lambda: log.error(late, seconds=within))
+    name = signal.Signals(number).name
+    _leave(128 + number, lambda: log.warning("ended at once by a second signal", signal=name))
+
+
+def _leave(code: int, last_line: Callable[[], None]) -> NoReturn:
+    """End the process whatever its other threads do. What is on disk is complete at any time."""
+
+    def say() -> None:
+        last_line()
+        logs.flush()
+
+    # The main thread may hang with the log's lock.
+    saying = threading.Thread(target=say, daemon=True)
+    saying.start()
+    saying.join(_SAID_WITHIN)
+    os._exit(code)
+
+
+def spare_the_loop() -> None:
+    """Let the garbage collector, and threads, keep the event loop waiting for a shorter time.
+
+    What is imported stays, so that searching it, for 40 ms at a time, finds nothing. Of what is
+    made later little forms circles: thousands of wallets are searched a tenth as often.
+
+    While a thread writes /metrics or a page, the loop waits for the interpreter's lock after each
+    call into the system, and by default for 5 ms each time.
+    """
+    sys.setswitchinterval(_SWITCH)
+    gc.freeze()
+    young, middle, old = gc.get_threshold()
+    gc.set_threshold(young, middle, 10 * old)

@@ -1,0 +1,269 @@
+"""Loads the configuration: YAML file, then environment, then flags, each over the last.
+
+Every mistake is a `ConfigError` that says where it is and what to do about it.
+"""
+
+import argparse
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from tonwatch.config import strict
+from tonwatch.config.conflicts import Entry, conflicts
+from tonwatch.config.models import Config, LiteServer
+from tonwatch.config.strict import Place, dotted
+from tonwatch.targets.liteserver.global_config import listed
+
+ENV_PREFIX: Final = "TONWATCH_"
+ENV_CONFIG: Final = "TONWATCH_CONFIG"
+
+_SERVICE_LINKS: Final = re.compile(
+    r"TONWATCH_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT(_\d+_\w+)?=(tcp|udp|sctp)://.*"
+    r"|PORT_\d+_(TCP|UDP|SCTP)_(ADDR|PORT|PROTO)=.*)"
+)
+"""What Kubernetes injects for Services named tonwatch or tonwatch-..., with values; not for us."""
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text names every place and remedy, a line each."""
+
+
+class Settings(BaseSettings, Config):
+    """`Config` with its sources; flags come in as a `CliSettingsSource`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        cli_kebab_case=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+        cli_implicit_flags=True,
+    )
+
+
+def load(path: Path | None, flags: CliSettingsSource[Settings] | None = None) -> Config:
+    """Read and check the configuration.
+
+    Args:
+        path: the YAML file; None to do without one.
+        flags: parsed command line, if any.
+
+    Returns:
+        The configuration with every ``global_config`` replaced by its liteservers.
+
+    Raises:
+        ConfigError: it cannot be read, or something in it cannot be used.
+    """
+    written, lines = _read_file(path) if path is not None else ({}, {})
+    _check_environment(os.environ)
+    origin = _Origin(path, lines)
+
+    class Loader(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            del init_settings, dotenv_settings, file_secret_settings
+            over = (*([flags] if flags else []), env_settings)
+            origin.above.extend(source() for source in over)
+            return (*over, InitSettingsSource(settings_cls, init_kwargs=written))
+
+    try:
+        loaded = Loader()
+    except ValidationError as error:
+        raise ConfigError(
+            "\n".join(_explain(detail, origin) for detail in error.errors(include_url=False))
+        ) from None
+    except SettingsError as error:
+        raise ConfigError(f"environment or flags: {error}; lists are written as JSON") from None
+    entries = list(_entries(loaded))
+    if found := [
+        origin.of(conflict.place) + conflict.text for conflict in conflicts(entries, loaded.serve)
+    ]:
+        raise ConfigError("\n".join(found))
+    values = {name: getattr(loaded, name) for name in Config.model_fields}
+    servers = (entry.target for entry in entries if isinstance(entry.target, LiteServer))
+    return Config(**values | {"liteservers": tuple(servers)})
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of the configuration file, for editors."""
+    return Config.model_json_schema() | {"title": "tonwatch configuration"}
+
+
+def _read_file(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
+    """The file's content, and the line on which each place in it is written."""
+    try:
+        content, lines = strict.read_yaml(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read it: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text") from None
+    except strict.NotReadable as error:
+        raise ConfigError(str(error)) from None
+    if content is None:
+        return {}, {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigError(f"{path}: the file must be a mapping with keys such as liteservers")
+    return content, lines
+
+
+def _check_environment(environment: Mapping[str, str]) -> None:
+    """A misspelt variable would be ignored silently, and of two spellings one; refuse both."""
+    known = sorted(Config.model_fields)
+    first: dict[str, str] = {}
+    for name, text in environment.items():
+        if not name.upper().startswith(ENV_PREFIX) or name == ENV_CONFIG:
+            continue
+        key = name.lower().removeprefix(ENV_PREFIX.lower()).split("__")[0]
+        if key not in known and not _SERVICE_LINKS.fullmatch(f"{name}={text}"):
+            raise ConfigError(f"environment {name}: unknown setting{_did_you_mean(key, known)}")
+        if first.setdefault(name.upper(), name) != name:
+            raise ConfigError(
+                f"environment {first[name.upper()]} and {name}: one setting, written twice;"
+                " keep one of them"
+            )
+        _check_json(text, f"environment {name}")
+
+
+def read_flags(
+    source: CliSettingsSource[Settings], options: argparse.Namespace
+) -> CliSettingsSource[Settings]:
+    """The settings among the options of a command line, for `load`.
+
+    Raises:
+        ConfigError: JSON in them cannot be read, or has a key twice.
+    """
+    for name, value in vars(options).items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                _check_json(text, f"--{name}")
+    try:
+        return source(parsed_args=options)
+    except SettingsError as error:
+        raise ConfigError(f"flags: {error}; lists are written as JSON") from None
+
+
+def _check_json(text: str, source: str) -> None:
+    """Refuse a key that stands twice in an object, of which pydantic-settings would drop one."""
+    if not text.lstrip().startswith(("{", "[")):
+        return
+    # A flag may also hold the entries of a list without the list's brackets.
+    for written in (text, f"[{text}]"):
+        try:
+            strict.read_json(written, source, any_case=True)
+            return
+        except strict.Malformed:
+            continue  # It is text such as [::], or whoever needs JSON there says so.
+        except strict.NotReadable as error:
+            raise ConfigError(str(error)) from None
+
+
+@dataclass
+class _Origin:
+    """Where values were written: on the `lines` of a file, unless a source `above` it has them."""
+
+    path: Path | None
+    lines: Mapping[Place, int]
+    above: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def of(self, place: Place) -> str:
+        """How a mistake there begins: with file and line, or with nothing if they are not known."""
+        if any(_has(content, place) for content in self.above):
+            return ""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return f"{self.path}:{self.lines[place]}: " if place else ""
+
+
+def _has(content: Any, place: Place) -> bool:
+    """Whether a flag or variable says what stands at a place; a list is replaced as a whole."""
+    for part in place:
+        if not isinstance(content, Mapping):
+            return True
+        if part not in content:
+            return False
+        content = content[part]
+    return not isinstance(content, Mapping)
+
+
+def _explain(detail: ErrorDetails, origin: _Origin) -> str:
+    """One mistake in one line: file and line where known, the place, what is wrong."""
+    tags = ("liteserver", "global_config")
+    place = tuple(
+        part
+        for index, part in enumerate(detail["loc"])
+        # pydantic puts the tag of a union's branch into the path; it is not in the file.
+        if not (index == 2 and detail["loc"][0] == "liteservers" and part in tags)
+    )
+    where = origin.of(place)
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        message = "unknown key" + _did_you_mean(str(place[-1]), _keys_beside(place))
+    elif detail["type"] == "missing":
+        message = "missing; it is required here"
+    elif detail["type"] == "string_pattern_mismatch" and place[-1] == "name":
+        message = "use lower-case letters, digits and . _ - inside, at most 63 characters"
+    return f"{where}{dotted(place)}: {message}" if place else f"{where}{message}"
+
+
+def _keys_beside(place: Place) -> list[str]:
+    """The keys that would be right where an unknown one was written."""
+    models: list[type[BaseModel]] = [Config]
+    for part in place[:-1]:
+        if isinstance(part, str):
+            annotations = [
+                m.model_fields[part].annotation for m in models if part in m.model_fields
+            ]
+            models = [model for annotation in annotations for model in _models_in(annotation)]
+    return sorted({key for model in models for key in model.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
+
+
+def _did_you_mean(key: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}"
+
+
+def _entries(config: Config) -> Iterable[Entry]:
+    """Every target; for each ``global_config`` the liteservers that it stands for."""
+    for index, source in enumerate(config.liteservers):
+        place: Place = ("liteservers", index)
+        if isinstance(source, LiteServer):
+            yield Entry(source, place)
+            continue
+        try:
+            servers = listed(source, config.zerostate)
+        except ValueError as error:
+            raise ConfigError(f"{dotted(place)}.global_config: {error}") from None
+        for number, server in enumerate(servers, start=1):
+            yield Entry(server, place, source, number)
+    for index, provider in enumerate(config.providers):
+        yield Entry(provider, ("providers", index))

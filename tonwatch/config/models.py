@@ -1,0 +1,367 @@
+"""What to watch and how: the models of the configuration, and what they accept.
+
+`tonwatch.config.loader.load` fills them from the YAML file, the environment and flags.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    HttpUrl,
+    Tag,
+    model_validator,
+)
+
+from tonwatch.config.durations import Duration, PositiveDuration
+from tonwatch.config.hosts import Host, ListeningHost
+from tonwatch.config.types import MAX_NAME, FilePath, Name, Section
+from tonwatch.config.wallets import Contract, Wallet, first_twice
+from tonwatch.ton import address
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.networks import ZEROSTATES
+
+Role = Literal["primary", "reference"]
+
+
+def _server_key(value: str) -> str:
+    decode_key(value)
+    return value
+
+
+def _zerostate(value: str) -> str:
+    if value not in ZEROSTATES and not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+        raise ValueError(
+            f"write {', '.join(ZEROSTATES)} or the zerostate's root hash in 64 hex digits"
+        )
+    return value
+
+
+def _base_url(value: HttpUrl) -> HttpUrl:
+    if value.username or value.password or value.query or value.fragment:
+        raise ValueError(
+            "keep the URL free of user, password, query and fragment;"
+            " an API key belongs into the file that api_key_file names"
+        )
+    return value
+
+
+ServerKey = Annotated[str, AfterValidator(_server_key)]
+"""An ed25519 public key, 32 bytes in base64 or hex."""
+
+
+class LiteServer(Section):
+    """A liteserver, by where it is and the key it proves itself with."""
+
+    name: Name
+    host: Host
+    port: Annotated[int, Field(ge=1, le=65535)]
+    key: ServerKey | None = Field(None, description="public key, base64 or hex")
+    key_file: FilePath | None = Field(
+        None, description="the node's liteserver.pub, or a text file with the key; may come later"
+    )
+    role: Role = "primary"
+    local: bool | None = Field(None, description="on this machine; by default if host is loopback")
+
+    @model_validator(mode="after")
+    def _one_key(self) -> "LiteServer":
+        if (self.key is None) == (self.key_file is None):
+            raise ValueError("give exactly one of key and key_file")
+        return self
+
+
+class GlobalConfig(Section):
+    """TON's own global.config.json as a source of liteservers, named `name`-1, `name`-2..."""
+
+    global_config: FilePath
+    name: Name = "public"
+    count: Annotated[int, Field(ge=1, le=100)] = 3
+    role: Role = "reference"
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "GlobalConfig":
+        if len(_target_names(self)[-1]) > MAX_NAME:
+            raise ValueError(
+                f"name is too long: with -{self.count} at its end it may have {MAX_NAME} characters"
+            )
+        return self
+
+
+def _kind_of_source(value: Any) -> str:
+    if isinstance(value, GlobalConfig) or (isinstance(value, dict) and "global_config" in value):
+        return "global_config"
+    return "liteserver"
+
+
+LiteServerSource = Annotated[
+    Annotated[LiteServer, Tag("liteserver")] | Annotated[GlobalConfig, Tag("global_config")],
+    Discriminator(_kind_of_source),
+]
+
+
+class Provider(Section):
+    """An RPC provider over HTTP."""
+
+    name: Name
+    kind: Literal["toncenter-v2"]
+    url: Annotated[HttpUrl, AfterValidator(_base_url)] = Field(
+        description="up to and without the method, such as https://toncenter.com/api/v2"
+    )
+    api_key_file: FilePath | None = None
+    requests_per_second: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    role: Role = "primary"
+    local: bool | None = Field(None, description="on this machine; by default if host is loopback")
+
+
+class ProbeConfig(Section):
+    """When to ask, and for how long to wait."""
+
+    interval: PositiveDuration = Field(5.0, description="between two looks at a target's head")
+    timeout: PositiveDuration = Field(3.0, description="for one probe; less than interval")
+    connect_interval: PositiveDuration = Field(
+        30.0, description="between two cold connections to a liteserver"
+    )
+    fork_interval: PositiveDuration = Field(
+        60.0, description="between two rounds in which all are asked for the same block"
+    )
+    wallet_interval: PositiveDuration = Field(
+        15.0, description="between two readings of a wallet's or contract's account"
+    )
+    compare_interval: PositiveDuration = Field(
+        60.0, description="between two rounds in which all are asked for the same wallet"
+    )
+    write_interval: PositiveDuration = Field(
+        60.0, description="between two messages to a target that a wallet must refuse"
+    )
+    stale_after: PositiveDuration = Field(
+        20.0,
+        description="age at which a result is no longer shown or believed; what is asked on a"
+        " slower beat may be one such beat older",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ProbeConfig":
+        if self.timeout >= self.interval:
+            raise ValueError("timeout must be shorter than interval, or probes pile up")
+        if self.stale_after < 2 * self.interval:
+            raise ValueError("stale_after must be at least two intervals, or one loss blinds it")
+        return self
+
+
+class Thresholds(Section):
+    """Where a number becomes a finding. All are exported as metrics."""
+
+    behind_warn: PositiveDuration = Field(10.0, description="behind the head: lagging")
+    behind_unready: PositiveDuration = Field(20.0, description="behind the head: not ready")
+    shard_gap_warn: Annotated[int, Field(ge=1)] = Field(
+        16, description="blocks the shard client is behind: shard_lagging"
+    )
+    shard_gap_unready: Annotated[int, Field(ge=1)] = Field(
+        40, description="blocks the shard client is behind: not ready"
+    )
+    stalled: PositiveDuration = Field(15.0, description="without a new block")
+    clock_warn: PositiveDuration = Field(2.0, description="clock off: clock_skewed")
+    clock_critical: PositiveDuration = Field(
+        5.0, description="clock off so far that its word on time is not believed"
+    )
+    slow: PositiveDuration = Field(1.0, description="median time of an answer: slow")
+    flapping: Annotated[int, Field(ge=1)] = Field(
+        3, description="interruptions within flapping_window: flapping; a lost answer is a third"
+    )
+    flapping_window: PositiveDuration = Field(180.0, description="over which they are counted")
+    payout_failures: Annotated[int, Field(ge=1)] = Field(
+        1, description="failed payouts within payout_window: payouts_failing"
+    )
+    payout_bounces: Annotated[int, Field(ge=1)] = Field(
+        3, description="payouts that came back within payout_window: payouts_bouncing"
+    )
+    payout_window: PositiveDuration = Field(600.0, description="over which both are counted")
+    payout_backlog: Annotated[int, Field(ge=1)] = Field(
+        500, description="transactions not counted yet: payouts_behind"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Thresholds":
+        for low, high in (
+            ("behind_warn", "behind_unready"),
+            ("shard_gap_warn", "shard_gap_unready"),
+            ("clock_warn", "clock_critical"),
+        ):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low} must not be above {high}")
+        return self
+
+
+class Gates(Section):
+    """What makes a target not ready. Whatever is not listed here always does: no answer."""
+
+    lagging: bool = Field(True, description="behind by behind_unready")
+    shard_lagging: bool = Field(True, description="shard client behind by shard_gap_unready")
+    stalled: bool = Field(True, description="no new block, while others have some")
+    forked: bool = True
+    wrong_network: bool = True
+    chain_stalled: bool = Field(False, description="no new block anywhere")
+    clock_skewed: bool = False
+    slow: bool = False
+    flapping: bool = Field(False, description="beyond what fail_after and recover_after hold back")
+    proof_invalid: bool = Field(True, description="accounts whose proofs do not hold")
+    disproved: bool = Field(True, description="balances that a proven answer contradicts")
+    write_broken: bool = Field(False, description="messages do not get through")
+    wallet_low: bool = Field(False, description="any wallet below a minimum; not of a target")
+
+
+class ReadinessConfig(Section):
+    """When /ready says yes."""
+
+    quorum: Literal["majority", "any", "all"] = Field(
+        "majority", description="how many targets with role primary must be in sync"
+    )
+    fail_after: Annotated[int, Field(ge=1)] = Field(3, description="bad probes in a row to leave")
+    recover_after: Annotated[int, Field(ge=1)] = Field(
+        2, description="good probes in a row to return"
+    )
+    gates: Gates = Gates()
+    startup_grace: Duration = Field(
+        0.0, description="after the start, during which it says starting rather than unready"
+    )
+    drain_delay: Duration = Field(
+        5.0, description="from SIGTERM to the end, while /ready already says no"
+    )
+
+
+class Serve(Section):
+    """Where to listen."""
+
+    host: ListeningHost = Field(
+        "0.0.0.0",  # noqa: S104 - a sidecar is asked by the kubelet and Prometheus
+        description='an address of this machine, or a name of one; "" for all of IPv4 and IPv6',
+    )
+    port: Annotated[int, Field(ge=0, le=65535)] = 9717
+
+
+class Log(Section):
+    """What to write to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto: colours on a terminal, JSON lines elsewhere"
+    )
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    network: Annotated[str, AfterValidator(_zerostate)] = Field(
+        "mainnet", description="mainnet, testnet, or the zerostate's root hash in hex"
+    )
+    liteservers: tuple[LiteServerSource, ...] = ()
+    providers: tuple[Provider, ...] = ()
+    wallets: tuple[Wallet, ...] = ()
+    contracts: tuple[Contract, ...] = ()
+    state_dir: FilePath | None = Field(
+        None, description="directory that is kept; where payouts are counted on from"
+    )
+    probe: ProbeConfig = ProbeConfig()
+    thresholds: Thresholds = Thresholds()
+    readiness: ReadinessConfig = ReadinessConfig()
+    serve: Serve = Serve()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "Config":
+        first: dict[str, str] = {}
+        for kind, entries in (("liteservers", self.liteservers), ("providers", self.providers)):
+            for index, entry in enumerate(entries):
+                here = f"{kind}[{index}]"
+                for name in _target_names(entry):
+                    if name in first:
+                        raise ValueError(
+                            f"{here} and {first[name]} are both named {name!r};"
+                            " a name is the label of one target: rename one of them"
+                        )
+                    first[name] = here
+        return self
+
+    @model_validator(mode="after")
+    def _wallets_fit(self) -> "Config":
+        # What is found names a wallet or a contract by its name alone.
+        first: dict[str, str] = {}
+        for kind, entries in (("wallets", self.wallets), ("contracts", self.contracts)):
+            self._named_apart(kind, entries, first)
+            # A wallet and a contract may be one account: its balance and its code.
+            if twice := first_twice(entry.account for entry in entries):
+                one, other = twice
+                raise ValueError(
+                    f"{kind}[{one}] and {kind}[{other}] are the same account,"
+                    f" {entries[one].account}: keep one of them"
+                )
+        for index, wallet in enumerate(self.wallets):
+            for number, jetton in enumerate(wallet.jettons):
+                place = f"wallets[{index}].jettons[{number}].master"
+                self._of_this_network(place, jetton.master)
+            if wallet.payouts and self.state_dir is None:
+                raise ValueError(
+                    f"wallets[{index}].payouts needs state_dir: a directory that outlives"
+                    " restarts, or payouts would be counted twice or not at all"
+                )
+        if (self.wallets or self.contracts) and not (self.liteservers or self.providers):
+            raise ValueError("wallets are read from liteservers or providers: configure one")
+        return self
+
+    def _named_apart(
+        self, kind: str, entries: Sequence[Wallet | Contract], first: dict[str, str]
+    ) -> None:
+        for index, entry in enumerate(entries):
+            here = f"{kind}[{index}]"
+            if entry.name in first:
+                raise ValueError(
+                    f"{here} and {first[entry.name]} are both named {entry.name!r}:"
+                    " rename one of them"
+                )
+            first[entry.name] = here
+            self._of_this_network(f"{here}.address", entry.address)
+
+    def _of_this_network(self, place: str, written: str) -> None:
+        if self.network == "mainnet" and address.parse(written).test_only:
+            raise ValueError(
+                f"{place}: this address is for test networks only; on mainnet it starts with"
+                " EQ or UQ"
+            )
+
+    @property
+    def zerostate(self) -> bytes:
+        """Root hash of the configured network's zerostate."""
+        return ZEROSTATES.get(self.network) or bytes.fromhex(self.network)
+
+
+def _target_names(entry: LiteServer | GlobalConfig | Provider) -> list[str]:
+    if isinstance(entry, GlobalConfig):
+        return [f"{entry.name}-{number}" for number in range(1, entry.count + 1)]
+    return [entry.name]
+
+
+def decode_key(text: str) -> bytes:
+    """An ed25519 public key in base64 or hex.
+
+    Raises:
+        ValueError: neither, not 32 bytes, or not a point of the curve.
+    """
+    text = text.strip()
+    try:
+        if re.fullmatch(r"[0-9a-fA-F]{64}", text):
+            key = bytes.fromhex(text)
+        else:
+            key = base64.b64decode(
+                text, altchars=b"-_" if set(text) & set("-_") else None, validate=True
+            )
+    except (binascii.Error, ValueError):
+        raise ValueError("not base64 or hex; take `key` of the server's `id`") from None
+    if len(key) != 32:
+        raise ValueError(f"a key of {len(key)} bytes; an ed25519 public key has 32")
+    wire.parse_key(key)
+    return key

@@ -1,0 +1,162 @@
+"""Secret and key files: they may come late, change in place, and are never shown.
+
+Kubernetes and vault agents replace files by renaming or by swapping symlinks,
+so a change is noticed by the content, never by the inode or the time stamp.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+import structlog
+
+from tonwatch.config.models import decode_key
+from tonwatch.system import regular_file
+from tonwatch.system.internal_errors import Component, InternalErrors
+from tonwatch.ton.errors import ConnectError, Reason
+
+log = structlog.get_logger(__name__)
+
+REFRESH_INTERVAL: Final = 5.0
+"""Seconds between two looks at the files."""
+
+FIRST_WITHIN: Final = 3.0
+"""Seconds that the start waits for the files; what takes longer is as a file that comes late."""
+
+_MAX_SIZE: Final = 64 * 1024
+_ED25519_FILE: Final = bytes.fromhex("c6b41348")
+"""How the node's ``*.pub`` files start: the TL constructor pub.ed25519."""
+
+T = TypeVar("T")
+
+
+class SecretFile(Generic[T]):
+    """A file read into a value.
+
+    Args:
+        path: the file; it need not exist yet.
+        parse: makes the value of its content; raises ValueError without quoting it.
+    """
+
+    def __init__(self, path: Path, parse: Callable[[bytes], T]) -> None:
+        self.path = path
+        self._parse = parse
+        self._value: T | None = None
+        self._digest = b""
+        self._trouble = "not read yet"
+
+    def get(self) -> T:
+        """The value, the last good one where the file has since gone or gone bad.
+
+        Raises:
+            ConnectError: ``key_unavailable``, there has been no good content yet.
+        """
+        if self._value is None:
+            raise ConnectError(Reason.KEY_UNAVAILABLE, f"{self.path}: {self._trouble}")
+        return self._value
+
+    def refresh(self) -> None:
+        """Read the file again; blocks, so call it in a thread. Says each change once."""
+        try:
+            content = regular_file.read(self.path, _MAX_SIZE)
+            digest = hashlib.sha256(content).digest()
+            if digest == self._digest:
+                self._trouble = ""
+                return
+            value = self._parse(content)
+        except (OSError, ValueError) as error:
+            trouble = (error.strerror or "unreadable") if isinstance(error, OSError) else str(error)
+            self._fails(trouble)
+            return
+        if self._digest:
+            log.info("secret file changed", path=str(self.path))
+        self._value, self._digest, self._trouble = value, digest, ""
+
+    def hangs(self) -> None:
+        """Note that a refresh has not ended in time."""
+        self._fails("the disk does not answer")
+
+    def _fails(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            log.warning("secret file", path=str(self.path), trouble=trouble)
+        self._trouble = trouble
+
+
+class FreshFiles:
+    """Reads files again and again, each apart from the others: one may hang.
+
+    Args:
+        files: the files.
+        threads: where they are read.
+        errors: counts what goes wrong in reading but is not the file's fault.
+    """
+
+    def __init__(
+        self, files: Sequence[SecretFile[Any]], threads: Executor, errors: InternalErrors
+    ) -> None:
+        self._files = files
+        self._threads = threads
+        self._errors = errors
+        self._reading: dict[SecretFile[Any], asyncio.Future[None]] = {}
+
+    async def refresh(self, within: float) -> None:
+        """Refresh all; one whose last refresh has not ended yet is not begun again.
+
+        Args:
+            within: seconds to wait for them.
+        """
+        loop = asyncio.get_running_loop()
+        for file in self._files:
+            if file not in self._reading or self._reading[file].done():
+                refresh = loop.run_in_executor(self._threads, self._refresh, file)
+                self._reading[file] = refresh
+        if self._reading:
+            await asyncio.wait(self._reading.values(), timeout=within)
+        for file, reading in self._reading.items():
+            if not reading.done():
+                file.hangs()
+
+    async def keep(self) -> None:
+        """Refresh all until cancelled."""
+        while True:
+            await asyncio.sleep(REFRESH_INTERVAL)
+            with self._errors.guard(Component.SECRETS):
+                await self.refresh(REFRESH_INTERVAL)
+
+    def close(self) -> None:
+        """Wait for none any more."""
+        for reading in self._reading.values():
+            reading.cancel()
+
+    def _refresh(self, file: SecretFile[Any]) -> None:
+        with self._errors.guard(Component.SECRETS, str(file.path)):
+            file.refresh()
+
+
+def server_key(content: bytes) -> bytes:
+    """A liteserver's public key: the node's own ``liteserver.pub``, or base64 or hex in text.
+
+    Raises:
+        ValueError: none of these.
+    """
+    if len(content) == 36 and content.startswith(_ED25519_FILE):
+        return decode_key(content[4:].hex())
+    try:
+        return decode_key(content.decode("ascii"))
+    except UnicodeDecodeError:
+        raise ValueError("not a public key: neither the node's liteserver.pub nor text") from None
+
+
+def api_key(content: bytes) -> str:
+    """An API key: one line of printable ASCII, white space around it ignored.
+
+    Raises:
+        ValueError: empty, or no such line.
+    """
+    text = content.decode("ascii", errors="replace").strip()
+    if not text or not all("!" <= char <= "~" for char in text):
+        raise ValueError("not an API key: it must be one line of printable ASCII")
+    return text

@@ -1,0 +1,138 @@
+"""Which wallets and contracts to watch: their part of the configuration."""
+
+import base64
+import binascii
+import re
+from collections.abc import Hashable, Iterable
+from functools import cached_property
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import AfterValidator, Field, model_validator
+
+from tonwatch.config.amounts import NATIVE_DECIMALS, Amount, in_units
+from tonwatch.config.types import Name, Section
+from tonwatch.ton import address
+from tonwatch.ton.address import Address
+
+NATIVE: Final = "native"
+"""The asset that every wallet has."""
+
+
+def _address(value: str) -> str:
+    address.parse(value)
+    return value.strip()
+
+
+def _hash(value: str) -> str:
+    try:
+        if re.fullmatch(r"[0-9a-fA-F]{64}", value):
+            return value.lower()
+        data = base64.b64decode(value.replace("-", "+").replace("_", "/"), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("write the code's hash in 64 hex digits or in base64") from None
+    if len(data) != 32:
+        raise ValueError(f"a hash of {len(data)} bytes; a code hash has 32")
+    return data.hex()
+
+
+AccountAddress = Annotated[str, AfterValidator(_address)]
+"""An account's address in any form: EQ..., UQ..., or WORKCHAIN:HEX."""
+
+
+class Jetton(Section):
+    """A jetton that a wallet holds."""
+
+    name: Name = Field(description="the label `asset`, such as usdt")
+    master: AccountAddress = Field(description="address of the jetton's master contract")
+    decimals: Annotated[int, Field(ge=0, le=30)] = Field(
+        description="digits after the point, as its master says: 6 for USDT, 9 for most others"
+    )
+    minimum: Amount | None = Field(None, description="below it: wallet_low")
+
+    @property
+    def account(self) -> Address:
+        return address.parse(self.master).address
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Jetton":
+        if self.name == NATIVE:
+            raise ValueError(f"{NATIVE} is the name of the network's own coin; choose another")
+        if self.minimum is not None:
+            in_units(self.minimum, self.decimals)
+        return self
+
+
+class Asset(NamedTuple):
+    """What a wallet holds: ``native`` or a jetton's name; its `minimum` in smallest units."""
+
+    name: str
+    decimals: int
+    minimum: int | None
+
+
+class Wallet(Section):
+    """A wallet whose balances matter."""
+
+    name: Name
+    address: AccountAddress
+    minimum: Amount | None = Field(None, description="coins; below it: wallet_low")
+    jettons: tuple[Jetton, ...] = ()
+    payouts: bool = Field(False, description="count its transactions, from the first start on")
+    write_probe: bool = Field(
+        False, description="send a message that it must refuse, to prove that messages arrive"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Wallet":
+        names = [jetton.name for jetton in self.jettons]
+        if len(set(names)) < len(names):
+            raise ValueError("two of its jettons have the same name: rename one of them")
+        if twice := first_twice(jetton.account for jetton in self.jettons):
+            one, other = twice
+            raise ValueError(
+                f"jettons[{one}] and jettons[{other}] have the same master,"
+                f" {self.jettons[one].account}: keep one of them"
+            )
+        if self.minimum is not None:
+            in_units(self.minimum, NATIVE_DECIMALS)
+        return self
+
+    # Judged twice a second: read once.
+    @cached_property
+    def account(self) -> Address:
+        return address.parse(self.address).address
+
+    @cached_property
+    def assets(self) -> tuple[Asset, ...]:
+        """All that it holds; the network's own coin first."""
+        return (
+            _asset(NATIVE, NATIVE_DECIMALS, self.minimum),
+            *(_asset(jetton.name, jetton.decimals, jetton.minimum) for jetton in self.jettons),
+        )
+
+
+def first_twice(values: Iterable[Hashable]) -> tuple[int, int] | None:
+    """The places of the first two that are the same, or None."""
+    first: dict[Hashable, int] = {}
+    for index, value in enumerate(values):
+        if first.setdefault(value, index) != index:
+            return first[value], index
+    return None
+
+
+def _asset(name: str, decimals: int, minimum: Amount | None) -> Asset:
+    return Asset(name, decimals, None if minimum is None else in_units(minimum, decimals))
+
+
+class Contract(Section):
+    """A contract whose code must not change."""
+
+    name: Name
+    address: AccountAddress
+    code_hash: Annotated[str, AfterValidator(_hash)] = Field(
+        description="hash of the code that it must have, hex or base64"
+    )
+
+    @property
+    def account(self) -> Address:
+        return address.parse(self.address).address

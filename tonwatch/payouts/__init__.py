@@ -1,0 +1,1 @@
+"""Counts the transactions of wallets, each exactly once and across restarts."""

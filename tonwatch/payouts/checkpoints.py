@@ -1,0 +1,436 @@
+"""Books: how far each account's transactions are counted, kept over restarts.
+
+One small file for each account. A crash at any moment leaves the old or the new one. A file
+that makes no sense, or is about something else, is set aside, and counting begins anew. One that
+cannot be read may be intact: nothing is counted until it can be, and it stays where it is.
+"""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from tonwatch.payouts.totals import (
+    ACTION,
+    COMPUTE,
+    MAX_CODES,
+    OTHER_CODE,
+    RECENT,
+    Tally,
+    Trouble,
+    TroubleKind,
+)
+from tonwatch.samples.account import AccountKey
+from tonwatch.system import regular_file
+from tonwatch.ton.address import Address
+from tonwatch.ton.contracts.transactions import TransactionId
+
+log = structlog.get_logger(__name__)
+
+VERSION: Final = 1
+"""Of the file's format."""
+
+KEPT_ASIDE: Final = 3
+"""Files set aside that are kept for each account."""
+
+BEGINNING: Final = TransactionId(0, bytes(32))
+"""Comes before an account's first transaction."""
+
+DISK_WITHIN: Final = 10.0
+"""Seconds after which a disk that has not answered counts as hanging."""
+
+_MAX_SIZE: Final = 64 * 1024
+_NUMBER: Final = re.compile(r"-?[0-9]{1,60}")
+_END_OF_TIME: Final = 253_402_300_800
+"""The first second of the year 10000, Unix time."""
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """How far an account is counted.
+
+    Attributes:
+        cursor: the newest transaction that is counted; all before it are too.
+        since: when counting began, Unix seconds.
+        opening: what the account held then, in smallest units; None where nobody told.
+        tally: what the transactions since then come to.
+    """
+
+    cursor: TransactionId
+    since: int
+    opening: int | None = None
+    tally: Tally = field(default_factory=Tally)
+
+
+class Unreadable(Exception):
+    """What is counted already is not known for now; the text says why."""
+
+
+class DiskHangs(Unreadable):
+    """The disk does not answer."""
+
+
+class _Unusable(Exception):
+    """A file's content is no book of this account; the text says why."""
+
+
+class Books:
+    """The files of all accounts.
+
+    Args:
+        state_dir: where the files are.
+        network: root hash of the network's zerostate.
+        wall: our clock, Unix seconds.
+        thread: reads and writes, one file after another: a disk that hangs then holds up nothing
+            but the counting.
+    """
+
+    def __init__(
+        self, state_dir: Path, network: bytes, wall: Callable[[], float], thread: Executor
+    ) -> None:
+        self._dir = state_dir
+        self._network = network
+        self._wall = wall
+        self._thread = thread
+        self._hanging: asyncio.Future[Any] | None = None
+        self._unread: set[AccountKey] = set()
+        self._unsaved: set[AccountKey] = set()
+
+    def path(self, key: AccountKey) -> Path:
+        """The file of an account. Names hold no ``@``, so no two accounts share one."""
+        return self._dir / f"{key.name}@{key.asset}.json"
+
+    async def load(self, key: AccountKey, address: Address) -> Book | None:
+        """The account's book; None where there is none that can be used.
+
+        Args:
+            key: what the account is called.
+            address: the account that the book must be about.
+
+        Raises:
+            Unreadable: nobody knows whether there is one. Logged when that begins and when it
+                ends.
+        """
+        file = str(self.path(key))
+        try:
+            book = await self._in_thread(lambda: self._load(self.path(key), address))
+        except Unreadable as error:
+            if key not in self._unread:
+                log.warning(
+                    "payouts cannot be counted: what is counted already cannot be read",
+                    file=file,
+                    reason=str(error),
+                )
+            self._unread.add(key)
+            raise
+        if key in self._unread:
+            self._unread.remove(key)
+            log.info("what is counted already can be read again", file=file)
+        return book
+
+    async def save(self, key: AccountKey, address: Address, book: Book) -> bool:
+        """Write the account's book; False where that failed. Arguments as for `load`.
+
+        An account's failures are logged when they begin and when they end. Where it is
+        cancelled, the book may or may not be written.
+        """
+        content = json.dumps(_encode(book, self._network, address), indent=1).encode()
+        try:
+            trouble = await self._in_thread(lambda: _written(self.path(key), content))
+        except DiskHangs as error:
+            trouble = str(error)
+        if trouble and key not in self._unsaved:
+            self._unsaved.add(key)
+            log.warning(
+                "payouts cannot be saved: counting goes on, but a restart would count them again",
+                file=str(self.path(key)),
+                reason=trouble,
+            )
+        elif key in self._unsaved and not trouble:
+            self._unsaved.remove(key)
+            log.info("payouts are saved again", file=str(self.path(key)))
+        return not trouble
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        # While one call hangs no other is begun: they would pile up behind it.
+        if self._hanging is None or self._hanging.done():
+            call = asyncio.get_running_loop().run_in_executor(self._thread, work)
+            done, _ = await asyncio.wait({call}, timeout=DISK_WITHIN)
+            if done:
+                return call.result()
+            self._hanging = call
+        raise DiskHangs("the disk does not answer")
+
+    def _load(self, path: Path, address: Address) -> Book | None:
+        try:
+            content = _content(path)
+        except FileNotFoundError:
+            _ensure_missing(path)
+            return None
+        except (OSError, regular_file.NotRegular) as error:
+            raise Unreadable(_why(error)) from None
+        except ValueError as error:
+            self._set_aside(path, str(error))
+            return None
+        try:
+            return _decode(content, self._network, address)
+        except _Unusable as error:
+            self._set_aside(path, str(error))
+        return None
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        """Put a file out of the way of the one that is written next.
+
+        Raises:
+            Unreadable: it stays where it is, so that the next one would overwrite it.
+        """
+        aside = path.with_name(f"{path.name}.corrupt-{int(self._wall())}")
+        try:
+            path.replace(aside)
+        except OSError as error:
+            raise Unreadable(f"{reason}; it cannot be set aside: {_why(error)}") from None
+        try:
+            _forget_oldest(path)
+        except OSError as error:
+            reason = f"{reason}; older ones cannot be removed: {_why(error)}"
+        log.warning(
+            "payouts are counted from now on: the file with what was counted before is set aside",
+            file=str(path),
+            aside=str(aside),
+            reason=reason,
+        )
+
+
+def _ensure_missing(path: Path) -> None:
+    """Distinguish an account that was never counted from a volume that is not there.
+
+    Raises:
+        Unreadable: the directory is missing, or the file is a link to what is missing.
+    """
+    try:
+        if path.is_symlink():
+            raise Unreadable("a link to nothing")
+        path.parent.stat()
+    except OSError as error:
+        raise Unreadable(f"its directory: {_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _forget_oldest(path: Path) -> None:
+    prefix = f"{path.name}.corrupt-"
+    found = [
+        (int(entry.name.removeprefix(prefix)), entry)
+        for entry in path.parent.iterdir()
+        if re.fullmatch(re.escape(prefix) + "[0-9]{1,15}", entry.name)
+    ]
+    for _, entry in sorted(found)[:-KEPT_ASIDE]:
+        entry.unlink()
+
+
+def _written(path: Path, content: bytes) -> str:
+    """Replace the file in one step; what went wrong, empty for nothing."""
+    # One writer at a time: one name is enough, and a crash leaves one such file at most.
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        regular_file.ensure_regular_or_missing(path)
+        # What stands there may be no file of ours: opening a named pipe would not end.
+        with suppress(FileNotFoundError):
+            os.unlink(fresh)  # noqa: PTH108
+        with fresh.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)  # noqa: PTH105  next to the calls that make it last
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except regular_file.NotRegular as error:
+        return str(error)
+    except OSError as error:
+        with suppress(OSError):
+            fresh.unlink()
+        return _why(error)
+    return ""
+
+
+def _encode(book: Book, network: bytes, address: Address) -> dict[str, Any]:
+    """Integers as strings: amounts exceed what most readers of JSON keep exact."""
+    tally = book.tally
+    return {
+        "version": VERSION,
+        "network": network.hex(),
+        "address": str(address),
+        "cursor": {"lt": str(book.cursor.lt), "hash": book.cursor.hash.hex()},
+        "since": str(book.since),
+        "opening": _text(book.opening),
+        "tally": {
+            **{name: str(getattr(tally, name)) for name in _SUMS},
+            "in_flight": str(tally.in_flight),
+            "failures": [
+                [phase, str(code), str(number)] for (phase, code), number in tally.failures.items()
+            ],
+            "skipped": {reason: str(number) for reason, number in tally.skipped.items()},
+            "recent": [
+                {
+                    "time": str(trouble.time),
+                    "kind": trouble.kind,
+                    "phase": trouble.phase,
+                    "code": _text(trouble.code),
+                    "lt": str(trouble.lt),
+                    "skipped": trouble.skipped,
+                }
+                for trouble in tally.recent
+            ],
+            "last_time": _text(tally.last_time),
+            "last_gap": _text(tally.last_gap),
+        },
+    }
+
+
+_SUMS: Final = (
+    "transactions",
+    "sent",
+    "received",
+    "returned",
+    "fees",
+    "messages_sent",
+    "unsent",
+    "bounced",
+    "gaps",
+)
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _content(path: Path) -> bytes:
+    return regular_file.read(path, _MAX_SIZE)
+
+
+def _decode(content: bytes, network: bytes, address: Address) -> Book:
+    """Read what `_encode` made.
+
+    Raises:
+        _Unusable: it is something else, or about something else.
+    """
+    try:
+        fields = json.loads(content)
+        if fields["version"] != VERSION:
+            raise _Unusable("written by another version of tonwatch")
+        if fields["network"] != network.hex():
+            raise _Unusable("about another network")
+        if fields["address"] != str(address):
+            raise _Unusable("about another address")
+        return _book(fields)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _Unusable(f"damaged: {type(error).__name__}") from error
+
+
+def _book(fields: Any) -> Book:
+    cursor, tally = fields["cursor"], fields["tally"]
+    failures = {
+        (_phase(phase), _code(code)): _count(number) for phase, code, number in tally["failures"]
+    }
+    if len(failures) > MAX_CODES + 2 or len(tally["recent"]) > RECENT:
+        raise ValueError("more than is ever written")
+    return Book(
+        cursor=TransactionId(_lt(cursor["lt"]), _hash(cursor["hash"])),
+        since=_time(fields["since"]),
+        opening=_maybe(_count, fields["opening"]),
+        tally=Tally(
+            **{name: _count(tally[name]) for name in _SUMS},
+            # Files of 0.1.0 have none, and count it as sent and received.
+            in_flight=_number(tally.get("in_flight", "0")),
+            failures=failures,
+            skipped={_word(reason): _count(n) for reason, n in tally["skipped"].items()},
+            recent=tuple(
+                Trouble(
+                    time=_time(trouble["time"]),
+                    kind=TroubleKind(trouble["kind"]),
+                    phase=_phase(trouble["phase"]),
+                    code=_maybe(_code, trouble["code"]),
+                    lt=_lt(trouble["lt"]),
+                    skipped=_word(trouble["skipped"]),
+                )
+                for trouble in tally["recent"]
+            ),
+            last_time=_maybe(_time, tally["last_time"]),
+            last_gap=_maybe(_time, tally["last_gap"]),
+        ),
+    )
+
+
+def _number(text: Any) -> int:
+    if not isinstance(text, str) or not _NUMBER.fullmatch(text):
+        raise ValueError("not a number")
+    return int(text)
+
+
+def _count(text: Any) -> int:
+    number = _number(text)
+    if number < 0:
+        raise ValueError("below zero")
+    return number
+
+
+def _time(text: Any) -> int:
+    """Unix seconds of a year that has a date."""
+    return _below(_END_OF_TIME, _count(text))
+
+
+def _lt(text: Any) -> int:
+    return _below(1 << 64, _count(text))
+
+
+def _code(text: Any) -> int:
+    """An exit code, or `OTHER_CODE`."""
+    number = _below(OTHER_CODE + 1, _number(text))
+    if number < -OTHER_CODE:
+        raise ValueError("too small")
+    return number
+
+
+def _below(end: int, number: int) -> int:
+    if number >= end:
+        raise ValueError("too large")
+    return number
+
+
+def _maybe(read: Callable[[Any], int], text: Any) -> int | None:
+    return None if text is None else read(text)
+
+
+def _hash(text: str) -> bytes:
+    value = bytes.fromhex(text)
+    if len(value) != 32:
+        raise ValueError("not a hash")
+    return value
+
+
+def _phase(text: Any) -> str:
+    if text not in {COMPUTE, ACTION, ""}:
+        raise ValueError("not a phase")
+    return str(text)
+
+
+def _word(text: Any) -> str:
+    if not isinstance(text, str) or not re.fullmatch(r"[a-z_]{0,32}", text):
+        raise ValueError("not a word")
+    return text

@@ -1,0 +1,294 @@
+"""What the transactions of one account come to: amounts, messages, fees and failures.
+
+Pure functions: a `Tally` and one more `Transaction` make the next `Tally`. Amounts are in the
+smallest units of what the account holds, so that they add up to its balance:
+
+    coins:    balance change = received + returned - sent - fees - in flight
+    a jetton: balance change = received + returned - sent - in flight
+
+A jetton wallet's fees are coins all the same: it pays them from what messages bring along.
+
+What an account sends itself is neither sent nor received: highload v3 wallets send themselves all
+they have, with the payouts to be made as the message's body. It leaves in one transaction and comes
+in with another; between the two it is in flight.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+from tonwatch.ton.address import Address
+from tonwatch.ton.contracts.jettons import MoveKind, read_bounced, read_move
+from tonwatch.ton.contracts.transactions import Message, Transaction
+
+COMPUTE: Final = "compute"
+ACTION: Final = "action"
+
+RECENT: Final = 32
+"""Troubles that are remembered one by one."""
+
+MAX_CODES: Final = 64
+"""Different failures that are counted apart; a contract can end with any of 2**32 codes."""
+
+OTHER_CODE: Final = 1 << 31
+"""Stands for all further ones: no exit code is as large."""
+
+_FINE: Final = frozenset({0, 1, None})
+"""Exit codes of a contract that has done its work, or was not asked to do any."""
+
+_COMES_BACK: Final = frozenset({MoveKind.INTERNAL_TRANSFER, MoveKind.BURN_NOTIFICATION})
+"""What a jetton wallet adds to its balance again when it bounces."""
+
+
+class TroubleKind(StrEnum):
+    """What can befall a transaction."""
+
+    FAILED = "failed"
+    """The compute or the action phase ended with an error."""
+
+    SKIPPED = "skipped"
+    """There was no compute phase, for a lack of code, coins or state."""
+
+    UNSENT = "unsent"
+    """All went well, but the wallet's message was passed over: coins lacked for it, or its
+    destination was no address."""
+
+    BOUNCED = "bounced"
+    """What had been sent came back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A transaction that did not go well.
+
+    Attributes:
+        time: Unix seconds.
+        kind: what befell it.
+        phase: that failed or was skipped: ``compute`` or ``action``; empty for a bounce.
+        code: the phase's exit or result code; None where it has none.
+        lt: the transaction's logical time.
+        skipped: why the phase was skipped; empty otherwise.
+    """
+
+    time: int
+    kind: TroubleKind
+    phase: str
+    code: int | None
+    lt: int
+    skipped: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What has been counted so far; amounts in smallest units.
+
+    Attributes:
+        transactions: counted.
+        sent: what left; of coins also those attached to transfers of jettons.
+        received: what others sent here.
+        returned: what came back after it had been sent.
+        fees: nanocoins paid for transactions and for forwarding messages.
+        in_flight: what left for the account itself less what came in from there: 0 but between
+            two transactions. Below 0 where the first of the two was not counted, as counting
+            began later or has a gap there: then the second one's coins had been missing before.
+        messages_sent: payments: messages to others, or transfers of a jetton.
+        unsent: messages to be sent that were not, though the transaction succeeded; of coins
+            only: what a jetton wallet sends in that mode is the change, never the payment.
+        bounced: messages to others that bounced.
+        failures: by phase (``compute``, ``action``) and code.
+        skipped: transactions without a compute phase, by the reason for it.
+        gaps: stretches of history that nobody could show any more.
+        last_gap: when the newest of them was found, Unix seconds; None without any.
+        recent: the last `RECENT` troubles with what the account itself or its owner had ordered,
+            oldest first; what strangers send and get wrong is counted and no trouble of ours.
+        last_time: of the newest counted transaction, Unix seconds; None before the first.
+    """
+
+    transactions: int = 0
+    sent: int = 0
+    received: int = 0
+    returned: int = 0
+    fees: int = 0
+    in_flight: int = 0
+    messages_sent: int = 0
+    unsent: int = 0
+    bounced: int = 0
+    failures: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    gaps: int = 0
+    last_gap: int | None = None
+    recent: tuple[Trouble, ...] = ()
+    last_time: int | None = None
+
+
+def count_native(
+    tally: Tally, transaction: Transaction, jetton_wallets: Collection[Address]
+) -> Tally:
+    """Count a wallet's transaction in coins.
+
+    Args:
+        tally: what has been counted before.
+        transaction: the wallet's next one.
+        jetton_wallets: the wallet's own: a transfer that one of them is told to make is a
+            payment of that jetton, and no payment in coins.
+    """
+    message = transaction.message_in
+    value = message.value if message is not None else 0
+    came_back = message is not None and message.bounced
+    in_flight = sum([out.value for out in transaction.messages_out if _to_itself(out)])
+    sent = sum([out.value for out in transaction.messages_out]) - in_flight
+    if message is not None and _to_itself(message):
+        in_flight -= value
+        value = 0
+    return replace(
+        _common(tally, transaction),
+        sent=tally.sent + sent,
+        received=tally.received + (0 if came_back else value),
+        returned=tally.returned + (value if came_back else 0),
+        in_flight=tally.in_flight + in_flight,
+        messages_sent=tally.messages_sent
+        + sum([_is_payment(out, jetton_wallets) for out in transaction.messages_out]),
+    )
+
+
+def count_jetton(tally: Tally, transaction: Transaction, owner: Address) -> Tally:
+    """Count a jetton wallet's transaction in the jetton's smallest units.
+
+    Args:
+        tally: what has been counted before.
+        transaction: the jetton wallet's next one.
+        owner: the wallet that it belongs to: only what that one orders is a payment. Some
+            masters can take jettons away, which counts as sent.
+    """
+    after = _common(tally, transaction, owner)
+    message = transaction.message_in
+    if message is None or message.source is None or not _succeeded(transaction):
+        return after
+    if message.bounced:
+        move = read_bounced(message.body)
+        if move is None or move.kind not in _COMES_BACK:
+            return after
+        if _to_itself(message):
+            return replace(after, in_flight=tally.in_flight - move.amount)
+        return replace(after, returned=tally.returned + move.amount)
+    move = read_move(message.body)
+    if move is None:
+        return after
+    if move.kind is MoveKind.INTERNAL_TRANSFER:
+        if _to_itself(message):
+            return replace(after, in_flight=tally.in_flight - move.amount)
+        return replace(after, received=tally.received + move.amount)
+    if move.kind is MoveKind.BURN:
+        return replace(after, sent=tally.sent + move.amount)
+    if move.kind is MoveKind.TRANSFER:
+        if any(_moves_to_itself(out) for out in transaction.messages_out):
+            return replace(after, in_flight=tally.in_flight + move.amount)
+        return replace(
+            after,
+            sent=tally.sent + move.amount,
+            messages_sent=tally.messages_sent + (message.source == owner),
+        )
+    return after
+
+
+def _to_itself(message: Message) -> bool:
+    """Whether an account's message is for the account itself, or from there."""
+    return message.source is not None and message.source == message.destination
+
+
+def _moves_to_itself(message: Message) -> bool:
+    """Whether a jetton wallet's message makes the same jetton wallet a recipient."""
+    move = read_move(message.body) if _to_itself(message) else None
+    return move is not None and move.kind is MoveKind.INTERNAL_TRANSFER
+
+
+def _is_payment(message: Message, jetton_wallets: Collection[Address]) -> bool:
+    """Whether a message pays somebody: no log entry, nothing sent back, no order for jettons.
+
+    Nor an order to itself: a highload v3 wallet makes its payouts that way.
+    """
+    if message.destination is None or message.bounced or _to_itself(message):
+        return False
+    if message.destination not in jetton_wallets:
+        return True
+    move = read_move(message.body)
+    return move is None or move.kind is not MoveKind.TRANSFER
+
+
+def _succeeded(transaction: Transaction) -> bool:
+    """Whether the contract did what the message wanted, and its state has changed."""
+    return (
+        transaction.compute_ok
+        and not transaction.aborted
+        and (transaction.action_code is None or transaction.action_ok)
+    )
+
+
+def _common(tally: Tally, transaction: Transaction, owner: Address | None = None) -> Tally:
+    """Count what is counted alike for coins and jettons."""
+    # What a jetton wallet passes over is the change, never the payment.
+    unsent = transaction.unsent if owner is None else 0
+    troubles = _troubles(transaction, unsent)
+    ours = troubles if _is_ours(transaction, owner) else ()
+    failures, skipped = tally.failures, tally.skipped
+    for trouble in troubles:
+        if trouble.kind is TroubleKind.FAILED and trouble.code is not None:
+            failures = _with_failure(failures, trouble.phase, trouble.code)
+        elif trouble.kind is TroubleKind.SKIPPED:
+            skipped = {**skipped, trouble.skipped: skipped.get(trouble.skipped, 0) + 1}
+    return replace(
+        tally,
+        transactions=tally.transactions + 1,
+        fees=tally.fees + transaction.fees,
+        unsent=tally.unsent + unsent,
+        bounced=tally.bounced + _bounced(transaction),
+        failures=failures,
+        skipped=skipped,
+        recent=(*tally.recent, *ours)[-RECENT:] if ours else tally.recent,
+        last_time=transaction.time,
+    )
+
+
+def _is_ours(transaction: Transaction, owner: Address | None) -> bool:
+    """Whether the account or its owner caused it: wallets take only their owner's word from
+    outside, and what comes back had been sent."""
+    message = transaction.message_in
+    if message is None or message.source is None or message.bounced:
+        return True
+    return message.source == owner or _to_itself(message)
+
+
+def _bounced(transaction: Transaction) -> bool:
+    """Whether a message to others has bounced. One to itself has failed in the transaction before,
+    which is counted."""
+    message = transaction.message_in
+    return message is not None and message.bounced and not _to_itself(message)
+
+
+def _troubles(transaction: Transaction, unsent: int) -> list[Trouble]:
+    time, lt = transaction.time, transaction.id.lt
+    found = []
+    if _bounced(transaction):
+        found.append(Trouble(time, TroubleKind.BOUNCED, "", None, lt))
+    if transaction.skipped is not None:
+        found.append(
+            Trouble(time, TroubleKind.SKIPPED, COMPUTE, None, lt, skipped=transaction.skipped)
+        )
+    elif transaction.exit_code not in _FINE:
+        # Even where the phase succeeded: a v5 wallet commits its seqno before it reads its orders.
+        found.append(Trouble(time, TroubleKind.FAILED, COMPUTE, transaction.exit_code, lt))
+    if transaction.action_code is not None and not transaction.action_ok:
+        found.append(Trouble(time, TroubleKind.FAILED, ACTION, transaction.action_code, lt))
+    if unsent:
+        found.append(Trouble(time, TroubleKind.UNSENT, ACTION, None, lt))
+    return found
+
+
+def _with_failure(
+    failures: Mapping[tuple[str, int], int], phase: str, code: int
+) -> Mapping[tuple[str, int], int]:
+    key = (phase, code)
+    if key not in failures and len(failures) >= MAX_CODES:
+        key = (phase, OTHER_CODE)
+    return {**failures, key: failures.get(key, 0) + 1}

@@ -1,0 +1,1 @@
+"""Owns what lives: targets, jobs, the store, threads and the state directory."""

@@ -1,0 +1,1 @@
+"""Threads, files, descriptors, and how bugs of ours are contained."""

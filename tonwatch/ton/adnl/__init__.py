@@ -1,0 +1,1 @@
+"""ADNL over TCP: frames, handshake, connection."""

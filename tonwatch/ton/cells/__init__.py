@@ -1,0 +1,1 @@
+"""Cells, bags of cells, dictionaries and the TVM's stack."""

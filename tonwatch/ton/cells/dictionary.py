@@ -1,0 +1,59 @@
+"""Dictionaries in cells, looked up by key: ``Hashmap``, ``HashmapAug`` and what holds them.
+
+Source: TON's whitepaper 3.3 and the node's ``crypto/block/block.tlb``.
+"""
+
+from tonwatch.ton.cells.cell import Cell, Slice
+from tonwatch.ton.errors import BadAnswer
+
+
+def find(root: Cell, key: int, bits: int) -> Slice | None:
+    """What a dictionary has under a key.
+
+    Args:
+        root: its first cell: of a ``HashmapE`` what the reference leads to.
+        key: as an unsigned integer.
+        bits: of every key.
+
+    Returns:
+        The leaf, read up to its value (of a ``HashmapAug`` up to the leaf's extra); None where
+        the dictionary has no such key.
+
+    Raises:
+        BadAnswer: it is no dictionary of such keys.
+        ProofInvalid: the path to the key is pruned, so nobody can say what is there.
+    """
+    at = root
+    while True:
+        body = at.body
+        # Most forks of a large dictionary have an empty label: two bits of 0.
+        if body[1] < 2 or body[2] & 0xC0 or at.exotic or not bits:
+            node = Slice(at)
+            label, length = _label(node, bits)
+            bits -= length
+            if bits < 0:
+                raise BadAnswer("a dictionary's label is longer than its keys")
+            if label != key >> bits:
+                return None
+            if not bits:
+                return node
+        if len(at.refs) < 2:
+            raise BadAnswer("a dictionary's fork has less than two branches")
+        bits -= 1
+        at = at.refs[key >> bits & 1]
+        key &= (1 << bits) - 1
+
+
+def _label(node: Slice, bits: int) -> tuple[int, int]:
+    """The bits that all keys of a branch start with, and how many; `bits` are left of a key."""
+    if not node.bit():  # hml_short$0, its length in ones
+        length = 0
+        while node.bit():
+            length += 1
+        return node.uint(length), length
+    if not node.bit():  # hml_long$10
+        length = node.uint(bits.bit_length())
+        return node.uint(length), length
+    same = node.bit()  # hml_same$11
+    length = node.uint(bits.bit_length())
+    return (1 << length) - 1 if same else 0, length

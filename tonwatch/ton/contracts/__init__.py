@@ -1,0 +1,1 @@
+"""Accounts, transactions, wallets and jettons, as they are on the chain."""

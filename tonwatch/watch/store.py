@@ -1,0 +1,271 @@
+"""The latest samples of every target, a short history, and the totals since start.
+
+The board only remembers; what it means is for the judge. Its `snapshot` is the
+one thing that judge, metrics and pages look at.
+"""
+
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from tonwatch.payouts.walker import Walked
+from tonwatch.samples.account import AccountKey, Reading
+from tonwatch.samples.sample import Probe, Sample
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.failures import failure
+
+STEP_BACK_SPAN: Final = 5
+"""Answers above which a seqno counts as progress: load balancers flip between two nodes."""
+
+HISTORY: Final = 120
+"""Head samples kept of each target: ten minutes at the default interval."""
+
+FAILURES: Final = 10
+"""Failed samples kept of each target, however long ago: the history would forget them."""
+
+BUCKETS: Final = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+"""Upper bounds of the duration histogram, seconds."""
+
+
+Told = Sample | Reading | Walked
+"""What probes hand over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that is watched: its configured name, what it is, and what for.
+
+    `local` targets are on this machine: reaching them takes no network. `about_wallets` are
+    the questions that it is asked about wallets, on top of those that are asked of its kind.
+    """
+
+    name: str
+    kind: Literal["liteserver", "toncenter-v2"]
+    role: Literal["primary", "reference"]
+    local: bool = False
+    about_wallets: tuple[Probe, ...] = ()
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """The questions that are asked of it."""
+        if self.kind == "liteserver":
+            return (Probe.HEAD, Probe.CONNECT, Probe.FORK, *self.about_wallets)
+        return (Probe.HEAD, Probe.FORK, *self.about_wallets)
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Durations of one probe: counts per bucket (the last is +Inf), not cumulative; their sum."""
+
+    counts: tuple[int, ...] = (0,) * (len(BUCKETS) + 1)
+    sum: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What the board knows of one target.
+
+    Attributes:
+        latest: the last sample of each probe.
+        heads: head samples, oldest first.
+        connects: the last two samples of the connect probe, oldest first.
+        forks: the last two answers to the fork probe, oldest first.
+        writes: the last two samples of the write probe, oldest first.
+        words: the last sample of each probe that tells whether what it says of accounts is so:
+            a lost answer is neither the truth nor a lie.
+        failures: the last failed samples of any probe, oldest first.
+        results: how many samples ended in each reason, by probe.
+        durations: histogram of each probe.
+        overruns: beats that were skipped because a probe took too long, by probe.
+        answered: when it was last asked something that it answered well, Unix seconds.
+        advanced: event loop time at which its seqno last grew, or it first told one.
+        steps_back: how often its seqno went back (load balancers do that).
+        dropped_answers: answers that came late or unasked.
+    """
+
+    target: Target
+    latest: Mapping[Probe, Sample]
+    heads: tuple[Sample, ...]
+    connects: tuple[Sample, ...]
+    forks: tuple[Sample, ...]
+    writes: tuple[Sample, ...]
+    words: Mapping[Probe, Sample]
+    failures: tuple[Sample, ...]
+    results: Mapping[tuple[Probe, Reason], int]
+    durations: Mapping[Probe, Histogram]
+    overruns: Mapping[Probe, int]
+    answered: float | None
+    advanced: float | None
+    steps_back: int
+    dropped_answers: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """What the board knows of one account. None for what has not been seen.
+
+    Attributes:
+        told: the newest reading that says what is held.
+        failed: the newest failure since then.
+        walked: how far its transactions are counted, and what they come to.
+    """
+
+    told: Reading | None = None
+    failed: Reading | None = None
+    walked: Walked | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole board at one moment.
+
+    Attributes:
+        wall: our clock, Unix seconds.
+        monotonic: the event loop's clock, seconds.
+        records: by target name, in the order of the configuration.
+        accounts: of wallets and contracts, in the order of the configuration.
+    """
+
+    wall: float
+    monotonic: float
+    records: Mapping[str, Record]
+    accounts: Mapping[AccountKey, AccountRecord] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A target's changing half."""
+
+    latest: dict[Probe, Sample] = field(default_factory=dict)
+    heads: deque[Sample] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    connects: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
+    forks: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
+    writes: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
+    words: dict[Probe, Sample] = field(default_factory=dict)
+    failures: deque[Sample] = field(default_factory=lambda: deque(maxlen=FAILURES))
+    results: Counter[tuple[Probe, Reason]] = field(default_factory=Counter)
+    durations: dict[Probe, Histogram] = field(default_factory=dict)
+    overruns: Counter[Probe] = field(default_factory=Counter)
+    seqnos: deque[int] = field(default_factory=lambda: deque(maxlen=STEP_BACK_SPAN))
+    answered: float | None = None
+    advanced: float | None = None
+    steps_back: int = 0
+
+
+class Board:
+    """Takes samples in, gives snapshots out.
+
+    Args:
+        targets: all that is watched.
+        accounts: of wallets and contracts, all that are read.
+        dropped_answers: reads a target's counter of dropped answers.
+    """
+
+    def __init__(
+        self,
+        targets: Iterable[Target],
+        accounts: Iterable[AccountKey] = (),
+        dropped_answers: Callable[[str], int] = lambda _: 0,
+    ) -> None:
+        self._targets = {target.name: target for target in targets}
+        self._entries = {name: _Entry() for name in self._targets}
+        self._accounts = dict.fromkeys(accounts, AccountRecord())
+        self._dropped_answers = dropped_answers
+
+    def add(self, told: Told) -> None:
+        """Remember a sample, a reading or how far payouts were counted.
+
+        Raises:
+            KeyError: it is of a target or an account that nobody configured.
+        """
+        if isinstance(told, Sample):
+            self._add(told)
+            return
+        before = self._accounts[told.key]
+        if isinstance(told, Walked):
+            after = replace(before, walked=told)
+        elif told.ok:
+            after = replace(before, told=told, failed=None)
+        else:
+            after = replace(before, failed=told)
+        self._accounts[told.key] = after
+
+    def _add(self, sample: Sample) -> None:
+        entry = self._entries[sample.target]
+        entry.latest[sample.probe] = sample
+        entry.results[sample.probe, sample.reason] += 1
+        entry.durations[sample.probe] = _observe(
+            entry.durations.get(sample.probe, Histogram()), sample.duration
+        )
+        if sample.ok or failure(sample.reason).untrue:
+            entry.words[sample.probe] = sample
+        if sample.ok:
+            entry.answered = sample.started
+        else:
+            entry.failures.append(sample)
+        if sample.probe is Probe.HEAD:
+            if len(entry.heads) > 1 and not entry.heads[-1].ok and not entry.heads[-2].ok:
+                # Back from an outage, perhaps from an older block: its progress starts anew.
+                entry.seqnos.clear()
+            entry.heads.append(sample)
+            if sample.head is not None:
+                _advance(entry, sample.head.seqno, sample.finished)
+        elif sample.probe is Probe.CONNECT:
+            entry.connects.append(sample)
+        elif sample.probe is Probe.WRITE:
+            entry.writes.append(sample)
+        elif sample.probe is Probe.FORK and sample.ok:
+            entry.forks.append(sample)
+
+    def overrun(self, target: str, probe: Probe, beats: int) -> None:
+        """Count beats that were skipped because the probe before them was still running."""
+        self._entries[target].overruns[probe] += beats
+
+    def snapshot(self, *, wall: float, monotonic: float) -> Snapshot:
+        """Everything known now, in a form that does not change any more."""
+        return Snapshot(
+            wall,
+            monotonic,
+            {
+                name: Record(
+                    target=self._targets[name],
+                    latest=dict(entry.latest),
+                    heads=tuple(entry.heads),
+                    connects=tuple(entry.connects),
+                    forks=tuple(entry.forks),
+                    writes=tuple(entry.writes),
+                    words=dict(entry.words),
+                    failures=tuple(entry.failures),
+                    results=dict(entry.results),
+                    durations=dict(entry.durations),
+                    overruns=dict(entry.overruns),
+                    answered=entry.answered,
+                    advanced=entry.advanced,
+                    steps_back=entry.steps_back,
+                    dropped_answers=self._dropped_answers(name),
+                )
+                for name, entry in self._entries.items()
+            },
+            dict(self._accounts),
+        )
+
+
+def _advance(entry: _Entry, seqno: int, at: float) -> None:
+    """Count steps back; note progress: above all that was told lately, or two steps up in a row."""
+    before = entry.seqnos
+    if before and seqno < before[-1]:
+        entry.steps_back += 1
+    climbing = len(before) > 1 and seqno > before[-1] > before[-2]
+    if climbing or seqno > max(before, default=-1):
+        entry.advanced = at
+    before.append(seqno)
+
+
+def _observe(histogram: Histogram, seconds: float) -> Histogram:
+    counts = list(histogram.counts)
+    counts[bisect_left(BUCKETS, seconds)] += 1
+    return Histogram(tuple(counts), histogram.sum + seconds)

@@ -1,0 +1,258 @@
+"""Judges wallets and contracts: what they hold, whether that is enough, and how payouts go.
+
+Pure: the same snapshot gives the same verdicts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from tonwatch.config.models import Config
+from tonwatch.config.wallets import NATIVE, Contract, Wallet
+from tonwatch.payouts.totals import Trouble, TroubleKind
+from tonwatch.payouts.walker import Walked
+from tonwatch.samples.account import AccountKey, Reading
+from tonwatch.ton.address import Address
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.store import AccountRecord, Snapshot
+
+GAP_IS_NEWS: Final = 24 * 3600.0
+"""Seconds for which a gap in the payouts is a finding; totals miss it for ever."""
+
+_NOTHING: Final = AccountRecord()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One asset of a wallet.
+
+    Attributes:
+        asset: ``native`` or the jetton's configured name.
+        decimals: digits after the point of a whole coin.
+        minimum: smallest units below which it is low; None where nothing is demanded.
+        reading: what is held, where that is known and young enough; None otherwise.
+        trouble: why it is not known, in one line; empty where nobody has failed yet.
+        failure: the reason of that; None likewise.
+        walked: its payouts; None where they are not counted, or not yet.
+        gap: lately some of them could not be counted, since nobody had them any more.
+    """
+
+    asset: str
+    decimals: int
+    minimum: int | None
+    reading: Reading | None
+    trouble: str
+    failure: Reason | None
+    walked: Walked | None
+    gap: bool = False
+
+    @property
+    def amount(self) -> int | None:
+        """Smallest units held; None where not known."""
+        return self.reading.amount if self.reading is not None else None
+
+    @property
+    def low(self) -> bool:
+        """Known to be below the minimum. What is not known is not low."""
+        amount = self.amount
+        return amount is not None and self.minimum is not None and amount < self.minimum
+
+    @property
+    def unread(self) -> bool:
+        """It cannot be read although somebody was asked."""
+        return self.reading is None and bool(self.trouble)
+
+
+# No slots: what follows from a verdict is worked out once, and it stands for many looks.
+@dataclass(frozen=True, kw_only=True)
+class WalletVerdict:
+    """How one wallet stands.
+
+    Attributes:
+        name: configured name.
+        account: its address.
+        holdings: by asset; the network's own coin first.
+        failed: payouts that failed within the window, newest last.
+        bounced: payouts that came back within the window, newest last.
+    """
+
+    name: str
+    account: Address
+    holdings: Mapping[str, Holding]
+    failed: tuple[Trouble, ...] = ()
+    bounced: tuple[Trouble, ...] = ()
+
+    @property
+    def reading(self) -> Reading | None:
+        """Of the wallet's own account; None where not known."""
+        return self.holdings[NATIVE].reading
+
+    @property
+    def frozen(self) -> bool:
+        return self.reading is not None and self.reading.status is AccountStatus.FROZEN
+
+    @property
+    def counted(self) -> bool:
+        """Whether its payouts are counted, of any asset."""
+        return any(holding.walked is not None for holding in self.holdings.values())
+
+    @cached_property
+    def low(self) -> tuple[Holding, ...]:
+        """What is below its minimum."""
+        return tuple(holding for holding in self.holdings.values() if holding.low)
+
+    @cached_property
+    def unread(self) -> tuple[Holding, ...]:
+        """What cannot be read although somebody was asked."""
+        return tuple(holding for holding in self.holdings.values() if holding.unread)
+
+    @cached_property
+    def backlog(self) -> int:
+        """Transactions that are known and not counted yet."""
+        return sum(h.walked.backlog for h in self.holdings.values() if h.walked is not None)
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """The assets of which history was lately gone before it could be counted."""
+        return tuple(asset for asset, holding in self.holdings.items() if holding.gap)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractVerdict:
+    """How one contract stands.
+
+    Attributes:
+        name: configured name.
+        account: its address.
+        expected: hash of the code that it must have.
+        reading: where known and young enough; None otherwise.
+        trouble: why not.
+    """
+
+    name: str
+    account: Address
+    expected: bytes
+    reading: Reading | None
+    trouble: str
+
+    @property
+    def matches(self) -> bool | None:
+        """Whether it has the code that it must have; None where not known."""
+        return None if self.reading is None else self.reading.code_hash == self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class Purses:
+    """All wallets and contracts at one moment, by name in the order of the configuration.
+
+    `accounts` is what they were judged by.
+    """
+
+    wallets: Mapping[str, WalletVerdict] = field(default_factory=dict)
+    contracts: Mapping[str, ContractVerdict] = field(default_factory=dict)
+    accounts: Mapping[AccountKey, AccountRecord] = field(default_factory=dict)
+
+
+def judge_wallets(snapshot: Snapshot, config: Config, before: Purses | None = None) -> Purses:
+    """Judge every wallet and contract of a snapshot.
+
+    Args:
+        snapshot: what is known.
+        config: what is wanted.
+        before: what came of an earlier snapshot. It changes nothing but how long this takes: a
+            wallet of which nothing is new is not judged anew.
+    """
+    probe = config.probe
+    oldest = snapshot.monotonic - probe.stale_after - probe.wallet_interval
+    since = snapshot.wall - config.thresholds.payout_window
+    old = _unchanged(snapshot, before) if before is not None else {}
+    wallets = {}
+    for wallet in config.wallets:
+        was = old.get(wallet.name)
+        if was is None or not _holds(was, oldest, since):
+            now = _wallet(wallet, snapshot, oldest, since)
+            # The same object where it says the same: others keep what they made of it.
+            was = was if was == now else now
+        wallets[wallet.name] = was
+    contracts = {c.name: _contract(c, snapshot, oldest) for c in config.contracts}
+    return Purses(wallets, contracts, snapshot.accounts)
+
+
+def _unchanged(snapshot: Snapshot, before: Purses) -> Mapping[str, WalletVerdict]:
+    """Verdicts on wallets of which the board knows what it knew before."""
+    known, old = before.accounts, dict(before.wallets)
+    for key, record in snapshot.accounts.items():
+        if known.get(key) is not record:
+            old.pop(key.name, None)
+    return old
+
+
+def _holds(verdict: WalletVerdict, oldest: float, since: float) -> bool:
+    """Whether a verdict on the same facts is still true: no reading and no trouble aged out."""
+    if verdict.failed or verdict.bounced:
+        return False
+    for holding in verdict.holdings.values():
+        if holding.gap:
+            return False
+        reading, walked = holding.reading, holding.walked
+        if reading is not None and reading.finished < oldest:
+            return False
+        if walked is not None and any(each.time >= since for each in walked.tally.recent):
+            return False
+    return True
+
+
+def _wallet(wallet: Wallet, snapshot: Snapshot, oldest: float, since: float) -> WalletVerdict:
+    holdings = {}
+    troubles: list[Trouble] = []
+    for asset in wallet.assets:
+        record = snapshot.accounts.get(AccountKey(wallet.name, asset.name), _NOTHING)
+        holdings[asset.name] = Holding(
+            asset=asset.name,
+            decimals=asset.decimals,
+            minimum=asset.minimum,
+            reading=_believed(record, oldest),
+            trouble=_trouble(record),
+            failure=record.failed.reason if record.failed is not None else None,
+            walked=record.walked,
+            gap=record.walked is not None and _gap_is_new(record.walked, snapshot.wall),
+        )
+        if record.walked is not None:
+            troubles += record.walked.tally.recent
+    recent = [each for each in troubles if each.time >= since]
+    recent.sort(key=lambda each: each.lt)
+    return WalletVerdict(
+        name=wallet.name,
+        account=wallet.account,
+        holdings=holdings,
+        failed=tuple(each for each in recent if each.kind is not TroubleKind.BOUNCED),
+        bounced=tuple(each for each in recent if each.kind is TroubleKind.BOUNCED),
+    )
+
+
+def _contract(contract: Contract, snapshot: Snapshot, oldest: float) -> ContractVerdict:
+    record = snapshot.accounts.get(AccountKey(contract.name, ""), _NOTHING)
+    return ContractVerdict(
+        name=contract.name,
+        account=contract.account,
+        expected=bytes.fromhex(contract.code_hash),
+        reading=_believed(record, oldest),
+        trouble=_trouble(record),
+    )
+
+
+def _gap_is_new(walked: Walked, wall: float) -> bool:
+    found = walked.tally.last_gap
+    return found is not None and found >= wall - GAP_IS_NEWS
+
+
+def _believed(record: AccountRecord, oldest: float) -> Reading | None:
+    told = record.told
+    return told if told is not None and told.finished >= oldest else None
+
+
+def _trouble(record: AccountRecord) -> str:
+    failed = record.failed
+    return f"{failed.source}: {failed.reason}: {failed.detail}" if failed is not None else ""

@@ -17,7 +17,7 @@ from tonwatch.simulator.proofs import pruned
 from tonwatch.simulator.writer import Writer
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.boc import read_boc, read_one
-from tonwatch.ton.cells.cell import Cell, boc, cell
+from tonwatch.ton.cells.cell import Cell, Slice, boc, cell
 from tonwatch.ton.contracts.transactions import (
     MAX_MESSAGES,
     Transaction,
@@ -75,6 +75,9 @@ def test_real_transactions_read_as_pytoniq_reads_them(roots: tuple[Cell, ...]) -
         agree(root)
 
 
+MAX_BITS = 1023
+"""Of a cell."""
+
 amounts = st.integers(0, 10**18) | st.integers(0, (1 << 120) - 1)
 bodies = st.builds(
     lambda data, bits, refs: cell(data, *[cell(b"ref")] * refs, tail=bits),
@@ -107,7 +110,8 @@ def messages(draw: st.DrawFn) -> Cell:
         case _:
             writer.uint(0b10, 2).rest(state.cell())
     body = draw(bodies)
-    if draw(st.booleans()):
+    fits = Slice(writer.cell()).left + 1 + Slice(body).left <= MAX_BITS
+    if draw(st.booleans()) or not fits:
         writer.uint(1, 1).ref(body)
     else:
         writer.uint(0, 1).rest(body)

@@ -19,11 +19,12 @@ from prometheus_client.registry import Collector
 
 from benchmarks.clocks import stolen
 from benchmarks.report import Goal, milliseconds, percentile, table
+from tests.configs import configured
 from tonwatch.commands import run as daemon
-from tonwatch.config.models import Config
 from tonwatch.config.wallets import NATIVE
 from tonwatch.payouts.totals import Tally
 from tonwatch.payouts.walker import Walked
+from tonwatch.runtime.jobs.accounts import watched
 from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.account import AccountKey, Reading
 from tonwatch.serve import app
@@ -35,7 +36,7 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.contracts.wallets import WalletKind
-from tonwatch.watch.store import Board
+from tonwatch.watch.store import Store
 
 _WALLETS: Final = 1000
 _SCRAPES: Final = 100
@@ -72,7 +73,7 @@ class House:
 
     def __init__(self) -> None:
         master = str(Address(0, b"m" * 32))
-        self.config = Config.model_validate(
+        self.config = configured(
             {
                 "state_dir": "/nowhere",
                 "providers": [{"name": "node", "kind": "toncenter-v2", "url": "http://127.0.0.1"}],
@@ -95,11 +96,11 @@ class House:
             for wallet in self.config.wallets
             for asset in (NATIVE, "usdt")
         ]
-        self.board = Board((), [key for key, _ in self.accounts])
+        self.store = Store((), watched(self.config))
         clock = time.monotonic
         errors = InternalErrors(wall=time.time, monotonic=clock)
         self.watcher = Watcher(
-            self.config, self.board, wall=time.time, monotonic=clock, errors=errors
+            self.config, self.store, wall=time.time, monotonic=clock, errors=errors
         )
         self._turn = 0
 
@@ -116,7 +117,7 @@ class House:
             if number % parts != part:
                 continue
             units = 10**12 + number * 7919 - self._turn * 1_234_567
-            self.board.add(
+            self.store.add(
                 Reading(
                     key=key,
                     source="node",
@@ -142,7 +143,7 @@ class House:
             if number % share:
                 continue
             units = 10**11 + number * 104_729 + self._turn
-            self.board.add(
+            self.store.add(
                 Walked(
                     key=key,
                     finished=time.monotonic(),
@@ -189,7 +190,7 @@ def _exposition(house: House) -> Exposition:
 
 
 def _kept() -> float:
-    """MiB of board, verdicts and lines."""
+    """MiB of store, verdicts and lines."""
     house = House()  # the configuration is not measured
     exposition = _exposition(house)
 

@@ -20,22 +20,25 @@ from benchmarks.clocks import Rounds, Turns
 from benchmarks.network import DEPTH, WALLETS
 from benchmarks.report import Goal, table
 from benchmarks.server import HOST, SERVER_KEY, Running, running
+from tests.configs import configured, make_target
 from tonwatch.config.models import Config, ProbeConfig
 from tonwatch.payouts.checkpoints import Book
 from tonwatch.payouts.totals import Tally, Trouble, TroubleKind
 from tonwatch.payouts.walker import Walk, Walked
 from tonwatch.probes import balances
 from tonwatch.probes.balances import JettonWallets
-from tonwatch.probes.source import LiteSource, Source
+from tonwatch.probes.source import Source
 from tonwatch.runtime.jobs import accounts as wallet_jobs
 from tonwatch.runtime.jobs.accounts import Rota
-from tonwatch.runtime.watcher import BEAT, Watcher
+from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.account import Reading, Watched
 from tonwatch.system.internal_errors import InternalErrors
+from tonwatch.targets.liteserver.source import LiteServerSource
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.liteserver.link import Link
 from tonwatch.ton.liteserver.proofs import KnownBlocks
-from tonwatch.watch.store import Board, Target, Told
+from tonwatch.watch.store import Store, Told
+from tonwatch.watch.view import INTERVAL
 
 _ROUNDS: Final = 5
 _SAMPLE: Final = 200
@@ -59,11 +62,10 @@ class _Watch:
         self._now = 0.0
         accounts = list(wallet_jobs.watched(config))
         self._rota = Rota(accounts, config.probe.wallet_interval)
-        keys = (watched.key for watched in accounts)
-        self.board = Board([Target(_NODE, "liteserver", "primary")], keys)
+        self.store = Store([make_target(_NODE, "liteserver", "primary")], accounts)
         clock = asyncio.get_running_loop().time
         errors = InternalErrors(wall=time.time, monotonic=clock)
-        self.watcher = Watcher(config, self.board, wall=time.time, monotonic=clock, errors=errors)
+        self.watcher = Watcher(config, self.store, wall=time.time, monotonic=clock, errors=errors)
 
     async def interval(self) -> int:
         """Do what is done in an interval, without the waiting; returns how many were read."""
@@ -75,9 +77,9 @@ class _Watch:
                 self._rota.done(batch.readings, self._now)
                 answers: tuple[Told, ...] = (*batch.readings, *batch.samples)
                 for told in answers:
-                    self.board.add(told)
+                    self.store.add(told)
                 read += len(batch.readings)
-            for _ in range(round(self._beat / BEAT)):
+            for _ in range(round(self._beat / INTERVAL)):
                 await asyncio.sleep(0)
                 self.watcher.look()
         return read
@@ -105,7 +107,7 @@ class _Seen:
 async def _measure(server: Running, turns: Turns) -> _Seen:
     seen = _Seen()
     async with _linked(server) as link:
-        source = LiteSource(_NODE, link, KnownBlocks(), clients.TIMEOUT)
+        source = LiteServerSource(_NODE, link, KnownBlocks(), lambda: clients.TIMEOUT)
         await _compare(server, source, clients.Unproven(_NODE, link), seen)
         await _watch(server, source, turns, seen)
         await _keep(server, source, seen)
@@ -171,7 +173,7 @@ async def _keep(server: Running, source: Source, seen: _Seen) -> None:
     ]
     for walk, walked in walks:
         assert walk.book.tally is walked.tally
-        watch.board.add(walked)
+        watch.store.add(walked)
     watch.watcher.look()
     gc.collect()
     seen.memory = tracemalloc.get_traced_memory()[0]
@@ -246,7 +248,7 @@ def _config(server: Running) -> Config:
     key = base64.b64encode(SERVER_KEY).decode()
     node = {"name": _NODE, "host": HOST, "port": server.port, "key": key}
     wallets = server.about["wallets"]
-    return Config.model_validate({"network": "testnet", "liteservers": [node], "wallets": wallets})
+    return configured({"network": "testnet", "liteservers": [node], "wallets": wallets})
 
 
 def measure() -> tuple[str, list[Goal]]:
@@ -299,7 +301,7 @@ def _of_tonwatch(seen: _Seen) -> tuple[str, list[Goal]]:
     ]
     text = (
         f"tonwatch on {WALLETS:,} of them from beat to beat: what is due is read, proven, put on"
-        f" the board and judged,\ntwice a second ({_ROUNDS} intervals without the waiting; turns"
+        f" the store and judged,\ntwice a second ({_ROUNDS} intervals without the waiting; turns"
         " and looks in CPU time). Kept: configuration,\nboard, readings, verdicts, and payouts"
         f" with {_TROUBLES} failures of each account.\n" + table(rows)
     )

@@ -54,7 +54,8 @@ class Parser:
     def __init__(self) -> None:
         from pydantic_settings import CliSettingsSource
 
-        from tonwatch.config.loader import ENV_CONFIG, Settings
+        from tonwatch.config.loader import ENV_CONFIG, Settings, settings_model
+        from tonwatch.targets import registry
 
         settings = argparse.ArgumentParser(add_help=False)
         settings.add_argument(
@@ -64,7 +65,9 @@ class Parser:
             metavar="FILE",
             help=f"YAML file with what to watch (or {ENV_CONFIG} in the environment)",
         )
-        self.source: CliSettingsSource[Settings] = CliSettingsSource(Settings, root_parser=settings)
+        self.source: CliSettingsSource[Settings] = CliSettingsSource(
+            settings_model(registry.sections()), root_parser=settings
+        )
         self._root = argparse.ArgumentParser(
             prog="tonwatch", description="Watches TON liteservers and RPC providers."
         )
@@ -89,9 +92,10 @@ class Parser:
     def load(self, options: argparse.Namespace) -> "Config":
         """The configuration that the options, the environment and the file make together."""
         from tonwatch.config.loader import load, read_flags
+        from tonwatch.targets import registry
 
         path = Path(options.config) if options.config else None
-        return load(path, read_flags(self.source, options))
+        return load(path, registry.sections(), read_flags(self.source, options))
 
     def load_to_watch(self, options: argparse.Namespace) -> "Config":
         """The configuration, for a command that has to watch something or say whether it could.
@@ -239,8 +243,9 @@ def _config_schema(_: argparse.Namespace, __: Parser) -> int:
     import json
 
     from tonwatch.config.loader import schema
+    from tonwatch.targets import registry
 
-    print(json.dumps(schema(), indent=2))
+    print(json.dumps(schema(registry.sections()), indent=2))
     return OK
 
 

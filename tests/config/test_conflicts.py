@@ -10,7 +10,8 @@ import pytest
 import yaml
 from nacl.signing import SigningKey
 
-from tonwatch.config.loader import ConfigError, load
+from tests.configs import load
+from tonwatch.config.loader import ConfigError
 from tonwatch.config.models import Config
 from tonwatch.ton.networks import ZEROSTATES
 

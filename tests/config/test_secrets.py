@@ -11,17 +11,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.conftest import Clock
-from tonwatch.config.secret_files import FreshFiles, SecretFile, api_key, server_key
+from tonwatch.config.secret_files import SecretFile, SecretFiles
 from tonwatch.system import regular_file
 from tonwatch.system.executors import Threads
 from tonwatch.system.internal_errors import Component, InternalErrors
+from tonwatch.targets.http_provider import read_api_key
+from tonwatch.ton.adnl.keys import read_key_file
 from tonwatch.ton.errors import ConnectError, Reason
 
 KEY = bytes.fromhex("9f85439d2094b92a639c2c9493d7b740e39dea8d08b525986d39d6dd69e7f309")
 
 
 def test_a_file_that_comes_late(tmp_path: Path) -> None:
-    file = SecretFile(tmp_path / "key", api_key)
+    file = SecretFile(tmp_path / "key", read_api_key)
     file.refresh()
     with pytest.raises(ConnectError, match="No such file") as caught:
         file.get()
@@ -36,7 +38,7 @@ def test_a_rotation_by_swapped_symlink(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "key").write_text(f"key-{name}")
     (tmp_path / "data").symlink_to("one")
-    file = SecretFile(tmp_path / "data" / "key", api_key)
+    file = SecretFile(tmp_path / "data" / "key", read_api_key)
     file.refresh()
     assert file.get() == "key-one"
     (tmp_path / "next").symlink_to("two")
@@ -47,7 +49,7 @@ def test_a_rotation_by_swapped_symlink(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"two words\nand lines", b"\xff\xfe"])
 def test_a_damaged_rotation_keeps_the_last_good_value(tmp_path: Path, damage: bytes) -> None:
-    file = SecretFile(tmp_path / "key", api_key)
+    file = SecretFile(tmp_path / "key", read_api_key)
     file.path.write_text("good")
     file.refresh()
     file.path.write_bytes(damage)
@@ -56,7 +58,7 @@ def test_a_damaged_rotation_keeps_the_last_good_value(tmp_path: Path, damage: by
 
 
 def test_trouble_is_said_once_and_secrets_never(tmp_path: Path) -> None:
-    file = SecretFile(tmp_path / "key", api_key)
+    file = SecretFile(tmp_path / "key", read_api_key)
     with capture_logs() as lines:
         file.path.write_text("first-secret")
         file.refresh()
@@ -78,13 +80,13 @@ def test_trouble_is_said_once_and_secrets_never(tmp_path: Path) -> None:
     ],
 )
 def test_server_key(content: bytes) -> None:
-    assert server_key(content) == KEY
+    assert read_key_file(content) == KEY
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", bytes(36), b"\xff" * 32, bytes(100)])
 def test_not_a_server_key(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"key|base64"):
-        server_key(content)
+        read_key_file(content)
 
 
 class TestWhatIsNoFile:
@@ -92,7 +94,7 @@ class TestWhatIsNoFile:
 
     @pytest.fixture
     def file(self, tmp_path: Path) -> SecretFile[str]:
-        return SecretFile(tmp_path / "key", api_key)
+        return SecretFile(tmp_path / "key", read_api_key)
 
     def trouble(self, file: SecretFile[str]) -> str:
         file.refresh()
@@ -139,7 +141,7 @@ class TestWhatIsNoFile:
         assert file.get() == "good"
 
 
-class TestFreshFiles:
+class TestSecretFiles:
     """Files are read apart from each other: one on a disk that hangs holds up none."""
 
     @pytest.fixture
@@ -159,13 +161,21 @@ class TestFreshFiles:
         return InternalErrors(wall=clock.wall, monotonic=clock.monotonic)
 
     @pytest.fixture
+    def fresh(self, threads: Threads, errors: InternalErrors) -> SecretFiles:
+        return SecretFiles(threads, errors)
+
+    @pytest.fixture
     def files(
-        self, tmp_path: Path, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+        self,
+        fresh: SecretFiles,
+        tmp_path: Path,
+        gate: threading.Event,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> dict[str, SecretFile[str]]:
         """Three: one whose disk hangs, one that we have a bug with, one that is good."""
         made = {}
         for name in ("hangs", "bug", "good"):
-            made[name] = SecretFile(tmp_path / name, api_key)
+            made[name] = fresh.open(tmp_path / name, read_api_key)
             made[name].path.write_text(f"key-{name}")
         self.reads: list[str] = []
 
@@ -182,12 +192,11 @@ class TestFreshFiles:
 
     async def test_each_apart(
         self,
+        fresh: SecretFiles,
         files: dict[str, SecretFile[str]],
-        threads: Threads,
         errors: InternalErrors,
         gate: threading.Event,
     ) -> None:
-        fresh = FreshFiles(list(files.values()), threads, errors)
         with capture_logs() as lines:
             for _ in range(3):
                 await fresh.refresh(0.05)
@@ -204,11 +213,11 @@ class TestFreshFiles:
         assert files["hangs"].get() == "key-hangs"
 
     async def test_the_end_waits_for_none(
-        self, files: dict[str, SecretFile[str]], threads: Threads, errors: InternalErrors
+        self, fresh: SecretFiles, files: dict[str, SecretFile[str]]
     ) -> None:
-        fresh = FreshFiles(list(files.values()), threads, errors)
+        assert len(files) == 3
         keeping = asyncio.create_task(fresh.keep())
         await fresh.refresh(0.01)
         keeping.cancel()
         await asyncio.wait({keeping})
-        fresh.close()
+        fresh.close_all()

@@ -10,8 +10,10 @@ import pytest
 import yaml
 from nacl.signing import SigningKey
 
-from tonwatch.config.loader import ConfigError, load, schema
+from tests.configs import load
+from tonwatch.config.loader import ConfigError, schema
 from tonwatch.config.models import Config
+from tonwatch.targets import registry
 from tonwatch.ton.networks import ZEROSTATES
 
 KEY = "n4VDnSCUuSpjnCyUk9e3QOOd6o0ItSWYbTnW3Wnn8wk="
@@ -329,4 +331,4 @@ class TestMistakes:
 
 
 def test_the_schema_names_every_section() -> None:
-    assert set(schema()["properties"]) == set(Config.model_fields)
+    assert set(schema(registry.sections())["properties"]) == set(Config.model_fields)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytoniq_core.boc.address import Address as ToAddress
 
+from tests.configs import load
 from tonwatch.config.amounts import in_coins, in_units, written
-from tonwatch.config.loader import ConfigError, load
+from tonwatch.config.loader import ConfigError
 from tonwatch.ton.address import Address, parse
 
 USDT = "EQCxE6mUtQJKFnGfaROTKOt1lZbDiiX1kCixRv7Nw2Id_sDs"

@@ -18,11 +18,11 @@ from typing import Any, NoReturn
 import pytest
 import yaml
 
+from tests.configs import configured
 from tests.daemon.hanging import POOLS
 from tests.daemon.never_ending import FAULTS
 from tests.daemon.test_cli import ENVIRONMENT, get, serving, started, until_status
 from tonwatch.commands import run as daemon
-from tonwatch.config.models import Config
 from tonwatch.serve.listener import CannotListen
 from tonwatch.simulator.network import Simulator
 
@@ -257,9 +257,7 @@ async def test_nothing_runs_in_the_default_executor(content: dict[str, Any]) -> 
     content["providers"][0]["url"] = f"http://localhost:{port}"
     content["serve"]["host"] = "localhost"
     stop, urls = asyncio.Event(), asyncio.Queue[str]()
-    running = asyncio.create_task(
-        daemon.run(Config.model_validate(content), stop, serving=urls.put_nowait)
-    )
+    running = asyncio.create_task(daemon.run(configured(content), stop, serving=urls.put_nowait))
     url = await urls.get()
 
     async def counted() -> bool:
@@ -282,7 +280,7 @@ async def test_nothing_runs_in_the_default_executor(content: dict[str, Any]) -> 
 async def test_a_name_to_serve_on_that_nobody_knows(content: dict[str, Any]) -> None:
     content["serve"]["host"] = "nowhere.invalid"
     with pytest.raises(CannotListen, match=r"cannot listen on nowhere.invalid port 0: \w+"):
-        await daemon.run(Config.model_validate(content), asyncio.Event())
+        await daemon.run(configured(content), asyncio.Event())
 
 
 def test_localhost_is_known_here() -> None:

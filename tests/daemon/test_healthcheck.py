@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 
+from tests.configs import load
 from tonwatch import cli
 from tonwatch.commands import run as daemon
-from tonwatch.config.loader import load
 
 TARGET = {"name": "node", "host": "127.0.0.1", "port": 1, "key": "58" + "66" * 31}
 

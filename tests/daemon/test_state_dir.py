@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tonwatch.config.models import Config
-from tonwatch.runtime import runtime as assembly
+from tests.configs import configured
+from tonwatch.runtime import state_dir
+from tonwatch.runtime.runtime import running
 from tonwatch.runtime.state_dir import StateDirError, held
 
 KEY = "n4VDnSCUuSpjnCyUk9e3QOOd6o0ItSWYbTnW3Wnn8wk="
@@ -70,8 +71,8 @@ async def test_one_whose_disk_does_not_answer(
     """The start does not wait for it for ever, and says why it ends."""
     answers = threading.Event()
     monkeypatch.setattr(os, "fsync", lambda _: answers.wait())
-    monkeypatch.setattr(assembly, "STATE_DIR_WITHIN", 0.05)
-    config = Config.model_validate(
+    monkeypatch.setattr(state_dir, "OPENS_WITHIN", 0.05)
+    config = configured(
         {
             "state_dir": str(tmp_path),
             "liteservers": [{"name": "it", "host": "127.0.0.1", "port": 1, "key": KEY}],
@@ -79,7 +80,7 @@ async def test_one_whose_disk_does_not_answer(
         }
     )
     with pytest.raises(StateDirError, match=f"the disk of state_dir {tmp_path} does not answer"):
-        async with assembly.assembled(config):
+        async with running(config):
             pass
     answers.set()
 

@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import virtual_time
+from tests.configs import configured
 from tests.virtual_time import VirtualLoop
-from tonwatch.config.models import Config
-from tonwatch.runtime import scheduler
 from tonwatch.runtime.jobs.accounts import Rota
-from tonwatch.runtime.jobs.payouts import Counting
-from tonwatch.runtime.runtime import assembled
+from tonwatch.runtime.jobs.payouts import CountPayouts
+from tonwatch.runtime.runtime import running
 from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Probe
 from tonwatch.simulator.faults import Fault
@@ -25,6 +24,7 @@ from tonwatch.simulator.network import Simulator
 from tonwatch.system.internal_errors import Component
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason
+from tonwatch.watch.planner import Account
 
 INTERVAL = 15.0
 
@@ -73,11 +73,11 @@ def test_one_message_a_minute_and_target(tmp_path: Any) -> None:
             content = simulator.config() | {"state_dir": str(tmp_path)}
             for wallet in content["wallets"]:
                 wallet["write_probe"] = True
-            config = Config.model_validate(content)
-            parts = await stack.enter_async_context(assembled(config, wall=loop.wall))
-            jobs = asyncio.create_task(
-                scheduler.run(parts.jobs, parts.board, Random(1), parts.errors)
+            config = configured(content)
+            parts = await stack.enter_async_context(
+                running(config, wall=loop.wall, random=Random(1))
             )
+            jobs = asyncio.create_task(parts.scheduler.run())
             for half_minute in range(60):
                 if half_minute == 20:
                     await simulator.set_fault("node-1", Fault.FLAP, 20.0)
@@ -103,12 +103,11 @@ async def test_a_wallet_that_has_just_been_frozen_accuses_nobody(tmp_path: Any) 
     """Its refusal is not the one that is expected, and is no fault of who passed it on."""
     async with Simulator(wallets=1, automatic=False) as simulator:
         content = simulator.config() | {"state_dir": str(tmp_path)}
-        async with assembled(Config.model_validate(content), counting=False) as parts:
+        async with running(configured(content), counting=False) as parts:
 
             async def ask(probe: Probe) -> list[Any]:
-                told = [await job.ask() for job in parts.jobs if job.probe is probe]
-                for each in chain(*told):
-                    parts.board.add(each)
+                jobs = [job for job in parts.jobs if job.probe is probe]
+                told = [await parts.asker.ask(job, each) for job in jobs for each in job.plan()]
                 parts.watcher.look()
                 return list(chain(*told))
 
@@ -122,63 +121,62 @@ async def test_a_wallet_that_has_just_been_frozen_accuses_nobody(tmp_path: Any) 
 def test_a_bug_with_one_account_leaves_the_others_counted(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    count = Counting._count
+    count = CountPayouts._count
 
-    async def broken(it: Counting, key: AccountKey, *rest: Any) -> Any:
-        if key.name == "wallet-1":
+    async def broken(it: CountPayouts, account: Account, *rest: Any) -> Any:
+        if account.key.name == "wallet-1":
             raise RuntimeError("hunter2")
-        return await count(it, key, *rest)
+        return await count(it, account, *rest)
 
-    monkeypatch.setattr(Counting, "_count", broken)
+    monkeypatch.setattr(CountPayouts, "_count", broken)
 
     async def watch(loop: VirtualLoop) -> None:
         async with Simulator(wallets=2, clock=loop.wall) as simulator:
             content = simulator.config() | {"state_dir": str(tmp_path)}
-            config = Config.model_validate(content)
-            async with assembled(config, wall=loop.wall) as parts:
-                running = scheduler.run(parts.jobs, parts.board, Random(1), parts.errors)
-                jobs = asyncio.create_task(running)
-                looking = asyncio.create_task(parts.watcher.run())
+            config = configured(content)
+            async with running(config, wall=loop.wall, random=Random(1)) as parts:
+                working = asyncio.create_task(parts.run())
                 await asyncio.sleep(60.0)
                 wallets = parts.watcher.view.judgement.purses.wallets
                 assert wallets["wallet-1"].holdings["native"].walked is None
                 assert wallets["wallet-2"].holdings["native"].walked is not None
                 assert parts.errors.counts()[Component.PAYOUTS] > 10
-                for task in (jobs, looking):
-                    task.cancel()
-                await asyncio.gather(jobs, looking, return_exceptions=True)
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
 
     virtual_time.run(watch)
 
 
-def test_no_job_is_given_up_that_only_waits_for_its_turn() -> None:
+def test_no_question_is_given_up_that_only_waits_for_its_turn(tmp_path: Any) -> None:
     """However slow a provider may be asked, and however long an answer may take."""
 
     def limits(**settings: Any) -> dict[Probe, float]:
-        rate = settings.pop("rate", 1.0)
-        content = {
-            "probe": settings,
-            "providers": [
-                {
-                    "name": "it",
-                    "kind": "toncenter-v2",
-                    "url": "http://127.0.0.1",
-                    "requests_per_second": rate,
-                }
-            ],
-            "wallets": [
-                {"name": f"w{n}", "address": f"0:{n:064x}", "write_probe": True} for n in range(3)
-            ],
-        }
+        rate = settings.pop("rate", 1000.0)
 
-        async def build(_: VirtualLoop) -> dict[Probe, float]:
-            async with assembled(Config.model_validate(content)) as parts:
-                return {job.probe: job.deadline for job in parts.jobs}
+        async def plan(loop: VirtualLoop) -> dict[Probe, float]:
+            async with Simulator(liteservers=1, wallets=3, clock=loop.wall) as simulator:
+                content = simulator.config() | {"probe": settings, "state_dir": str(tmp_path)}
+                content["providers"][0]["requests_per_second"] = rate
+                for wallet in content["wallets"]:
+                    wallet["write_probe"] = True
+                async with running(configured(content), wall=loop.wall) as parts:
+                    for target in parts.targets.values():
+                        for each in target.regular():
+                            parts.store.add(await each.ask())
+                    parts.watcher.look()
+                    planned: dict[Probe, float] = {}
+                    for job in parts.jobs:
+                        for question in parts.asker.plan(job):
+                            planned[job.probe] = question.deadline
+                            if job.probe is Probe.BALANCE:
+                                await parts.asker.ask(job, question)
+                                parts.watcher.look()
+                    return planned
 
-        return virtual_time.run(build)
+        return virtual_time.run(plan)
 
     usual = limits()
-    assert set(usual) == {Probe.HEAD, Probe.FORK, Probe.BALANCE, Probe.COMPARE, Probe.WRITE}
+    assert set(usual) == set(Probe)
     assert all(120.0 < limit < 3600.0 for limit in usual.values())
     patient = limits(interval="600s", timeout="500s", stale_after="2000s")
     assert all(limit > 2 * 500.0 for limit in patient.values())

@@ -8,8 +8,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tonwatch.config import loader as settings
-from tonwatch.config.models import Config, LiteServer
+from tests.configs import load
+from tonwatch.config.models import Config
+from tonwatch.targets.liteserver.config import LiteServer
 
 KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
 DOCKERFILE = Path(__file__).parents[2] / "Dockerfile"
@@ -72,7 +73,7 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
     (tmp_path / "api-key").write_text("not-a-real-key", encoding="utf-8")
     path = tmp_path / "tonwatch.yaml"
     path.write_text(text.replace("/run/secrets/toncenter", str(tmp_path)), encoding="utf-8")
-    return settings.load(path)
+    return load(path)
 
 
 each_config = pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tonwatch.config.loader import load
+from tests.configs import load
 from tonwatch.simulator.scenario import Scenario, parse
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.findings import Cause, Finding

@@ -10,13 +10,13 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Final
 
+from tests.configs import configured
 from tests.e2e import shortened
 from tests.e2e.expected import BUSY, Awaited, has_symptoms, may_be_about, may_be_heard, outcome
 from tests.e2e.monitoring import Monitoring
 from tests.e2e.webhook import Webhook
 from tests.matrix.situations import INTERVAL, MatrixStep, Situation, overlaid, situations
 from tonwatch.commands import run as daemon
-from tonwatch.config.models import Config
 from tonwatch.simulator.chain import Chain
 from tonwatch.simulator.network import Simulator
 from tonwatch.simulator.scenario import do
@@ -298,7 +298,7 @@ class _Tonwatch:
         self._stop = asyncio.Event()
         self._running = asyncio.create_task(
             daemon.run(
-                Config.model_validate(self.config),
+                configured(self.config),
                 self._stop,
                 serving=url.set_result,
                 wall=lambda: self._clock() + self.ahead,

@@ -15,10 +15,10 @@ from typing import Any, Final
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from tests.configs import configured
 from tests.e2e.monitoring import Monitoring
 from tests.e2e.webhook import Webhook
 from tonwatch.commands import run as daemon
-from tonwatch.config.models import Config
 from tonwatch.simulator.jetton import DECIMALS, USDT
 from tonwatch.simulator.network import Simulator
 from tonwatch.simulator.wallets import COIN, START
@@ -111,7 +111,7 @@ async def _watched_wallets(monitoring: Monitoring, home: Path) -> AsyncIterator[
             monitoring.scrape(url, "tonwatch", INSTANCE)
 
         tasks = [
-            asyncio.create_task(daemon.run(Config.model_validate(content), stop, serving=serving)),
+            asyncio.create_task(daemon.run(configured(content), stop, serving=serving)),
             asyncio.create_task(_pay(simulator)),
         ]
         try:

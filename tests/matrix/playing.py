@@ -12,12 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from tests import virtual_time
+from tests.configs import configured
 from tests.matrix.situations import INTERVAL, Balances, MatrixStep, Situation, overlaid
 from tests.virtual_time import VirtualLoop
-from tonwatch.config.models import Config
-from tonwatch.runtime import scheduler
-from tonwatch.runtime.runtime import Assembly, assembled
-from tonwatch.runtime.watcher import BEAT, View
+from tonwatch.runtime.runtime import Runtime, running
 from tonwatch.samples.sample import Probe
 from tonwatch.simulator.network import CHAIN, Simulator
 from tonwatch.simulator.scenario import do
@@ -25,6 +23,8 @@ from tonwatch.simulator.wallets import COIN
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
+from tonwatch.watch.view import INTERVAL as LOOKS
+from tonwatch.watch.view import View
 
 _ALL_WELL: Final = 20.0
 """Seconds before anything breaks."""
@@ -111,7 +111,7 @@ async def watched(
     seed: int,
     state_dir: Path | None = None,
     *overlays: dict[str, Any],
-) -> AsyncIterator[Assembly]:
+) -> AsyncIterator[Runtime]:
     """tonwatch with all its defaults at work on a simulated network; nobody looks yet.
 
     Args:
@@ -122,11 +122,9 @@ async def watched(
         overlays: laid over its configuration, one over the other.
     """
     told = simulator.config() | {"state_dir": None if state_dir is None else str(state_dir)}
-    config = Config.model_validate(reduce(overlaid, overlays, told))
-    async with assembled(config, wall=clock) as parts:
-        asking = asyncio.create_task(
-            scheduler.run(parts.jobs, parts.board, Random(seed), parts.errors)
-        )
+    config = configured(reduce(overlaid, overlays, told))
+    async with running(config, wall=clock, random=Random(seed)) as parts:
+        asking = asyncio.create_task(parts.scheduler.run())
         try:
             yield parts
         finally:
@@ -134,11 +132,11 @@ async def watched(
             await asyncio.gather(asking, return_exceptions=True)
 
 
-async def views(parts: Assembly) -> AsyncGenerator[View, None]:
+async def views(parts: Runtime) -> AsyncGenerator[View, None]:
     """Every view, on the beat on which the daemon makes them."""
     while True:
         yield parts.watcher.look()
-        await asyncio.sleep(BEAT)
+        await asyncio.sleep(LOOKS)
 
 
 class OurClock:
@@ -164,7 +162,7 @@ class _Watching:
     ) -> None:
         self.clock = OurClock(loop)
         self.seen: list[tuple[float, View]] = []
-        self.parts: Assembly | None = None
+        self.parts: Runtime | None = None
         self._loop = loop
         self._simulator = simulator
         self._state_dir = state_dir
@@ -183,7 +181,7 @@ class _Watching:
         await self._running.aclose()
         self.parts = None
 
-    async def _look(self, parts: Assembly) -> None:
+    async def _look(self, parts: Runtime) -> None:
         async for view in views(parts):
             self.seen.append((self._loop.time(), view))
 

@@ -17,7 +17,7 @@ from tests import virtual_time
 from tests.matrix.playing import OurClock, views, watched
 from tests.virtual_time import VirtualLoop
 from tonwatch.payouts.totals import Tally
-from tonwatch.runtime.runtime import Assembly
+from tonwatch.runtime.runtime import Runtime
 from tonwatch.simulator import noise
 from tonwatch.simulator.books import Book
 from tonwatch.simulator.faults import Fault
@@ -121,12 +121,12 @@ async def _day(loop: VirtualLoop, state_dir: Path) -> Day:
     return day
 
 
-async def _look_on(parts: Assembly) -> None:
+async def _look_on(parts: Runtime) -> None:
     async for _ in views(parts):
         pass
 
 
-def _tallies(parts: Assembly) -> dict[Account, Tally]:
+def _tallies(parts: Runtime) -> dict[Account, Tally]:
     return {
         (wallet.name, asset): holding.walked.tally
         for wallet in parts.watcher.view.judgement.purses.wallets.values()

@@ -10,13 +10,14 @@ from tests import virtual_time
 from tests.matrix.playing import OurClock, watched
 from tests.matrix.situations import situations
 from tests.virtual_time import VirtualLoop
-from tonwatch.runtime.watcher import BEAT, View, Watcher
+from tonwatch.runtime.watcher import Watcher
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
+from tonwatch.watch.view import INTERVAL, View
 
 
 def case(
@@ -275,8 +276,8 @@ async def until(watcher: Watcher, condition: Callable[[View], bool]) -> View:
     for _ in range(120):
         if condition(watcher.look()):
             return watcher.view
-        await asyncio.sleep(BEAT)
-    pytest.fail(f"still not so after {120 * BEAT:g} s: {watcher.view.judgement}")
+        await asyncio.sleep(INTERVAL)
+    pytest.fail(f"still not so after {120 * INTERVAL:g} s: {watcher.view.judgement}")
 
 
 def test_no_fault_is_left_out() -> None:

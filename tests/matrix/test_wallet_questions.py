@@ -7,15 +7,15 @@ from typing import Any, Final
 import pytest
 
 from tests import virtual_time
+from tests.configs import REASONS
 from tests.matrix.playing import OurClock, watched
 from tests.virtual_time import VirtualLoop
-from tonwatch.runtime.watcher import BEAT
 from tonwatch.samples.sample import Probe
-from tonwatch.serve.reasons import REASONS
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.findings import Cause
+from tonwatch.watch.view import INTERVAL
 
 ABOUT_WALLETS: Final = (Probe.BALANCE, Probe.COMPARE, Probe.WRITE)
 
@@ -122,7 +122,7 @@ def test_questions_about_wallets(
         )
         async with simulator, watched(simulator, OurClock(loop), 1, tmp_path, OFTEN) as parts:
             for _ in range(20):
-                await asyncio.sleep(BEAT)
+                await asyncio.sleep(INTERVAL)
                 parts.watcher.look()
             assert parts.watcher.view.diagnosis.cause is Cause.HEALTHY
             await simulator.set_fault(target, fault)

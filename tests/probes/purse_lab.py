@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 
 from aiolimiter import AsyncLimiter
 
-from tonwatch.probes.source import LiteSource, Source, ToncenterSource
+from tonwatch.probes.source import Source
 from tonwatch.samples.account import AccountKey, Watched
 from tonwatch.simulator.network import Simulator
+from tonwatch.targets.liteserver.source import LiteServerSource
 from tonwatch.targets.toncenter_v2.client import ToncenterClient
+from tonwatch.targets.toncenter_v2.source import ToncenterSource
 from tonwatch.ton.address import Address
 from tonwatch.ton.http import HttpClient, open_session
 from tonwatch.ton.liteserver.link import Link
@@ -60,12 +62,12 @@ async def purse_lab() -> AsyncIterator[PurseLab]:
         for node in simulator.liteservers:
             link = Link(node.host, node.port, lambda node=node: node.public_key)  # type: ignore[misc]  # mypy cannot infer defaults of lambdas
             links.append(link)
-            sources.append(LiteSource(node.name, link, known, TIMEOUT))
+            sources.append(LiteServerSource(node.name, link, known, lambda: TIMEOUT))
         for provider in simulator.providers:
             client = ToncenterClient(
                 HttpClient(provider.url, session, AsyncLimiter(100, 1), lambda: None)
             )
-            sources.append(ToncenterSource(provider.name, client, TIMEOUT))
+            sources.append(ToncenterSource(provider.name, client, lambda: TIMEOUT))
         try:
             yield PurseLab(simulator, sources)
         finally:

@@ -21,15 +21,17 @@ from tests.ton.peers import Peer, Server, recorded_answers
 from tests.ton.providers import JSON, serving
 from tonwatch.probes import balances
 from tonwatch.probes.compare import compare
-from tonwatch.probes.source import LiteSource, Source, ToncenterSource
+from tonwatch.probes.source import Source
 from tonwatch.probes.write_path import write_path
 from tonwatch.samples.sample import Sample
 from tonwatch.simulator import queries
 from tonwatch.simulator.liteserver import LiteServer
 from tonwatch.simulator.node import LiteError
 from tonwatch.targets.liteserver import probes as node_probes
+from tonwatch.targets.liteserver.source import LiteServerSource
 from tonwatch.targets.toncenter_v2 import probes as toncenter
 from tonwatch.targets.toncenter_v2.client import ToncenterClient
+from tonwatch.targets.toncenter_v2.source import ToncenterSource
 from tonwatch.ton.adnl import wire
 from tonwatch.ton.cells.cell import Cell, boc, cell
 from tonwatch.ton.contracts.transactions import TransactionId
@@ -246,7 +248,7 @@ async def test_any_answer_of_a_provider(many: list[Change]) -> None:
             async with provider_that(change, lab) as client:
                 fine(await toncenter.head("p", client, timeout=TIMEOUT, wall=time.time))
                 fine(await toncenter.fork("p", client, head, timeout=TIMEOUT, wall=time.time))
-                await about_accounts(ToncenterSource("p", client, TIMEOUT), lab, head)
+                await about_accounts(ToncenterSource("p", client, lambda: TIMEOUT), lab, head)
 
 
 @settings(max_examples=4, phases=[Phase.generate])
@@ -260,5 +262,7 @@ async def test_any_answer_of_a_liteserver(many: list[Change]) -> None:
                 for ask in (node_probes.head, node_probes.connect):
                     fine(await ask("n", link, timeout=TIMEOUT, wall=time.time))
                 fine(await node_probes.fork("n", link, head, timeout=TIMEOUT, wall=time.time))
-                await about_accounts(LiteSource("n", link, KnownBlocks(), TIMEOUT), lab, head)
+                await about_accounts(
+                    LiteServerSource("n", link, KnownBlocks(), lambda: TIMEOUT), lab, head
+                )
                 await link.drop()

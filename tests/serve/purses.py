@@ -2,12 +2,13 @@
 
 from typing import Any, Final
 
+from tests.configs import make_target
 from tests.conftest import Clock
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
 from tonwatch.payouts.totals import Tally, Trouble, TroubleKind
 from tonwatch.payouts.walker import Walked
 from tonwatch.runtime.jobs import accounts as wallet_jobs
-from tonwatch.runtime.watcher import View, Watcher
+from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Probe
 from tonwatch.system.internal_errors import InternalErrors
@@ -16,7 +17,8 @@ from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.store import Board, Target
+from tonwatch.watch.store import Store
+from tonwatch.watch.view import View
 
 HOT: Final = Address(0, b"\x11" * 32)
 COLD: Final = Address(0, b"\x22" * 32)
@@ -52,14 +54,14 @@ class Till(Stage):
         super().__init__(clock, **(CONFIG | config))
         about = wallet_jobs.about_wallets(self.config)
         self.targets = tuple(
-            Target(each.name, each.kind, each.role, each.local, about)
+            make_target(each.name, each.kind, each.role, each.local, about)
             for each in (NODE, PUBLIC, PROVIDER)
         )
         self.accounts = list(wallet_jobs.watched(self.config))
-        self.board = Board(self.targets, (each.key for each in self.accounts))
+        self.store = Store(self.targets, self.accounts)
         self.watcher = Watcher(
             self.config,
-            self.board,
+            self.store,
             wall=clock.wall,
             monotonic=clock.monotonic,
             errors=InternalErrors(wall=clock.wall, monotonic=clock.monotonic),
@@ -68,7 +70,7 @@ class Till(Stage):
     def read(self, name: str, asset: str = "native", **told: Any) -> None:
         """An account is read."""
         watched = next(each for each in self.accounts if each.key == (name, asset))
-        self.board.add(self._reading(watched, **told))
+        self.store.add(self._reading(watched, **told))
 
     def unread(
         self,
@@ -91,7 +93,7 @@ class Till(Stage):
             "opening": 0,
         }
         key = AccountKey(name, asset)
-        self.board.add(Walked(key=key, finished=self.clock.monotonic_time, **(values | told)))
+        self.store.add(Walked(key=key, finished=self.clock.monotonic_time, **(values | told)))
 
     def failed(self, count: int, code: int = 37, ago: float = 60.0) -> Tally:
         """A tally in which so many payouts have failed."""
@@ -116,7 +118,7 @@ class Till(Stage):
     def all_read(self) -> None:
         """Every account is read, and payouts are counted where that is asked for."""
         for watched in self.accounts:
-            self.board.add(self._reading(watched))
+            self.store.add(self._reading(watched))
         paying = {wallet.name for wallet in self.config.wallets if wallet.payouts}
         for watched in self.accounts:
             if watched.key.name in paying and watched.key.asset:

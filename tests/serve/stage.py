@@ -1,20 +1,22 @@
-"""A real Watcher over a board that the test fills by hand, on clocks that the test moves."""
+"""A real Watcher over a store that the test fills by hand, on clocks that the test moves."""
 
 from collections.abc import Callable
 from typing import Any
 
+from tests.configs import configured, make_target
 from tests.conftest import Clock
-from tonwatch.config.models import Config
-from tonwatch.runtime.watcher import View, Watcher
+from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.sample import Head, Probe, Sample
+from tonwatch.samples.target import Target
 from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
-from tonwatch.watch.store import Board, Target
+from tonwatch.watch.store import Store
+from tonwatch.watch.view import View
 
-NODE = Target("node", "liteserver", "primary")
-PUBLIC = Target("public-1", "liteserver", "reference")
-PROVIDER = Target("toncenter", "toncenter-v2", "reference")
+NODE = make_target("node", "liteserver", "primary")
+PUBLIC = make_target("public-1", "liteserver", "reference")
+PROVIDER = make_target("toncenter", "toncenter-v2", "reference")
 
 BLOCKS_PER_SECOND = 2.5
 
@@ -30,11 +32,11 @@ class Stage:
     ) -> None:
         self.clock = clock
         self.targets = targets
-        self.board = Board(targets, dropped_answers=lambda _: 2)
-        self.config = Config(**config)
+        self.store = Store(targets, dropped_answers=lambda _: 2)
+        self.config = configured(config)
         self.watcher = Watcher(
             self.config,
-            self.board,
+            self.store,
             wall=clock.wall,
             monotonic=clock.monotonic,
             errors=InternalErrors(wall=clock.wall, monotonic=clock.monotonic),
@@ -75,7 +77,7 @@ class Stage:
 
     def put(self, target: Target, probe: Probe, phases: dict[str, float], **rest: Any) -> None:
         """A sample that ends now."""
-        self.board.add(
+        self.store.add(
             Sample(
                 target=target.name,
                 probe=probe,
@@ -93,7 +95,7 @@ class Stage:
             self.answer(target)
 
     def beats(self, count: int, beat: Callable[[], None]) -> View:
-        """Let `beat` fill the board `count` times, five seconds apart, with a look after each."""
+        """Let `beat` fill the store `count` times, five seconds apart, with a look after each."""
         for _ in range(count):
             self.clock.advance(5.0)
             beat()

@@ -9,6 +9,7 @@ from tests.serve.purses import Till
 from tests.serve.scraping import ALL, everything, everything_there_is, names_of, scrape
 from tests.serve.stage import Stage
 from tonwatch.serve import catalogue, metrics
+from tonwatch.targets.registry import KINDS
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ FREE = {"version", "exit_code", "le", "role", "local", "threshold"}
 
 
 def test_every_value_of_a_label_is_documented(till: Till) -> None:
-    _, values = metrics.documentation().split("## Values of labels")
+    _, values = metrics.documentation(KINDS).split("## Values of labels")
     told = {
         (label, value)
         for family in scrape(till).families
@@ -70,7 +71,7 @@ def test_no_series_of_wallets_where_there_are_none(stage: Stage) -> None:
 
 def test_the_documentation_is_up_to_date() -> None:
     written = Path(__file__).parents[2] / "docs" / "metrics.md"
-    assert written.read_text(encoding="utf-8") == metrics.documentation(), (
+    assert written.read_text(encoding="utf-8") == metrics.documentation(KINDS), (
         "write it anew: python -m tonwatch.serve.metrics > docs/metrics.md"
     )
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.configs import make_target
 from tests.conftest import Clock
 from tests.serve.shown import described, render, text_of
 from tests.serve.stage import NODE, OWN_BLOCK, PROVIDER, PUBLIC, Stage
 from tonwatch.serve.health import status
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.diagnosis import WITNESSES
-from tonwatch.watch.store import Target
 
 KEY = "58" + "66" * 31
 
@@ -266,7 +266,7 @@ def test_no_address_is_shown(clock: Clock) -> None:
 @pytest.fixture
 def crowd(clock: Clock) -> Stage:
     """Two hundred targets."""
-    targets = tuple(Target(f"node-{number}", "liteserver", "primary") for number in range(200))
+    targets = tuple(make_target(f"node-{number}", "liteserver", "primary") for number in range(200))
     return Stage(clock, targets=targets)
 
 

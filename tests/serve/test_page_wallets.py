@@ -10,11 +10,11 @@ from tests.conftest import Clock
 from tests.serve.purses import HOT, MASTER, Till
 from tests.serve.shown import render, text_of
 from tests.serve.stage import Stage
-from tonwatch.runtime.watcher import View
 from tonwatch.samples.sample import Probe
 from tonwatch.serve import page, purse_rows
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
+from tonwatch.watch.view import View
 
 HOSTILE = "<script>alert(1)</script>\"'& </table>"
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.configs import make_target
 from tests.conftest import Clock
 from tests.serve.conftest import Client, served
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
 from tonwatch.serve.ready import VALID
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.store import Target
 
 NO_INTEGER = "Input should be a valid integer, unable to parse string as an integer"
 
@@ -162,7 +162,7 @@ class TestLimitsOfTheAskersOwn:
     async def test_of_three_primaries(
         self, clock: Clock, quorum: str, lagging: int, status: int
     ) -> None:
-        targets = tuple(Target(f"node-{n}", "liteserver", "primary") for n in range(3))
+        targets = tuple(make_target(f"node-{n}", "liteserver", "primary") for n in range(3))
         stage = Stage(clock, targets=(*targets, PUBLIC, PROVIDER))
 
         def beat() -> None:

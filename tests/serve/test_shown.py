@@ -11,11 +11,11 @@ from tests.serve.purses import Till
 from tests.serve.scraping import Scrape, everything_there_is, scrape
 from tests.serve.shown import text_of
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
-from tonwatch.runtime.watcher import BEAT
 from tonwatch.serve import page
 from tonwatch.serve.health import document
 from tonwatch.serve.shown import Shown, shown
 from tonwatch.ton.errors import Reason
+from tonwatch.watch.view import INTERVAL
 
 PROBE = {"interval": "1s", "timeout": "800ms", "stale_after": "4s"}
 
@@ -38,7 +38,7 @@ async def ready_and_live(client: Client) -> list[tuple[int, str]]:
 class TestBetweenTwoJudgements:
     def test_all_is_as_it_was_judged(self, stage: Stage) -> None:
         view = stage.healthy()
-        stage.clock.advance(BEAT)
+        stage.clock.advance(INTERVAL)
         assert now(stage) == (view, True)
         assert now(stage).view is view
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.configs import REASONS
 from tests.conftest import Clock
 from tests.serve.purses import CODE, Till
 from tests.serve.scraping import Scrape, scene_of, scrape, written
@@ -12,7 +13,6 @@ from tests.serve.stage import NODE
 from tonwatch.payouts.totals import OTHER_CODE, Tally
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.metrics import Exposition
-from tonwatch.serve.reasons import REASONS
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from tests import virtual_time
+from tests.configs import configured
 from tests.virtual_time import VirtualLoop
-from tonwatch.config.models import Config
-from tonwatch.runtime.runtime import assembled
+from tonwatch.runtime.runtime import running
 from tonwatch.simulator import scenario
 from tonwatch.simulator.network import Simulator
 from tonwatch.simulator.scenario import Scenario, Step, load, parse, play, shipped
@@ -165,8 +165,8 @@ class TestTheNetwork:
 
     async def test_external_targets_are_configured_as_such(self) -> None:
         async with Simulator(external=["node-2", "provider-1"]) as simulator:
-            config = Config.model_validate(simulator.config())
-            async with assembled(config) as parts:
+            config = configured(simulator.config())
+            async with running(config) as parts:
                 records = parts.watcher.view.snapshot.records
                 local = {name: record.target.local for name, record in records.items()}
         assert local == {"node-1": True, "node-2": False, "provider-1": False}

@@ -19,10 +19,10 @@ from tests.ton.peers import (
     recorded_answers,
     replay,
 )
-from tonwatch.probes.source import LiteSource
 from tonwatch.probes.write_path import write_path
 from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.targets.liteserver import probes
+from tonwatch.targets.liteserver.source import LiteServerSource
 from tonwatch.ton.address import Address
 from tonwatch.ton.adnl import wire
 from tonwatch.ton.contracts.wallets import WalletKind
@@ -389,7 +389,7 @@ class TestWriteProbe:
 
         async with Server(script) as server:
             link = server.link()
-            source = LiteSource("node", link, KnownBlocks(), TIMEOUT)
+            source = LiteServerSource("node", link, KnownBlocks(), lambda: TIMEOUT)
             sample = await write_path(source, Address(0, bytes(32)), kind, wall=wall)
             await link.drop()
         return sample

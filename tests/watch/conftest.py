@@ -1,4 +1,4 @@
-"""A board filled by hand: what targets say is written down, time is moved by the test."""
+"""A store filled by hand: what targets say is written down, time is moved by the test."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -6,23 +6,25 @@ from typing import Any
 
 import pytest
 
+from tests.configs import make_target
 from tonwatch.config.models import Config, ReadinessConfig
 from tonwatch.runtime.watcher import Watcher
-from tonwatch.samples.account import AccountKey
+from tonwatch.samples.account import Watched
 from tonwatch.samples.sample import Head, Probe, Sample
+from tonwatch.samples.target import Target
 from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.diagnosis import Diagnosis
 from tonwatch.watch.readiness import Readiness
-from tonwatch.watch.store import Board, Target
+from tonwatch.watch.store import Store
 from tonwatch.watch.verdicts import Judgement
 
 MAINNET = ZEROSTATES["mainnet"]
 BLOCKS_PER_SECOND = 2.5
-NODE = Target("node", "liteserver", "primary")
-OTHER = Target("other", "liteserver", "reference")
-PROVIDER = Target("provider", "toncenter-v2", "reference")
+NODE = make_target("node", "liteserver", "primary")
+OTHER = make_target("other", "liteserver", "reference")
+PROVIDER = make_target("provider", "toncenter-v2", "reference")
 
 
 class Scene:
@@ -33,16 +35,16 @@ class Scene:
         clock: Any,
         *targets: Target,
         config: Config | None = None,
-        accounts: Iterable[AccountKey] = (),
+        accounts: Iterable[Watched] = (),
         **readiness: Any,
     ) -> None:
         self.clock = clock
         self.targets = targets or (NODE, OTHER, PROVIDER)
-        self.board = Board(self.targets, accounts)
+        self.store = Store(self.targets, accounts)
         self.config = config or Config(readiness=ReadinessConfig(**readiness))
         self.watcher = Watcher(
             self.config,
-            self.board,
+            self.store,
             wall=clock.wall,
             monotonic=clock.monotonic,
             errors=InternalErrors(wall=clock.wall, monotonic=clock.monotonic),
@@ -116,7 +118,7 @@ class Scene:
         epoch: float | None = None,
         probe: Probe = Probe.HEAD,
     ) -> None:
-        self.board.add(
+        self.store.add(
             Sample(
                 target=target.name,
                 probe=probe,
@@ -132,11 +134,11 @@ class Scene:
         )
 
     def look(self) -> Judgement:
-        """Judge what is on the board now; each look follows on the one before."""
+        """Judge what is on the store now; each look follows on the one before."""
         return self.watcher.look().judgement
 
     def beats(self, count: int, beat: Callable[[], None], interval: float = 5.0) -> Judgement:
-        """Let `beat` put samples on the board `count` times, with a look after each."""
+        """Let `beat` put samples on the store `count` times, with a look after each."""
         for _ in range(count):
             self.clock.advance(interval)
             beat()

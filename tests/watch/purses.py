@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-from tonwatch.config.models import Config
 from tonwatch.payouts.totals import Tally, Trouble, TroubleKind
 from tonwatch.payouts.walker import Walked
 from tonwatch.samples.account import AccountKey, Reading
@@ -44,15 +43,6 @@ CONFIG = {
 
 def key(name: str = "payouts", asset: str = "native") -> AccountKey:
     return AccountKey(name, asset)
-
-
-def accounts(config: Config) -> list[AccountKey]:
-    """The board's keys for `config`."""
-    keys = []
-    for wallet in config.wallets:
-        keys += [AccountKey(wallet.name, "native")]
-        keys += [AccountKey(wallet.name, jetton.name) for jetton in wallet.jettons]
-    return keys + [AccountKey(contract.name, "") for contract in config.contracts]
 
 
 def reading(clock: Any, of: AccountKey, amount: int | None, **told: Any) -> Reading:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.configs import make_target
 from tonwatch.samples.sample import Probe
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.store import BUCKETS, FAILURES, HISTORY, Target
+from tonwatch.watch.store import BUCKETS, FAILURES, HISTORY
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def trio(scene: Any) -> Any:
 
 
 def record(trio: Any) -> Any:
-    return trio.board.snapshot(wall=0.0, monotonic=0.0).records["node"]
+    return trio.store.snapshot(wall=0.0, monotonic=0.0).records["node"]
 
 
 def test_history_and_failures_are_bounded(trio: Any) -> None:
@@ -80,4 +81,4 @@ def test_a_snapshot_does_not_change_any_more(trio: Any) -> None:
 
 def test_a_stranger_is_refused(trio: Any) -> None:
     with pytest.raises(KeyError):
-        trio.answer(Target("stranger", "liteserver", "primary"))
+        trio.answer(make_target("stranger", "liteserver", "primary"))

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
+from tests.configs import make_target
 from tests.watch.conftest import NODE, OTHER, PROVIDER
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.sentences import duration
 from tonwatch.watch.states import State
-from tonwatch.watch.store import Target
 from tonwatch.watch.verdicts import Verdict
 
 
@@ -138,7 +138,7 @@ class TestSentences:
     @pytest.mark.parametrize("kind", ["liteserver", "toncenter-v2"])
     @pytest.mark.parametrize("state", sorted(set(State) - {State.OK}))
     def test_every_state_of_every_kind_has_one(self, scene: Any, kind: Any, state: State) -> None:
-        solo = scene(Target("it", kind, "primary"))
+        solo = scene(make_target("it", kind, "primary"))
         judgement = solo.beats(1, lambda: solo.answer(solo.targets[0]))
         verdict = Verdict(target=solo.targets[0], state=state, since=0.0, newest=1.0)
         judgement.verdicts["it"] = verdict
@@ -183,7 +183,7 @@ class TestTogether:
         ],
     )
     def test_egress(self, scene: Any, reason: Reason, words: str) -> None:
-        local = Target("node", "liteserver", "primary", local=True)
+        local = make_target("node", "liteserver", "primary", local=True)
         trio = scene(local, OTHER, PROVIDER)
 
         def beat() -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from tests.configs import make_target
+from tonwatch.samples.target import Target
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.states import State
-from tonwatch.watch.store import Target
 
 TESTNET = ZEROSTATES["testnet"]
 
@@ -531,9 +532,9 @@ class TestEgress:
     def outside(self, scene: Any) -> Any:
         """A local node and two external references."""
         return scene(
-            Target("node", "liteserver", "primary", local=True),
-            Target("public", "liteserver", "reference"),
-            Target("provider", "toncenter-v2", "reference"),
+            make_target("node", "liteserver", "primary", local=True),
+            make_target("public", "liteserver", "reference"),
+            make_target("provider", "toncenter-v2", "reference"),
         )
 
     @pytest.mark.parametrize(
@@ -595,7 +596,7 @@ class TestEgress:
         assert outside.judgement.suspects == ()
 
     def test_one_external_target_alone_says_nothing(self, scene: Any) -> None:
-        solo = scene(Target("provider", "toncenter-v2", "primary"))
+        solo = scene(make_target("provider", "toncenter-v2", "primary"))
         judgement = solo.beats(3, lambda: solo.fail(solo.targets[0], Reason.CONNECT_TIMEOUT))
         assert not judgement.unreachable
 

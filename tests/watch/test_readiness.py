@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.configs import make_target
 from tonwatch.config.models import Gates
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.readiness import Phase, ask
-from tonwatch.watch.store import Target
 
 STARTING, READY, UNREADY = Phase.STARTING, Phase.READY, Phase.UNREADY
 
@@ -76,8 +76,8 @@ def test_nothing_asked_yet(scene: Any) -> None:
     ],
 )
 def test_quorum_of_three(scene: Any, quorum: str, broken: int, phase: Phase) -> None:
-    primaries = [Target(f"node-{number}", "liteserver", "primary") for number in range(3)]
-    reference = Target("reference", "liteserver", "reference")
+    primaries = [make_target(f"node-{number}", "liteserver", "primary") for number in range(3)]
+    reference = make_target("reference", "liteserver", "reference")
     quartet = scene(*primaries, reference, quorum=quorum)
 
     def beat() -> None:
@@ -105,7 +105,7 @@ def test_references_do_not_decide(scene: Any) -> None:
 
 
 def test_without_primaries_all_decide(scene: Any) -> None:
-    solo = scene(Target("public-1", "liteserver", "reference"))
+    solo = scene(make_target("public-1", "liteserver", "reference"))
     solo.beats(3, lambda: solo.fail(solo.targets[0], Reason.CONNECT_REFUSED))
     assert solo.readiness.phase is UNREADY
 

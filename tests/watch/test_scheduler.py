@@ -12,17 +12,24 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests import virtual_time
+from tests.configs import make_target
 from tests.virtual_time import VirtualLoop
 from tonwatch.config.models import Config
-from tonwatch.runtime import scheduler
-from tonwatch.runtime.scheduler import LAST_RESORT, Job, next_beat
+from tonwatch.runtime.scheduler import (
+    LAST_RESORT,
+    Asker,
+    Job,
+    Question,
+    Scheduler,
+    next_tick,
+)
 from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.sample import Findings, Head, Probe, Sample, record
 from tonwatch.system.internal_errors import Component, InternalErrors
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
-from tonwatch.watch.store import Board, Target, Told
+from tonwatch.watch.store import Store, Told
 
 
 @pytest.mark.parametrize(
@@ -35,8 +42,8 @@ from tonwatch.watch.store import Board, Target, Told
         pytest.param(117.0, 120.0, 3, id="far too late"),
     ],
 )
-def test_next_beat(now: float, following: float, skipped: int) -> None:
-    assert next_beat(100.0, 5.0, now) == (following, skipped)
+def test_next_tick(now: float, following: float, skipped: int) -> None:
+    assert next_tick(100.0, 5.0, now) == (following, skipped)
 
 
 def errors() -> InternalErrors:
@@ -52,8 +59,32 @@ async def until(condition: Any) -> None:
         await asyncio.sleep(0.005)
 
 
-async def test_every_job_has_its_own_beat() -> None:
-    board = Board([Target(name, "toncenter-v2", "primary") for name in ("a", "b")])
+Ask = Callable[[], Awaitable[Sequence[Told]]]
+
+
+def a_job(
+    name: str,
+    interval: float,
+    ask: Ask,
+    *,
+    delay: float | None = None,
+    deadline: float = LAST_RESORT,
+) -> Job:
+    """Asks one target where it stands."""
+    title = f"head {name}"
+    questions = (Question(title, ask, deadline),)
+    plan = lambda: questions  # noqa: E731
+    return Job(title, Probe.HEAD, (name,), interval, plan, delay=delay, confirms=True)
+
+
+async def run(jobs: Sequence[Job], store: Store, errors: InternalErrors) -> None:
+    scheduler = Scheduler(Asker(store, errors), Random(1))
+    await scheduler.change(jobs)
+    await scheduler.run()
+
+
+async def test_every_job_has_its_own_interval() -> None:
+    store = Store([make_target(name, "toncenter-v2", "primary") for name in ("a", "b")])
     asked: list[str] = []
 
     def job(name: str, interval: float) -> Job:
@@ -61,18 +92,16 @@ async def test_every_job_has_its_own_beat() -> None:
             asked.append(name)
             return [sample(name)]
 
-        return Job((name,), Probe.HEAD, interval, ask)
+        return a_job(name, interval, ask)
 
-    running = asyncio.create_task(
-        scheduler.run([job("a", 0.02), job("b", 5.0)], board, Random(1), errors())
-    )
+    running = asyncio.create_task(run([job("a", 0.02), job("b", 5.0)], store, errors()))
     await until(lambda: asked.count("a") >= 5 and "b" in asked)
     running.cancel()
     assert asked.count("b") == 1
 
 
 async def test_a_slow_probe_is_counted_and_does_not_hold_up_the_others() -> None:
-    board = Board([Target(name, "toncenter-v2", "primary") for name in ("slow", "quick")])
+    store = Store([make_target(name, "toncenter-v2", "primary") for name in ("slow", "quick")])
     quick = itertools.count()
 
     async def ask_slow() -> list[Sample]:
@@ -84,19 +113,11 @@ async def test_a_slow_probe_is_counted_and_does_not_hold_up_the_others() -> None
         return [sample("quick")]
 
     running = asyncio.create_task(
-        scheduler.run(
-            [
-                Job(("slow",), Probe.HEAD, 0.005, ask_slow),
-                Job(("quick",), Probe.HEAD, 0.005, ask_quick),
-            ],
-            board,
-            Random(1),
-            errors(),
-        )
+        run([a_job("slow", 0.005, ask_slow), a_job("quick", 0.005, ask_quick)], store, errors())
     )
 
     def overruns() -> int:
-        records = board.snapshot(wall=0.0, monotonic=0.0).records
+        records = store.snapshot(wall=0.0, monotonic=0.0).records
         return records["slow"].overruns.get(Probe.HEAD, 0)
 
     await until(lambda: overruns() > 0)
@@ -111,7 +132,7 @@ class TestConfirmation:
         """When a target was asked that answers like this, on a beat of ten seconds."""
 
         async def play(loop: VirtualLoop) -> list[float]:
-            board = Board([Target("it", "toncenter-v2", "primary")])
+            store = Store([make_target("it", "toncenter-v2", "primary")])
             times: list[float] = []
             answers = iter(reasons)
 
@@ -119,8 +140,8 @@ class TestConfirmation:
                 times.append(round(loop.time(), 1))
                 return [replace(sample("it"), reason=next(answers))]
 
-            job = Job(("it",), Probe.HEAD, 10.0, ask, delay=0.0)
-            running = asyncio.create_task(scheduler.run([job], board, Random(1), errors()))
+            job = a_job("it", 10.0, ask, delay=0.0)
+            running = asyncio.create_task(run([job], store, errors()))
             while len(times) < len(reasons):
                 await asyncio.sleep(0.1)
             running.cancel()
@@ -153,19 +174,16 @@ class TestConfirmation:
         assert self.asked_at(reasons) == times
 
 
-Asked = Callable[[], Awaitable[Sequence[Told]]]
-
-
 class Played:
     """Jobs on a virtual clock: what was asked, kept, counted and logged."""
 
     def __init__(self, loop: VirtualLoop) -> None:
-        targets = [Target(name, "toncenter-v2", "primary") for name in ("bad", "good")]
+        targets = [make_target(name, "toncenter-v2", "primary") for name in ("bad", "good")]
         self.config = Config()
-        self.board = Board(targets)
+        self.store = Store(targets)
         self.errors = InternalErrors(wall=loop.wall, monotonic=loop.time)
         self.watcher = Watcher(
-            self.config, self.board, wall=loop.wall, monotonic=loop.time, errors=self.errors
+            self.config, self.store, wall=loop.wall, monotonic=loop.time, errors=self.errors
         )
         self.loop = loop
         self.asked = 0
@@ -180,14 +198,14 @@ class Played:
         return self.errors.counts()[component]
 
     def results(self, target: str) -> int:
-        records = self.board.snapshot(wall=0.0, monotonic=0.0).records
+        records = self.store.snapshot(wall=0.0, monotonic=0.0).records
         return sum(records[target].results.values())
 
     def states(self) -> dict[str, State]:
         verdicts = self.watcher.view.judgement.verdicts
         return {name: verdict.state for name, verdict in verdicts.items()}
 
-    async def run(self, ask: Asked, seconds: float, *, deadline: float = LAST_RESORT) -> None:
+    async def run(self, ask: Ask, seconds: float, *, deadline: float = LAST_RESORT) -> None:
         """Let a bad job and a good one run."""
 
         async def bad() -> Sequence[Told]:
@@ -198,10 +216,10 @@ class Played:
             return [self.sample("good")]
 
         jobs = [
-            Job(("bad",), Probe.HEAD, 5.0, bad, 0.0, deadline),
-            Job(("good",), Probe.HEAD, 5.0, good, 0.0),
+            a_job("bad", 5.0, bad, delay=0.0, deadline=deadline),
+            a_job("good", 5.0, good, delay=0.0),
         ]
-        running = asyncio.create_task(scheduler.run(jobs, self.board, Random(1), self.errors))
+        running = asyncio.create_task(run(jobs, self.store, self.errors))
         await asyncio.wait({running}, timeout=seconds)
         assert not running.done(), "the scheduler has ended"
         running.cancel()
@@ -217,6 +235,106 @@ def play(body: Callable[[Played], Awaitable[None]]) -> list[Any]:
     with capture_logs() as lines:
         virtual_time.run(main)
     return [line for line in lines if line["event"] in {"bug in tonwatch", "works again"}]
+
+
+class TestManyQuestions:
+    """One that is stuck holds up no other of its job."""
+
+    @staticmethod
+    def plan(loop: VirtualLoop, slow: set[str], asked: list[tuple[str, float]]) -> Job:
+        def question(name: str) -> Question:
+            async def ask() -> Sequence[Told]:
+                asked.append((name, round(loop.time())))
+                await asyncio.sleep(35.0 if name in slow else 1.0)
+                return [sample("it")]
+
+            return Question(name, ask)
+
+        questions = [question(name) for name in "abcdef"]
+        return Job("many", Probe.PAYOUTS, ("it",), 10.0, lambda: questions, 0.0, at_once=2)
+
+    @pytest.mark.parametrize(
+        ("slow", "times", "overruns"),
+        [
+            pytest.param(set(), {"a": [0, 10, 20], "f": [2, 12, 22]}, 0, id="none"),
+            pytest.param(
+                {"a"}, {"a": [0], "b": [0, 10, 20, 30], "f": [4, 14, 24, 34]}, 3, id="one"
+            ),
+            pytest.param({"a", "b"}, {"a": [0], "b": [0], "c": [], "f": []}, 2, id="all"),
+        ],
+    )
+    def test_when(self, slow: set[str], times: dict[str, list[float]], overruns: int) -> None:
+        asked: list[tuple[str, float]] = []
+
+        async def play(loop: VirtualLoop) -> int:
+            store = Store([make_target("it", "toncenter-v2", "primary")])
+            job = self.plan(loop, slow, asked)
+            running = asyncio.create_task(run([job], store, errors()))
+            await asyncio.sleep(29.9)
+            running.cancel()
+            return store.snapshot(wall=0, monotonic=0).records["it"].overruns.get(job.probe, 0)
+
+        assert virtual_time.run(play) == overruns
+        assert {name: [at for each, at in asked if each == name] for name in times} == times
+
+
+class TestChange:
+    """Jobs come and go while others run."""
+
+    def test_what_stays_is_not_disturbed(self) -> None:
+        asked: list[tuple[str, float]] = []
+
+        async def play(loop: VirtualLoop) -> None:
+            def job(name: str, takes: float = 0.0) -> Job:
+                async def ask() -> Sequence[Told]:
+                    asked.append((name, round(loop.time())))
+                    await asyncio.sleep(takes)
+                    asked.append((f"{name} ends", round(loop.time())))
+                    return ()
+
+                return a_job(name, 10.0, ask, delay=0.0)
+
+            scheduler = Scheduler(Asker(Store(), errors()), Random(1))
+            stays, goes, comes = job("stays", 3.0), job("goes", 3.0), job("comes")
+            await scheduler.change([stays, goes])
+            running = asyncio.create_task(scheduler.run())
+            await asyncio.sleep(11.0)
+            await scheduler.change([comes, stays])
+            await asyncio.sleep(10.0)
+            running.cancel()
+
+        virtual_time.run(play)
+        assert sorted(asked) == [
+            *[("comes", 11), ("comes ends", 11), ("goes", 0), ("goes", 10), ("goes ends", 3)],
+            *[("stays", 0), ("stays", 10), ("stays", 20), ("stays ends", 3), ("stays ends", 13)],
+        ]
+
+    def test_what_goes_has_ended_before_what_comes_begins(self) -> None:
+        events: list[str] = []
+
+        async def play(_: VirtualLoop) -> None:
+            async def ask_old() -> Sequence[Told]:
+                try:
+                    await asyncio.sleep(100.0)
+                finally:
+                    await asyncio.sleep(0.5)
+                    events.append("old ends")
+                return ()
+
+            async def ask_new() -> Sequence[Told]:
+                events.append("new begins")
+                return ()
+
+            scheduler = Scheduler(Asker(Store(), errors()), Random(1))
+            await scheduler.change([a_job("it", 10.0, ask_old, delay=0.0)])
+            running = asyncio.create_task(scheduler.run())
+            await asyncio.sleep(1.0)
+            await scheduler.change([a_job("it", 10.0, ask_new, delay=0.0)])
+            await asyncio.sleep(1.0)
+            running.cancel()
+
+        virtual_time.run(play)
+        assert events == ["old ends", "new begins"]
 
 
 class TestFaults:

@@ -5,28 +5,28 @@ from typing import Any
 
 import pytest
 
+from tests.configs import configured
 from tests.watch.conftest import NODE, OTHER, PROVIDER, Scene
 from tests.watch.purses import (
     COIN,
     CONFIG,
     USDT,
-    accounts,
     failure,
     key,
     reading,
     trouble,
     walked,
 )
-from tonwatch.config.models import Config
 from tonwatch.payouts.totals import Tally
+from tonwatch.runtime.jobs.accounts import watched
 from tonwatch.samples.sample import Probe
+from tonwatch.samples.target import Target
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.findings import Cause
+from tonwatch.watch.planner import readable
 from tonwatch.watch.states import State
-from tonwatch.watch.store import Target
-from tonwatch.watch.verdicts import readable
 
 NATIVE, JETTON, CONTRACT = key(), key(asset="usdt"), key("escrow", "")
 
@@ -35,8 +35,8 @@ class Purse(Scene):
     """A scene with a wallet, another without demands, and a contract; all of it well."""
 
     def __init__(self, clock: Any, *targets: Target, **more: Any) -> None:
-        config = Config.model_validate(CONFIG | more)
-        super().__init__(clock, *targets, config=config, accounts=accounts(config))
+        config = configured(CONFIG | more)
+        super().__init__(clock, *targets, config=config, accounts=watched(config))
 
     def well(self) -> None:
         """Every target answers, everything is read."""
@@ -47,10 +47,10 @@ class Purse(Scene):
     def read(self, **native: Any) -> None:
         """Everything is read; of the wallet's coins as told."""
         told = {"amount": 1000 * COIN} | native
-        self.board.add(reading(self.clock, NATIVE, **told))
-        self.board.add(reading(self.clock, JETTON, 5000 * USDT))
-        self.board.add(reading(self.clock, key("spare"), 0))
-        self.board.add(reading(self.clock, CONTRACT, COIN))
+        self.store.add(reading(self.clock, NATIVE, **told))
+        self.store.add(reading(self.clock, JETTON, 5000 * USDT))
+        self.store.add(reading(self.clock, key("spare"), 0))
+        self.store.add(reading(self.clock, CONTRACT, COIN))
 
     def causes(self) -> list[Cause]:
         """All that is found now, the first first."""
@@ -87,12 +87,12 @@ class TestHoldings:
         ],
     )
     def test_minimum(self, purse: Purse, of: Any, amount: int, low: bool) -> None:
-        purse.board.add(reading(purse.clock, of, amount))
+        purse.store.add(reading(purse.clock, of, amount))
         assert (Cause.WALLET_LOW in purse.causes()) is low
 
     def test_the_sentence_has_exact_amounts(self, purse: Purse) -> None:
-        purse.board.add(reading(purse.clock, NATIVE, 1_250_499_999_999 - 1000 * COIN))
-        purse.board.add(reading(purse.clock, JETTON, 12_345_678))
+        purse.store.add(reading(purse.clock, NATIVE, 1_250_499_999_999 - 1000 * COIN))
+        purse.store.add(reading(purse.clock, JETTON, 12_345_678))
         assert purse.causes() == [Cause.WALLET_LOW]
         assert purse.sentence == (
             "Wallet payouts is low: it holds 250.499999999 coins where 250.5 coins are needed"
@@ -101,7 +101,7 @@ class TestHoldings:
 
     def test_an_unknown_amount_is_not_low(self, purse: Purse) -> None:
         """Past its time to live a low balance is unknown, and unknown is not low."""
-        purse.board.add(reading(purse.clock, NATIVE, 0))
+        purse.store.add(reading(purse.clock, NATIVE, 0))
         assert Cause.WALLET_LOW in purse.causes()
         purse.clock.advance(36.0)
         for target in purse.targets:
@@ -135,15 +135,15 @@ class TestUnread:
     """Balances that cannot be read, and who is to blame."""
 
     def test_one_failure_changes_nothing(self, purse: Purse) -> None:
-        purse.board.add(failure(purse.clock, NATIVE, Reason.QUERY_TIMEOUT))
+        purse.store.add(failure(purse.clock, NATIVE, Reason.QUERY_TIMEOUT))
         assert purse.causes() == [Cause.HEALTHY]
 
     def test_a_master_that_is_none(self, clock: Any) -> None:
         fresh = Purse(clock)
         for target in fresh.targets:
             fresh.answer(target)
-        fresh.board.add(reading(clock, NATIVE, 1000 * COIN))
-        fresh.board.add(failure(clock, JETTON, Reason.METHOD_FAILED, "no jetton's master"))
+        fresh.store.add(reading(clock, NATIVE, 1000 * COIN))
+        fresh.store.add(failure(clock, JETTON, Reason.METHOD_FAILED, "no jetton's master"))
         assert fresh.causes() == [Cause.WALLET_UNREAD]
         assert fresh.sentence == (
             "The usdt of wallet payouts cannot be read (node: method_failed: no jetton's master)."
@@ -156,7 +156,7 @@ class TestUnread:
         assert fresh.causes() == [Cause.HEALTHY]
 
     def test_not_blamed_while_no_source_can_be_believed(self, purse: Purse) -> None:
-        purse.board.add(failure(purse.clock, NATIVE, Reason.CONNECT_REFUSED))
+        purse.store.add(failure(purse.clock, NATIVE, Reason.CONNECT_REFUSED))
 
         def beat() -> None:
             for target in purse.targets:
@@ -176,7 +176,7 @@ class TestUnread:
             purse.answer(NODE)
 
         purse.beats(12, beat)
-        purse.board.add(failure(clock, NATIVE, Reason.QUERY_TIMEOUT))
+        purse.store.add(failure(clock, NATIVE, Reason.QUERY_TIMEOUT))
         assert purse.causes() == [Cause.NODE_FLAPPING]
         assert purse.judgement.purses.wallets["payouts"].reading is None
 
@@ -188,7 +188,7 @@ class TestUnread:
         def beat() -> None:
             for target in purse.targets:
                 purse.fail(target, Reason.CONNECT_TIMEOUT)
-            purse.board.add(failure(purse.clock, NATIVE, Reason.CONNECT_TIMEOUT))
+            purse.store.add(failure(purse.clock, NATIVE, Reason.CONNECT_TIMEOUT))
             seen.append(purse.causes())
 
         purse.beats(12, beat)
@@ -235,26 +235,26 @@ class TestPayouts:
         self, purse: Purse, troubles: Any, expected: Cause, words: str
     ) -> None:
         events = [trouble(purse.clock, kind, age, **more) for kind, age, more in troubles]
-        purse.board.add(walked(purse.clock, NATIVE, *events))
+        purse.store.add(walked(purse.clock, NATIVE, *events))
         assert purse.causes() == [expected]
         assert words in purse.sentence
 
     def test_of_all_assets_together(self, purse: Purse) -> None:
-        purse.board.add(walked(purse.clock, NATIVE, trouble(purse.clock, "bounced")))
+        purse.store.add(walked(purse.clock, NATIVE, trouble(purse.clock, "bounced")))
         events = [trouble(purse.clock, "bounced"), trouble(purse.clock, "bounced")]
-        purse.board.add(walked(purse.clock, JETTON, *events))
+        purse.store.add(walked(purse.clock, JETTON, *events))
         assert purse.causes() == [Cause.PAYOUTS_BOUNCING]
 
     def test_low_explains_failing(self, purse: Purse) -> None:
         purse.read(amount=0)
-        purse.board.add(walked(purse.clock, NATIVE, trouble(purse.clock, "failed")))
+        purse.store.add(walked(purse.clock, NATIVE, trouble(purse.clock, "failed")))
         assert purse.causes() == [Cause.WALLET_LOW, Cause.PAYOUTS_FAILING]
 
     @pytest.mark.parametrize(
         ("backlog", "expected"), [(499, Cause.HEALTHY), (500, Cause.PAYOUTS_BEHIND)]
     )
     def test_behind(self, purse: Purse, backlog: int, expected: Cause) -> None:
-        purse.board.add(walked(purse.clock, NATIVE, backlog=backlog))
+        purse.store.add(walked(purse.clock, NATIVE, backlog=backlog))
         assert purse.causes() == [expected]
 
     @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ class TestPayouts:
     )
     def test_a_gap_is_news_for_a_day(self, purse: Purse, hours: float, expected: Cause) -> None:
         found = int(purse.clock.wall_time - hours * 3600)
-        purse.board.add(walked(purse.clock, NATIVE, tally=Tally(gaps=1, last_gap=found)))
+        purse.store.add(walked(purse.clock, NATIVE, tally=Tally(gaps=1, last_gap=found)))
         assert purse.causes() == [expected]
 
 
@@ -279,7 +279,7 @@ class TestMany:
         for target in purse.targets:
             purse.answer(target)
         for name in names:
-            purse.board.add(reading(clock, key(name), 0))
+            purse.store.add(reading(clock, key(name), 0))
         assert purse.causes() == [Cause.WALLET_LOW] * 6
         last = purse.diagnosis.also[-1]
         assert last.others == tuple(names[5:])
@@ -306,7 +306,7 @@ class TestContracts:
         ],
     )
     def test_code(self, purse: Purse, told: Any, expected: Cause, words: str) -> None:
-        purse.board.add(reading(purse.clock, CONTRACT, COIN, **told))
+        purse.store.add(reading(purse.clock, CONTRACT, COIN, **told))
         assert purse.causes() == [expected]
         assert words in purse.sentence
 

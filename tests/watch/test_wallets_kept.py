@@ -6,14 +6,16 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.watch.purses import COIN, CONFIG, accounts, failure, key, reading, trouble, walked
-from tonwatch.config.models import Config
+from tests.configs import configured
+from tests.watch.purses import COIN, CONFIG, failure, key, reading, trouble, walked
+from tonwatch.runtime.jobs.accounts import watched
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.store import Board
+from tonwatch.watch.store import Store
 from tonwatch.watch.wallet_verdicts import Purses, judge_wallets
 
-CONFIGURED = Config.model_validate(CONFIG)
-KEYS = accounts(CONFIGURED)
+CONFIGURED = configured(CONFIG)
+ACCOUNTS = list(watched(CONFIGURED))
+KEYS = [account.key for account in ACCOUNTS]
 WINDOW = CONFIGURED.thresholds.payout_window
 STALE = CONFIGURED.probe.stale_after + CONFIGURED.probe.wallet_interval
 
@@ -32,11 +34,11 @@ steps = st.one_of(
 
 
 class Kept:
-    """A board, judged after every step with what came of the look before."""
+    """A store, judged after every step with what came of the look before."""
 
     def __init__(self) -> None:
         self.clock = SimpleNamespace(wall_time=1_800_000_000.0, monotonic_time=5_000.0)
-        self.board = Board([], KEYS)
+        self.store = Store([], ACCOUNTS)
         self.purses: Purses | None = None
 
     def step(self, what: str, *told: Any) -> None:
@@ -47,15 +49,15 @@ class Kept:
             case "wall is set":
                 self.clock.wall_time += told[0]
             case "reads":
-                self.board.add(reading(self.clock, *told))
+                self.store.add(reading(self.clock, *told))
             case "fails":
-                self.board.add(failure(self.clock, told[0], Reason.QUERY_TIMEOUT))
+                self.store.add(failure(self.clock, told[0], Reason.QUERY_TIMEOUT))
             case _:
                 troubles = [trouble(self.clock, kind, age) for kind, age in told[1]]
-                self.board.add(walked(self.clock, told[0], *troubles))
+                self.store.add(walked(self.clock, told[0], *troubles))
 
     def look(self) -> Purses:
-        snapshot = self.board.snapshot(
+        snapshot = self.store.snapshot(
             wall=self.clock.wall_time, monotonic=self.clock.monotonic_time
         )
         self.purses = judge_wallets(snapshot, CONFIGURED, self.purses)

@@ -8,14 +8,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests import virtual_time
+from tests.configs import make_target
 from tests.virtual_time import VirtualLoop
 from tonwatch.config.models import Config
-from tonwatch.runtime import watcher as module
 from tonwatch.runtime.watcher import Watcher
 from tonwatch.system.internal_errors import Component, InternalErrors
+from tonwatch.watch import view
 from tonwatch.watch.changes import Changes
 from tonwatch.watch.readiness import Phase
-from tonwatch.watch.store import Board, Target
+from tonwatch.watch.store import Store
 
 STEPS = ("judge", "judge_wallets", "readiness.step", "diagnosis.diagnose")
 
@@ -28,8 +29,8 @@ def lines() -> Iterator[list[Any]]:
 
 def watcher(loop: VirtualLoop) -> Watcher:
     errors = InternalErrors(wall=loop.wall, monotonic=loop.time)
-    board = Board([Target("it", "toncenter-v2", "primary")])
-    return Watcher(Config(), board, wall=loop.wall, monotonic=loop.time, errors=errors)
+    store = Store([make_target("it", "toncenter-v2", "primary")])
+    return Watcher(Config(), store, wall=loop.wall, monotonic=loop.time, errors=errors)
 
 
 def broken(*_: object, **__: object) -> Any:
@@ -46,7 +47,7 @@ def test_where_judging_fails_it_is_not_alive_until_it_succeeds(
         await asyncio.sleep(30.0)
         alive = [it.alive]
         with monkeypatch.context() as patch:
-            patch.setattr(f"tonwatch.runtime.watcher.{step}", broken)
+            patch.setattr(f"tonwatch.watch.view.{step}", broken)
             await asyncio.sleep(9.0)
             alive.append(it.alive)
             await asyncio.sleep(2.0)
@@ -72,7 +73,7 @@ def test_what_drains_is_not_ready_even_where_nothing_can_be_judged(
 ) -> None:
     async def main(loop: VirtualLoop) -> None:
         it = watcher(loop)
-        monkeypatch.setattr(module, "judge", broken)
+        monkeypatch.setattr(view, "judge", broken)
         assert it.drain().readiness.phase is Phase.DRAINING
         assert it.view.readiness.phase is Phase.DRAINING
 

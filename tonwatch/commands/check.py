@@ -7,9 +7,8 @@ from typing import Final, TextIO
 
 from tonwatch.config.amounts import written
 from tonwatch.config.models import Config
-from tonwatch.runtime.runtime import Assembly, assembled
-from tonwatch.runtime.scheduler import Asker, Job
-from tonwatch.runtime.watcher import View
+from tonwatch.runtime.runtime import Runtime, running
+from tonwatch.runtime.scheduler import Job
 from tonwatch.samples.account import AccountKey, Reading
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.health import as_text, document
@@ -17,6 +16,7 @@ from tonwatch.system.internal_errors import InternalError
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.sentences import duration
 from tonwatch.watch.verdicts import Verdict
+from tonwatch.watch.view import View
 from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
 _Row = tuple[str, ...]
@@ -48,18 +48,17 @@ async def check(config: Config, *, as_json: bool, out: TextIO = sys.stdout) -> b
     Returns:
         Whether all is well, tonwatch itself too. A stall takes longer to see than one look.
     """
-    async with assembled(config, counting=False) as parts:
-        asker = Asker(parts.board, parts.errors)
-        await _ask([job for job in parts.jobs if job.probe in _FIRST], asker)
+    async with running(config, counting=False) as runtime:
+        await _ask([job for job in runtime.jobs if job.probe in _FIRST], runtime)
         for probe in _ABOUT_ALL:
-            parts.watcher.look()  # who is to be asked must have been found first
-            jobs = [job for job in parts.jobs if job.probe is probe]
+            runtime.watcher.look()  # who is to be asked must have been found first
+            jobs = [job for job in runtime.jobs if job.probe is probe]
             if probe is Probe.BALANCE:
-                await _read_all(jobs, parts, asker)
+                await _read_all(jobs, runtime)
             else:
-                await _ask(jobs, asker)
-        view = parts.watcher.look()
-        errors = parts.errors.seen()
+                await _ask(jobs, runtime)
+        view = runtime.watcher.look()
+        errors = runtime.errors.seen()
     if as_json:
         out.write(as_text(document(view, config, errors)))
     else:
@@ -67,18 +66,20 @@ async def check(config: Config, *, as_json: bool, out: TextIO = sys.stdout) -> b
     return view.diagnosis.cause is Cause.HEALTHY and not errors
 
 
-async def _ask(jobs: Sequence[Job], asker: Asker) -> list[AccountKey]:
+async def _ask(jobs: Sequence[Job], runtime: Runtime) -> list[AccountKey]:
     """Ask all of them at once; returns the accounts that were read or could not be."""
-    answers = await asyncio.gather(*(asker.ask(job) for job in jobs))
+    asker = runtime.asker
+    planned = [(job, question) for job in jobs for question in asker.plan(job)]
+    answers = await asyncio.gather(*(asker.ask(job, question) for job, question in planned))
     return [told.key for answer in answers for told in answer if isinstance(told, Reading)]
 
 
-async def _read_all(jobs: Sequence[Job], parts: Assembly, asker: Asker) -> None:
+async def _read_all(jobs: Sequence[Job], runtime: Runtime) -> None:
     """Ask for the next accounts until none is left; what failed is not tried again."""
     tried: set[AccountKey] = set()
-    while not tried.issuperset(batch := await _ask(jobs, asker)):
+    while not tried.issuperset(batch := await _ask(jobs, runtime)):
         tried.update(batch)
-        parts.watcher.look()  # a source that fails is not asked for the rest
+        runtime.watcher.look()  # a source that fails is not asked for the rest
 
 
 def _text(view: View, errors: Sequence[InternalError]) -> str:

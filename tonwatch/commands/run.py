@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from random import Random
 from types import FrameType
 from typing import Any, Final, NoReturn
 
@@ -18,11 +17,11 @@ import structlog
 
 from tonwatch.commands import logs
 from tonwatch.config.models import Config
-from tonwatch.runtime import scheduler
-from tonwatch.runtime.runtime import assembled
+from tonwatch.runtime.runtime import running
 from tonwatch.serve.app import build
 from tonwatch.serve.listener import listening
 from tonwatch.system.internal_errors import Component, InternalErrors
+from tonwatch.targets.registry import KINDS, Kinds
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +48,7 @@ async def run(
     config: Config,
     stop: asyncio.Event,
     *,
+    kinds: Kinds = KINDS,
     serving: Callable[[str], None] | None = None,
     wall: Callable[[], float] = time.time,
 ) -> None:
@@ -57,6 +57,7 @@ async def run(
     Args:
         config: as `settings.load` returns it.
         stop: set it once to drain and end.
+        kinds: of targets.
         serving: told the base URL once it answers, before the first probe.
         wall: our clock, Unix seconds.
 
@@ -64,31 +65,23 @@ async def run(
         CannotListen: the port is taken.
         StateDirError: payouts are to be counted, and books of them cannot be kept.
     """
-    async with assembled(config, wall=wall) as parts:
-        _count_unhandled(parts.errors)
-        app = build(parts.watcher, config, parts.executors)
-        targets = len(parts.watcher.view.judgement.verdicts)
-        lookups = parts.executors.lookups
+    async with running(config, kinds=kinds, wall=wall) as runtime:
+        _count_unhandled(runtime.errors)
+        app = build(runtime.watcher, config, runtime.threads)
+        targets = len(runtime.targets)
+        lookups = runtime.threads.lookups
         async with (
-            listening(app, config.serve, lookups, parts.errors, targets=targets) as url,
+            listening(app, config.serve, lookups, runtime.errors, targets=targets) as url,
             asyncio.TaskGroup() as group,
         ):
             log.info("serving", url=url, targets=targets)
             if serving is not None:
                 serving(url)
-            tasks = [
-                group.create_task(parts.watcher.run(), name="watcher"),
-                group.create_task(
-                    scheduler.run(parts.jobs, parts.board, Random(), parts.errors),
-                    name="scheduler",
-                ),
-                group.create_task(parts.files.keep(), name="secrets"),
-            ]
+            watching = group.create_task(runtime.run(), name="runtime")
             await stop.wait()
-            parts.watcher.drain()
+            runtime.watcher.drain()
             await asyncio.sleep(config.readiness.drain_delay)
-            for task in tasks:
-                task.cancel()
+            watching.cancel()
     log.info("stopped")
 
 

@@ -3,36 +3,31 @@
 One server under two names would have two votes, and would make an honest third look forked.
 """
 
-import os
-import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from tonwatch.config import hosts
-from tonwatch.config.models import GlobalConfig, LiteServer, Provider, Serve, decode_key
+from tonwatch.config.models import Serve
 from tonwatch.config.strict import Place, dotted
-
-Trait = tuple[str, Hashable]
-"""Something that one server alone has: what it is called, and one spelling for all of its own."""
+from tonwatch.config.target import Entry, TargetSection, Trait
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class Placed:
     """A target, and where it was configured.
 
     Attributes:
         target: it.
         place: of the entry that it comes from.
-        source: that entry, where it is a ``global_config``.
-        number: which of its liteservers the target is, from 1 on.
+        source: that entry.
+        number: which of the entry's targets it is, from 1 on.
     """
 
-    target: LiteServer | Provider
+    target: TargetSection
     place: Place
-    source: GlobalConfig | None = None
-    number: int = 0
+    source: Entry
+    number: int
 
 
 class Conflict(NamedTuple):
@@ -42,24 +37,24 @@ class Conflict(NamedTuple):
     text: str
 
 
-def conflicts(entries: Sequence[Entry], serve: Serve) -> Iterator[Conflict]:
+def conflicts(entries: Sequence[Placed], serve: Serve) -> Iterator[Conflict]:
     """Servers that have two names, and servers whose port we would take.
 
     Args:
         entries: every target, in the order of the configuration.
         serve: where tonwatch itself is to listen.
     """
-    first: dict[Trait, Entry] = {}
+    first: dict[Trait, Placed] = {}
     for entry in entries:
-        shared: dict[Entry, list[str]] = {}
-        for trait in traits(entry.target):
+        shared: dict[Placed, list[str]] = {}
+        for trait in entry.target.traits():
             earlier = first.setdefault(trait, entry)
             if earlier is not entry:
-                shared.setdefault(earlier, []).append(trait[0])
+                shared.setdefault(earlier, []).append(trait.what)
         for earlier, kinds in shared.items():
             yield Conflict(entry.place, _one_server(earlier, entry, kinds))
     for entry in entries:
-        host, port = _host_and_port(entry.target)
+        host, port = entry.target.endpoint
         if port == serve.port and hosts.takes_port_of(serve.host, host):
             yield Conflict(
                 ("serve", "port"),
@@ -68,33 +63,18 @@ def conflicts(entries: Sequence[Entry], serve: Serve) -> Iterator[Conflict]:
             )
 
 
-def traits(target: LiteServer | Provider) -> Iterator[Trait]:
-    """By what a server is recognised: two entries that share any of it are one server."""
-    if isinstance(target, Provider):
-        # The same server behind http and https; and it may be either that is spelt out.
-        port = None if target.url.port in {80, 443} else target.url.port
-        path = re.sub("/+", "/", unquote(target.url.path or "")).removesuffix("/")
-        yield "URL", (hosts.canonical(target.url.host or ""), port, path)
-        return
-    yield "host and port", (hosts.canonical(target.host), target.port)
-    if target.key is not None:
-        yield "key", decode_key(target.key)
-    if target.key_file is not None:
-        yield "key_file", os.path.realpath(target.key_file)
-
-
-def _one_server(earlier: Entry, later: Entry, kinds: Sequence[str]) -> str:
+def _one_server(earlier: Placed, later: Placed, kinds: Sequence[str]) -> str:
     what = " and the same ".join(kinds)
-    written = [_written(each.target) for each in (earlier, later)]
+    written = [each.target.written for each in (earlier, later)]
     if kinds[0] != "key" and written[0] != written[1]:
         what += f" ({written[0]} and {written[1]})"
     remedies, origin = [], ""
     for each in (earlier, later):
         place = dotted(each.place)
-        if each.source is None:
+        if each.source.file() is None:
             remedies.append(f"remove {place}")
             continue
-        origin += f" {place} takes it as {each.target.name} from {each.source.global_config}:"
+        origin += f" {place} takes it as {each.target.name} from {each.source.file()}:"
         if each.number > 1:
             remedies.append(f"lower {place}.count to {each.number - 1}")
     if origin:
@@ -105,13 +85,3 @@ def _one_server(earlier: Entry, later: Entry, kinds: Sequence[str]) -> str:
         f"{dotted(earlier.place)} and {dotted(later.place)} are one server, by the same {what};"
         f" under two names it would have two votes:{origin} {', or '.join(remedies)}"
     )
-
-
-def _written(target: LiteServer | Provider) -> str:
-    return str(target.url) if isinstance(target, Provider) else f"{target.host} {target.port}"
-
-
-def _host_and_port(target: LiteServer | Provider) -> tuple[str, int | None]:
-    if isinstance(target, Provider):
-        return target.url.host or "", target.url.port
-    return target.host, target.port

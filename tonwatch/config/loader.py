@@ -9,10 +9,11 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -24,13 +25,16 @@ from pydantic_settings import (
 )
 
 from tonwatch.config import strict
-from tonwatch.config.conflicts import Entry, conflicts
-from tonwatch.config.models import Config, LiteServer
+from tonwatch.config.conflicts import Placed, conflicts
+from tonwatch.config.models import USUAL, Config, config_model
 from tonwatch.config.strict import Place, dotted
-from tonwatch.targets.liteserver.global_config import listed
+from tonwatch.config.target import Entry, ListName
 
 ENV_PREFIX: Final = "TONWATCH_"
 ENV_CONFIG: Final = "TONWATCH_CONFIG"
+
+_LISTS: Final[tuple[ListName, ...]] = get_args(ListName)
+"""Where targets are written."""
 
 _SERVICE_LINKS: Final = re.compile(
     r"TONWATCH_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT(_\d+_\w+)?=(tcp|udp|sctp)://.*"
@@ -58,15 +62,29 @@ class Settings(BaseSettings, Config):
     )
 
 
-def load(path: Path | None, flags: CliSettingsSource[Settings] | None = None) -> Config:
+Sections = tuple[type[Entry], ...]
+"""What an entry of ``liteservers`` or ``providers`` may be: the sections of all kinds."""
+
+
+@cache
+def settings_model(sections: Sections) -> type[Settings]:
+    """The settings in which targets are of these kinds."""
+    bases: Any = (config_model(sections), Settings)
+    return cast("type[Settings]", create_model("Settings", __base__=bases))
+
+
+def load(
+    path: Path | None, sections: Sections, flags: CliSettingsSource[Settings] | None = None
+) -> Config:
     """Read and check the configuration.
 
     Args:
         path: the YAML file; None to do without one.
+        sections: of all kinds of targets.
         flags: parsed command line, if any.
 
     Returns:
-        The configuration with every ``global_config`` replaced by its liteservers.
+        The configuration; an entry that stands for several targets is replaced by these.
 
     Raises:
         ConfigError: it cannot be read, or something in it cannot be used.
@@ -74,8 +92,9 @@ def load(path: Path | None, flags: CliSettingsSource[Settings] | None = None) ->
     written, lines = _read_file(path) if path is not None else ({}, {})
     _check_environment(os.environ)
     origin = _Origin(path, lines)
+    model = settings_model(sections)
 
-    class Loader(Settings):
+    class Loader(model):  # type: ignore[misc, valid-type]  # made at run time, of the kinds
         @classmethod
         def settings_customise_sources(
             cls,
@@ -94,23 +113,24 @@ def load(path: Path | None, flags: CliSettingsSource[Settings] | None = None) ->
         loaded = Loader()
     except ValidationError as error:
         raise ConfigError(
-            "\n".join(_explain(detail, origin) for detail in error.errors(include_url=False))
+            "\n".join(_explain(detail, origin, model) for detail in error.errors(include_url=False))
         ) from None
     except SettingsError as error:
         raise ConfigError(f"environment or flags: {error}; lists are written as JSON") from None
-    entries = list(_entries(loaded))
+    placed = list(_placed(loaded))
     if found := [
-        origin.of(conflict.place) + conflict.text for conflict in conflicts(entries, loaded.serve)
+        origin.of(conflict.place) + conflict.text for conflict in conflicts(placed, loaded.serve)
     ]:
         raise ConfigError("\n".join(found))
     values = {name: getattr(loaded, name) for name in Config.model_fields}
-    servers = (entry.target for entry in entries if isinstance(entry.target, LiteServer))
-    return Config(**values | {"liteservers": tuple(servers)})
+    for listed in _LISTS:
+        values[listed] = tuple(each.target for each in placed if each.target.listed == listed)
+    return Config(**values)
 
 
-def schema() -> dict[str, Any]:
+def schema(sections: Sections) -> dict[str, Any]:
     """JSON Schema of the configuration file, for editors."""
-    return Config.model_json_schema() | {"title": "tonwatch configuration"}
+    return config_model(sections).model_json_schema() | {"title": "tonwatch configuration"}
 
 
 def _read_file(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
@@ -209,36 +229,47 @@ def _has(content: Any, place: Place) -> bool:
     return not isinstance(content, Mapping)
 
 
-def _explain(detail: ErrorDetails, origin: _Origin) -> str:
+def _explain(detail: ErrorDetails, origin: _Origin, model: type[Config]) -> str:
     """One mistake in one line: file and line where known, the place, what is wrong."""
-    tags = ("liteserver", "global_config")
-    place = tuple(
-        part
-        for index, part in enumerate(detail["loc"])
-        # pydantic puts the tag of a union's branch into the path; it is not in the file.
-        if not (index == 2 and detail["loc"][0] == "liteservers" and part in tags)
-    )
+    # pydantic puts the tag of a union's branch behind the index of an entry; the file has none.
+    loc = detail["loc"]
+    place = (*loc[:2], *loc[3:]) if _is_tagged(loc, model) else loc
     where = origin.of(place)
     message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "extra_forbidden":
-        message = "unknown key" + _did_you_mean(str(place[-1]), _keys_beside(place))
-    elif detail["type"] == "missing":
-        message = "missing; it is required here"
-    elif detail["type"] == "string_pattern_mismatch" and place[-1] == "name":
-        message = "use lower-case letters, digits and . _ - inside, at most 63 characters"
+    match detail["type"]:
+        case "extra_forbidden":
+            message = "unknown key" + _did_you_mean(str(place[-1]), _keys_beside(loc, model))
+        case "missing":
+            message = "missing; it is required here"
+        case "string_pattern_mismatch" if place[-1] == "name":
+            message = "use lower-case letters, digits and . _ - inside, at most 63 characters"
+        case "union_tag_not_found":
+            place, message = (*place, "kind"), "missing; it is required here"
+        case "union_tag_invalid":
+            known = [part.strip("' ") for part in detail["ctx"]["expected_tags"].split(",")]
+            kind = str(detail["ctx"]["tag"])
+            place, message = (*place, "kind"), f"unknown kind {kind!r}{_did_you_mean(kind, known)}"
     return f"{where}{dotted(place)}: {message}" if place else f"{where}{message}"
 
 
-def _keys_beside(place: Place) -> list[str]:
+def _is_tagged(loc: Place, model: type[Config]) -> bool:
+    """Whether a mistake is in an entry that a tag has told apart."""
+    if len(loc) < 3 or loc[0] not in _LISTS:
+        return False
+    return len(_models_in(model.model_fields[str(loc[0])].annotation)) > 1
+
+
+def _keys_beside(loc: Place, model: type[Config]) -> list[str]:
     """The keys that would be right where an unknown one was written."""
-    models: list[type[BaseModel]] = [Config]
-    for part in place[:-1]:
-        if isinstance(part, str):
-            annotations = [
-                m.model_fields[part].annotation for m in models if part in m.model_fields
-            ]
-            models = [model for annotation in annotations for model in _models_in(annotation)]
-    return sorted({key for model in models for key in model.model_fields})
+    models: list[type[BaseModel]] = [model]
+    for part in loc[:-1]:
+        if not isinstance(part, str):
+            continue
+        annotations = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        models = [m for m in models if issubclass(m, Entry) and part == (m.tag or USUAL)] or [
+            each for annotation in annotations for each in _models_in(annotation)
+        ]
+    return sorted({key for each in models for key in each.model_fields})
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -252,18 +283,14 @@ def _did_you_mean(key: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}"
 
 
-def _entries(config: Config) -> Iterable[Entry]:
-    """Every target; for each ``global_config`` the liteservers that it stands for."""
-    for index, source in enumerate(config.liteservers):
-        place: Place = ("liteservers", index)
-        if isinstance(source, LiteServer):
-            yield Entry(source, place)
-            continue
-        try:
-            servers = listed(source, config.zerostate)
-        except ValueError as error:
-            raise ConfigError(f"{dotted(place)}.global_config: {error}") from None
-        for number, server in enumerate(servers, start=1):
-            yield Entry(server, place, source, number)
-    for index, provider in enumerate(config.providers):
-        yield Entry(provider, ("providers", index))
+def _placed(config: Config) -> Iterable[Placed]:
+    """Every target, with its place; where an entry stands for several, each of these."""
+    for listed in _LISTS:
+        for index, entry in enumerate(getattr(config, listed)):
+            place: Place = (listed, index)
+            try:
+                targets = entry.targets(config.zerostate)
+            except ValueError as error:
+                raise ConfigError(f"{dotted((*place, entry.tag))}: {error}") from None
+            for number, target in enumerate(targets, start=1):
+                yield Placed(target, place, entry, number)

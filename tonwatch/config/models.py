@@ -3,35 +3,31 @@
 `tonwatch.config.loader.load` fills them from the YAML file, the environment and flags.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from types import GenericAlias
+from typing import Annotated, Any, Final, Literal, Union
 
 from pydantic import (
     AfterValidator,
     Discriminator,
     Field,
-    HttpUrl,
+    SerializeAsAny,
     Tag,
+    create_model,
     model_validator,
 )
 
 from tonwatch.config.durations import Duration, PositiveDuration
-from tonwatch.config.hosts import Host, ListeningHost
-from tonwatch.config.types import MAX_NAME, FilePath, Name, Section
+from tonwatch.config.hosts import ListeningHost
+from tonwatch.config.target import Entry, TargetSection
+from tonwatch.config.types import FilePath, Section
 from tonwatch.config.wallets import Contract, Wallet, first_twice
 from tonwatch.ton import address
-from tonwatch.ton.adnl import wire
 from tonwatch.ton.networks import ZEROSTATES
 
-Role = Literal["primary", "reference"]
-
-
-def _server_key(value: str) -> str:
-    decode_key(value)
-    return value
+USUAL: Final = "usual"
+"""Stands for the entry of a list that needs no tag."""
 
 
 def _zerostate(value: str) -> str:
@@ -40,82 +36,6 @@ def _zerostate(value: str) -> str:
             f"write {', '.join(ZEROSTATES)} or the zerostate's root hash in 64 hex digits"
         )
     return value
-
-
-def _base_url(value: HttpUrl) -> HttpUrl:
-    if value.username or value.password or value.query or value.fragment:
-        raise ValueError(
-            "keep the URL free of user, password, query and fragment;"
-            " an API key belongs into the file that api_key_file names"
-        )
-    return value
-
-
-ServerKey = Annotated[str, AfterValidator(_server_key)]
-"""An ed25519 public key, 32 bytes in base64 or hex."""
-
-
-class LiteServer(Section):
-    """A liteserver, by where it is and the key it proves itself with."""
-
-    name: Name
-    host: Host
-    port: Annotated[int, Field(ge=1, le=65535)]
-    key: ServerKey | None = Field(None, description="public key, base64 or hex")
-    key_file: FilePath | None = Field(
-        None, description="the node's liteserver.pub, or a text file with the key; may come later"
-    )
-    role: Role = "primary"
-    local: bool | None = Field(None, description="on this machine; by default if host is loopback")
-
-    @model_validator(mode="after")
-    def _one_key(self) -> "LiteServer":
-        if (self.key is None) == (self.key_file is None):
-            raise ValueError("give exactly one of key and key_file")
-        return self
-
-
-class GlobalConfig(Section):
-    """TON's own global.config.json as a source of liteservers, named `name`-1, `name`-2..."""
-
-    global_config: FilePath
-    name: Name = "public"
-    count: Annotated[int, Field(ge=1, le=100)] = 3
-    role: Role = "reference"
-
-    @model_validator(mode="after")
-    def _names_fit(self) -> "GlobalConfig":
-        if len(_target_names(self)[-1]) > MAX_NAME:
-            raise ValueError(
-                f"name is too long: with -{self.count} at its end it may have {MAX_NAME} characters"
-            )
-        return self
-
-
-def _kind_of_source(value: Any) -> str:
-    if isinstance(value, GlobalConfig) or (isinstance(value, dict) and "global_config" in value):
-        return "global_config"
-    return "liteserver"
-
-
-LiteServerSource = Annotated[
-    Annotated[LiteServer, Tag("liteserver")] | Annotated[GlobalConfig, Tag("global_config")],
-    Discriminator(_kind_of_source),
-]
-
-
-class Provider(Section):
-    """An RPC provider over HTTP."""
-
-    name: Name
-    kind: Literal["toncenter-v2"]
-    url: Annotated[HttpUrl, AfterValidator(_base_url)] = Field(
-        description="up to and without the method, such as https://toncenter.com/api/v2"
-    )
-    api_key_file: FilePath | None = None
-    requests_per_second: Annotated[float, Field(gt=0, le=1000)] = 1.0
-    role: Role = "primary"
-    local: bool | None = Field(None, description="on this machine; by default if host is loopback")
 
 
 class ProbeConfig(Section):
@@ -254,13 +174,13 @@ class Log(Section):
 
 
 class Config(Section):
-    """The whole configuration."""
+    """The whole configuration. `config_model` makes the one that knows the kinds of targets."""
 
     network: Annotated[str, AfterValidator(_zerostate)] = Field(
         "mainnet", description="mainnet, testnet, or the zerostate's root hash in hex"
     )
-    liteservers: tuple[LiteServerSource, ...] = ()
-    providers: tuple[Provider, ...] = ()
+    liteservers: tuple[SerializeAsAny[Entry], ...] = ()
+    providers: tuple[SerializeAsAny[Entry], ...] = ()
     wallets: tuple[Wallet, ...] = ()
     contracts: tuple[Contract, ...] = ()
     state_dir: FilePath | None = Field(
@@ -278,7 +198,7 @@ class Config(Section):
         for kind, entries in (("liteservers", self.liteservers), ("providers", self.providers)):
             for index, entry in enumerate(entries):
                 here = f"{kind}[{index}]"
-                for name in _target_names(entry):
+                for name in entry.names():
                     if name in first:
                         raise ValueError(
                             f"{here} and {first[name]} are both named {name!r};"
@@ -334,34 +254,53 @@ class Config(Section):
             )
 
     @property
+    def targets(self) -> list[TargetSection]:
+        """All targets, in order.
+
+        Raises:
+            TypeError: there is an entry that stands for several; `loader.load` replaces these.
+        """
+        entries = [*self.liteservers, *self.providers]
+        targets = [entry for entry in entries if isinstance(entry, TargetSection)]
+        if len(targets) < len(entries):
+            raise TypeError("entries that stand for several targets are replaced on loading")
+        return targets
+
+    @property
     def zerostate(self) -> bytes:
         """Root hash of the configured network's zerostate."""
         return ZEROSTATES.get(self.network) or bytes.fromhex(self.network)
 
 
-def _target_names(entry: LiteServer | GlobalConfig | Provider) -> list[str]:
-    if isinstance(entry, GlobalConfig):
-        return [f"{entry.name}-{number}" for number in range(1, entry.count + 1)]
-    return [entry.name]
+def config_model(sections: Sequence[type[Entry]]) -> type[Config]:
+    """The configuration's model, in which targets are of these kinds.
 
-
-def decode_key(text: str) -> bytes:
-    """An ed25519 public key in base64 or hex.
-
-    Raises:
-        ValueError: neither, not 32 bytes, or not a point of the curve.
+    Args:
+        sections: what an entry of ``liteservers`` or ``providers`` may be.
     """
-    text = text.strip()
-    try:
-        if re.fullmatch(r"[0-9a-fA-F]{64}", text):
-            key = bytes.fromhex(text)
-        else:
-            key = base64.b64decode(
-                text, altchars=b"-_" if set(text) & set("-_") else None, validate=True
-            )
-    except (binascii.Error, ValueError):
-        raise ValueError("not base64 or hex; take `key` of the server's `id`") from None
-    if len(key) != 32:
-        raise ValueError(f"a key of {len(key)} bytes; an ed25519 public key has 32")
-    wire.parse_key(key)
-    return key
+    fields: Any = {
+        name: (_list_of([section for section in sections if section.listed == name]), ())
+        for name in ("liteservers", "providers")
+    }
+    return create_model("Config", __base__=Config, __doc__=Config.__doc__, **fields)
+
+
+def _list_of(sections: Sequence[type[Entry]]) -> Any:
+    """A list whose entries are of these models, each told apart by its `tag`."""
+    if len(sections) == 1:
+        return GenericAlias(tuple, (sections[0], ...))
+    tags = [section.tag for section in sections]
+
+    def tag_of(value: Any) -> str | None:
+        if isinstance(value, Entry):
+            return value.tag or USUAL
+        if not isinstance(value, dict):
+            return USUAL if "" in tags else None
+        if "" not in tags:
+            kind = value.get("kind")
+            return kind if isinstance(kind, str) else None
+        return next((tag for tag in tags if tag and tag in value), USUAL)
+
+    tagged = [Annotated[section, Tag(section.tag or USUAL)] for section in sections]
+    entry: Any = Annotated[Union[tuple(tagged)], Discriminator(tag_of)]  # noqa: UP007
+    return GenericAlias(tuple, (entry, ...))

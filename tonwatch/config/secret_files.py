@@ -6,14 +6,13 @@ so a change is noticed by the content, never by the inode or the time stamp.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 import structlog
 
-from tonwatch.config.models import decode_key
 from tonwatch.system import regular_file
 from tonwatch.system.internal_errors import Component, InternalErrors
 from tonwatch.ton.errors import ConnectError, Reason
@@ -27,8 +26,6 @@ FIRST_WITHIN: Final = 3.0
 """Seconds that the start waits for the files; what takes longer is as a file that comes late."""
 
 _MAX_SIZE: Final = 64 * 1024
-_ED25519_FILE: Final = bytes.fromhex("c6b41348")
-"""How the node's ``*.pub`` files start: the TL constructor pub.ed25519."""
 
 T = TypeVar("T")
 
@@ -85,22 +82,30 @@ class SecretFile(Generic[T]):
         self._trouble = trouble
 
 
-class FreshFiles:
-    """Reads files again and again, each apart from the others: one may hang.
+class SecretFiles:
+    """Reads all secret files again and again, each apart from the others: one may hang.
 
     Args:
-        files: the files.
         threads: where they are read.
         errors: counts what goes wrong in reading but is not the file's fault.
     """
 
-    def __init__(
-        self, files: Sequence[SecretFile[Any]], threads: Executor, errors: InternalErrors
-    ) -> None:
-        self._files = files
+    def __init__(self, threads: Executor, errors: InternalErrors) -> None:
+        self._files: dict[SecretFile[Any], asyncio.Future[None] | None] = {}
         self._threads = threads
         self._errors = errors
-        self._reading: dict[SecretFile[Any], asyncio.Future[None]] = {}
+
+    def open(self, path: Path, parse: Callable[[bytes], T]) -> SecretFile[T]:
+        """A file that is read from now on; see `SecretFile`. It is empty until `refresh`."""
+        file = SecretFile(path, parse)
+        self._files[file] = None
+        return file
+
+    def close(self, file: SecretFile[Any]) -> None:
+        """Read it no more."""
+        reading = self._files.pop(file, None)
+        if reading is not None:
+            reading.cancel()
 
     async def refresh(self, within: float) -> None:
         """Refresh all; one whose last refresh has not ended yet is not begun again.
@@ -109,14 +114,14 @@ class FreshFiles:
             within: seconds to wait for them.
         """
         loop = asyncio.get_running_loop()
-        for file in self._files:
-            if file not in self._reading or self._reading[file].done():
-                refresh = loop.run_in_executor(self._threads, self._refresh, file)
-                self._reading[file] = refresh
-        if self._reading:
-            await asyncio.wait(self._reading.values(), timeout=within)
-        for file, reading in self._reading.items():
-            if not reading.done():
+        for file, reading in self._files.items():
+            if reading is None or reading.done():
+                self._files[file] = loop.run_in_executor(self._threads, self._refresh, file)
+        pending = [reading for reading in self._files.values() if reading is not None]
+        if pending:
+            await asyncio.wait(pending, timeout=within)
+        for file, reading in self._files.items():
+            if reading is not None and not reading.done():
                 file.hangs()
 
     async def keep(self) -> None:
@@ -126,37 +131,11 @@ class FreshFiles:
             with self._errors.guard(Component.SECRETS):
                 await self.refresh(REFRESH_INTERVAL)
 
-    def close(self) -> None:
+    def close_all(self) -> None:
         """Wait for none any more."""
-        for reading in self._reading.values():
-            reading.cancel()
+        for file in tuple(self._files):
+            self.close(file)
 
     def _refresh(self, file: SecretFile[Any]) -> None:
         with self._errors.guard(Component.SECRETS, str(file.path)):
             file.refresh()
-
-
-def server_key(content: bytes) -> bytes:
-    """A liteserver's public key: the node's own ``liteserver.pub``, or base64 or hex in text.
-
-    Raises:
-        ValueError: none of these.
-    """
-    if len(content) == 36 and content.startswith(_ED25519_FILE):
-        return decode_key(content[4:].hex())
-    try:
-        return decode_key(content.decode("ascii"))
-    except UnicodeDecodeError:
-        raise ValueError("not a public key: neither the node's liteserver.pub nor text") from None
-
-
-def api_key(content: bytes) -> str:
-    """An API key: one line of printable ASCII, white space around it ignored.
-
-    Raises:
-        ValueError: empty, or no such line.
-    """
-    text = content.decode("ascii", errors="replace").strip()
-    if not text or not all("!" <= char <= "~" for char in text):
-        raise ValueError("not an API key: it must be one line of printable ASCII")
-    return text

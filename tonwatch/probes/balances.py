@@ -70,6 +70,10 @@ class JettonWallets:
         self._found[owner, master] = address
         return address
 
+    def clear(self) -> None:
+        """Forget all: they are of another network."""
+        self._found.clear()
+
     def forget(self, owner: Address, master: Address) -> None:
         """Ask again next time."""
         self._found.pop((owner, master), None)

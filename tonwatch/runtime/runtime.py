@@ -1,232 +1,303 @@
-"""Puts the stations together: from a configuration to targets, clients, jobs and a board."""
+"""Owns what lives: targets, jobs, the store, threads, the state directory; changes them on command.
+
+`Runtime.apply` is how a configuration comes into force, at the start and later.
+"""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from random import Random
 from typing import Any, Final
 
-from aiolimiter import AsyncLimiter
-
-from tonwatch.config import secret_files as secrets
-from tonwatch.config.hosts import is_loopback
-from tonwatch.config.models import Config, LiteServer, Provider, decode_key
-from tonwatch.config.secret_files import FreshFiles, SecretFile
+from tonwatch.config import secret_files
+from tonwatch.config.models import Config
+from tonwatch.config.secret_files import SecretFiles
+from tonwatch.config.target import TargetSection
 from tonwatch.payouts.checkpoints import Books
-from tonwatch.probes.source import LiteSource, Source, ToncenterSource
-from tonwatch.runtime.jobs import accounts as wallet_jobs
-from tonwatch.runtime.jobs.payouts import Counting
-from tonwatch.runtime.scheduler import Job, last_resort
-from tonwatch.runtime.state_dir import StateDirError, held
+from tonwatch.probes.balances import JettonWallets
+from tonwatch.probes.source import Source
+from tonwatch.runtime.jobs.accounts import CompareAccounts, ReadAccounts, about_wallets, watched
+from tonwatch.runtime.jobs.forks import ForkRounds
+from tonwatch.runtime.jobs.messages import SendMessages
+from tonwatch.runtime.jobs.payouts import CountPayouts
+from tonwatch.runtime.jobs.regular import RegularProbe
+from tonwatch.runtime.scheduler import Asker, Job, Scheduler
+from tonwatch.runtime.state_dir import StateDir
 from tonwatch.runtime.watcher import Watcher
-from tonwatch.samples.sample import Probe, Sample
+from tonwatch.samples.target import Target
 from tonwatch.system import executors
 from tonwatch.system.executors import Executors
 from tonwatch.system.internal_errors import InternalErrors
-from tonwatch.targets.liteserver import probes as liteserver
-from tonwatch.targets.toncenter_v2 import probes as toncenter
-from tonwatch.targets.toncenter_v2.client import ToncenterClient
-from tonwatch.ton.http import HttpClient, open_session
-from tonwatch.ton.liteserver.link import Link
-from tonwatch.ton.liteserver.proofs import KnownBlocks
-from tonwatch.watch.store import Board, Target
-from tonwatch.watch.verdicts import common_seqno, comparable
+from tonwatch.targets.kind import Kind, OpenTarget, Services
+from tonwatch.targets.registry import KINDS, Kinds, kind_of
+from tonwatch.watch.store import Store
+from tonwatch.watch.view import View
 
-STATE_DIR_WITHIN: Final = 5.0
-"""Seconds that the start waits for the disk of `state_dir`."""
-
-_QUESTIONS: Final = 4
-"""Questions that a look at one target takes at most, one after another."""
-
-_LAST_WRITE: Final = 2.0
-"""Seconds that a checkpoint which is being written has to become complete at the end."""
-
-ForkProbe = Callable[[int], Awaitable[Sample]]
-"""Asks one target which masterchain block it has at a seqno."""
+_SECRETS_WITHIN: Final = secret_files.FIRST_WITHIN
 
 
 @dataclass(frozen=True, slots=True)
-class Assembly:
-    """Everything that watches one configuration.
+class _Open:
+    """A target that is open.
 
     Attributes:
-        jobs: the questions and their beats.
-        board: where samples go.
-        watcher: what makes views of the board.
-        files: secret files to keep fresh.
-        executors: the threads that block in its place.
-        errors: what went wrong in us.
+        section: its configuration.
+        target: it.
+        regular: its regular probes.
+        messages: what sends it messages.
     """
 
-    jobs: tuple[Job, ...]
-    board: Board
-    watcher: Watcher
-    files: FreshFiles
-    executors: Executors
-    errors: InternalErrors
+    section: TargetSection
+    target: OpenTarget
+    regular: tuple[RegularProbe, ...]
+    messages: SendMessages
+
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """Payouts that are counted, and where that is kept."""
+
+    state_dir: StateDir
+    job: CountPayouts
+
+
+class Runtime:
+    """What watches one configuration after another. Open it with `running`.
+
+    Args:
+        config: the first one; nothing is watched before `apply`.
+        kinds: of targets.
+        counting: count payouts, where the configuration asks for it, and keep checkpoints.
+        threads: that block in our place.
+        errors: counts what goes wrong in us.
+        wall: our clock, Unix seconds.
+        random: source of the jitter between jobs.
+
+    Attributes:
+        store: where samples go.
+        watcher: makes views of the store.
+        files: secret files that are kept fresh.
+        asker: asks what jobs plan.
+        scheduler: runs jobs.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        kinds: Kinds,
+        *,
+        counting: bool,
+        threads: Executors,
+        errors: InternalErrors,
+        wall: Callable[[], float],
+        random: Random,
+    ) -> None:
+        self.config = config
+        self.wall = wall
+        self.threads = threads
+        self.errors = errors
+        self.files = SecretFiles(threads.secrets, errors)
+        self.store = Store(dropped_answers=self._dropped_answers)
+        self.watcher = Watcher(
+            config,
+            self.store,
+            wall=wall,
+            monotonic=asyncio.get_running_loop().time,
+            errors=errors,
+        )
+        self.asker = Asker(self.store, errors)
+        self._kinds = kinds
+        self._counts = counting
+        self.scheduler = Scheduler(self.asker, random)
+        self._opener: dict[type[Kind[Any]], Kind[Any]] = {}
+        self._open: dict[str, _Open] = {}
+        self._jetton_wallets = JettonWallets()
+        self._forks = ForkRounds(self)
+        self._accounts = ReadAccounts(self, self._jetton_wallets)
+        self._comparison = CompareAccounts(self, self._jetton_wallets)
+        self._counting: _Counting | None = None
+
+    @property
+    def view(self) -> View:
+        """The newest view."""
+        return self.watcher.view
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """All that is asked."""
+        return self.scheduler.jobs
+
+    @property
+    def targets(self) -> Mapping[str, OpenTarget]:
+        """All targets, by name, in the order of the configuration."""
+        return {name: each.target for name, each in self._open.items()}
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """The targets that accounts can be read from, by name."""
+        return {
+            name: source
+            for name, each in self._open.items()
+            if (source := each.target.source) is not None
+        }
+
+    async def apply(self, config: Config) -> None:
+        """Watch what this configuration says from now on.
+
+        What is as before, by name and content, keeps its connections, history and counters. Of a
+        target, what it is used for (`role`, `local`) may change without that. What is gone ends,
+        and what is new begins. With another `network` everything begins anew. Where to listen
+        and how to log is not for us.
+
+        Args:
+            config: as `loader.load` returns it.
+
+        Raises:
+            StateDirError: payouts cannot be counted; then nothing has changed.
+        """
+        before = self.config
+        counting = await self._changed_counting(before, config)
+        all_anew = config.zerostate != before.zerostate
+        if all_anew:
+            self._opener = {}
+            self._jetton_wallets.clear()
+            self.store.change((), ())
+        self.config = config
+        gone = self._change_targets(config, all_anew=all_anew)
+        was, self._counting = self._counting, counting
+        self.store.change(self._described(config), watched(config), forget=gone)
+        self.watcher.change(config)
+        # What asked those that are gone ends before their connections do.
+        await self.scheduler.change(self._planned(config))
+        for each in gone.values():
+            await each.target.close()
+        if was is not None and (counting is None or counting.state_dir is not was.state_dir):
+            await was.state_dir.close()
+        self.watcher.look()
+        await self.files.refresh(_SECRETS_WITHIN)
+
+    async def run(self) -> None:
+        """Ask, judge, and keep secret files fresh, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.watcher.run(), name="watcher")
+            group.create_task(self.scheduler.run(), name="scheduler")
+            group.create_task(self.files.keep(), name="secrets")
+
+    async def close(self) -> None:
+        """Close every connection, and let others have the state directory."""
+        for each in self._open.values():
+            await each.target.close()
+        self._open = {}
+        if self._counting is not None:
+            await self._counting.state_dir.close()
+        self.files.close_all()
+
+    def _dropped_answers(self, name: str) -> int:
+        return self._open[name].target.dropped_answers if name in self._open else 0
+
+    def _change_targets(self, config: Config, *, all_anew: bool) -> dict[str, _Open]:
+        """Open what is new; returns what is gone."""
+        before, self._open = self._open, {}
+        for section in config.targets:
+            was = before.get(section.name)
+            if was is not None and was.section.is_same_server(section) and not all_anew:
+                del before[section.name]
+                self._open[section.name] = _Open(section, was.target, was.regular, was.messages)
+            else:
+                self._open[section.name] = self._opened(section)
+        return before
+
+    def _opened(self, section: TargetSection) -> _Open:
+        kind = kind_of(section, self._kinds)
+        if kind not in self._opener:
+            timeout: Callable[[], float] = lambda: self.config.probe.timeout  # noqa: E731
+            services = Services(self.threads.names.resolve, self.files, timeout, self.wall)
+            self._opener[kind] = kind(services)
+        target = self._opener[kind].open(section)
+        regular = tuple(RegularProbe(section.name, each) for each in target.regular())
+        return _Open(section, target, regular, SendMessages(section.name, self))
+
+    def _described(self, config: Config) -> list[Target]:
+        """What is said of each target."""
+        about = about_wallets(config)
+        return [
+            kind_of(each.section, self._kinds).target(each.section, about)
+            for each in self._open.values()
+        ]
+
+    async def _changed_counting(self, before: Config, config: Config) -> _Counting | None:
+        """How payouts are counted from now on; None where they are not.
+
+        Raises:
+            StateDirError: the directory cannot be used.
+        """
+        was = self._counting
+        if not self._counts or config.state_dir is None:
+            return None
+        if not any(wallet.payouts for wallet in config.wallets):
+            return None
+        state_dir = was.state_dir if was is not None else None
+        if state_dir is None or state_dir.path != config.state_dir:
+            state_dir = StateDir(config.state_dir)
+            await state_dir.open()
+        elif was is not None and config.zerostate == before.zerostate:
+            known = {wallet.name: wallet for wallet in before.wallets}
+            same = {wallet.name for wallet in config.wallets if known.get(wallet.name) == wallet}
+            return _Counting(state_dir, was.job.followed(same))
+        books = Books(state_dir.path, config.zerostate, self.wall, state_dir.thread)
+        return _Counting(state_dir, CountPayouts(self, books))
+
+    def _planned(self, config: Config) -> list[Job]:
+        """The jobs of a configuration, with whatever is open now."""
+        jobs = [job.job(config) for each in self._open.values() for job in each.regular]
+        jobs.append(self._forks.job(config))
+        if config.wallets or config.contracts:
+            jobs.append(self._accounts.job(config))
+        if config.wallets:
+            jobs.append(self._comparison.job(config))
+        if any(wallet.write_probe for wallet in config.wallets):
+            jobs += [self._open[name].messages.job(config) for name in self.sources]
+        if self._counting is not None:
+            jobs.append(self._counting.job.job(config))
+        return jobs
 
 
 @asynccontextmanager
-async def assembled(
-    config: Config, *, counting: bool = True, wall: Callable[[], float] = time.time
-) -> AsyncIterator[Assembly]:
-    """Build it for `config`; on leaving, every connection is closed and every thread let go.
+async def running(
+    config: Config,
+    *,
+    kinds: Kinds = KINDS,
+    counting: bool = True,
+    wall: Callable[[], float] = time.time,
+    random: Random | None = None,
+) -> AsyncIterator[Runtime]:
+    """A runtime with `config` applied; nothing is asked before `Runtime.run`.
+
+    On leaving, every connection is closed and every thread let go.
 
     Args:
-        config: with ``global_config`` sources already replaced, as `settings.load` returns it.
-        counting: count payouts, where the configuration asks for it, and keep books of them.
+        config: as `loader.load` returns it.
+        kinds: of targets.
+        counting: count payouts, where the configuration asks for it, and keep checkpoints.
         wall: our clock, Unix seconds.
+        random: source of the jitter between jobs.
 
     Raises:
-        StateDirError: books cannot be kept.
+        StateDirError: payouts are to be counted, and checkpoints cannot be kept.
     """
-    monotonic = asyncio.get_running_loop().time
-    errors = InternalErrors(wall=wall, monotonic=monotonic)
+    errors = InternalErrors(wall=wall, monotonic=asyncio.get_running_loop().time)
     async with executors.running() as threads, AsyncExitStack() as stack:
-        files: list[SecretFile[Any]] = []
-        links: dict[str, Link] = {}
-        targets: list[Target] = []
-        jobs: list[Job] = []
-        fork_probes: dict[str, ForkProbe] = {}
-        sources: dict[str, Source] = {}
-        known = KnownBlocks()
-        about_wallets = wallet_jobs.about_wallets(config)
-        limit = last_resort(config, _QUESTIONS)
-        timed: dict[str, Any] = {"timeout": config.probe.timeout, "wall": wall}
-        for server in config.liteservers:
-            if not isinstance(server, LiteServer):
-                raise TypeError("a global_config is replaced by its liteservers on loading")
-            name = server.name
-            key = _server_key(server, files)
-            link = links[name] = Link(server.host, server.port, key, threads.names.resolve)
-            stack.push_async_callback(link.drop)
-            local = _is_local(server, server.host)
-            targets.append(Target(name, "liteserver", server.role, local, about_wallets))
-            head = partial(liteserver.head, name, link, **timed)
-            connect = partial(liteserver.connect, name, link, **timed)
-            jobs.append(_job(name, Probe.HEAD, config.probe.interval, head, limit))
-            jobs.append(_job(name, Probe.CONNECT, config.probe.connect_interval, connect, limit))
-            fork_probes[name] = partial(liteserver.fork, name, link, **timed)
-            accounts = Link(server.host, server.port, key, threads.names.resolve)
-            stack.push_async_callback(accounts.drop)
-            sources[name] = LiteSource(name, accounts, known, config.probe.timeout)
-        for provider in config.providers:
-            name = provider.name
-            client = await _toncenter(provider, files, stack, threads)
-            local = _is_local(provider, provider.url.host or "")
-            targets.append(Target(name, provider.kind, provider.role, local, about_wallets))
-            head = partial(toncenter.head, name, client, **timed)
-            jobs.append(_job(name, Probe.HEAD, config.probe.interval, head, limit))
-            fork_probes[name] = partial(toncenter.fork, name, client, **timed)
-            sources[name] = ToncenterSource(name, client, config.probe.timeout)
-        fresh = FreshFiles(files, threads.secrets, errors)
-        stack.callback(fresh.close)
-        await fresh.refresh(secrets.FIRST_WITHIN)
-        board = Board(
-            targets,
-            (watched.key for watched in wallet_jobs.watched(config)),
-            lambda name: links[name].dropped_answers if name in links else 0,
+        runtime = Runtime(
+            config,
+            kinds,
+            counting=counting,
+            threads=threads,
+            errors=errors,
+            wall=wall,
+            random=random or Random(),
         )
-        watcher = Watcher(config, board, wall=wall, monotonic=monotonic, errors=errors)
-        jobs.append(_fork_round(fork_probes, watcher, config))
-        jobs += wallet_jobs.jobs(config, sources, watcher, wall=wall)
-        if counting and config.state_dir is not None and any(w.payouts for w in config.wallets):
-            await _hold(config.state_dir, stack, threads)
-            books = Books(config.state_dir, config.zerostate, wall, threads.checkpoints)
-            counted = Counting(config, sources, watcher, books, wall, errors)
-            jobs.append(wallet_jobs.counting(config, counted))
-        yield Assembly(tuple(jobs), board, watcher, fresh, threads, errors)
-
-
-async def _hold(state_dir: Path, stack: AsyncExitStack, threads: Executors) -> None:
-    """Keep `state_dir` for ourselves until the end.
-
-    Raises:
-        StateDirError: it cannot be used, or its disk does not answer.
-    """
-    holding = held(state_dir)
-    taken = asyncio.get_running_loop().run_in_executor(threads.checkpoints, holding.__enter__)
-    try:
-        async with asyncio.timeout(STATE_DIR_WITHIN):
-            await taken
-    except TimeoutError:
-        raise StateDirError(
-            f"the disk of state_dir {state_dir} does not answer; see whether its volume hangs"
-        ) from None
-
-    async def release() -> None:
-        # The one thread takes calls in turn: with this one, what was being saved is complete.
-        released = asyncio.get_running_loop().run_in_executor(
-            threads.checkpoints, holding.__exit__, None, None, None
-        )
-        await asyncio.wait({released}, timeout=_LAST_WRITE)
-
-    stack.push_async_callback(release)
-
-
-def _job(
-    name: str,
-    probe: Probe,
-    interval: float,
-    ask: Callable[[], Awaitable[Sample]],
-    deadline: float,
-) -> Job:
-    async def once() -> tuple[Sample]:
-        return (await ask(),)
-
-    return Job((name,), probe, interval, once, deadline=deadline)
-
-
-def _fork_round(probes: dict[str, ForkProbe], watcher: Watcher, config: Config) -> Job:
-    """Asks all targets at once for the block at a seqno that all of them have."""
-
-    async def once() -> Sequence[Sample]:
-        judgement = watcher.view.judgement
-        seqno = common_seqno(judgement)
-        if seqno is None:
-            return ()
-        asked = [probes[verdict.target.name](seqno) for verdict in comparable(judgement)]
-        return await asyncio.gather(*asked)
-
-    # The first round comes when every target has been asked where it is.
-    return Job(
-        tuple(probes),
-        Probe.FORK,
-        config.probe.fork_interval,
-        once,
-        delay=config.probe.interval,
-        deadline=last_resort(config, _QUESTIONS),
-    )
-
-
-def _is_local(target: LiteServer | Provider, host: str) -> bool:
-    """Whether reaching a target takes no network: as configured, or because it is loopback."""
-    if target.local is not None:
-        return target.local
-    return is_loopback(host)
-
-
-def _server_key(server: LiteServer, files: list[SecretFile[Any]]) -> Callable[[], bytes]:
-    if server.key_file is not None:
-        file = SecretFile(server.key_file, secrets.server_key)
-        files.append(file)
-        return file.get
-    key = decode_key(server.key or "")
-    return lambda: key
-
-
-async def _toncenter(
-    provider: Provider, files: list[SecretFile[Any]], stack: AsyncExitStack, threads: Executors
-) -> ToncenterClient:
-    api_key: Callable[[], str | None] = lambda: None  # noqa: E731 - one of two sources of the key
-    if provider.api_key_file is not None:
-        file = SecretFile(provider.api_key_file, secrets.api_key)
-        files.append(file)
-        api_key = file.get
-    session = await stack.enter_async_context(open_session(threads.names.resolve))
-    # One request per period rather than a bucket that may be emptied at once.
-    limiter = AsyncLimiter(1, 1 / provider.requests_per_second)
-    return ToncenterClient(HttpClient(str(provider.url), session, limiter, api_key))
+        stack.push_async_callback(runtime.close)
+        await runtime.apply(config)
+        yield runtime

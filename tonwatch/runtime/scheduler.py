@@ -1,11 +1,11 @@
-"""Asks each question on its own beat: kept grid, spread start, no pile-up.
+"""Runs jobs, each at its own interval: kept grid, spread start, no pile-up.
 
 What goes wrong in one question costs that question one sample, and never the others.
 """
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -14,113 +14,140 @@ from tonwatch.config.models import Config
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.system.internal_errors import Component, InternalErrors
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.store import Board, Told
+from tonwatch.watch.store import Store, Told
 
 CONFIRM_AFTER: Final = 1.0
-"""Seconds from the start of a first failed look at a target's head to a second one."""
+"""Seconds from the start of a first failed probe of a target's head to a second one."""
 
-FIRST_BEAT_WITHIN: Final = 1.0
-"""Seconds over which first beats are spread, so that few targets do not wait for an interval."""
+FIRST_TICK_WITHIN: Final = 1.0
+"""Seconds over which first ticks are spread, so that few targets do not wait for an interval."""
 
 LAST_RESORT: Final = 120.0
-"""Seconds that a job may take on top of the deadlines of all that it asks."""
+"""Seconds that a question may take on top of the deadlines of all that it asks."""
 
 _SHARING: Final = 6
 """Jobs that take turns at a provider, so that its rate limit is kept: one of each kind."""
 
 _CLOSING: Final = 1.0
-"""Seconds that a question has at the end of the daemon to close what it opened."""
+"""Seconds that a question which is cancelled has to close what it opened."""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A question asked again and again.
+class Question:
+    """One thing to ask.
 
     Attributes:
-        targets: whom it is asked, by configured name.
-        probe: which question.
-        interval: seconds from beat to beat.
-        ask: runs the probe once; a sample for each target that was asked, and what was told.
-        delay: seconds before the first beat; None to spread it with the others'.
+        name: two questions of one name are never asked at once.
+        ask: asks it once.
         deadline: seconds that `ask` may take. It has deadlines of its own for all that it waits
             for, so this is for what they do not cover: a bug.
     """
 
-    targets: tuple[str, ...]
-    probe: Probe
-    interval: float
+    name: str
     ask: Callable[[], Awaitable[Sequence[Told]]]
-    delay: float | None = None
     deadline: float = LAST_RESORT
 
-    @property
-    def name(self) -> str:
-        """For the log."""
-        return f"{self.probe} {self.targets[0]}" if len(self.targets) == 1 else str(self.probe)
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Questions that are asked again and again.
+
+    Attributes:
+        name: of its own.
+        probe: what is asked.
+        targets: whose overruns are counted.
+        interval: seconds from tick to tick.
+        plan: says what to ask at a tick. It must not block.
+        delay: seconds before the first tick; None to spread it with the others'.
+        at_once: questions that are asked at a time.
+        confirms: whether a first failure is asked again soon.
+        about: what else makes it this job: with another it is begun anew.
+    """
+
+    name: str
+    probe: Probe
+    targets: tuple[str, ...]
+    interval: float
+    plan: Callable[[], Sequence[Question]]
+    delay: float | None = None
+    at_once: int = 1
+    confirms: bool = False
+    about: Hashable = None
 
 
 def last_resort(config: Config, questions: int) -> float:
-    """Seconds after which a job is given up that asks so many questions one after another.
+    """Seconds after which a question is given up that asks targets so often, one after another.
 
-    Each may wait for its turn at the slowest provider, and then take until its own deadline.
+    Each time it may wait for its turn at the slowest provider, and then until its own deadline.
     """
-    slowest = max((1 / provider.requests_per_second for provider in config.providers), default=0.0)
+    slowest = max((target.pause for target in config.targets), default=0.0)
     return LAST_RESORT + questions * (config.probe.timeout + _SHARING * slowest)
 
 
 class Asker:
-    """Runs jobs one time each, and keeps what they find.
+    """Asks questions one time each, and stores what comes of it.
 
     Args:
-        board: takes the samples.
+        store: takes it.
         errors: counts what went wrong in us.
     """
 
-    def __init__(self, board: Board, errors: InternalErrors) -> None:
-        self._board = board
+    def __init__(self, store: Store, errors: InternalErrors) -> None:
+        self._store = store
         self._errors = errors
         self._stuck: dict[str, asyncio.Task[Sequence[Told]]] = {}
 
-    async def ask(self, job: Job) -> Sequence[Told]:
-        """What the job found; nothing where it failed or did not end, which is counted.
+    def plan(self, job: Job) -> Sequence[Question]:
+        """What a job has to ask now; nothing where planning failed, which is counted."""
+        planned: list[Question] = []
+        with self._errors.guard(_component(job), f"plan of {job.name}"):
+            planned.extend(job.plan())
+        return planned
 
-        One that does not even end when it is cancelled is not run again before it has.
+    async def ask(self, job: Job, question: Question) -> Sequence[Told]:
+        """What came of it; nothing where it failed or did not end, which is counted.
+
+        One that does not even end when it is cancelled is not asked again before it has.
         """
-        if job.name in self._stuck:
-            self._failed(job, TimeoutError("it still has not ended"))
+        name = question.name
+        if name in self._stuck:
+            self._failed(job, question, TimeoutError("it still has not ended"))
             return ()
-        task = asyncio.create_task(_run(job), name=job.name)
+        task = asyncio.create_task(_run(question), name=name)
         task.add_done_callback(_retrieve)
         try:
-            await asyncio.wait({task}, timeout=job.deadline)
+            await asyncio.wait({task}, timeout=question.deadline)
         except asyncio.CancelledError:
             task.cancel()
             await asyncio.wait({task}, timeout=_CLOSING)
             raise
         if not task.done():
             task.cancel()
-            self._stuck[job.name] = task
-            task.add_done_callback(lambda _: self._stuck.pop(job.name))
-            self._failed(job, TimeoutError(f"it has not ended within {job.deadline:.0f} s"))
+            await asyncio.wait({task}, timeout=_CLOSING)
+            if not task.done():
+                self._stuck[name] = task
+                task.add_done_callback(lambda _: self._stuck.pop(name))
+            text = f"it has not ended within {question.deadline:.0f} s"
+            self._failed(job, question, TimeoutError(text))
             return ()
         try:
             found = tuple(task.result())
         except asyncio.CancelledError:
             # Not by us: that would have raised above.
-            self._failed(job, RuntimeError("it was cancelled from within"))
+            self._failed(job, question, RuntimeError("it was cancelled from within"))
             return ()
         except Exception as error:  # noqa: BLE001 - whatever it is costs this sample alone
-            self._failed(job, error)
+            self._failed(job, question, error)
             return ()
         with self._errors.guard(Component.STORE, job.name):
             self._keep(job, found)
         return found
 
-    def overrun(self, job: Job, beats: int) -> None:
-        """Count beats that were skipped because the job still ran."""
+    def overrun(self, job: Job, ticks: int) -> None:
+        """Count ticks at which the job still asked what was planned before, or nothing ran."""
         for target in job.targets:
             with self._errors.guard(Component.STORE, f"overruns of {job.name}"):
-                self._board.overrun(target, job.probe, beats)
+                self._store.overrun(target, job.probe, ticks)
 
     def _keep(self, job: Job, found: Sequence[Told]) -> None:
         bugs = [told for told in found if told.bug]
@@ -131,14 +158,15 @@ class Asker:
             self._errors.worked(_component(job), job.name)
         for told in found:
             with self._errors.guard(Component.STORE, job.name):
-                self._board.add(told)
+                self._store.add(told)
 
-    def _failed(self, job: Job, error: BaseException | str) -> None:
-        self._errors.failed(_component(job), job.name, error)
+    def _failed(self, job: Job, question: Question, error: BaseException | str) -> None:
+        of = question.name if question.name != job.name else ""
+        self._errors.failed(_component(job), job.name, error, of=of)
 
 
-async def _run(job: Job) -> Sequence[Told]:
-    return await job.ask()
+async def _run(question: Question) -> Sequence[Told]:
+    return await question.ask()
 
 
 def _retrieve(task: asyncio.Task[Sequence[Told]]) -> None:
@@ -151,41 +179,121 @@ def _component(job: Job) -> Component:
     return Component.PAYOUTS if job.probe is Probe.PAYOUTS else Component.PROBES
 
 
-async def run(jobs: Sequence[Job], board: Board, random: Random, errors: InternalErrors) -> None:
-    """Run all jobs until cancelled; each one's samples go to the board.
+class Scheduler:
+    """Runs jobs. Which these are may change while they run.
 
     Args:
-        jobs: what to ask.
-        board: takes the samples.
+        asker: asks what they plan.
         random: source of the jitter that keeps targets from being asked all at once.
-        errors: counts what goes wrong in us.
     """
-    asker = Asker(board, errors)
-    async with asyncio.TaskGroup() as group:
-        for job in jobs:
+
+    def __init__(self, asker: Asker, random: Random) -> None:
+        self._asker = asker
+        self._random = random
+        self._jobs: tuple[Job, ...] = ()
+        self._group: asyncio.TaskGroup | None = None
+        self._running: dict[Job, asyncio.Task[None]] = {}
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """What is run."""
+        return self._jobs
+
+    async def change(self, jobs: Sequence[Job]) -> None:
+        """Run these jobs from now on. One that is as before goes on undisturbed.
+
+        Returns once all others have ended, or have been given up for not ending.
+        """
+        self._jobs = tuple(jobs)
+        if self._group is None:
+            return
+        ending = [task for job, task in self._running.items() if job not in self._jobs]
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending, timeout=2 * _CLOSING)
+        self._start(self._group)
+
+    async def run(self) -> None:
+        """Run all jobs until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                self._start(group)
+                await asyncio.Event().wait()
+            finally:
+                self._group = None
+
+    def _start(self, group: asyncio.TaskGroup) -> None:
+        """Start the jobs that do not run yet."""
+        self._running = {job: t for job, t in self._running.items() if job in self._jobs}
+        for job in self._jobs:
+            if job in self._running:
+                continue
             # Few targets answer within a second of the start; many are spread further.
-            spread = min(job.interval, max(FIRST_BEAT_WITHIN, len(jobs) * 0.02))
-            delay = random.uniform(0, spread) if job.delay is None else job.delay
-            name = f"{job.probe} {' '.join(job.targets)}"
-            group.create_task(_repeat(job, asker, delay), name=name)
+            spread = min(job.interval, max(FIRST_TICK_WITHIN, len(self._jobs) * 0.02))
+            delay = self._random.uniform(0, spread) if job.delay is None else job.delay
+            running = _Running(job, self._asker)
+            self._running[job] = group.create_task(running.repeat(delay), name=job.name)
 
 
-async def _repeat(job: Job, asker: Asker, delay: float) -> None:
-    loop = asyncio.get_running_loop()
-    beat = loop.time() + delay
-    well = True
-    while True:
-        await asyncio.sleep(beat - loop.time())
+class _Running:
+    """A job that runs."""
+
+    def __init__(self, job: Job, asker: Asker) -> None:
+        self._job = job
+        self._asker = asker
+        self._waiting: list[Question] = []
+        self._asking: set[str] = set()
+        self._confirming: set[str] = set()
+        self._failing: set[str] = set()
+
+    async def repeat(self, delay: float) -> None:
+        """Ask what is planned at each tick until cancelled."""
+        job, loop = self._job, asyncio.get_running_loop()
+        tick = loop.time() + delay
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await asyncio.sleep(tick - loop.time())
+                tick, missed = next_tick(tick, job.interval, loop.time())
+                missed += bool(self._waiting or self._asking - self._confirming)
+                if missed:
+                    self._asker.overrun(job, missed)
+                if not self._waiting:
+                    planned = self._asker.plan(job)
+                    self._waiting = [each for each in planned if each.name not in self._asking]
+                    self._waiting.reverse()
+                while self._waiting and len(self._asking) < job.at_once:
+                    first = self._waiting.pop()
+                    self._asking.add(first.name)
+                    group.create_task(self._ask_all(first), name=f"{job.name}: {first.name}")
+
+    async def _ask_all(self, question: Question) -> None:
+        """Ask a question, and then whatever still waits."""
+        while True:
+            await self._ask(question)
+            self._asking.discard(question.name)
+            if not self._waiting:
+                return
+            question = self._waiting.pop()
+            self._asking.add(question.name)
+
+    async def _ask(self, question: Question) -> None:
+        loop, name = asyncio.get_running_loop(), question.name
         asked = loop.time()
-        was_well, well = well, _is_well(await asker.ask(job))
-        skipped = next_beat(beat, job.interval, loop.time())[1]
-        if skipped:
-            asker.overrun(job, skipped)
-        if job.probe is Probe.HEAD and was_well and not well:
-            # One lost answer changes nothing, so do not let a real loss wait for the next beat.
+        found = await self._asker.ask(self._job, question)
+        if not self._job.confirms:
+            return
+        if not _is_well(found) and name not in self._failing:
+            # One lost answer changes nothing, so do not let a real loss wait for the next tick.
+            self._confirming.add(name)
             await asyncio.sleep(asked + CONFIRM_AFTER - loop.time())
-            well = _is_well(await asker.ask(job))
-        beat = next_beat(beat, job.interval, loop.time())[0]
+            found = await self._asker.ask(self._job, question)
+            self._confirming.discard(name)
+        if _is_well(found):
+            self._failing.discard(name)
+        else:
+            self._failing.add(name)
 
 
 def _is_well(found: Sequence[Told]) -> bool:
@@ -194,7 +302,7 @@ def _is_well(found: Sequence[Told]) -> bool:
     return all(sample.ok or sample.reason is Reason.RATE_LIMITED for sample in samples)
 
 
-def next_beat(beat: float, interval: float, now: float) -> tuple[float, int]:
-    """The next time on the grid of `beat` that is not past, and how many were missed."""
-    missed = max(0, math.ceil((now - beat) / interval) - 1)
-    return beat + (missed + 1) * interval, missed
+def next_tick(tick: float, interval: float, now: float) -> tuple[float, int]:
+    """The next time on the grid of `tick` that is not past, and how many were missed."""
+    missed = max(0, math.ceil((now - tick) / interval) - 1)
+    return tick + (missed + 1) * interval, missed

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from aiohttp import hdrs, web
 
 from tonwatch.config.models import Config
-from tonwatch.runtime.watcher import LIVE_WITHIN, View, Watcher
+from tonwatch.runtime.watcher import Watcher
 from tonwatch.serve import health, page, ready
 from tonwatch.serve.bodies import Bodies, Body, Run
 from tonwatch.serve.exposition import format_for
@@ -22,6 +22,7 @@ from tonwatch.serve.shown import shown, shown_for
 from tonwatch.serve.traffic import TRAFFIC, Traffic
 from tonwatch.system.executors import Busy, Executors, Threads
 from tonwatch.system.internal_errors import Component, InternalErrors
+from tonwatch.watch.view import LIVE_WITHIN, View
 
 PATHS: Final = ("/metrics", "/live", "/ready", "/health")
 

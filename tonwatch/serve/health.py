@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from tonwatch.config.models import Config
-from tonwatch.runtime.watcher import Ended, View
 from tonwatch.samples.sample import Sample
 from tonwatch.serve import purses
 from tonwatch.serve.words import evidence, rfc3339, why
@@ -16,6 +15,7 @@ from tonwatch.watch.fork_evidence import Dispute, disputes
 from tonwatch.watch.readiness import Phase, Standing
 from tonwatch.watch.store import Record
 from tonwatch.watch.verdicts import Verdict
+from tonwatch.watch.view import Ended, View
 
 
 def _own_version() -> str:

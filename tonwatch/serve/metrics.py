@@ -16,11 +16,12 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from tonwatch.serve import catalogue
 from tonwatch.serve.exposition import FamilyWriter, Names, format_for, head, names_of
 from tonwatch.serve.reading import Group, Metric
-from tonwatch.serve.reasons import REASONS, SKIPPED
 from tonwatch.serve.scene import Scene
 from tonwatch.serve.traffic import Refusal
 from tonwatch.serve.wallet_metrics import ACCOUNT_STATES, OTHER
 from tonwatch.system.internal_errors import Component, InternalErrors
+from tonwatch.targets.registry import KINDS, Kinds
+from tonwatch.ton.contracts.transactions import SKIPPED
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
@@ -224,8 +225,12 @@ _VALUES: Final = f"""\
   wallets `compare`, and with `write_probe` `write`"""
 
 
-def documentation() -> str:
-    """docs/metrics.md."""
+def documentation(kinds: Kinds) -> str:
+    """docs/metrics.md.
+
+    Args:
+        kinds: of targets, whose probes can end in so many ways.
+    """
     lines = [_INTRODUCTION]
     for group in catalogue.GROUPS:
         lines.append(f"## {group.title}\n")
@@ -249,9 +254,9 @@ def documentation() -> str:
         _VALUES,
     ]
     lines += [
-        f"- `reason` of probe `{probe}` on targets of kind `{kind}`: {_words(reasons)}"
-        for kind, probes in REASONS.items()
-        for probe, reasons in probes.items()
+        f"- `reason` of probe `{probe}` on targets of kind `{kind.name}`: {_words(reasons)}"
+        for kind in kinds
+        for probe, reasons in kind.reasons.items()
     ]
     return "\n".join(lines) + "\n"
 
@@ -261,4 +266,4 @@ def _words(values: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(documentation())
+    sys.stdout.write(documentation(KINDS))

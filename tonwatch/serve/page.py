@@ -13,7 +13,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from tonwatch.config.models import Config
-from tonwatch.runtime.watcher import View
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.serve import thresholds, words
 from tonwatch.serve.health import VERSION, status
@@ -25,6 +24,7 @@ from tonwatch.watch.sentences import blocks, duration
 from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.store import FAILURES, HISTORY, Record
 from tonwatch.watch.verdicts import Verdict
+from tonwatch.watch.view import View
 
 REFRESH: Final = 5
 """Seconds until the page loads itself anew."""

@@ -8,10 +8,10 @@ from tonwatch.config.amounts import written
 from tonwatch.config.models import Config
 from tonwatch.payouts.totals import RECENT, TroubleKind
 from tonwatch.payouts.walker import Walked
-from tonwatch.runtime.watcher import View
 from tonwatch.serve.purses import age, friendly
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.watch.findings import Cause, Finding
+from tonwatch.watch.view import View
 from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
 WELL_SHOWN: Final = 50

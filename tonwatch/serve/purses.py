@@ -9,11 +9,11 @@ from tonwatch.config.amounts import written
 from tonwatch.config.models import Config
 from tonwatch.payouts.totals import OTHER_CODE, Trouble
 from tonwatch.payouts.walker import Walked
-from tonwatch.runtime.watcher import View
 from tonwatch.samples.account import Reading
 from tonwatch.serve.words import rfc3339
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.transactions import TransactionId
+from tonwatch.watch.view import View
 from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
 RECENT: Final = 10

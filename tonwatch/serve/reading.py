@@ -11,7 +11,6 @@ from functools import cache
 from typing import Final, Generic, Literal, TypeVar
 
 from tonwatch.samples.sample import Probe
-from tonwatch.serve.reasons import REASONS
 from tonwatch.serve.scene import Scene, Seen
 from tonwatch.serve.thresholds import Unit, unit_of
 from tonwatch.watch.judge import WALLET_ROUNDS
@@ -121,9 +120,8 @@ def version(seen: Seen) -> Iterable[Point]:
 def results(seen: Seen) -> Iterable[Point]:
     """By probe and reason: all that there can be, and any that there was."""
     record = seen.record
-    possible = REASONS.get(record.target.kind, {})
-    for probe in record.target.probes:
-        reasons = dict.fromkeys(possible.get(probe, ()))
+    for probe, possible in record.target.reasons.items():
+        reasons = dict.fromkeys(possible)
         reasons.update(dict.fromkeys(reason for asked, reason in record.results if asked is probe))
         for reason in reasons:
             yield (probe.value, reason.value), record.results.get((probe, reason), 0)

@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tonwatch.config.durations import PositiveDuration
 from tonwatch.config.models import Config
-from tonwatch.runtime.watcher import View
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.words import count, plain, progress, readiness_count, why
 from tonwatch.watch.readiness import Phase, Quorum, ask
 from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.verdicts import Verdict
+from tonwatch.watch.view import View
 
 VALID: Final = "/ready takes behind=10s, shard_gap=5, quorum=majority|any|all, and verbose"
 

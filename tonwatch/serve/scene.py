@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from tonwatch.config.models import Config
 from tonwatch.payouts.walker import Walked
-from tonwatch.runtime.watcher import View
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.serve.traffic import Traffic
+from tonwatch.watch.planner import can_be_read
 from tonwatch.watch.store import Record
 from tonwatch.watch.verdicts import Verdict
-from tonwatch.watch.wallet_findings import can_be_asked
+from tonwatch.watch.view import View
 from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
 
@@ -90,7 +90,7 @@ def wallets(scene: Scene) -> Iterator[tuple[tuple[str], WalletVerdict]]:
 
 def assets(scene: Scene) -> Iterator[tuple[tuple[str, str], Held]]:
     """Every asset of every wallet, by its labels."""
-    asked = can_be_asked(scene.view.judgement)
+    asked = can_be_read(scene.view.judgement)
     for labels, holding in _holdings(scene):
         yield labels, Held(holding, asked)
 

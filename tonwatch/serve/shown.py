@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from tonwatch.config.models import Config
-from tonwatch.runtime.watcher import BEAT, LIVE_WITHIN, View
 from tonwatch.samples.account import Reading
 from tonwatch.serve.words import rfc3339
 from tonwatch.watch.consensus import Forks
@@ -14,9 +13,10 @@ from tonwatch.watch.readiness import Phase, Standing
 from tonwatch.watch.states import State
 from tonwatch.watch.store import Record, Snapshot
 from tonwatch.watch.verdicts import Judgement, Verdict
+from tonwatch.watch.view import INTERVAL, LIVE_WITHIN, View
 from tonwatch.watch.wallet_verdicts import Purses
 
-_USUAL: Final = 2 * BEAT
+_USUAL: Final = 2 * INTERVAL
 """Seconds that the last view may be old while all is well."""
 
 _TOO_OLD: Final = "its last answer is too old"

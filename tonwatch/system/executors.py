@@ -97,11 +97,11 @@ class Threads(Executor):
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
         """Take no more calls, and drop those that have not begun. Waits for nothing."""
-        del wait, cancel_futures  # Executor's; neither is for us to choose
+        del wait  # Executor's; not for us to choose
         with self._lock:
             self._closed = True
             with suppress(queue.Empty):
-                while True:
+                while cancel_futures:
                     call = self._queue.get_nowait()
                     if call is not None:
                         call[0].cancel()
@@ -202,7 +202,6 @@ class Executors:
             given up with what it keeps; so often there is another thread.
         pages: writes /health.
         secrets: reads secret files, each in one thread at most.
-        checkpoints: reads and writes what `state_dir` holds, one file after another.
     """
 
     names: Names
@@ -210,7 +209,6 @@ class Executors:
     scrapes: Threads
     pages: Threads
     secrets: Threads
-    checkpoints: Threads
 
 
 @asynccontextmanager
@@ -225,11 +223,10 @@ async def running() -> AsyncIterator[Executors]:
         scrapes=Threads("scrapes", 1, waiting=8, spare=3),
         pages=Threads("pages", 2, waiting=32),
         secrets=Threads("secrets", 64),
-        checkpoints=Threads("checkpoints", 1),
     )
     try:
         yield made
     finally:
         made.names.close()
-        for pool in (quick, slow, made.scrapes, made.pages, made.secrets, made.checkpoints):
+        for pool in (quick, slow, made.scrapes, made.pages, made.secrets):
             pool.shutdown()

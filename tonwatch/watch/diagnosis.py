@@ -109,7 +109,7 @@ def _explained(verdict: Verdict, judgement: Judgement) -> bool:
 def _of_target(verdict: Verdict, judgement: Judgement) -> Finding:
     target = verdict.target
     meaning = MEANINGS[verdict.state]
-    if target.kind == "liteserver":
+    if target.category == "node":
         cause = meaning.node or Cause.NODE_DOWN
         if verdict.state is State.LAGGING and verdict.in_sync_in is not None:
             cause = Cause.NODE_CATCHING_UP

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from tonwatch.runtime.watcher import View
 from tonwatch.watch.consensus import FORK_HISTORY
 from tonwatch.watch.store import Record
+from tonwatch.watch.view import View
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,8 @@ def _excused(snapshot: Snapshot, previous: Judgement | None) -> dict[str, float]
     return {
         name: at
         for name, at in came_back.items()
-        if (newest := snapshot.records[name].latest.get(Probe.HEAD)) is not None
+        if (record := snapshot.records.get(name)) is not None
+        and (newest := record.latest.get(Probe.HEAD)) is not None
         and not newest.ok
         and newest.asked < at
     }

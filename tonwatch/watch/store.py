@@ -1,18 +1,19 @@
 """The latest samples of every target, a short history, and the totals since start.
 
-The board only remembers; what it means is for the judge. Its `snapshot` is the
+The store only remembers; what it means is for the judge. Its `snapshot` is the
 one thing that judge, metrics and pages look at.
 """
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final
 
 from tonwatch.payouts.walker import Walked
-from tonwatch.samples.account import AccountKey, Reading
+from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Probe, Sample
+from tonwatch.samples.target import Target
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.failures import failure
 
@@ -36,28 +37,6 @@ Told = Sample | Reading | Walked
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Something that is watched: its configured name, what it is, and what for.
-
-    `local` targets are on this machine: reaching them takes no network. `about_wallets` are
-    the questions that it is asked about wallets, on top of those that are asked of its kind.
-    """
-
-    name: str
-    kind: Literal["liteserver", "toncenter-v2"]
-    role: Literal["primary", "reference"]
-    local: bool = False
-    about_wallets: tuple[Probe, ...] = ()
-
-    @property
-    def probes(self) -> tuple[Probe, ...]:
-        """The questions that are asked of it."""
-        if self.kind == "liteserver":
-            return (Probe.HEAD, Probe.CONNECT, Probe.FORK, *self.about_wallets)
-        return (Probe.HEAD, Probe.FORK, *self.about_wallets)
-
-
-@dataclass(frozen=True, slots=True)
 class Histogram:
     """Durations of one probe: counts per bucket (the last is +Inf), not cumulative; their sum."""
 
@@ -67,7 +46,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What the board knows of one target.
+    """What is known of one target.
 
     Attributes:
         latest: the last sample of each probe.
@@ -106,7 +85,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """What the board knows of one account. None for what has not been seen.
+    """What is known of one account. None for what has not been seen.
 
     Attributes:
         told: the newest reading that says what is held.
@@ -121,7 +100,7 @@ class AccountRecord:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The whole board at one moment.
+    """All that is known at one moment.
 
     Attributes:
         wall: our clock, Unix seconds.
@@ -156,7 +135,7 @@ class _Entry:
     steps_back: int = 0
 
 
-class Board:
+class Store:
     """Takes samples in, gives snapshots out.
 
     Args:
@@ -167,14 +146,39 @@ class Board:
 
     def __init__(
         self,
-        targets: Iterable[Target],
-        accounts: Iterable[AccountKey] = (),
+        targets: Iterable[Target] = (),
+        accounts: Iterable[Watched] = (),
         dropped_answers: Callable[[str], int] = lambda _: 0,
     ) -> None:
-        self._targets = {target.name: target for target in targets}
-        self._entries = {name: _Entry() for name in self._targets}
-        self._accounts = dict.fromkeys(accounts, AccountRecord())
+        self._targets: dict[str, Target] = {}
+        self._entries: dict[str, _Entry] = {}
+        self._watched: dict[AccountKey, Watched] = {}
+        self._accounts: dict[AccountKey, AccountRecord] = {}
         self._dropped_answers = dropped_answers
+        self.change(targets, accounts)
+
+    def change(
+        self, targets: Iterable[Target], accounts: Iterable[Watched], forget: Collection[str] = ()
+    ) -> None:
+        """Keep these from now on. What is known of those that stay is kept.
+
+        Args:
+            targets: all that is watched.
+            accounts: all that are read; one whose address is another is not the same.
+            forget: names of targets that are others than before.
+        """
+        known = self._entries
+        self._targets = {target.name: target for target in targets}
+        self._entries = {
+            name: known[name] if name in known and name not in forget else _Entry()
+            for name in self._targets
+        }
+        watched = {each.key: each for each in accounts}
+        self._accounts = {
+            key: self._accounts[key] if self._watched.get(key) == each else AccountRecord()
+            for key, each in watched.items()
+        }
+        self._watched = watched
 
     def add(self, told: Told) -> None:
         """Remember a sample, a reading or how far payouts were counted.
@@ -221,9 +225,9 @@ class Board:
         elif sample.probe is Probe.FORK and sample.ok:
             entry.forks.append(sample)
 
-    def overrun(self, target: str, probe: Probe, beats: int) -> None:
-        """Count beats that were skipped because the probe before them was still running."""
-        self._entries[target].overruns[probe] += beats
+    def overrun(self, target: str, probe: Probe, ticks: int) -> None:
+        """Count ticks that were skipped because the probe before them was still running."""
+        self._entries[target].overruns[probe] += ticks
 
     def snapshot(self, *, wall: float, monotonic: float) -> Snapshot:
         """Everything known now, in a form that does not change any more."""

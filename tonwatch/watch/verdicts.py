@@ -2,17 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from tonwatch.samples.sample import Head
+from tonwatch.samples.target import Target
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.consensus import ChainHead, Forks
-from tonwatch.watch.states import MEANINGS, State
-from tonwatch.watch.store import Target
+from tonwatch.watch.states import State
 from tonwatch.watch.wallet_verdicts import Purses
-
-COMPARED_WITHIN: Final = 10_000
-"""Blocks behind the head above which a target does not hold up the comparison of the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,36 +89,3 @@ class Judgement:
     suspects: tuple[str, ...]
     verdicts: Mapping[str, Verdict]
     purses: Purses = field(default_factory=Purses)
-
-
-def common_seqno(judgement: Judgement) -> int | None:
-    """The highest seqno that all targets have which answer and are not far behind.
-
-    None where there are not two of them to compare.
-    """
-    heads = [verdict.head.seqno for verdict in comparable(judgement) if verdict.head is not None]
-    return min(heads) if len(heads) > 1 else None
-
-
-def comparable(judgement: Judgement) -> list[Verdict]:
-    """The targets of this network that answer and are not too far behind to be compared."""
-    if judgement.head is None:
-        return []
-    oldest = judgement.head.seqno - COMPARED_WITHIN
-    return [
-        verdict
-        for verdict in judgement.verdicts.values()
-        if verdict.head is not None
-        and verdict.head.seqno >= oldest
-        and verdict.state is not State.WRONG_NETWORK
-    ]
-
-
-def readable(judgement: Judgement) -> list[Verdict]:
-    """The targets that accounts can be read from, the best first.
-
-    Whoever is behind still tells what was true at its block; who is on another chain, or has
-    told an untruth, is not asked.
-    """
-    up = [verdict for verdict in judgement.verdicts.values() if verdict.up]
-    return [v for when in ("now", "older") for v in up if MEANINGS[v.state].accounts == when]

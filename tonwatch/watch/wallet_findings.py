@@ -11,9 +11,9 @@ from tonwatch.config.amounts import written
 from tonwatch.config.models import Thresholds
 from tonwatch.payouts.totals import Trouble, TroubleKind
 from tonwatch.watch.findings import Cause, Finding
+from tonwatch.watch.planner import can_be_read
 from tonwatch.watch.sentences import duration
-from tonwatch.watch.states import State
-from tonwatch.watch.verdicts import Judgement, readable
+from tonwatch.watch.verdicts import Judgement
 from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
 MEANINGS: Final = {
@@ -46,7 +46,7 @@ class _Trouble(NamedTuple):
 
 def wallet_findings(judgement: Judgement, thresholds: Thresholds) -> Iterator[Finding]:
     """Everything that is wrong with any wallet or contract."""
-    now, purses, asked = judgement.wall, judgement.purses, can_be_asked(judgement)
+    now, purses, asked = judgement.wall, judgement.purses, can_be_read(judgement)
     for cause, trouble in _TROUBLES.items():
         if cause is Cause.WALLET_UNREAD and not asked:
             continue  # what keeps everybody from being asked is a finding of its own
@@ -63,15 +63,6 @@ def wallet_findings(judgement: Judgement, thresholds: Thresholds) -> Iterator[Fi
             yield _others(cause, [wallet.name for wallet in touched[NAMED:]], now)
     for contract in purses.contracts.values():
         yield from _of_contract(contract, now, asked=asked)
-
-
-def can_be_asked(judgement: Judgement) -> bool:
-    """Whether there is somebody who can tell of accounts: what is not read then cannot be read.
-
-    Where every source comes and goes, that is why nothing can be read.
-    """
-    steady = any(verdict.state is not State.FLAPPING for verdict in readable(judgement))
-    return steady and not judgement.unreachable and not judgement.excused
 
 
 def _others(cause: Cause, names: Sequence[str], now: float) -> Finding:

@@ -19,7 +19,7 @@ from tests.virtual_time import VirtualLoop
 from tonwatch.config.models import Config
 from tonwatch.runtime import scheduler
 from tonwatch.runtime.runtime import Assembly, assembled
-from tonwatch.runtime.watcher import BEAT
+from tonwatch.watch.view import INTERVAL
 from tonwatch.serve.health import VERSION
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.scene import Scene
@@ -95,7 +95,7 @@ def _rich_wallets() -> None:
 async def _look(parts: Assembly) -> None:
     while True:
         parts.watcher.look()
-        await asyncio.sleep(BEAT)
+        await asyncio.sleep(INTERVAL)
 
 
 def _scrape(exposition: Exposition, clock: Callable[[], float], file: TextIO) -> None:

@@ -1,9 +1,8 @@
-"""The questions about wallets and contracts, and when each is asked."""
+"""Reads the accounts of wallets and contracts, and compares what sources say of them."""
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import cycle
 from typing import Final
@@ -14,33 +13,26 @@ from tonwatch.probes import balances
 from tonwatch.probes.balances import JettonWallets
 from tonwatch.probes.compare import compare
 from tonwatch.probes.source import Source
-from tonwatch.probes.write_path import write_path
-from tonwatch.runtime.jobs.payouts import Counting
-from tonwatch.runtime.scheduler import Job, last_resort
-from tonwatch.runtime.watcher import Watcher
+from tonwatch.runtime.jobs.context import Context
+from tonwatch.runtime.scheduler import Job, Question, last_resort
 from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.ton.address import Address
-from tonwatch.ton.contracts.accounts import AccountStatus
-from tonwatch.ton.errors import Reason, TonError
-from tonwatch.watch.states import MEANINGS
+from tonwatch.watch import planner
+from tonwatch.watch.planner import Round
 from tonwatch.watch.store import Told
-from tonwatch.watch.verdicts import common_seqno, readable
 
-_BEATS: Final = 15
+TICKS: Final = 15
 """Parts into which an interval is cut, so that a thousand wallets are not read all at once."""
 
 _AT_ONCE: Final = 32
-"""Accounts that are read in one beat, however few they are."""
+"""Accounts that are read at one tick, however few they are."""
 
 _RETRIES: Final = 3
 """How often within an interval an account is tried that could not be read."""
 
 _QUESTIONS: Final = 4
 """Questions that reading one account from one source takes at most, tries again included."""
-
-_GAS: Final = 20_000_000
-"""Nanocoins with which every kind of wallet can run its checks; with 1,000,000 some cannot."""
 
 
 def about_wallets(config: Config) -> tuple[Probe, ...]:
@@ -66,59 +58,6 @@ def watched(config: Config) -> Iterator[Watched]:
         yield Watched(AccountKey(contract.name, ""), contract.account)
 
 
-def jobs(
-    config: Config,
-    sources: Mapping[str, Source],
-    watcher: Watcher,
-    *,
-    wall: Callable[[], float],
-) -> Iterator[Job]:
-    """The jobs for `config`; none where it has no wallets and no contracts.
-
-    Args:
-        config: what to watch.
-        sources: every target, by name.
-        watcher: says which of them can be believed.
-        wall: our clock, Unix seconds.
-    """
-    accounts = list(watched(config))
-    if not accounts:
-        return
-    found = JettonWallets()
-    names = tuple(sources)
-    probe = config.probe
-    rota = Rota(accounts, probe.wallet_interval)
-    beat = probe.wallet_interval / _BEATS
-    read = partial(_read, rota, sources, found, watcher, wall)
-    account = _QUESTIONS * len(sources)
-    limit = last_resort(config, rota.limit * account)
-    yield Job(names, Probe.BALANCE, beat, read, delay=beat, deadline=limit)
-    if config.wallets:
-        held = [each for each in accounts if each.key.asset]
-        ask = partial(_compare, cycle(held), sources, found, watcher, wall)
-        # As the fork round: when every target has been asked where it is.
-        yield Job(
-            names,
-            Probe.COMPARE,
-            probe.compare_interval,
-            ask,
-            delay=2 * probe.interval,
-            deadline=last_resort(config, account),
-        )
-    writers = [wallet.name for wallet in config.wallets if wallet.write_probe]
-    if writers:
-        for name, source in sources.items():
-            send = Paced(source, writers, watcher, probe.write_interval, wall).ask
-            limit = last_resort(config, _QUESTIONS)
-            yield Job((name,), Probe.WRITE, probe.interval, send, deadline=limit)
-
-
-def counting(config: Config, counting: Counting) -> Job:
-    """The job that counts payouts."""
-    beat = config.probe.wallet_interval / _BEATS
-    return Job((), Probe.PAYOUTS, beat, counting.ask, delay=beat, deadline=counting.deadline)
-
-
 class Rota:
     """Which accounts are due to be read.
 
@@ -130,14 +69,24 @@ class Rota:
         limit: accounts that are read at one time.
     """
 
-    def __init__(self, accounts: Sequence[Watched], interval: float) -> None:
-        self._accounts = {watched.key: watched for watched in accounts}
-        self._due = dict.fromkeys(self._accounts, -math.inf)
+    def __init__(self, accounts: Sequence[Watched] = (), interval: float = math.inf) -> None:
+        self._accounts: dict[AccountKey, Watched] = {}
+        self._due: dict[AccountKey, float] = {}
+        self.change(accounts, interval)
+
+    def change(self, accounts: Sequence[Watched], interval: float) -> None:
+        """Read these from now on; those that are new or others than before are due at once."""
+        known, due = self._accounts, self._due
+        self._accounts = {each.key: each for each in accounts}
+        self._due = {
+            key: due[key] if known.get(key) == each else -math.inf
+            for key, each in self._accounts.items()
+        }
         self._interval = interval
-        self.limit = max(_AT_ONCE, 2 * math.ceil(len(accounts) / _BEATS))
+        self.limit = max(_AT_ONCE, 2 * math.ceil(len(accounts) / TICKS))
 
     def due(self, now: float) -> list[Watched]:
-        """Those that are due at `now`, the longest waiting first, as many as one beat may take."""
+        """Those that are due at `now`, the longest waiting first, as many as one tick may take."""
         waiting = [key for key, due in self._due.items() if due <= now]
         waiting.sort(key=self._due.__getitem__)
         return [self._accounts[key] for key in waiting[: self.limit]]
@@ -146,106 +95,92 @@ class Rota:
         """Note what has been read; what failed is due again sooner."""
         for reading in readings:
             wait = self._interval if reading.ok else self._interval / _RETRIES
-            self._due[reading.key] = now + wait
+            if reading.key in self._due:
+                self._due[reading.key] = now + wait
 
 
-async def _read(
-    rota: Rota,
-    sources: Mapping[str, Source],
-    found: JettonWallets,
-    watcher: Watcher,
-    wall: Callable[[], float],
-) -> Sequence[Told]:
-    """Read what is due from the best sources there are."""
-    now = asyncio.get_running_loop().time()
-    order = [sources[verdict.target.name] for verdict in readable(watcher.view.judgement)]
-    due = rota.due(now)
-    if not due or not order:
-        return ()
-    batch = await balances.read(due, order, found, wall=wall)
-    rota.done(batch.readings, now)
-    return (*batch.readings, *batch.samples)
-
-
-async def _compare(
-    held: Iterator[Watched],
-    sources: Mapping[str, Source],
-    found: JettonWallets,
-    watcher: Watcher,
-    wall: Callable[[], float],
-) -> Sequence[Sample]:
-    """Ask all sources for the next account in turn."""
-    judgement = watcher.view.judgement
-    asked = [v for v in judgement.verdicts.values() if v.up and MEANINGS[v.state].compared]
-    seqnos = [v.head.shard_client_seqno or v.head.seqno for v in asked if v.head is not None]
-    common = common_seqno(judgement)
-    if not seqnos:
-        return ()
-    seqno = min(seqnos if common is None else [common, *seqnos])
-    account = _address(next(held), found)
-    names = [verdict.target.name for verdict in asked]
-    return await compare(account, [sources[name] for name in names], seqno, wall=wall)
-
-
-def _address(watched: Watched, found: JettonWallets) -> Address:
-    """The account that holds it; the owner's own while a jetton wallet's is not known."""
-    if watched.master is None:
-        return watched.account
-    return found.known(watched.account, watched.master) or watched.account
-
-
-class Paced:
-    """Sends one target messages that wallets must refuse, never more often than told.
+class ReadAccounts:
+    """The job that reads every account once in an interval, some of them at each tick.
 
     Args:
-        source: the target.
-        wallets: names of the wallets that take turns.
-        watcher: says which of them are deployed, and how the target stands.
-        interval: least seconds between two messages.
-        wall: our clock, Unix seconds.
+        context: says whom to ask.
+        found: addresses of jetton wallets, completed on the way.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        wallets: Sequence[str],
-        watcher: Watcher,
-        interval: float,
-        wall: Callable[[], float],
-    ) -> None:
-        self._source = source
-        self._wallets = cycle(wallets)
-        self._turns = len(wallets)
-        self._watcher = watcher
-        self._interval = interval
-        self._wall = wall
-        self._next = -math.inf
+    def __init__(self, context: Context, found: JettonWallets) -> None:
+        self._context = context
+        self._found = found
+        self._rota = Rota()
 
-    async def ask(self) -> Sequence[Sample]:
-        """Send a message where it is time for one and somebody can be sent one."""
-        now = asyncio.get_running_loop().time()
-        judgement = self._watcher.view.judgement
-        verdict = judgement.verdicts[self._source.name]
-        if now < self._next or not verdict.up or not MEANINGS[verdict.state].messages:
+    def job(self, config: Config) -> Job:
+        """The job for these accounts."""
+        accounts = tuple(watched(config))
+        self._rota.change(accounts, config.probe.wallet_interval)
+        tick = config.probe.wallet_interval / TICKS
+        names = tuple(self._context.sources)
+        # What is being read of an account that is another now must not be taken for this one's.
+        return Job(Probe.BALANCE, Probe.BALANCE, names, tick, self.plan, delay=tick, about=accounts)
+
+    def plan(self) -> Sequence[Question]:
+        """What is due, from the best sources there are."""
+        sources = self._context.sources
+        best = planner.readable(self._context.view.judgement)
+        order = [sources[v.target.name] for v in best if v.target.name in sources]
+        due = self._rota.due(asyncio.get_running_loop().time())
+        if not due or not order:
             return ()
-        for _ in range(self._turns):
-            wallet = judgement.purses.wallets[next(self._wallets)]
-            reading = wallet.reading
-            if (
-                reading is not None
-                and reading.kind is not None
-                and reading.status is AccountStatus.ACTIVE
-                and (reading.amount or 0) >= _GAS
-            ):
-                self._next = now + self._interval
-                sent = await write_path(self._source, wallet.account, reading.kind, wall=self._wall)
-                refused = sent.reason is Reason.MESSAGE_REJECTED
-                return () if refused and await self._is_excused(wallet.account) else (sent,)
-        return ()
+        questions = self._rota.limit * _QUESTIONS * len(sources)
+        deadline = last_resort(self._context.config, questions)
+        return (Question(Probe.BALANCE, partial(self._read, due, order), deadline),)
 
-    async def _is_excused(self, wallet: Address) -> bool:
-        """Whether the wallet cannot answer any more: frozen or empty since it was read last."""
-        with suppress(TonError):
-            account = (await (await self._source.reader()).account(wallet)).account
-            return account.status is not AccountStatus.ACTIVE or account.balance < _GAS
-        return False
+    async def _read(self, due: Sequence[Watched], order: Sequence[Source]) -> Sequence[Told]:
+        now = asyncio.get_running_loop().time()
+        batch = await balances.read(due, order, self._found, wall=self._context.wall)
+        self._rota.done(batch.readings, now)
+        return (*batch.readings, *batch.samples)
+
+
+class CompareAccounts:
+    """The job that asks all sources for the same account at the same block, a wallet at a time.
+
+    Args:
+        context: says whom to ask.
+        found: addresses of jetton wallets.
+    """
+
+    def __init__(self, context: Context, found: JettonWallets) -> None:
+        self._context = context
+        self._found = found
+        self._turns: Iterator[Watched] = iter(())
+
+    def job(self, config: Config) -> Job:
+        """The job for these wallets. It begins when every target has said where it is."""
+        self._turns = cycle([each for each in watched(config) if each.key.asset])
+        return Job(
+            Probe.COMPARE,
+            Probe.COMPARE,
+            tuple(self._context.sources),
+            config.probe.compare_interval,
+            self.plan,
+            delay=2 * config.probe.interval,
+        )
+
+    def plan(self) -> Sequence[Question]:
+        """The next account, where there is somebody to ask."""
+        asked = planner.comparison(self._context.view.judgement)
+        if asked is None:
+            return ()
+        account = self._address(next(self._turns))
+        deadline = last_resort(self._context.config, _QUESTIONS * len(asked.targets))
+        return (Question(Probe.COMPARE, partial(self._compare, account, asked), deadline),)
+
+    async def _compare(self, account: Address, asked: Round) -> Sequence[Sample]:
+        sources = self._context.sources
+        of_these = [sources[name] for name in asked.targets if name in sources]
+        return await compare(account, of_these, asked.seqno, wall=self._context.wall)
+
+    def _address(self, watched: Watched) -> Address:
+        """The account that holds it; the owner's own while a jetton wallet's is not known."""
+        if watched.master is None:
+            return watched.account
+        return self._found.known(watched.account, watched.master) or watched.account

@@ -2,15 +2,18 @@
 
 import base64
 import ipaddress
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from tonwatch.config.conflicts import Trait, traits
 from tonwatch.config.hosts import Host
-from tonwatch.config.models import GlobalConfig, LiteServer, ServerKey
 from tonwatch.config.strict import Place, dotted, read_json
+from tonwatch.config.target import Entry, ListName, Role, Trait
+from tonwatch.config.types import MAX_NAME, FilePath, Name
 from tonwatch.system import regular_file
+from tonwatch.targets.liteserver.config import LiteServer, ServerKey
 
 _MAX_SIZE: Final = 16 << 20
 """Bytes; the public networks' own have some thousands."""
@@ -52,58 +55,83 @@ class _Listed(BaseModel):
         return self.hostname or str(ipaddress.IPv4Address((self.ip or 0) % 2**32))
 
 
-def listed(source: GlobalConfig, zerostate: bytes) -> list[LiteServer]:
-    """The first `count` liteservers of a file; of one that it lists twice, the first entry.
+class GlobalConfig(Entry):
+    """TON's own global.config.json as a source of liteservers, named `name`-1, `name`-2..."""
 
-    Args:
-        source: which file, how many, and what to call them.
-        zerostate: root hash of the network that the file must be of.
+    listed: ClassVar[ListName] = "liteservers"
+    tag: ClassVar[str] = "global_config"
 
-    Raises:
-        ValueError: it cannot be read, is not such a file, or is too short; the text names it.
-    """
-    path = source.global_config
-    try:
-        text = regular_file.read(path, _MAX_SIZE).decode()
-    except OSError as error:
-        raise ValueError(f"{path}: cannot read it: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not UTF-8 text") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    content = read_json(text, str(path))
-    try:
-        return _first(source, content, zerostate)
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: {error}; it must be the network's own global.config.json"
-        ) from None
+    global_config: FilePath
+    name: Name = "public"
+    count: Annotated[int, Field(ge=1, le=100)] = 3
+    role: Role = "reference"
 
+    @model_validator(mode="after")
+    def _names_fit(self) -> "GlobalConfig":
+        if len(self.names()[-1]) > MAX_NAME:
+            raise ValueError(
+                f"name is too long: with -{self.count} at its end it may have {MAX_NAME} characters"
+            )
+        return self
 
-def _first(source: GlobalConfig, content: Any, zerostate: bytes) -> list[LiteServer]:
-    file = _validated(_File, content, ())
-    network = base64.b64decode(file.validator.zero_state.root_hash)
-    if network != zerostate:
-        raise ValueError(f"is of the network with zerostate {network.hex()}, not of `network`")
-    servers: list[LiteServer] = []
-    known: set[Trait] = set()
-    for index, written in enumerate(file.liteservers):
-        entry = _validated(_Listed, written, ("liteservers", index))
-        server = LiteServer(
-            name=f"{source.name}-{len(servers) + 1}",
-            host=entry.host,
-            port=entry.port,
-            key=entry.id.key,
-            role=source.role,
-        )
-        if known.isdisjoint(traits(server)):
-            servers.append(server)
-        known.update(traits(server))
-        if len(servers) == source.count:
-            return servers
-    entries = len(file.liteservers)
-    twice = f" in {entries} entries" if len(servers) < entries else ""
-    raise ValueError(f"has {len(servers)} liteservers{twice}, fewer than count: {source.count}")
+    def names(self) -> list[str]:
+        """One for each liteserver."""
+        return [f"{self.name}-{number}" for number in range(1, self.count + 1)]
+
+    def file(self) -> Path:
+        """The global.config.json."""
+        return self.global_config
+
+    def targets(self, zerostate: bytes) -> Sequence[LiteServer]:
+        """The first `count` liteservers of the file; of one that it lists twice, the first entry.
+
+        Args:
+            zerostate: root hash of the network that the file must be of.
+
+        Raises:
+            ValueError: it cannot be read, is not such a file, or is too short; the text names it.
+        """
+        path = self.global_config
+        try:
+            text = regular_file.read(path, _MAX_SIZE).decode()
+        except OSError as error:
+            raise ValueError(f"{path}: cannot read it: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}: not UTF-8 text") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        content = read_json(text, str(path))
+        try:
+            return self._first(content, zerostate)
+        except ValueError as error:
+            raise ValueError(
+                f"{path}: {error}; it must be the network's own global.config.json"
+            ) from None
+
+    def _first(self, content: Any, zerostate: bytes) -> list[LiteServer]:
+        file = _validated(_File, content, ())
+        network = base64.b64decode(file.validator.zero_state.root_hash)
+        if network != zerostate:
+            raise ValueError(f"is of the network with zerostate {network.hex()}, not of `network`")
+        servers: list[LiteServer] = []
+        known: set[Trait] = set()
+        for index, written in enumerate(file.liteservers):
+            entry = _validated(_Listed, written, ("liteservers", index))
+            server = LiteServer(
+                name=f"{self.name}-{len(servers) + 1}",
+                host=entry.host,
+                port=entry.port,
+                key=entry.id.key,
+                role=self.role,
+            )
+            if known.isdisjoint(server.traits()):
+                servers.append(server)
+            known.update(server.traits())
+            if len(servers) == self.count:
+                return servers
+        entries = len(file.liteservers)
+        twice = f" in {entries} entries" if len(servers) < entries else ""
+        raise ValueError(f"has {len(servers)} liteservers{twice}, fewer than count: {self.count}")
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -18,7 +18,8 @@ MAX_MESSAGES: Final = 256
 _TRANSACTION: Final = 0b0111
 _ORDINARY: Final = 0b0000
 _TICK_TOCK: Final = (0b0010, 0b0011)
-_SKIPPED: Final = ("no_state", "bad_state", "no_gas", "suspended")
+SKIPPED: Final = ("no_state", "bad_state", "no_gas", "suspended")
+"""Why a transaction has no compute phase. Source: `ComputeSkipReason` in block.tlb."""
 
 _KEY_BITS: Final = 15
 
@@ -261,7 +262,7 @@ def _compute_phase(fields: Slice) -> tuple[str | None, int | None, bool]:
         reason = fields.uint(2)
         if reason == 0b11 and fields.bit():
             raise BadAnswer("a compute phase skipped for no known reason")
-        return _SKIPPED[reason], None, False
+        return SKIPPED[reason], None, False
     success = fields.bit()
     fields.uint(2)  # whether the message's state was used, and the account activated
     fields.coins()

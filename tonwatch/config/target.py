@@ -1,0 +1,112 @@
+"""What every entry of ``liteservers`` and ``providers`` shares, whatever its kind.
+
+The kinds themselves, and what else belongs into an entry of each, are in `tonwatch.targets`.
+"""
+
+from abc import abstractmethod
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from tonwatch.config.hosts import is_loopback
+from tonwatch.config.types import Name, Section
+
+Role = Literal["primary", "reference"]
+
+ListName = Literal["liteservers", "providers"]
+
+
+class Trait(NamedTuple):
+    """Something that one server alone has.
+
+    Attributes:
+        what: what it is called.
+        value: one spelling for all of its own.
+    """
+
+    what: str
+    value: Hashable
+
+
+class Endpoint(NamedTuple):
+    """Where a server listens; `port` is None where it is not known."""
+
+    host: str
+    port: int | None
+
+
+class Entry(Section):
+    """One entry of a list of targets: a target, or what stands for several.
+
+    Attributes:
+        listed: the list that it is written in.
+        tag: what tells it from the list's other entries: the value of its ``kind`` or, in a list
+            without kinds, a key that it alone has. Empty for the list's usual entry.
+    """
+
+    listed: ClassVar[ListName]
+    tag: ClassVar[str]
+
+    name: Name
+    role: Role = "primary"
+
+    def names(self) -> list[str]:
+        """The names of all targets that it stands for."""
+        return [self.name]
+
+    @abstractmethod
+    def targets(self, zerostate: bytes) -> Sequence["TargetSection"]:
+        """The targets that it stands for. Blocks where they are read from a file.
+
+        Args:
+            zerostate: root hash of the network that they must be of.
+
+        Raises:
+            ValueError: they cannot be found; the text says why and what to do.
+        """
+
+    def file(self) -> Path | None:
+        """The file that lists its targets; None where they are configured here."""
+        return None
+
+
+class TargetSection(Entry):
+    """One target."""
+
+    local: bool | None = Field(None, description="on this machine; by default if host is loopback")
+
+    def targets(self, zerostate: bytes) -> Sequence["TargetSection"]:
+        """Itself."""
+        del zerostate
+        return (self,)
+
+    @property
+    @abstractmethod
+    def endpoint(self) -> Endpoint:
+        """Where it is reached."""
+
+    @property
+    @abstractmethod
+    def written(self) -> str:
+        """The endpoint as the operator wrote it, for messages. Never with a secret in it."""
+
+    @abstractmethod
+    def traits(self) -> Iterator[Trait]:
+        """By what it is recognised: two entries that share any of it are one server."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds that a request may have to wait for its turn, by a rate limit of ours."""
+        return 0.0
+
+    @property
+    def is_local(self) -> bool:
+        """Whether reaching it takes no network: as configured, or because it is loopback."""
+        return is_loopback(self.endpoint.host) if self.local is None else self.local
+
+    def is_same_server(self, other: "TargetSection") -> bool:
+        """Whether nothing but what it is used for differs."""
+        used_as = {"role": other.role, "local": other.local}
+        return type(self) is type(other) and self.model_copy(update=used_as) == other

@@ -1,0 +1,50 @@
+"""The probes that are made of each target by itself, at regular intervals."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from tonwatch.config.models import Config
+from tonwatch.runtime.scheduler import Job, Question, last_resort
+from tonwatch.samples.sample import Probe, Sample
+from tonwatch.targets.kind import Regular
+
+_QUESTIONS = 4
+"""Questions that a probe of one target takes at most, one after another."""
+
+
+class RegularProbe:
+    """One probe of one target.
+
+    Args:
+        target: its name.
+        regular: the probe.
+    """
+
+    def __init__(self, target: str, regular: Regular) -> None:
+        self._target = target
+        self._regular = regular
+        self._deadline = 0.0
+
+    def job(self, config: Config) -> Job:
+        """The job that makes it."""
+        self._deadline = last_resort(config, _QUESTIONS)
+        return Job(
+            self._name,
+            self._regular.probe,
+            (self._target,),
+            self._regular.interval(config.probe),
+            self.plan,
+            confirms=self._regular.probe is Probe.HEAD,
+        )
+
+    @property
+    def _name(self) -> str:
+        return f"{self._regular.probe} {self._target}"
+
+    def plan(self) -> Sequence[Question]:
+        """Always the same."""
+        return (Question(self._name, partial(_ask, self._regular), self._deadline),)
+
+
+async def _ask(regular: Regular) -> tuple[Sample]:
+    return (await regular.ask(),)

@@ -1,0 +1,128 @@
+"""What a kind of target is, and what an open target can be asked."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final, Generic, TypeVar
+
+from tonwatch.config.models import ProbeConfig
+from tonwatch.config.secret_files import SecretFiles
+from tonwatch.config.target import Entry, TargetSection
+from tonwatch.probes.source import Source
+from tonwatch.samples.sample import Probe, Sample
+from tonwatch.samples.target import Category, Target
+from tonwatch.ton.errors import Reason
+from tonwatch.ton.names import Resolve
+
+S = TypeVar("S", bound=TargetSection)
+
+_ABOUT_WALLETS: Final = frozenset({Probe.BALANCE, Probe.COMPARE, Probe.WRITE})
+"""Probes that are made only where there are wallets that need them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What targets need of the process they are watched from.
+
+    Attributes:
+        resolve: finds the addresses of host names.
+        files: reads keys and secrets.
+        timeout: returns the seconds that a probe may take, as now configured.
+        wall: our clock, Unix seconds.
+    """
+
+    resolve: Resolve
+    files: SecretFiles
+    timeout: Callable[[], float]
+    wall: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Regular:
+    """A probe that is made of a target at regular intervals.
+
+    Attributes:
+        probe: which one.
+        ask: makes it once.
+        interval: the seconds from one to the next, by the configuration.
+    """
+
+    probe: Probe
+    ask: Callable[[], Awaitable[Sample]]
+    interval: Callable[[ProbeConfig], float]
+
+
+class OpenTarget(ABC):
+    """One target with its connections, which are made when they are first needed.
+
+    Attributes:
+        source: where accounts are read and messages are sent; None where it cannot be asked.
+    """
+
+    source: Source | None = None
+
+    @abstractmethod
+    def regular(self) -> Iterable[Regular]:
+        """The probes that are made at regular intervals; `Probe.HEAD` is one of them."""
+
+    async def block_at(self, seqno: int) -> Sample | None:
+        """Ask which masterchain block it has at a seqno: a sample of `Probe.FORK`.
+
+        None where this kind cannot be asked that.
+        """
+        del seqno
+        return None
+
+    @property
+    def dropped_answers(self) -> int:
+        """Answers that came late or unasked, since it was opened."""
+        return 0
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close all connections, and let go of all files."""
+
+
+class Kind(ABC, Generic[S]):
+    """One kind of target. What its targets share, one instance of it holds.
+
+    Attributes:
+        name: the value of the label ``kind``; also of ``kind`` in the configuration, where the
+            list has kinds.
+        category: whether its targets are nodes or providers.
+        section: how a target of it is configured.
+        entries: what else may be written in its list, and stands for targets of it.
+        reasons: the probes that can be made of it, and how each can end. Their counters start at
+            0: one that only appears with its first failure hides it from `rate` and `increase`.
+    """
+
+    name: ClassVar[str]
+    category: ClassVar[Category]
+    section: ClassVar[type[TargetSection]]
+    entries: ClassVar[tuple[type[Entry], ...]] = ()
+    reasons: ClassVar[Mapping[Probe, tuple[Reason, ...]]]
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    @abstractmethod
+    def open(self, section: S) -> OpenTarget:
+        """A target as configured. Nothing is connected yet."""
+
+    @classmethod
+    def target(cls, section: TargetSection, about_wallets: Iterable[Probe] = ()) -> Target:
+        """What is said of a target of this kind.
+
+        Args:
+            section: its configuration.
+            about_wallets: the probes that are made for the sake of wallets.
+        """
+        left_out = _ABOUT_WALLETS.difference(about_wallets)
+        return Target(
+            section.name,
+            cls.name,
+            cls.category,
+            section.role,
+            section.is_local,
+            {probe: reasons for probe, reasons in cls.reasons.items() if probe not in left_out},
+        )

@@ -1,0 +1,112 @@
+"""Liteservers as a kind of target."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from tonwatch.config.secret_files import SecretFile
+from tonwatch.samples.sample import Probe, Sample
+from tonwatch.targets.kind import Kind, OpenTarget, Regular, Services
+from tonwatch.targets.liteserver import probes
+from tonwatch.targets.liteserver.config import LiteServer
+from tonwatch.targets.liteserver.global_config import GlobalConfig
+from tonwatch.targets.liteserver.source import LiteServerSource
+from tonwatch.targets.reasons import ON_THE_WAY
+from tonwatch.ton.adnl.keys import decode_key, read_key_file
+from tonwatch.ton.errors import Reason
+from tonwatch.ton.liteserver.link import Link
+from tonwatch.ton.liteserver.proofs import KnownBlocks
+
+_REASONS: Final = (
+    *ON_THE_WAY,
+    Reason.HANDSHAKE_FAILED,
+    Reason.HANDSHAKE_TIMEOUT,
+    Reason.PROOF_INVALID,
+    Reason.NOT_READY,
+    Reason.SHARD_LAG,
+    Reason.OVERLOADED,
+    Reason.RATE_LIMITED,
+)
+
+
+class LiteServerKind(Kind[LiteServer]):
+    """Liteservers, each asked over ADNL with its own key."""
+
+    name = "liteserver"
+    category = "node"
+    section = LiteServer
+    entries = (GlobalConfig,)
+    reasons = {  # noqa: RUF012 - never changed
+        # Reading an account asks for a state, which may be gone; a ping tells not_synced.
+        Probe.HEAD: (*_REASONS, Reason.NOT_SYNCED, Reason.UNSUPPORTED, Reason.PRUNED),
+        Probe.CONNECT: (*_REASONS, Reason.NOT_SYNCED),
+        Probe.FORK: (*_REASONS, Reason.PRUNED),
+        Probe.BALANCE: (*_REASONS, Reason.UNSUPPORTED, Reason.PRUNED),
+        Probe.COMPARE: (*_REASONS, Reason.PRUNED),
+        Probe.WRITE: (*_REASONS, Reason.MESSAGE_REJECTED),
+    }
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._known = KnownBlocks()
+
+    def open(self, section: LiteServer) -> OpenTarget:
+        """A liteserver; what block proofs have shown is shared by all of them."""
+        return OpenLiteServer(section, self.services, self._known)
+
+
+class OpenLiteServer(OpenTarget):
+    """One liteserver. What is timed has a connection of its own, apart from accounts.
+
+    Args:
+        section: its configuration.
+        services: what it needs of us.
+        known: what block proofs have shown.
+    """
+
+    def __init__(self, section: LiteServer, services: Services, known: KnownBlocks) -> None:
+        self._name = section.name
+        self._services = services
+        self._key_file: SecretFile[bytes] | None = None
+        key = self._key(section)
+        self._link = Link(section.host, section.port, key, services.resolve)
+        self._accounts = Link(section.host, section.port, key, services.resolve)
+        self.source = LiteServerSource(self._name, self._accounts, known, services.timeout)
+
+    def regular(self) -> Iterable[Regular]:
+        """Where it stands, on the kept connection; and whether it can be connected to."""
+        yield Regular(Probe.HEAD, self.head, lambda probe: probe.interval)
+        yield Regular(Probe.CONNECT, self.connect, lambda probe: probe.connect_interval)
+
+    async def head(self) -> Sample:
+        """Where it stands."""
+        timeout, wall = self._services.timeout(), self._services.wall
+        return await probes.head(self._name, self._link, timeout=timeout, wall=wall)
+
+    async def connect(self) -> Sample:
+        """Whether it can be connected to."""
+        timeout, wall = self._services.timeout(), self._services.wall
+        return await probes.connect(self._name, self._link, timeout=timeout, wall=wall)
+
+    async def block_at(self, seqno: int) -> Sample:
+        """Which block it has at a seqno."""
+        timeout, wall = self._services.timeout(), self._services.wall
+        return await probes.fork(self._name, self._link, seqno, timeout=timeout, wall=wall)
+
+    @property
+    def dropped_answers(self) -> int:
+        """Those on the kept connection."""
+        return self._link.dropped_answers
+
+    async def close(self) -> None:
+        """Close both connections."""
+        if self._key_file is not None:
+            self._services.files.close(self._key_file)
+        await self._link.drop()
+        await self._accounts.drop()
+
+    def _key(self, section: LiteServer) -> Callable[[], bytes]:
+        if section.key_file is not None:
+            self._key_file = self._services.files.open(section.key_file, read_key_file)
+            return self._key_file.get
+        key = decode_key(section.key or "")
+        return lambda: key

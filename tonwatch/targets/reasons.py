@@ -1,0 +1,23 @@
+"""How any question to any target can end."""
+
+from typing import Final
+
+from tonwatch.ton.errors import Reason
+
+ON_THE_WAY: Final = (
+    Reason.OK,
+    Reason.KEY_UNAVAILABLE,
+    Reason.RESOLVE_FAILED,
+    Reason.CONNECT_REFUSED,
+    Reason.CONNECT_TIMEOUT,
+    Reason.CONNECT_FAILED,
+    Reason.CONNECTION_LOST,
+    Reason.QUERY_TIMEOUT,
+    Reason.PROTOCOL_ERROR,
+    Reason.ANSWER_TOO_LARGE,
+    Reason.BAD_ANSWER,
+    Reason.UPSTREAM_TIMEOUT,
+    Reason.NOT_FOUND,
+    Reason.SERVER_ERROR,
+    Reason.PROBE_FAILED,
+)

@@ -1,0 +1,151 @@
+"""What to ask next, and of whom, by what is known: pure functions of a judgement.
+
+Jobs ask what is planned here; nothing else decides whom a question is sent to.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from tonwatch.config.wallets import NATIVE
+from tonwatch.samples.account import AccountKey
+from tonwatch.ton.address import Address
+from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.wallets import WalletKind
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.states import MEANINGS, State
+from tonwatch.watch.verdicts import Judgement, Verdict
+from tonwatch.watch.wallet_verdicts import Holding, WalletVerdict
+
+COMPARED_WITHIN: Final = 10_000
+"""Blocks behind the head above which a target does not hold up the comparison of the others."""
+
+MESSAGE_GAS: Final = 20_000_000
+"""Nanocoins with which every kind of wallet can run its checks; with 1,000,000 some cannot."""
+
+
+class Round(NamedTuple):
+    """Targets that are asked for the same at one block.
+
+    Attributes:
+        seqno: of the masterchain block, which all of them have.
+        targets: their names.
+    """
+
+    seqno: int
+    targets: Sequence[str]
+
+
+class Account(NamedTuple):
+    """An account whose transactions can be counted.
+
+    Attributes:
+        key: by its configured names.
+        address: where it is.
+        holding: what is known of it.
+        wallet: that it belongs to.
+    """
+
+    key: AccountKey
+    address: Address
+    holding: Holding
+    wallet: WalletVerdict
+
+
+def fork_round(judgement: Judgement) -> Round | None:
+    """The targets to be asked for one block; None where there are not two to compare."""
+    asked = comparable(judgement)
+    seqno = _common_seqno(asked)
+    return None if seqno is None else Round(seqno, [verdict.target.name for verdict in asked])
+
+
+def comparable(judgement: Judgement) -> list[Verdict]:
+    """The targets of this network that answer and are not too far behind to be compared."""
+    if judgement.head is None:
+        return []
+    oldest = judgement.head.seqno - COMPARED_WITHIN
+    return [
+        verdict
+        for verdict in judgement.verdicts.values()
+        if verdict.head is not None
+        and verdict.head.seqno >= oldest
+        and verdict.state is not State.WRONG_NETWORK
+    ]
+
+
+def _common_seqno(verdicts: Sequence[Verdict]) -> int | None:
+    """The highest seqno that all of them have; None where there are not two."""
+    heads = [verdict.head.seqno for verdict in verdicts if verdict.head is not None]
+    return min(heads) if len(heads) > 1 else None
+
+
+def readable(judgement: Judgement) -> list[Verdict]:
+    """The targets that accounts can be read from, the best first.
+
+    Whoever is behind still tells what was true at its block; who is on another chain, or has
+    told an untruth, is not asked.
+    """
+    up = [verdict for verdict in judgement.verdicts.values() if verdict.up]
+    return [v for when in ("now", "older") for v in up if MEANINGS[v.state].accounts == when]
+
+
+def can_be_read(judgement: Judgement) -> bool:
+    """Whether there is somebody who can tell of accounts: what is not read then cannot be read.
+
+    Where every source comes and goes, that is why nothing can be read.
+    """
+    steady = any(verdict.state is not State.FLAPPING for verdict in readable(judgement))
+    return steady and not judgement.unreachable and not judgement.excused
+
+
+def comparison(judgement: Judgement) -> Round | None:
+    """The targets to be asked for one account; None where there are none."""
+    asked = [v for v in judgement.verdicts.values() if v.up and MEANINGS[v.state].compared]
+    seqnos = [v.head.shard_client_seqno or v.head.seqno for v in asked if v.head is not None]
+    if not seqnos:
+        return None
+    common = _common_seqno(comparable(judgement))
+    seqno = min(seqnos if common is None else [common, *seqnos])
+    return Round(seqno, [verdict.target.name for verdict in asked])
+
+
+def takes_messages(verdict: Verdict) -> bool:
+    """Whether a message to a target that does not get through says something of messages."""
+    return verdict.up and MEANINGS[verdict.state].messages
+
+
+def refusing(wallet: WalletVerdict) -> WalletKind | None:
+    """The kind of a wallet that can be sent a message to refuse; None where it cannot."""
+    reading = wallet.reading
+    if reading is None or reading.status is not AccountStatus.ACTIVE:
+        return None
+    return reading.kind if (reading.amount or 0) >= MESSAGE_GAS else None
+
+
+def uncounted(wallet: WalletVerdict) -> list[Account]:
+    """The accounts of a wallet whose transactions are to be counted now.
+
+    What leaves for one of the wallet's own jetton wallets is no payment in coins, so all of
+    these must be known first; but one whose master is none must not hold up the others.
+    """
+    jettons = [holding for asset, holding in wallet.holdings.items() if asset != NATIVE]
+    waiting = [h for h in jettons if h.reading is None and h.failure is not Reason.METHOD_FAILED]
+    return [
+        Account(AccountKey(wallet.name, asset), holding.reading.account, holding, wallet)
+        for asset, holding in wallet.holdings.items()
+        if (asset != NATIVE or not waiting or holding.walked is not None)
+        and holding.reading is not None
+        and holding.reading.account is not None
+        and not _is_counted(holding)
+    ]
+
+
+def _is_counted(holding: Holding) -> bool:
+    """Whether nothing has happened since it was counted last."""
+    walked, reading = holding.walked, holding.reading
+    return (
+        walked is not None
+        and reading is not None
+        and walked.ok
+        and not walked.backlog
+        and (reading.last is None or reading.last.lt <= walked.cursor.lt)
+    )

@@ -1,0 +1,95 @@
+"""One moment, judged: everything that is served is read off a View.
+
+Pure: the same snapshot and the same view before give the same view.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tonwatch.config.models import Config
+from tonwatch.watch import diagnosis, readiness
+from tonwatch.watch.diagnosis import Diagnosis
+from tonwatch.watch.findings import Finding
+from tonwatch.watch.judge import judge
+from tonwatch.watch.readiness import Readiness
+from tonwatch.watch.store import Snapshot
+from tonwatch.watch.verdicts import Judgement
+from tonwatch.watch.wallet_verdicts import judge_wallets
+
+INTERVAL: Final = 0.5
+"""Seconds between two views."""
+
+LIVE_WITHIN: Final = 10.0
+"""Seconds within which a view must have been made for us to count as alive."""
+
+HISTORY: Final = 20
+"""Ended diagnoses that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A diagnosis of the past; times in Unix seconds."""
+
+    finding: Finding
+    since: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that is known and judged at one moment.
+
+    Attributes:
+        started: when tonwatch started, Unix seconds.
+        config: by which it is judged.
+        history: diagnoses that have ended, the last one first.
+    """
+
+    started: float
+    config: Config
+    snapshot: Snapshot
+    judgement: Judgement
+    readiness: Readiness
+    diagnosis: Diagnosis
+    history: tuple[Ended, ...] = ()
+
+
+def look(
+    snapshot: Snapshot, config: Config, before: View | None, *, started: float, draining: bool
+) -> View:
+    """Judge a snapshot.
+
+    Args:
+        snapshot: what is known.
+        config: thresholds and policies.
+        before: the view before, which says since when things are as they are.
+        started: when tonwatch started, Unix seconds.
+        draining: whether it is about to end.
+    """
+    judged = judge(
+        snapshot,
+        before.judgement if before else None,
+        zerostate=config.zerostate,
+        thresholds=config.thresholds,
+        probe=config.probe,
+        gates=config.readiness.gates,
+    )
+    was = before.judgement.purses if before and before.config is config else None
+    judgement = replace(judged, purses=judge_wallets(snapshot, config, was))
+    ready = readiness.step(
+        before.readiness if before else None,
+        judgement,
+        config.readiness,
+        started=started,
+        draining=draining,
+    )
+    named = diagnosis.diagnose(judgement, before.diagnosis if before else None, config.thresholds)
+    past = _history(before, named, snapshot.wall) if before else ()
+    return View(started, config, snapshot, judgement, ready, named, past)
+
+
+def _history(before: View, now: Diagnosis, wall: float) -> tuple[Ended, ...]:
+    was = before.diagnosis
+    if was.cause is now.cause:
+        return before.history
+    return (Ended(was.finding, was.since, wall), *before.history)[:HISTORY]

@@ -186,7 +186,7 @@ def test_a_thread_that_hangs_does_not_keep_the_process_from_ending() -> None:
         "from tonwatch.system import executors\n"
         "async def main():\n"
         "    async with executors.running() as pools:\n"
-        "        for pool in (pools.scrapes, pools.pages, pools.secrets, pools.checkpoints):\n"
+        "        for pool in (pools.scrapes, pools.pages, pools.secrets):\n"
         "            pool.submit(threading.Event().wait)\n"
         "        pools.names._lookup = lambda _: threading.Event().wait()\n"
         "        asyncio.ensure_future(pools.names.resolve('slow.example', 1))\n"

@@ -13,9 +13,8 @@ from typing import Any
 
 from tonwatch import cli
 from tonwatch.commands import run as daemon
-from tonwatch.runtime import watcher
 from tonwatch.targets.liteserver import probes as liteserver
-from tonwatch.watch import judge
+from tonwatch.watch import judge, view
 
 FAULTS: dict[str, Callable[[Path], None]] = {}
 
@@ -49,7 +48,7 @@ def a_judge_that_spins(begun: Path) -> None:
         while True:
             pass
 
-    watcher.judge = spinning  # type: ignore[attr-defined]
+    view.judge = spinning  # type: ignore[attr-defined]
 
 
 def main() -> int:

@@ -257,9 +257,7 @@ class TestManyQuestions:
         ("slow", "times", "overruns"),
         [
             pytest.param(set(), {"a": [0, 10, 20], "f": [2, 12, 22]}, 0, id="none"),
-            pytest.param(
-                {"a"}, {"a": [0], "b": [0, 10, 20, 30], "f": [4, 14, 24, 34]}, 3, id="one"
-            ),
+            pytest.param({"a"}, {"a": [0], "b": [0, 10, 20], "f": [4, 14, 24]}, 2, id="one"),
             pytest.param({"a", "b"}, {"a": [0], "b": [0], "c": [], "f": []}, 2, id="all"),
         ],
     )

@@ -11,10 +11,11 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
 from tonwatch.commands import logs
 from tonwatch.commands import run as daemon
-from tonwatch.config.models import Config, Log
+from tonwatch.config.models import Log, config_model
 from tonwatch.simulator import scenario
 from tonwatch.simulator.network import Simulator
 from tonwatch.simulator.scenario import Scenario
+from tonwatch.targets import registry
 
 
 async def run_demo(*, port: int, pace: float, out: TextIO) -> None:
@@ -38,7 +39,7 @@ async def _run(state_dir: str, *, port: int, pace: float, out: TextIO) -> None:
     daemon.stop_on_signals(stop, drain_delay=0)
     incidents = scenario.load("demo")
     async with incidents.simulator() as simulator:
-        config = Config.model_validate(
+        config = config_model(registry.sections()).model_validate(
             simulator.config()
             | {
                 "serve": {"host": "127.0.0.1", "port": port},

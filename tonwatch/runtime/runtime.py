@@ -77,7 +77,6 @@ class Runtime:
 
     Attributes:
         store: where samples go.
-        watcher: makes views of the store.
         files: secret files that are kept fresh.
         asker: asks what jobs plan.
         scheduler: runs jobs.
@@ -100,17 +99,11 @@ class Runtime:
         self.errors = errors
         self.files = SecretFiles(threads.secrets, errors)
         self.store = Store(dropped_answers=self._dropped_answers)
-        self.watcher = Watcher(
-            config,
-            self.store,
-            wall=wall,
-            monotonic=asyncio.get_running_loop().time,
-            errors=errors,
-        )
         self.asker = Asker(self.store, errors)
         self._kinds = kinds
         self._counts = counting
         self.scheduler = Scheduler(self.asker, random)
+        self._watcher: Watcher | None = None
         self._opener: dict[type[Kind[Any]], Kind[Any]] = {}
         self._open: dict[str, _Open] = {}
         self._jetton_wallets = JettonWallets()
@@ -118,6 +111,17 @@ class Runtime:
         self._accounts = ReadAccounts(self, self._jetton_wallets)
         self._comparison = CompareAccounts(self, self._jetton_wallets)
         self._counting: _Counting | None = None
+
+    @property
+    def watcher(self) -> Watcher:
+        """What makes views of the store.
+
+        Raises:
+            RuntimeError: no configuration has been applied yet.
+        """
+        if self._watcher is None:
+            raise RuntimeError("apply a configuration first")
+        return self._watcher
 
     @property
     def view(self) -> View:
@@ -168,14 +172,20 @@ class Runtime:
         gone = self._change_targets(config, all_anew=all_anew)
         was, self._counting = self._counting, counting
         self.store.change(self._described(config), watched(config), forget=gone)
-        self.watcher.change(config)
+        if self._watcher is None:
+            monotonic = asyncio.get_running_loop().time
+            self._watcher = Watcher(
+                config, self.store, wall=self.wall, monotonic=monotonic, errors=self.errors
+            )
+        else:
+            self._watcher.change(config)
+            self._watcher.look()
         # What asked those that are gone ends before their connections do.
         await self.scheduler.change(self._planned(config))
         for each in gone.values():
             await each.target.close()
         if was is not None and (counting is None or counting.state_dir is not was.state_dir):
             await was.state_dir.close()
-        self.watcher.look()
         await self.files.refresh(_SECRETS_WITHIN)
 
     async def run(self) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tonwatch.bundle_options import RUNBOOKS_URL, Names
-from tonwatch.bundle_text import (
+from tonwatch.commands.bundle.options import RUNBOOKS_URL, Names
+from tonwatch.commands.bundle.text import (
     in_alertmanager,
     in_dashboard,
     in_promql,

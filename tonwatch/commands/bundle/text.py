@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 
 import yaml
 
-from tonwatch.bundle_options import RUNBOOKS_URL, SIMPLE, Names
+from tonwatch.commands.bundle.options import RUNBOOKS_URL, SIMPLE, Names
 
 _PROMQL: Final = r"""(?xs)
     (?P<skipped>\s+|\#[^\n]*)

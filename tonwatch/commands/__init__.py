@@ -1,0 +1,1 @@
+"""The commands of the command line. `tonwatch.cli` says which one was asked for."""

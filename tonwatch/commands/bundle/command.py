@@ -12,7 +12,7 @@ def run_export(options: argparse.Namespace, _: object) -> int:
     from tonwatch.commands.bundle.options import wanted
 
     try:
-        what = wanted(options, export.severities)
+        what = wanted(options)
         export.export(what, options.directory, force=options.force, out=sys.stdout)
     except ValueError as error:
         print(f"tonwatch bundle export: {error}", file=sys.stderr)

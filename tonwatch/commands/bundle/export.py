@@ -52,15 +52,6 @@ def export(what: Wanted, directory: Path, *, force: bool, out: TextIO) -> None:
         ) from error
 
 
-def severities() -> set[str]:
-    """Those that the shipped alerts have.
-
-    Raises:
-        BundleError: there are no rules.
-    """
-    return set().union(*map(texts.severities, _rules().values()))
-
-
 def shipped(folder: str) -> Path:
     """The folder `alerts`, `dashboards` or `runbooks`: in the package, or in the source tree.
 

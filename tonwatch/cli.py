@@ -10,11 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tonwatch.commands.exit_codes import OK, PROBLEM, USAGE
+
 if TYPE_CHECKING:
     from tonwatch.config.models import Config
     from tonwatch.simulator.scenario import Scenario
-
-OK, PROBLEM, USAGE = 0, 1, 2
 
 
 class _NothingToWatch(Exception):
@@ -130,12 +130,13 @@ class Parser:
         self._add("schema", _config_schema, "print its JSON Schema, for editors", to=actions)
 
     def _add_bundle(self) -> None:
-        from tonwatch.bundle_options import add_options
+        from tonwatch.commands.bundle import command
+        from tonwatch.commands.bundle.options import add_options
 
         parser = self._commands.add_parser("bundle", help="alerts, dashboards and runbooks")
         actions = parser.add_subparsers(required=True, metavar="ACTION")
         text = "write alerts, dashboards and runbooks into a directory"
-        add_options(self._add("export", _bundle_export, text, to=actions))
+        add_options(self._add("export", command.run_export, text, to=actions))
 
     def _add_simulate(self) -> None:
         parser = self._add("simulate", _simulate, "run a small TON network to break at will")
@@ -246,22 +247,6 @@ def _config_schema(_: argparse.Namespace, __: Parser) -> int:
     from tonwatch.targets import registry
 
     print(json.dumps(schema(registry.sections()), indent=2))
-    return OK
-
-
-def _bundle_export(options: argparse.Namespace, _: Parser) -> int:
-    from tonwatch import bundle
-    from tonwatch.bundle_options import wanted
-
-    try:
-        what = wanted(options, bundle.severities)
-        bundle.export(what, options.directory, force=options.force, out=sys.stdout)
-    except ValueError as error:
-        print(f"tonwatch bundle export: {error}", file=sys.stderr)
-        return USAGE
-    except bundle.BundleError as error:
-        print(f"tonwatch bundle export: {error}", file=sys.stderr)
-        return PROBLEM
     return OK
 
 

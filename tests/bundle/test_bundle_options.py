@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tonwatch import bundle
-from tonwatch.bundle_options import RUNBOOKS_URL
 from tonwatch.cli import main
+from tonwatch.commands.bundle import export as bundle
+from tonwatch.commands.bundle.options import RUNBOOKS_URL
 
 RULES = f"""\
 groups:
@@ -34,7 +34,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in files.items():
         (tmp_path / "shipped" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "shipped" / name).write_text(text)
-    monkeypatch.setattr(bundle, "__file__", str(tmp_path / "bundle.py"))
+    monkeypatch.setattr(bundle, "_PACKAGE", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "shipped"
 

@@ -82,8 +82,8 @@ def export(
         assert done.stderr == ""
         return done.stdout
 
-    seen = run("-c", "from tonwatch import bundle; print(bundle.shipped('alerts'))").strip()
-    assert Path(seen).is_relative_to(site)
+    find = "from tonwatch.commands.bundle.export import shipped; print(shipped('alerts'))"
+    assert Path(run("-c", find).strip()).is_relative_to(site)
 
     def exported(*options: str) -> tuple[Path, list[str]]:
         directory = tmp_path_factory.mktemp("exported")

@@ -19,11 +19,11 @@ from tests.virtual_time import VirtualLoop
 from tonwatch.config.models import Config
 from tonwatch.runtime import scheduler
 from tonwatch.runtime.runtime import Assembly, assembled
-from tonwatch.watch.view import INTERVAL
 from tonwatch.serve.health import VERSION
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.scene import Scene
 from tonwatch.simulator import noise, scenario, wallets, world
+from tonwatch.watch.view import INTERVAL
 
 SCENARIO: Final = Path(__file__).with_name("evening.yaml")
 SCRAPE: Final = 15.0

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
-from tonwatch import bundle_text
-from tonwatch.bundle_options import Part, Wanted
+from tonwatch.commands.bundle import text as texts
+from tonwatch.commands.bundle.options import Part, Wanted
+
+_PACKAGE: Final = Path(__file__).parents[2]
 
 
 class BundleError(Exception):
@@ -50,25 +52,15 @@ def export(what: Wanted, directory: Path, *, force: bool, out: TextIO) -> None:
         ) from error
 
 
-def severities() -> set[str]:
-    """Those that the shipped alerts have.
-
-    Raises:
-        BundleError: there are no rules.
-    """
-    return set().union(*map(bundle_text.severities, _rules().values()))
-
-
 def shipped(folder: str) -> Path:
     """The folder `alerts`, `dashboards` or `runbooks`: in the package, or in the source tree.
 
     Raises:
         BundleError: it is in neither.
     """
-    package = Path(__file__).parent
-    if (package / "shipped" / folder).is_dir():
-        return package / "shipped" / folder
-    tree = package.parent
+    if (_PACKAGE / "shipped" / folder).is_dir():
+        return _PACKAGE / "shipped" / folder
+    tree = _PACKAGE.parent
     place = tree / ("docs/runbooks" if folder == "runbooks" else folder)
     if (tree / "pyproject.toml").is_file() and place.is_dir():
         return place
@@ -78,26 +70,26 @@ def shipped(folder: str) -> Path:
 def _files(what: Wanted) -> Iterator[tuple[str, str]]:
     """Where below the directory each file goes, and its text."""
     names, parts = what.names, what.parts
-    rules = {file: bundle_text.in_rules(text, names) for file, text in _rules().items()}
+    rules = {file: texts.in_rules(text, names) for file, text in _rules().items()}
     if Part.RULES in parts:
         for file, text in rules.items():
             yield f"rules/{file}", text
     if Part.PROMETHEUSRULE in parts:
         yield (
             "prometheusrule.yaml",
-            bundle_text.prometheus_rule(
+            texts.prometheus_rule(
                 rules, name=what.name, namespace=what.namespace, labels=what.object_labels
             ),
         )
     if Part.ALERTMANAGER in parts:
         for file, text in _texts("alerts", "alertmanager.yaml").items():
-            yield file, bundle_text.in_alertmanager(text, names)
+            yield file, texts.in_alertmanager(text, names)
     if Part.DASHBOARDS in parts:
         for file, text in _texts("dashboards", "*.json").items():
-            yield f"dashboards/{file}", bundle_text.in_dashboard(text, names)
+            yield f"dashboards/{file}", texts.in_dashboard(text, names)
     if Part.RUNBOOKS in parts:
         for file, text in _texts("runbooks", "*.md").items():
-            yield f"runbooks/{file}", bundle_text.in_runbook(text, names)
+            yield f"runbooks/{file}", texts.in_runbook(text, names)
 
 
 def _rules() -> dict[str, str]:

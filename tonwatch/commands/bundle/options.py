@@ -5,7 +5,7 @@ Every command imports this to know its own options, so it imports little itself.
 
 import argparse
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -21,8 +21,8 @@ JOBS: Final[Mapping[str, str]] = {
     "wallet-api": "--wallet-api-job",
     "analytics-api": "--analytics-api-job",
 }
-# What can stand in YAML without quotes.
-SIMPLE: Final = r"[A-Za-z][\w./-]*"
+# Severities of alerts in the shipped files, the most urgent first.
+SEVERITIES: Final = ("critical", "warning", "info")
 # Labels that alerts have from the rules, and from the metrics of the services around.
 _OF_RULES: Final = ("http_route", "limit", "service", "sli", "slo")
 _LABEL: Final = r"[a-zA-Z_][a-zA-Z0-9_]*"
@@ -67,15 +67,6 @@ class Names:
     severities: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     runbooks_url: str = RUNBOOKS_URL
-
-    def of(self, label: str) -> Mapping[str, str]:
-        """The new values of a label, by the old ones."""
-        return {"job": self.jobs, "severity": self.severities}.get(label, {})
-
-    def all_simple(self) -> bool:
-        """Whether every new value can stand in YAML without quotes."""
-        values = (*self.jobs.values(), *self.severities.values())
-        return all(re.fullmatch(SIMPLE, value) for value in values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,12 +140,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def wanted(options: argparse.Namespace, severities: Callable[[], Collection[str]]) -> Wanted:
+def wanted(options: argparse.Namespace) -> Wanted:
     """What the options mean.
-
-    Args:
-        options: as parsed.
-        severities: looks up those that there are.
 
     Raises:
         ValueError: one makes no sense; the text names it.
@@ -167,7 +154,7 @@ def wanted(options: argparse.Namespace, severities: Callable[[], Collection[str]
         parts=frozenset(options.parts or Part),
         names=Names(
             jobs=_jobs({job: getattr(options, job) for job in JOBS}),
-            severities=_severities(options.severity, severities) if options.severity else {},
+            severities=_severities(options.severity),
             labels=_labels(options.label) if options.label else {},
             runbooks_url=_base(options.runbooks_url),
         ),
@@ -198,20 +185,18 @@ def _jobs(written: Mapping[str, Sequence[str]]) -> dict[str, str]:
     return {job: name for job, name in called.items() if name != job}
 
 
-def _severities(
-    written: Sequence[str], severities: Callable[[], Collection[str]]
-) -> dict[str, str]:
+def _severities(written: Sequence[str]) -> dict[str, str]:
     table = _pairs("--severity", written)
-    known = sorted(severities())
     for old, new in table.items():
-        if old not in known:
+        if old not in SEVERITIES:
+            there_are = ", ".join(SEVERITIES)
             raise ValueError(
-                f"--severity: no alert has the severity {old!r}; there are {', '.join(known)}"
+                f"--severity: no alert has the severity {old!r}; there are {there_are}"
             )
         if not new or not new.isprintable():
             raise ValueError(f"--severity: {new!r} cannot be a severity")
     # Inhibitions tell severities apart: two of one name would silence each other.
-    called = [table.get(severity, severity) for severity in known]
+    called = [table.get(severity, severity) for severity in SEVERITIES]
     for new in table.values():
         if called.count(new) > 1:
             raise ValueError(f"--severity: two severities would be called {new!r}")

@@ -1,0 +1,1 @@
+"""``tonwatch bundle``: alerts, dashboards and runbooks with the user's names in them."""

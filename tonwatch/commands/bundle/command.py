@@ -1,0 +1,23 @@
+"""``tonwatch bundle export`` on the command line."""
+
+import argparse
+import sys
+
+from tonwatch.commands.exit_codes import OK, PROBLEM, USAGE
+
+
+def run_export(options: argparse.Namespace, _: object) -> int:
+    """Write what the options say; returns the exit code."""
+    from tonwatch.commands.bundle import export
+    from tonwatch.commands.bundle.options import wanted
+
+    try:
+        what = wanted(options)
+        export.export(what, options.directory, force=options.force, out=sys.stdout)
+    except ValueError as error:
+        print(f"tonwatch bundle export: {error}", file=sys.stderr)
+        return USAGE
+    except export.BundleError as error:
+        print(f"tonwatch bundle export: {error}", file=sys.stderr)
+        return PROBLEM
+    return OK

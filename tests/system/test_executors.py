@@ -14,7 +14,7 @@ import pytest
 from tonwatch.system import executors
 from tonwatch.system.executors import Busy, Threads
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

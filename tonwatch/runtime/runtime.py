@@ -171,7 +171,12 @@ class Runtime:
         self.config = config
         gone = self._change_targets(config, all_anew=all_anew)
         was, self._counting = self._counting, counting
-        self.store.change(self._described(config), watched(config), forget=gone)
+        self.store.change(
+            self._described(config),
+            watched(config),
+            forget=gone,
+            counted=self._counted_on(was, config),
+        )
         if self._watcher is None:
             monotonic = asyncio.get_running_loop().time
             self._watcher = Watcher(
@@ -258,6 +263,13 @@ class Runtime:
             return _Counting(state_dir, was.job.followed(same))
         books = Books(state_dir.path, config.zerostate, self.wall, state_dir.thread)
         return _Counting(state_dir, CountPayouts(self, books))
+
+    def _counted_on(self, was: _Counting | None, config: Config) -> set[str]:
+        """The wallets whose payouts are counted on in the same place."""
+        now = self._counting
+        if was is None or now is None or now.job.checkpoints is not was.job.checkpoints:
+            return set()
+        return {wallet.name for wallet in config.wallets if wallet.payouts}
 
     def _planned(self, config: Config) -> list[Job]:
         """The jobs of a configuration, with whatever is open now."""

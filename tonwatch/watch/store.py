@@ -158,7 +158,12 @@ class Store:
         self.change(targets, accounts)
 
     def change(
-        self, targets: Iterable[Target], accounts: Iterable[Watched], forget: Collection[str] = ()
+        self,
+        targets: Iterable[Target],
+        accounts: Iterable[Watched],
+        *,
+        forget: Collection[str] = (),
+        counted: Collection[str] = (),
     ) -> None:
         """Keep these from now on. What is known of those that stay is kept.
 
@@ -166,6 +171,7 @@ class Store:
             targets: all that is watched.
             accounts: all that are read; one whose address is another is not the same.
             forget: names of targets that are others than before.
+            counted: names of wallets whose payouts are counted on from where they are.
         """
         known = self._entries
         self._targets = {target.name: target for target in targets}
@@ -174,9 +180,15 @@ class Store:
             for name in self._targets
         }
         watched = {each.key: each for each in accounts}
-        self._accounts = {
+        records = {
             key: self._accounts[key] if self._watched.get(key) == each else AccountRecord()
             for key, each in watched.items()
+        }
+        self._accounts = {
+            key: record
+            if record.walked is None or key.name in counted
+            else replace(record, walked=None)
+            for key, record in records.items()
         }
         self._watched = watched
 

@@ -38,17 +38,17 @@ class CountPayouts:
 
     Args:
         context: says what each account's newest transaction is, and whom to believe.
-        checkpoints: what has been counted before.
+        checkpoints: what has been counted before, and where it is kept.
     """
 
     def __init__(self, context: Context, checkpoints: Books) -> None:
         self._context = context
-        self._checkpoints = checkpoints
+        self.checkpoints = checkpoints
         self._walks: dict[AccountKey, Walk] = {}
 
     def followed(self, wallets: Collection[str]) -> "CountPayouts":
         """The job that follows this one, where the walks of these wallets go on."""
-        after = CountPayouts(self._context, self._checkpoints)
+        after = CountPayouts(self._context, self.checkpoints)
         after._walks = {key: walk for key, walk in self._walks.items() if key.name in wallets}
         return after
 
@@ -100,9 +100,9 @@ class CountPayouts:
             walk = self._walks[key] = Walk(
                 key,
                 address,
-                await self._checkpoints.load(key, address),
+                await self.checkpoints.load(key, address),
                 count=_count_of(account),
-                save=partial(self._checkpoints.save, key, address),
+                save=partial(self.checkpoints.save, key, address),
                 wall=self._context.wall,
             )
         return walk

@@ -22,11 +22,10 @@ from benchmarks.report import Goal, milliseconds, percentile, table
 from tests.configs import configured
 from tonwatch.commands import run as daemon
 from tonwatch.config.wallets import NATIVE
-from tonwatch.payouts.totals import Tally
-from tonwatch.payouts.walker import Walked
 from tonwatch.runtime.jobs.accounts import watched
 from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.account import AccountKey, Reading
+from tonwatch.samples.payouts import Tally, Walked
 from tonwatch.serve import app
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.scene import Scene

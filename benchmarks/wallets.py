@@ -23,8 +23,7 @@ from benchmarks.server import HOST, SERVER_KEY, Running, running
 from tests.configs import configured, make_target
 from tonwatch.config.models import Config, ProbeConfig
 from tonwatch.payouts.checkpoints import Book
-from tonwatch.payouts.totals import Tally, Trouble, TroubleKind
-from tonwatch.payouts.walker import Walk, Walked
+from tonwatch.payouts.walker import Walk
 from tonwatch.probes import balances
 from tonwatch.probes.balances import JettonWallets
 from tonwatch.probes.source import Source
@@ -32,6 +31,7 @@ from tonwatch.runtime.jobs import accounts as wallet_jobs
 from tonwatch.runtime.jobs.accounts import Rota
 from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.account import Reading, Watched
+from tonwatch.samples.payouts import Tally, Trouble, TroubleKind, Walked
 from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.targets.liteserver.source import LiteServerSource
 from tonwatch.ton.contracts.transactions import TransactionId

@@ -16,8 +16,8 @@ import pytest
 from tests import virtual_time
 from tests.matrix.playing import OurClock, views, watched
 from tests.virtual_time import VirtualLoop
-from tonwatch.payouts.totals import Tally
 from tonwatch.runtime.runtime import Runtime
+from tonwatch.samples.payouts import Tally
 from tonwatch.simulator import noise
 from tonwatch.simulator.books import Book
 from tonwatch.simulator.faults import Fault

@@ -19,8 +19,8 @@ from tests.conftest import Clock
 from tests.probes.handmade import FRIEND, WALLET
 from tonwatch.payouts import checkpoints as module
 from tonwatch.payouts.checkpoints import BEGINNING, KEPT_ASIDE, Book, Books, DiskHangs, Unreadable
-from tonwatch.payouts.totals import OTHER_CODE, Tally, Trouble, TroubleKind
 from tonwatch.samples.account import AccountKey
+from tonwatch.samples.payouts import OTHER_CODE, Tally, Trouble, TroubleKind
 from tonwatch.system.executors import Threads
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.networks import ZEROSTATES

@@ -20,16 +20,8 @@ from tests.probes.handmade import (
     message,
     transaction,
 )
-from tonwatch.payouts.totals import (
-    MAX_CODES,
-    OTHER_CODE,
-    RECENT,
-    Tally,
-    Trouble,
-    TroubleKind,
-    count_jetton,
-    count_native,
-)
+from tonwatch.payouts.totals import count_jetton, count_native
+from tonwatch.samples.payouts import MAX_CODES, OTHER_CODE, RECENT, Tally, Trouble, TroubleKind
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell, cell
 from tonwatch.ton.contracts.transactions import Message, Transaction, TransactionId

@@ -16,9 +16,10 @@ from tonwatch.payouts import walker as payouts
 from tonwatch.payouts.backfill import CHUNK
 from tonwatch.payouts.checkpoints import BEGINNING, Book
 from tonwatch.payouts.paging import PAGE, PageSource
-from tonwatch.payouts.totals import Tally, count_native
-from tonwatch.payouts.walker import PATIENCE, START_OVER, Walk, Walked
+from tonwatch.payouts.totals import count_native
+from tonwatch.payouts.walker import PATIENCE, START_OVER, Walk
 from tonwatch.samples.account import AccountKey
+from tonwatch.samples.payouts import Tally, Walked
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 from tonwatch.ton.errors import (

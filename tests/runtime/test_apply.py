@@ -12,10 +12,10 @@ import pytest
 from tests import virtual_time
 from tests.configs import configured
 from tests.virtual_time import VirtualLoop
-from tonwatch.payouts.walker import Walked
 from tonwatch.runtime.runtime import Runtime, running
 from tonwatch.runtime.state_dir import StateDir, StateDirError
 from tonwatch.samples.account import AccountKey
+from tonwatch.samples.payouts import Walked
 from tonwatch.samples.sample import Probe
 from tonwatch.simulator.faults import Fault
 from tonwatch.simulator.network import Simulator

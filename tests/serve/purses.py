@@ -5,11 +5,10 @@ from typing import Any, Final
 from tests.configs import make_target
 from tests.conftest import Clock
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
-from tonwatch.payouts.totals import Tally, Trouble, TroubleKind
-from tonwatch.payouts.walker import Walked
 from tonwatch.runtime.jobs import accounts as wallet_jobs
 from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.account import AccountKey, Reading, Watched
+from tonwatch.samples.payouts import Tally, Trouble, TroubleKind, Walked
 from tonwatch.samples.sample import Probe
 from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.ton.address import Address

@@ -12,7 +12,7 @@ from tests.serve.purses import Till
 from tests.serve.scraping import scrape
 from tests.serve.shown import render
 from tests.serve.stage import NODE, PROVIDER, PUBLIC
-from tonwatch.payouts.totals import OTHER_CODE, Tally, Trouble, TroubleKind
+from tonwatch.samples.payouts import OTHER_CODE, Tally, Trouble, TroubleKind
 from tonwatch.samples.sample import Head, Probe
 from tonwatch.serve.health import as_text, document
 from tonwatch.serve.words import date, rfc3339, time_of_day

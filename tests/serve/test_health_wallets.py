@@ -10,7 +10,7 @@ from tests.conftest import Clock
 from tests.effort import effort
 from tests.serve.purses import COLD, HOT, HOT_USDT, MASTER, VAULT, Till
 from tests.serve.shown import described
-from tonwatch.payouts.totals import OTHER_CODE, RECENT, Tally, Trouble, TroubleKind
+from tonwatch.samples.payouts import OTHER_CODE, RECENT, Tally, Trouble, TroubleKind
 from tonwatch.serve import purses
 from tonwatch.serve.health import as_text, document
 from tonwatch.ton import address

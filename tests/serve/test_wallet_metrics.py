@@ -10,7 +10,7 @@ from tests.conftest import Clock
 from tests.serve.purses import CODE, Till
 from tests.serve.scraping import Scrape, scene_of, scrape, written
 from tests.serve.stage import NODE
-from tonwatch.payouts.totals import OTHER_CODE, Tally
+from tonwatch.samples.payouts import OTHER_CODE, Tally
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.metrics import Exposition
 from tonwatch.ton.contracts.accounts import AccountStatus

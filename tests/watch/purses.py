@@ -3,9 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from tonwatch.payouts.totals import Tally, Trouble, TroubleKind
-from tonwatch.payouts.walker import Walked
 from tonwatch.samples.account import AccountKey, Reading
+from tonwatch.samples.payouts import Tally, Trouble, TroubleKind, Walked
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.transactions import TransactionId

@@ -17,8 +17,8 @@ from tests.watch.purses import (
     trouble,
     walked,
 )
-from tonwatch.payouts.totals import Tally
 from tonwatch.runtime.jobs.accounts import watched
+from tonwatch.samples.payouts import Tally
 from tonwatch.samples.sample import Probe
 from tonwatch.samples.target import Target
 from tonwatch.ton.address import Address

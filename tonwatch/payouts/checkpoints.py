@@ -18,7 +18,8 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from tonwatch.payouts.totals import (
+from tonwatch.samples.account import AccountKey
+from tonwatch.samples.payouts import (
     ACTION,
     COMPUTE,
     MAX_CODES,
@@ -28,7 +29,6 @@ from tonwatch.payouts.totals import (
     Trouble,
     TroubleKind,
 )
-from tonwatch.samples.account import AccountKey
 from tonwatch.system import regular_file
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.transactions import TransactionId

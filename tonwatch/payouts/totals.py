@@ -14,112 +14,28 @@ in with another; between the two it is in flight.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final
 
+from tonwatch.samples.payouts import (
+    ACTION,
+    COMPUTE,
+    MAX_CODES,
+    OTHER_CODE,
+    RECENT,
+    Tally,
+    Trouble,
+    TroubleKind,
+)
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.jettons import MoveKind, read_bounced, read_move
 from tonwatch.ton.contracts.transactions import Message, Transaction
-
-COMPUTE: Final = "compute"
-ACTION: Final = "action"
-
-RECENT: Final = 32
-"""Troubles that are remembered one by one."""
-
-MAX_CODES: Final = 64
-"""Different failures that are counted apart; a contract can end with any of 2**32 codes."""
-
-OTHER_CODE: Final = 1 << 31
-"""Stands for all further ones: no exit code is as large."""
 
 _FINE: Final = frozenset({0, 1, None})
 """Exit codes of a contract that has done its work, or was not asked to do any."""
 
 _COMES_BACK: Final = frozenset({MoveKind.INTERNAL_TRANSFER, MoveKind.BURN_NOTIFICATION})
 """What a jetton wallet adds to its balance again when it bounces."""
-
-
-class TroubleKind(StrEnum):
-    """What can befall a transaction."""
-
-    FAILED = "failed"
-    """The compute or the action phase ended with an error."""
-
-    SKIPPED = "skipped"
-    """There was no compute phase, for a lack of code, coins or state."""
-
-    UNSENT = "unsent"
-    """All went well, but the wallet's message was passed over: coins lacked for it, or its
-    destination was no address."""
-
-    BOUNCED = "bounced"
-    """What had been sent came back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """A transaction that did not go well.
-
-    Attributes:
-        time: Unix seconds.
-        kind: what befell it.
-        phase: that failed or was skipped: ``compute`` or ``action``; empty for a bounce.
-        code: the phase's exit or result code; None where it has none.
-        lt: the transaction's logical time.
-        skipped: why the phase was skipped; empty otherwise.
-    """
-
-    time: int
-    kind: TroubleKind
-    phase: str
-    code: int | None
-    lt: int
-    skipped: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """What has been counted so far; amounts in smallest units.
-
-    Attributes:
-        transactions: counted.
-        sent: what left; of coins also those attached to transfers of jettons.
-        received: what others sent here.
-        returned: what came back after it had been sent.
-        fees: nanocoins paid for transactions and for forwarding messages.
-        in_flight: what left for the account itself less what came in from there: 0 but between
-            two transactions. Below 0 where the first of the two was not counted, as counting
-            began later or has a gap there: then the second one's coins had been missing before.
-        messages_sent: payments: messages to others, or transfers of a jetton.
-        unsent: messages to be sent that were not, though the transaction succeeded; of coins
-            only: what a jetton wallet sends in that mode is the change, never the payment.
-        bounced: messages to others that bounced.
-        failures: by phase (``compute``, ``action``) and code.
-        skipped: transactions without a compute phase, by the reason for it.
-        gaps: stretches of history that nobody could show any more.
-        last_gap: when the newest of them was found, Unix seconds; None without any.
-        recent: the last `RECENT` troubles with what the account itself or its owner had ordered,
-            oldest first; what strangers send and get wrong is counted and no trouble of ours.
-        last_time: of the newest counted transaction, Unix seconds; None before the first.
-    """
-
-    transactions: int = 0
-    sent: int = 0
-    received: int = 0
-    returned: int = 0
-    fees: int = 0
-    in_flight: int = 0
-    messages_sent: int = 0
-    unsent: int = 0
-    bounced: int = 0
-    failures: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    skipped: Mapping[str, int] = field(default_factory=dict)
-    gaps: int = 0
-    last_gap: int | None = None
-    recent: tuple[Trouble, ...] = ()
-    last_time: int | None = None
 
 
 def count_native(

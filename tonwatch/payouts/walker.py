@@ -7,7 +7,7 @@ counted, then comes forward chunk by chunk; each chunk is counted and saved in o
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -15,8 +15,8 @@ import structlog
 from tonwatch.payouts.backfill import CHUNK, Way
 from tonwatch.payouts.checkpoints import BEGINNING, Book
 from tonwatch.payouts.paging import Gone, PageSource, ask
-from tonwatch.payouts.totals import Tally
 from tonwatch.samples.account import AccountKey
+from tonwatch.samples.payouts import Tally, Walked
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 from tonwatch.ton.errors import Reason, TonError
@@ -34,39 +34,6 @@ started from may have been of a fork that is gone."""
 
 PROGRESS: Final = 10_000
 """Transactions between two lines in the log."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walked:
-    """How far an account is counted after a beat.
-
-    Attributes:
-        key: the account.
-        finished: when the beat ended, on the event loop's clock.
-        tally: what the counted transactions come to.
-        cursor: the newest counted transaction.
-        since: when counting began, Unix seconds.
-        opening: what the account held then, in smallest units; None where nobody told.
-        backlog: transactions known to be not counted yet; at least 1 where there are any.
-        reason: ``ok``, or why the walk could not go on.
-        detail: what failed, in one line; empty when ok.
-        bug: the traceback, where a bug of ours was in the way. For the log alone.
-    """
-
-    key: AccountKey
-    finished: float
-    tally: Tally
-    cursor: TransactionId
-    since: int
-    opening: int | None = None
-    backlog: int = 0
-    reason: Reason = Reason.OK
-    detail: str = ""
-    bug: str = ""
-
-    @property
-    def ok(self) -> bool:
-        return self.reason is Reason.OK
 
 
 class Walk:

@@ -6,8 +6,7 @@ from typing import Final
 
 from tonwatch.config.amounts import written
 from tonwatch.config.models import Config
-from tonwatch.payouts.totals import RECENT, TroubleKind
-from tonwatch.payouts.walker import Walked
+from tonwatch.samples.payouts import RECENT, TroubleKind, Walked
 from tonwatch.serve.purses import age, friendly
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.watch.findings import Cause, Finding

@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from tonwatch.config.amounts import written
 from tonwatch.config.models import Config
-from tonwatch.payouts.totals import OTHER_CODE, Trouble
-from tonwatch.payouts.walker import Walked
 from tonwatch.samples.account import Reading
+from tonwatch.samples.payouts import OTHER_CODE, Trouble, Walked
 from tonwatch.serve.words import rfc3339
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.transactions import TransactionId

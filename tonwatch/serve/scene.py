@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tonwatch.config.models import Config
-from tonwatch.payouts.walker import Walked
+from tonwatch.samples.payouts import Walked
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.serve.traffic import Traffic
 from tonwatch.watch.planner import can_be_read

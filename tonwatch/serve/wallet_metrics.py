@@ -5,8 +5,8 @@ from typing import Final
 
 from tonwatch.config.amounts import NATIVE_DECIMALS, in_coins
 from tonwatch.config.wallets import NATIVE
-from tonwatch.payouts.totals import OTHER_CODE
 from tonwatch.samples.account import Reading
+from tonwatch.samples.payouts import OTHER_CODE
 from tonwatch.serve import scene
 from tonwatch.serve.reading import Group, Metric, Point, state_set
 from tonwatch.serve.scene import Held, Paying

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tonwatch.payouts.walker import Walked
 from tonwatch.samples.account import AccountKey, Reading, Watched
+from tonwatch.samples.payouts import Walked
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.samples.target import Target
 from tonwatch.ton.errors import Reason

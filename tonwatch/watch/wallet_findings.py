@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from tonwatch.config.amounts import written
 from tonwatch.config.models import Thresholds
-from tonwatch.payouts.totals import Trouble, TroubleKind
+from tonwatch.samples.payouts import Trouble, TroubleKind
 from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.planner import can_be_read
 from tonwatch.watch.sentences import duration

@@ -10,9 +10,8 @@ from typing import Final
 
 from tonwatch.config.models import Config
 from tonwatch.config.wallets import NATIVE, Contract, Wallet
-from tonwatch.payouts.totals import Trouble, TroubleKind
-from tonwatch.payouts.walker import Walked
 from tonwatch.samples.account import AccountKey, Reading
+from tonwatch.samples.payouts import Trouble, TroubleKind, Walked
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.errors import Reason

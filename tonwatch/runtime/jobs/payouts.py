@@ -9,12 +9,13 @@ from tonwatch.config.models import Config
 from tonwatch.config.wallets import NATIVE
 from tonwatch.payouts.checkpoints import Books, Unreadable
 from tonwatch.payouts.paging import PageSource
-from tonwatch.payouts.totals import Tally, count_jetton, count_native
-from tonwatch.payouts.walker import BUDGET, Walk, Walked
+from tonwatch.payouts.totals import count_jetton, count_native
+from tonwatch.payouts.walker import BUDGET, Walk
 from tonwatch.runtime.jobs.accounts import TICKS
 from tonwatch.runtime.jobs.context import Context
 from tonwatch.runtime.scheduler import Job, Question, last_resort
 from tonwatch.samples.account import AccountKey
+from tonwatch.samples.payouts import Tally, Walked
 from tonwatch.samples.sample import Probe
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.transactions import Transaction

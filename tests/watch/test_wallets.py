@@ -23,6 +23,7 @@ from tonwatch.samples.sample import Probe
 from tonwatch.samples.target import Target
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.planner import readable
@@ -484,3 +485,32 @@ class TestWhomToAsk:
             State.SHARD_LAGGING,
         }  # fmt: skip
         assert decided == set(State)
+
+
+class TestBacklog:
+    """A count of 0 is not shown for new transactions that nobody has counted yet."""
+
+    @pytest.mark.parametrize(
+        ("counted_to", "newest", "left", "backlog"),
+        [
+            pytest.param(7, 7, 0, 0, id="all is counted"),
+            pytest.param(7, 9, 0, 1, id="one more was read since"),
+            pytest.param(7, 9, 5, 5, id="more are known"),
+            pytest.param(9, 7, 0, 0, id="read at an older block"),
+        ],
+    )
+    def test_of_what_is_read(
+        self, clock: Any, counted_to: int, newest: int, left: int, backlog: int
+    ) -> None:
+        purse = Purse(clock)
+        cursor, last = TransactionId(counted_to, bytes(32)), TransactionId(newest, bytes(32))
+        purse.store.add(walked(clock, NATIVE, cursor=cursor, backlog=left))
+        purse.store.add(reading(clock, NATIVE, 5, last=last))
+        purse.look()
+        holding = purse.judgement.purses.wallets["payouts"].holdings["native"]
+        assert holding.backlog == backlog
+
+    def test_what_is_not_counted_has_none(self, clock: Any) -> None:
+        purse = Purse(clock)
+        purse.look()
+        assert purse.judgement.purses.wallets["payouts"].holdings["native"].backlog is None

@@ -145,6 +145,8 @@ class Asker:
 
     def overrun(self, job: Job, ticks: int) -> None:
         """Count ticks at which the job still asked what was planned before, or nothing ran."""
+        if job.probe is Probe.PAYOUTS:
+            self._store.overrun_of_payouts(ticks)
         for target in job.targets:
             with self._errors.guard(Component.STORE, f"overruns of {job.name}"):
                 self._store.overrun(target, job.probe, ticks)

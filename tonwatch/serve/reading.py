@@ -13,7 +13,7 @@ from typing import Final, Generic, Literal, TypeVar
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.scene import Scene, Seen
 from tonwatch.serve.thresholds import Unit, unit_of
-from tonwatch.watch.judge import WALLET_ROUNDS
+from tonwatch.watch.lifetimes import lifetime
 from tonwatch.watch.states import State
 from tonwatch.watch.store import Histogram
 
@@ -145,7 +145,7 @@ def phases(seen: Seen) -> Iterable[Point]:
 def write_path(seen: Seen) -> float | None:
     """Whether the newest message was refused as it must be, while that is young enough."""
     scene, sent = seen.scene, seen.record.latest.get(Probe.WRITE)
-    limit = WALLET_ROUNDS * scene.config.probe.write_interval
+    limit = lifetime(Probe.WRITE, scene.config.probe)
     if sent is None or scene.view.snapshot.monotonic - sent.finished > limit:
         return None
     return float(sent.ok)

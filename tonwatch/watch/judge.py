@@ -13,15 +13,10 @@ from tonwatch.ton.errors import Reason
 from tonwatch.watch import consensus as together
 from tonwatch.watch import history
 from tonwatch.watch.failures import failure
+from tonwatch.watch.lifetimes import lifetime
 from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.store import Record, Snapshot
 from tonwatch.watch.verdicts import Judgement, Verdict
-
-FORK_ROUNDS: Final = 2.5
-"""Intervals of the fork probe for which a comparison counts."""
-
-WALLET_ROUNDS: Final = 2.5
-"""Intervals of the compare and write probes for which what they found counts."""
 
 EGRESS_DOUBT: Final = 2
 """Probe intervals within which all others have been asked: then no egress is suspected any more."""
@@ -52,7 +47,7 @@ def judge(
         probe: how old a sample may be.
         gates: what makes a target unusable.
     """
-    oldest = snapshot.monotonic - probe.stale_after
+    oldest = snapshot.monotonic - lifetime(Probe.HEAD, probe)
     epoch = snapshot.wall - snapshot.monotonic
     believed = {
         name: history.by_present_clock(sample, epoch)
@@ -68,7 +63,7 @@ def judge(
         snapshot.records,
         answers.keys(),
         zerostate,
-        snapshot.monotonic - FORK_ROUNDS * probe.fork_interval,
+        snapshot.monotonic - lifetime(Probe.FORK, probe),
     )
     idles = [
         sample.finished - advanced
@@ -204,10 +199,10 @@ class _Judge:
         latency = history.latency(record, self.oldest)
         slow = (latency or 0.0) >= limits.slow
         now = self.snapshot.monotonic
-        untruth = history.untruth(record, now - WALLET_ROUNDS * self.probe.compare_interval)
+        untruth = history.untruth(record, now - lifetime(Probe.COMPARE, self.probe))
         lies = untruth is not None and untruth.reason is Reason.PROOF_INVALID
         disproved = untruth is not None and not lies
-        refusal = history.refusing_messages(record, now - WALLET_ROUNDS * self.probe.write_interval)
+        refusal = history.refusing_messages(record, now - lifetime(Probe.WRITE, self.probe))
         rate = None
         lags = (behind or 0.0) >= self._lagging_from(record)
         if lags:

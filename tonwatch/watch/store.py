@@ -107,12 +107,14 @@ class Snapshot:
         monotonic: the event loop's clock, seconds.
         records: by target name, in the order of the configuration.
         accounts: of wallets and contracts, in the order of the configuration.
+        payout_overruns: intervals at which payouts were still being counted since the one before.
     """
 
     wall: float
     monotonic: float
     records: Mapping[str, Record]
     accounts: Mapping[AccountKey, AccountRecord] = field(default_factory=dict)
+    payout_overruns: int = 0
 
 
 @dataclass(slots=True)
@@ -154,6 +156,7 @@ class Store:
         self._entries: dict[str, _Entry] = {}
         self._watched: dict[AccountKey, Watched] = {}
         self._accounts: dict[AccountKey, AccountRecord] = {}
+        self._payout_overruns = 0
         self._dropped_answers = dropped_answers
         self.change(targets, accounts)
 
@@ -241,6 +244,10 @@ class Store:
         """Count ticks that were skipped because the probe before them was still running."""
         self._entries[target].overruns[probe] += ticks
 
+    def overrun_of_payouts(self, ticks: int) -> None:
+        """Count ticks at which payouts were still being counted."""
+        self._payout_overruns += ticks
+
     def snapshot(self, *, wall: float, monotonic: float) -> Snapshot:
         """Everything known now, in a form that does not change any more."""
         return Snapshot(
@@ -267,6 +274,7 @@ class Store:
                 for name, entry in self._entries.items()
             },
             dict(self._accounts),
+            self._payout_overruns,
         )
 
 

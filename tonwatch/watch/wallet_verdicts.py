@@ -12,9 +12,11 @@ from tonwatch.config.models import Config
 from tonwatch.config.wallets import NATIVE, Contract, Wallet
 from tonwatch.samples.account import AccountKey, Reading
 from tonwatch.samples.payouts import Trouble, TroubleKind, Walked
+from tonwatch.samples.sample import Probe
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
+from tonwatch.watch.lifetimes import lifetime
 from tonwatch.watch.store import AccountRecord, Snapshot
 
 GAP_IS_NEWS: Final = 24 * 3600.0
@@ -57,6 +59,18 @@ class Holding:
         """Known to be below the minimum. What is not known is not low."""
         amount = self.amount
         return amount is not None and self.minimum is not None and amount < self.minimum
+
+    @property
+    def backlog(self) -> int | None:
+        """Transactions known to be not counted yet; None where payouts are not counted.
+
+        What was read since they were counted last may be newer than all that is counted.
+        """
+        if self.walked is None:
+            return None
+        newest = self.reading.last if self.reading is not None else None
+        is_newer = newest is not None and newest.lt > self.walked.cursor.lt
+        return max(self.walked.backlog, int(is_newer))
 
     @property
     def unread(self) -> bool:
@@ -110,7 +124,7 @@ class WalletVerdict:
     @cached_property
     def backlog(self) -> int:
         """Transactions that are known and not counted yet."""
-        return sum(h.walked.backlog for h in self.holdings.values() if h.walked is not None)
+        return sum(holding.backlog or 0 for holding in self.holdings.values())
 
     @property
     def gaps(self) -> tuple[str, ...]:
@@ -164,7 +178,7 @@ def judge_wallets(snapshot: Snapshot, config: Config, before: Purses | None = No
             wallet of which nothing is new is not judged anew.
     """
     probe = config.probe
-    oldest = snapshot.monotonic - probe.stale_after - probe.wallet_interval
+    oldest = snapshot.monotonic - lifetime(Probe.BALANCE, probe)
     since = snapshot.wall - config.thresholds.payout_window
     old = _unchanged(snapshot, before) if before is not None else {}
     wallets = {}

@@ -91,7 +91,6 @@ def walked(clock: Any, of: AccountKey, *troubles: Trouble, **more: Any) -> Walke
         key=of,
         finished=clock.monotonic_time,
         tally=tally,
-        cursor=LAST,
         since=int(clock.wall_time) - 3600,
-        **more,
+        **({"cursor": LAST} | more),
     )

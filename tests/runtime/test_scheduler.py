@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from random import Random
@@ -59,7 +59,7 @@ async def until(condition: Any) -> None:
         await asyncio.sleep(0.005)
 
 
-Ask = Callable[[], Awaitable[Sequence[Told]]]
+Ask = Callable[[], Coroutine[Any, Any, Sequence[Told]]]
 
 
 def a_job(

@@ -5,10 +5,10 @@ What goes wrong in one question costs that question one sample, and never the ot
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from tonwatch.config.models import Config
 from tonwatch.samples.sample import Probe, Sample
@@ -44,7 +44,7 @@ class Question:
     """
 
     name: str
-    ask: Callable[[], Awaitable[Sequence[Told]]]
+    ask: Callable[[], Coroutine[Any, Any, Sequence[Told]]]
     deadline: float = LAST_RESORT
 
 
@@ -113,7 +113,7 @@ class Asker:
         if name in self._stuck:
             self._failed(job, question, TimeoutError("it still has not ended"))
             return ()
-        task = asyncio.create_task(_run(question), name=name)
+        task = asyncio.create_task(question.ask(), name=name)
         task.add_done_callback(_retrieve)
         try:
             await asyncio.wait({task}, timeout=question.deadline)
@@ -165,10 +165,6 @@ class Asker:
     def _failed(self, job: Job, question: Question, error: BaseException | str) -> None:
         of = question.name if question.name != job.name else ""
         self._errors.failed(_component(job), job.name, error, of=of)
-
-
-async def _run(question: Question) -> Sequence[Told]:
-    return await question.ask()
 
 
 def _retrieve(task: asyncio.Task[Sequence[Told]]) -> None:

@@ -14,15 +14,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from benchmarks.server import serve
-from tonwatch.simulator import queries
-from tonwatch.simulator.accounts import Accounts, SimAccount
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.dictionary import Edge
-from tonwatch.simulator.jetton import DECIMALS, USDT
-from tonwatch.simulator.methods import method_id
-from tonwatch.simulator.node import Node
-from tonwatch.simulator.view import View
-from tonwatch.simulator.world import World
+from tonwatch.simulator.chain.accounts import Accounts, SimAccount
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.chain.dictionary import Edge
+from tonwatch.simulator.chain.get_methods import method_id
+from tonwatch.simulator.contracts.jetton import DECIMALS, USDT
+from tonwatch.simulator.servers.liteserver import queries
+from tonwatch.simulator.servers.liteserver.node import Node
+from tonwatch.simulator.servers.view import View
+from tonwatch.simulator.world.world import World
 from tonwatch.ton import jettons, tl
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tonwatch.config import Config
-    from tonwatch.simulator.scenario import Scenario
+    from tonwatch.simulator.scenarios.scenario import Scenario
 
 OK, PROBLEM, USAGE = 0, 1, 2
 
@@ -287,7 +287,7 @@ def _simulate(options: argparse.Namespace, _: Parser) -> int:
 
 def _scenario(options: argparse.Namespace) -> "Scenario":
     """The scenario that is named, or the one that the other options make."""
-    from tonwatch.simulator import scenario
+    from tonwatch.simulator.scenarios import scenario
 
     network = {
         "liteservers": options.liteservers,

@@ -11,9 +11,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
 from tonwatch import daemon, logs
 from tonwatch.config import Config, Log
-from tonwatch.simulator import scenario
 from tonwatch.simulator.network import Simulator
-from tonwatch.simulator.scenario import Scenario
+from tonwatch.simulator.scenarios import scenario
+from tonwatch.simulator.scenarios.scenario import Scenario
 
 
 async def run_demo(*, port: int, pace: float, out: TextIO) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.daemon.test_cli import finished
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.address import Address
 

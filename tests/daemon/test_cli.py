@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tonwatch import cli
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 
 ENVIRONMENT = {name: text for name, text in os.environ.items() if "TONWATCH" not in name}

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from tests.daemon.test_cli import get, serving, started
-from tonwatch.simulator.books import Book
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.contracts.expected_totals import Book
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 
 WALLETS = ("hot", "warm")

@@ -19,7 +19,7 @@ from tonwatch.internal_errors import Component
 from tonwatch.payout_jobs import Counting
 from tonwatch.probes.reading import AccountKey, Reading, Watched
 from tonwatch.probes.sample import Probe
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.address import Address
 from tonwatch.ton.errors import Reason

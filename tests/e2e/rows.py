@@ -17,10 +17,10 @@ from tests.e2e.webhook import Webhook
 from tests.matrix.situations import INTERVAL, MatrixStep, Situation, overlaid, situations
 from tonwatch import daemon
 from tonwatch.config import Config
-from tonwatch.simulator.chain import Chain
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.contracts.wallets.wallet import COIN
 from tonwatch.simulator.network import Simulator
-from tonwatch.simulator.scenario import do
-from tonwatch.simulator.wallets import COIN
+from tonwatch.simulator.scenarios.scenario import do
 
 JOB: Final = "tonwatch"
 

@@ -19,9 +19,9 @@ from tests.e2e.monitoring import Monitoring
 from tests.e2e.webhook import Webhook
 from tonwatch import daemon
 from tonwatch.config import Config
-from tonwatch.simulator.jetton import DECIMALS, USDT
+from tonwatch.simulator.contracts.jetton import DECIMALS, USDT
+from tonwatch.simulator.contracts.wallets.wallet import COIN, START
 from tonwatch.simulator.network import Simulator
-from tonwatch.simulator.wallets import COIN, START
 
 INSTANCE: Final = "services"
 """The tonwatch that sees their payouts."""

@@ -17,9 +17,9 @@ from tests.virtual_time import VirtualLoop
 from tonwatch.assembly import Assembly, assembled
 from tonwatch.config import Config
 from tonwatch.probes.sample import Probe
+from tonwatch.simulator.contracts.wallets.wallet import COIN
 from tonwatch.simulator.network import CHAIN, Simulator
-from tonwatch.simulator.scenario import do
-from tonwatch.simulator.wallets import COIN
+from tonwatch.simulator.scenarios.scenario import do
 from tonwatch.watch import scheduler
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase

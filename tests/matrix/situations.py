@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from tonwatch.config import ProbeConfig
 from tonwatch.durations import PositiveDuration
 from tonwatch.probes.sample import Probe
-from tonwatch.simulator.scenario import Part, Scenario, Step, parse
+from tonwatch.simulator.scenarios.scenario import Part, Scenario, Step, parse
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.states import State
 

@@ -18,9 +18,9 @@ from tests.matrix.playing import OurClock, views, watched
 from tests.virtual_time import VirtualLoop
 from tonwatch.assembly import Assembly
 from tonwatch.probes.tally import Tally
-from tonwatch.simulator import noise
-from tonwatch.simulator.books import Book
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.chain import noise
+from tonwatch.simulator.contracts.expected_totals import Book
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import CHAIN, Simulator
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.finding import Cause

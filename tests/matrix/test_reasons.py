@@ -10,7 +10,7 @@ from tests import virtual_time
 from tests.matrix.playing import OurClock, watched
 from tests.matrix.situations import situations
 from tests.virtual_time import VirtualLoop
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.finding import Cause

@@ -11,7 +11,7 @@ from tests.matrix.playing import OurClock, watched
 from tests.virtual_time import VirtualLoop
 from tonwatch.probes.sample import Probe
 from tonwatch.serve.reasons import REASONS
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.finding import Cause

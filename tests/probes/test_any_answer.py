@@ -25,9 +25,9 @@ from tonwatch.probes.compare import compare
 from tonwatch.probes.sample import Sample
 from tonwatch.probes.sources import LiteSource, Source, ToncenterSource
 from tonwatch.probes.write_path import write_path
-from tonwatch.simulator import queries
-from tonwatch.simulator.liteserver import LiteServer
-from tonwatch.simulator.node import LiteError
+from tonwatch.simulator.servers.liteserver import queries
+from tonwatch.simulator.servers.liteserver.node import LiteError
+from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.ton import tl, wire
 from tonwatch.ton.cells import Cell, boc, cell
 from tonwatch.ton.errors import Reason, TonError

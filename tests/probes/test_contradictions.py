@@ -10,8 +10,8 @@ from tests.probes.purse_lab import WALLETS, PurseLab, purse_lab
 from tonwatch.probes.compare import compare
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.probes.write_path import write_path
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.wallets import KINDS
+from tonwatch.simulator.contracts.wallets.wallet import KINDS
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.ton.errors import Reason
 
 

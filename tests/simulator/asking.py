@@ -7,13 +7,13 @@ from pytoniq_core.tl.block import BlockIdExt
 from pytoniq_core.tlb.account import Account as TlbAccount
 
 from tests.simulator.town import Town
-from tonwatch.simulator import accounts as trees
-from tonwatch.simulator import queries
-from tonwatch.simulator.blocks import Block
-from tonwatch.simulator.layouts import BlockId
-from tonwatch.simulator.node import Node
-from tonwatch.simulator.queries import Call
-from tonwatch.simulator.view import View
+from tonwatch.simulator.chain import accounts as trees
+from tonwatch.simulator.chain.block_layout import BlockId
+from tonwatch.simulator.chain.blocks import Block
+from tonwatch.simulator.servers.liteserver import queries
+from tonwatch.simulator.servers.liteserver.node import Node
+from tonwatch.simulator.servers.liteserver.queries import Call
+from tonwatch.simulator.servers.view import View
 from tonwatch.ton.address import Address
 from tonwatch.ton.tl import Fields, lite_api
 

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.simulator.town import WALLETS, Town
-from tonwatch.simulator.jetton import USDT
-from tonwatch.simulator.wallets import COIN
+from tonwatch.simulator.contracts.jetton import USDT
+from tonwatch.simulator.contracts.wallets.wallet import COIN
 
 
 @pytest.fixture(scope="module")

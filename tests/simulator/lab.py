@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 import aiohttp
 from pytoniq_core.crypto.ciphers import create_aes_ctr_cipher
 
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.fork import Fork
-from tonwatch.simulator.liteserver import LiteServer
-from tonwatch.simulator.target import Target
-from tonwatch.simulator.toncenter import Toncenter
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.chain.fork import Fork
+from tonwatch.simulator.servers.base import Target
+from tonwatch.simulator.servers.liteserver.server import LiteServer
+from tonwatch.simulator.servers.toncenter_v2.server import Toncenter
 from tonwatch.ton import tl
 from tonwatch.ton.adnl import AdnlConnection
 from tonwatch.ton.errors import Reason, TonError

@@ -4,9 +4,9 @@ import pytest
 
 from tests.simulator.asking import ask, node
 from tests.simulator.town import Town
-from tonwatch.simulator.node import Node
-from tonwatch.simulator.view import View
-from tonwatch.simulator.wallets import COIN
+from tonwatch.simulator.contracts.wallets.wallet import COIN
+from tonwatch.simulator.servers.liteserver.node import Node
+from tonwatch.simulator.servers.view import View
 from tonwatch.ton.address import Address
 from tonwatch.ton.boc import read_boc
 from tonwatch.ton.tl import Fields

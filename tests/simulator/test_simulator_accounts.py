@@ -12,11 +12,11 @@ from pytoniq_core.tlb.block import ShardStateUnsplit
 from tests.simulator.asking import NOBODY, ask, at, everybody, ext, node, state, verify
 from tests.simulator.lab import connect
 from tests.simulator.town import Town
-from tonwatch.simulator import accounts as trees
-from tonwatch.simulator.accounts import EMPTY, SimAccount
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.liteserver import LiteServer
-from tonwatch.simulator.wallets import COIN, START
+from tonwatch.simulator.chain import accounts as trees
+from tonwatch.simulator.chain.accounts import EMPTY, SimAccount
+from tonwatch.simulator.contracts.wallets.wallet import COIN, START
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.ton import cells, tl
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address

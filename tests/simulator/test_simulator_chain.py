@@ -11,9 +11,9 @@ from pytoniq_core.tlb.block import Block as TlbBlock
 from pytoniq_core.tlb.block import BlockInfo, ShardStateUnsplit
 
 from tests.effort import effort
-from tonwatch.simulator import layouts
-from tonwatch.simulator.blocks import Block
-from tonwatch.simulator.chain import Chain
+from tonwatch.simulator.chain import block_layout
+from tonwatch.simulator.chain.blocks import Block
+from tonwatch.simulator.chain.chain import Chain
 from tonwatch.ton import cells
 
 # Header proof of masterchain block 2016, as validator-engine v2025.10 sent it.
@@ -82,7 +82,7 @@ def test_a_header_proof_leads_to_the_block_and_tells_its_time_and_number() -> No
         assert info.seqno == 3
         assert info.gen_utime == 1_800_000_000
         assert info.shard.workchain_id == block.id.workchain
-        assert info.shard.calculate_shard_signed() == layouts.WHOLE_SHARD
+        assert info.shard.calculate_shard_signed() == block_layout.WHOLE_SHARD
 
 
 def test_another_blocks_proof_does_not_pass_for_this_one() -> None:

@@ -4,10 +4,10 @@ import pytest
 
 from tests.simulator.asking import NOBODY, ask, everybody, node
 from tests.simulator.town import WALLETS, Town
-from tonwatch.simulator.contracts import ContractThrew
-from tonwatch.simulator.letters import Letter
-from tonwatch.simulator.signing import signed_body
-from tonwatch.simulator.wallets import COIN, Wallet
+from tonwatch.simulator.chain.messages import Letter
+from tonwatch.simulator.contracts.wallets.acceptance import ContractThrew
+from tonwatch.simulator.contracts.wallets.signing import signed_body
+from tonwatch.simulator.contracts.wallets.wallet import COIN, Wallet
 from tonwatch.ton import cells
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import cell

@@ -20,11 +20,11 @@ from tests.simulator.lab import (
     time_for,
     until,
 )
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.liteserver import LiteServer
-from tonwatch.simulator.toncenter import Toncenter
-from tonwatch.simulator.wallets import Contract, Wallet
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.contracts.wallets.wallet import Contract, Wallet
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.liteserver.server import LiteServer
+from tonwatch.simulator.servers.toncenter_v2.server import Toncenter
 from tonwatch.ton import tl
 from tonwatch.ton.errors import Reason
 

@@ -10,12 +10,12 @@ from pytoniq_core.proof.check_proof import check_block_header_proof
 from pytoniq_core.tlb.block import BlockInfo
 
 from tests.simulator.lab import NOW, PATIENCE, Lab, connect, get, info, lab, until
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.fork import Fork
-from tonwatch.simulator.layouts import WHOLE_SHARD
-from tonwatch.simulator.liteserver import LiteServer
+from tonwatch.simulator.chain.block_layout import WHOLE_SHARD
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.chain.fork import Fork
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
+from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.ton import tl, wire
 from tonwatch.ton.adnl import AdnlConnection
 

@@ -9,7 +9,7 @@ from pytoniq_core.proof.check_proof import check_account_proof, check_shard_proo
 
 from tests.simulator.asking import NOBODY, ask, at, everybody, ext, node
 from tests.simulator.town import Town
-from tonwatch.simulator.methods import method_id
+from tonwatch.simulator.chain.get_methods import method_id
 from tonwatch.ton import cells
 from tonwatch.ton.address import Address
 from tonwatch.ton.boc import read_one

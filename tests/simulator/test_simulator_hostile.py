@@ -9,9 +9,9 @@ from pytoniq_core.boc.cell import Cell
 from pytoniq_core.proof.check_proof import check_proof
 
 from tests.simulator.lab import PATIENCE, Lab, connect, get, info, lab, outcome, until
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.layouts import WHOLE_SHARD
-from tonwatch.simulator.outbox import GIANT
+from tonwatch.simulator.chain.block_layout import WHOLE_SHARD
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.liteserver.sender import GIANT
 from tonwatch.ton import tl, wire
 from tonwatch.ton.errors import Reason
 

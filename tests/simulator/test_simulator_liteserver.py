@@ -14,10 +14,10 @@ from pytoniq_core.proof.check_proof import check_block_header_proof, check_shard
 from pytoniq_core.tl.block import BlockIdExt
 from pytoniq_core.tlb.block import ShardStateUnsplit
 
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.layouts import WHOLE_SHARD, BlockId
-from tonwatch.simulator.liteserver import LiteServer
+from tonwatch.simulator.chain.block_layout import WHOLE_SHARD, BlockId
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.ton import tl, wire
 from tonwatch.ton.adnl import AdnlConnection
 

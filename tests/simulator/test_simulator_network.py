@@ -15,9 +15,9 @@ from pytoniq_core.crypto.ciphers import create_aes_ctr_cipher
 
 from tonwatch.simulator.command import run_simulator
 from tonwatch.simulator.control import Control
-from tonwatch.simulator.faults import ActiveFault, Fault, parse_assignment
+from tonwatch.simulator.faults.fault import ActiveFault, Fault, parse_assignment
 from tonwatch.simulator.network import Simulator, UnknownTarget
-from tonwatch.simulator.scenario import Scenario, Step
+from tonwatch.simulator.scenarios.scenario import Scenario, Step
 from tonwatch.ton import tl
 from tonwatch.ton.adnl import AdnlConnection
 

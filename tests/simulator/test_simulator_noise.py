@@ -9,10 +9,10 @@ import pytest
 
 from tests.simulator.lab import NOW, PATIENCE, connect, get, info, lab, outcome
 from tests.virtual_time import VirtualLoop, run
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.chain.noise import EVERYDAY, NONE, Noise
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
-from tonwatch.simulator.noise import EVERYDAY, NONE, Noise
 from tonwatch.ton import tl
 from tonwatch.ton.errors import Reason
 

@@ -8,10 +8,10 @@ from pytoniq_core.tlb.transaction import Transaction as TlbTransaction
 
 from tests.effort import effort
 from tests.simulator.town import WALLETS, Town, balance_of_books, count_jettons, count_native
-from tonwatch.simulator.books import NATIVE
-from tonwatch.simulator.fork import Fork
-from tonwatch.simulator.jetton import USDT
-from tonwatch.simulator.wallets import COIN, JETTONS_AT_START, KINDS, START
+from tonwatch.simulator.chain.fork import Fork
+from tonwatch.simulator.contracts.expected_totals import NATIVE
+from tonwatch.simulator.contracts.jetton import USDT
+from tonwatch.simulator.contracts.wallets.wallet import COIN, JETTONS_AT_START, KINDS, START
 from tonwatch.ton import cells
 from tonwatch.ton.cells import Cell
 from tonwatch.ton.wallets import WalletKind, kind_of, read_data

@@ -10,9 +10,9 @@ from tests import virtual_time
 from tests.virtual_time import VirtualLoop
 from tonwatch.assembly import assembled
 from tonwatch.config import Config
-from tonwatch.simulator import scenario
 from tonwatch.simulator.network import Simulator
-from tonwatch.simulator.scenario import Scenario, Step, load, parse, play, shipped
+from tonwatch.simulator.scenarios import scenario
+from tonwatch.simulator.scenarios.scenario import Scenario, Step, load, parse, play, shipped
 
 STEPS = [
     {"at": "10s", "set": {"node-1": "lag:30", "provider-1": "throttle"}, "say": "trouble"},

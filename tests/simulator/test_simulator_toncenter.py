@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.toncenter import Toncenter
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.servers.toncenter_v2.server import Toncenter
 
 SHARD = "-9223372036854775808"
 

@@ -9,12 +9,12 @@ import pytest
 from aiolimiter import AsyncLimiter
 
 from tests.simulator.lab import NOW, Clock
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.toncenter import Toncenter
-from tonwatch.simulator.toncenter_accounts import LIE
-from tonwatch.simulator.wallets import Wallet
-from tonwatch.simulator.world import World
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.contracts.wallets.wallet import Wallet
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.toncenter_v2.account_methods import LIE
+from tonwatch.simulator.servers.toncenter_v2.server import Toncenter
+from tonwatch.simulator.world.world import World
 from tonwatch.ton import jettons, wallets
 from tonwatch.ton.accounts import AccountAt, AccountStatus
 from tonwatch.ton.address import Address

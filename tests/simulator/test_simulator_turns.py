@@ -20,8 +20,8 @@ from tests.simulator.lab import (
     pick,
     until,
 )
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.target import Target
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.base import Target
 from tonwatch.ton import tl
 from tonwatch.ton.adnl import AdnlConnection
 from tonwatch.ton.errors import Reason

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from tests.simulator.lab import PATIENCE, SILENCE, a_query, connect, get, info, lab, outcome, pick
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.unreachable import BlackHole
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.unreachable import BlackHole
 from tonwatch.ton.errors import Reason
 
 KINDS = ["node", "provider"]

@@ -4,13 +4,19 @@ import aiohttp
 import pytest
 
 from tests.simulator.town import WALLETS, Town, balance_of_books, count_jettons, count_native
-from tonwatch.simulator.books import NATIVE
+from tonwatch.simulator.contracts.expected_totals import NATIVE
+from tonwatch.simulator.contracts.jetton import USDT
+from tonwatch.simulator.contracts.wallets.wallet import (
+    COIN,
+    JETTONS_AT_START,
+    START,
+    Contract,
+    Wallet,
+)
 from tonwatch.simulator.control import Control
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.jetton import USDT
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator, UnknownTarget
-from tonwatch.simulator.scenario import Network, Scenario
-from tonwatch.simulator.wallets import COIN, JETTONS_AT_START, START, Contract, Wallet
+from tonwatch.simulator.scenarios.scenario import Network, Scenario
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import parse
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from tests.simulator.lab import Clock
-from tonwatch.simulator.accounts import Accounts
-from tonwatch.simulator.books import NATIVE, Book
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.jetton import USDT
-from tonwatch.simulator.wallets import JETTONS_AT_START, START, Actor, Wallet
-from tonwatch.simulator.world import World
+from tonwatch.simulator.chain.accounts import Accounts
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.contracts.expected_totals import NATIVE, Book
+from tonwatch.simulator.contracts.jetton import USDT
+from tonwatch.simulator.contracts.wallets.wallet import JETTONS_AT_START, START, Actor, Wallet
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.world.world import World
 from tonwatch.ton.address import Address
 from tonwatch.ton.jettons import MoveKind, read_bounced, read_move
 from tonwatch.ton.transactions import Transaction, parse_transaction

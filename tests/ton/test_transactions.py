@@ -13,8 +13,8 @@ from pytoniq_core.tlb.transaction import MessageAny
 from pytoniq_core.tlb.transaction import Transaction as PytoniqTransaction
 
 from tests.ton.peers import recorded
-from tonwatch.simulator.proofs import pruned
-from tonwatch.simulator.writer import Writer
+from tonwatch.simulator.chain.cell_builder import Writer
+from tonwatch.simulator.chain.merkle import pruned
 from tonwatch.ton import tl
 from tonwatch.ton.address import Address
 from tonwatch.ton.boc import read_boc, read_one

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tonwatch.simulator.control import Control
-from tonwatch.simulator.scenario import Scenario, load, play, shipped
+from tonwatch.simulator.scenarios.scenario import Scenario, load, play, shipped
 
 _HEADER = """\
 # A simulated TON network is running: {interval:g} s a block. Ctrl-C ends it.

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
-from tonwatch.simulator.faults import ActiveFault, Fault, describe, parse_fault
+from tonwatch.simulator.faults.fault import ActiveFault, Fault, describe, parse_fault
 from tonwatch.simulator.network import CHAIN, Simulator, UnknownTarget
 
 _MAX_BODY: Final = 4096

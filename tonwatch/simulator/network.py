@@ -12,17 +12,17 @@ from typing import Any, Final, Self
 
 import yaml
 
-from tonwatch.simulator import jetton
-from tonwatch.simulator import noise as noises
-from tonwatch.simulator.breakable import Breakable
-from tonwatch.simulator.chain import HISTORY, Chain
-from tonwatch.simulator.faults import ActiveFault, Fault
-from tonwatch.simulator.fork import Fork
-from tonwatch.simulator.liteserver import LiteServer
-from tonwatch.simulator.noise import Noise
-from tonwatch.simulator.target import Target
-from tonwatch.simulator.toncenter import Toncenter
-from tonwatch.simulator.world import World
+from tonwatch.simulator.chain import noise as noises
+from tonwatch.simulator.chain.chain import HISTORY, Chain
+from tonwatch.simulator.chain.fork import Fork
+from tonwatch.simulator.chain.noise import Noise
+from tonwatch.simulator.contracts import jetton
+from tonwatch.simulator.faults.breakable import Breakable
+from tonwatch.simulator.faults.fault import ActiveFault, Fault
+from tonwatch.simulator.servers.base import Target
+from tonwatch.simulator.servers.liteserver.server import LiteServer
+from tonwatch.simulator.servers.toncenter_v2.server import Toncenter
+from tonwatch.simulator.world.world import World
 
 CHAIN: Final = "chain"
 """The name under which the whole network takes `Fault.STALL`."""

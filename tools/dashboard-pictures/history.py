@@ -21,7 +21,10 @@ from tonwatch.config import Config
 from tonwatch.serve.health import VERSION
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.scene import Scene
-from tonwatch.simulator import noise, scenario, wallets, world
+from tonwatch.simulator.chain import noise
+from tonwatch.simulator.contracts.wallets import wallet as wallets
+from tonwatch.simulator.scenarios import scenario
+from tonwatch.simulator.world import world
 from tonwatch.watch import scheduler
 from tonwatch.watch.watcher import BEAT
 

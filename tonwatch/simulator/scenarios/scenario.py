@@ -1,0 +1,264 @@
+"""Scenarios: what goes wrong in a simulated network, and when, as a YAML file says it.
+
+name: restart
+description: node-1 is restarted and takes a minute to sync.
+network: {liteservers: 2, providers: 1}
+steps:
+  - at: 30s
+    say: node-1 restarts
+    set: {node-1: refuse}
+  - at: 45s
+    set: {node-1: catch_up:180}
+  - at: 120s
+    clear: all
+duration: 150s
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from importlib import resources
+from importlib.resources.abc import Traversable
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from tonwatch.durations import Duration, PositiveDuration
+from tonwatch.simulator.faults.fault import Fault, parse_assignment
+from tonwatch.simulator.network import Simulator
+from tonwatch.strict import dotted, read_yaml
+
+_SHIPPED: Final = resources.files("tonwatch.simulator.scenarios")
+
+Assignment = tuple[str, Fault, float | None]
+
+
+class Part(BaseModel):
+    """A part of a scenario: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _count_or_names(value: object) -> object:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not is_count and not isinstance(value, list | tuple):
+        raise ValueError("write how many, or a list of names")
+    return value
+
+
+_Targets = Annotated[int | tuple[str, ...], BeforeValidator(_count_or_names)]
+
+
+class Network(Part):
+    """The network that a scenario needs: arguments of `Simulator`."""
+
+    liteservers: _Targets = 2
+    providers: _Targets = 1
+    wallets: _Targets = 0
+    contracts: _Targets = 0
+    payouts_per_minute: Annotated[float, Field(ge=0, le=60)] = 0.0
+    primaries: Annotated[int, Field(ge=0)] = 1
+    external: tuple[str, ...] = Field((), description="targets that count as on other machines")
+    block_interval: PositiveDuration = 0.4
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "Network":
+        if not self.liteservers and not self.providers:
+            raise ValueError("at least one liteserver or provider is needed")
+        return self
+
+
+class Step(Part):
+    """Something that happens.
+
+    Attributes:
+        at: when, in seconds from the start.
+        say: what a bystander would say of it.
+        clear: the targets whose faults end, before any are set.
+        set: the fault of each target from now on, ``fault`` or ``fault:number``;
+            the target ``chain`` is the whole network.
+    """
+
+    at: Duration = 0.0
+    say: str = ""
+    clear: Literal["all"] | tuple[str, ...] = ()
+    set: dict[str, str] = {}
+
+    @property
+    def text(self) -> str:
+        """What is said of it: `say`, or the faults by name."""
+        ended = "all faults" if self.clear == "all" else ", ".join(self.clear)
+        changes = [f"{ended}: cleared"] if ended else []
+        changes += [f"{target}: {fault}" for target, fault in self.set.items()]
+        return self.say or ", ".join(changes)
+
+    def assignments(self) -> list[Assignment]:
+        """`set`, read.
+
+        Raises:
+            ValueError: there is no such fault, or its number is none.
+        """
+        return [parse_assignment(f"{target}={fault}") for target, fault in self.set.items()]
+
+
+class Scenario(Part):
+    """See above.
+
+    Attributes:
+        duration: when every fault that is left ends, seconds from the start; None for never.
+    """
+
+    name: Annotated[str, Field(min_length=1)] = "unnamed"
+    description: str = ""
+    network: Network = Network()
+    steps: tuple[Step, ...] = ()
+    duration: PositiveDuration | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Scenario":
+        times = [step.at for step in self.steps]
+        for index, (before, at) in enumerate(pairwise(times), start=1):
+            if at < before:
+                raise ValueError(f"steps[{index}].at: {at:g} s is before the step above it")
+        if self.duration is not None and times and self.duration < times[-1]:
+            raise ValueError(f"duration: the last step comes later, at {times[-1]:g} s")
+        return self
+
+    def simulator(self, **more: Any) -> Simulator:
+        """The network, not started yet; `more` are further arguments of `Simulator`.
+
+        Raises:
+            ValueError: a step cannot be done there; the text names its place.
+        """
+        simulator = Simulator(
+            liteservers=self.network.liteservers,
+            providers=self.network.providers,
+            wallets=self.network.wallets,
+            contracts=self.network.contracts,
+            payouts_per_minute=self.network.payouts_per_minute,
+            primaries=self.network.primaries,
+            external=self.network.external,
+            block_interval=self.network.block_interval,
+            **more,
+        )
+        for index, step in enumerate(self.steps):
+            try:
+                for target in step.clear if step.clear != "all" else ():
+                    simulator.known(target)
+                for target, fault, value in step.assignments():
+                    simulator.check(target, fault, value)
+            except ValueError as error:
+                raise ValueError(f"{self.name}: steps[{index}]: {error}") from None
+        return simulator
+
+
+async def play(
+    scenario: Scenario,
+    simulator: Simulator,
+    *,
+    pace: float = 1.0,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Do the steps in their time; with a `duration`, end all faults and return then.
+
+    Args:
+        scenario: what to do.
+        simulator: a started network as `scenario.simulator` makes it.
+        pace: how much faster than written.
+        tell: gets each step's text when it is done.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for step in scenario.steps:
+        await _until(began + step.at / pace)
+        await do(step, simulator)
+        tell(step.text)
+    if scenario.duration is not None:
+        await _until(began + scenario.duration / pace)
+        await simulator.clear()
+
+
+async def do(step: Step, simulator: Simulator) -> None:
+    """Do one step now."""
+    if step.clear == "all":
+        await simulator.clear()
+    else:
+        for target in step.clear:
+            await simulator.clear(target)
+    for target, fault, value in step.assignments():
+        await simulator.set_fault(target, fault, value)
+
+
+async def _until(moment: float) -> None:
+    delay = moment - asyncio.get_running_loop().time()
+    if delay > 0:
+        await asyncio.sleep(delay)
+
+
+# Files.
+
+
+def load(name: str) -> Scenario:
+    """Read a scenario.
+
+    Args:
+        name: one of `shipped`, or the path of a file.
+
+    Raises:
+        ValueError: the text names the file and every place in it that is wrong.
+        OSError: it cannot be read.
+    """
+    if name in shipped():
+        return _read(_SHIPPED / f"{name}.yaml")
+    path = Path(name)
+    if not path.exists() and path.suffix == "" and path.name == name:
+        raise ValueError(f"no file and no scenario {name!r}; scenarios are: {', '.join(shipped())}")
+    return _read(path)
+
+
+def shipped() -> list[str]:
+    """Names of the scenarios that come with the program."""
+    return sorted(_yaml_stems())
+
+
+def _yaml_stems() -> Iterator[str]:
+    for file in _SHIPPED.iterdir():
+        stem, dot, ending = file.name.rpartition(".")
+        if dot and ending == "yaml":
+            yield stem
+
+
+def _read(file: Traversable) -> Scenario:
+    try:
+        content = read_yaml(file.read_text(encoding="utf-8"), str(file)).content
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: not UTF-8 text") from None
+    if isinstance(content, dict):
+        content.setdefault("name", file.name.removesuffix(".yaml"))
+    return parse(Scenario, content, str(file))
+
+
+Model = TypeVar("Model", bound=Part)
+
+
+def parse(model: type[Model], content: object, source: str) -> Model:
+    """`content` as a `model`.
+
+    Raises:
+        ValueError: a line for each mistake, with `source` and the place in it.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = (_explain(detail) for detail in error.errors(include_url=False))
+        raise ValueError("\n".join(f"{source}: {line}" for line in lines)) from None
+
+
+def _explain(detail: ErrorDetails) -> str:
+    place = dotted(detail["loc"])
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        message = "unknown key"
+    return f"{place}: {message}" if place else message

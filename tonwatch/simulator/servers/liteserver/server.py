@@ -1,0 +1,315 @@
+"""A liteserver: real ADNL over TCP, with faults on command."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar, Final
+
+from pytoniq_core.crypto.ciphers import Client
+
+from tonwatch.simulator.chain import noise as noises
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.chain.fork import Fork
+from tonwatch.simulator.chain.noise import Noise
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.base import Target
+from tonwatch.simulator.servers.liteserver import queries
+from tonwatch.simulator.servers.liteserver.node import (
+    NOT_READY,
+    OVER_THE_LIMIT,
+    TIMEOUT,
+    LiteError,
+    Node,
+)
+from tonwatch.simulator.servers.liteserver.queries import Call
+from tonwatch.simulator.servers.liteserver.sender import Outbox
+from tonwatch.ton import wire
+from tonwatch.ton.errors import ProtocolError
+from tonwatch.ton.wire import Message
+
+_MAX_QUERY: Final = 64 * 1024
+"""Bytes of a frame that a client may send; an external message fits."""
+
+
+class LiteServer(Target):
+    """One liteserver of a chain.
+
+    Args:
+        legacy: answer as nodes before May 2026: no `getMasterchainInfoExt` mode 1.
+        key: ed25519 private key, 32 bytes; a new one unless given.
+
+    The other arguments are those of `Target`.
+
+    Attributes:
+        public_key: its ed25519 key, 32 bytes, as clients configure it.
+    """
+
+    kind: ClassVar = "liteserver"
+    can: ClassVar = frozenset(
+        {
+            Fault.REFUSE,
+            Fault.HANG,
+            Fault.NOT_SYNCED,
+            Fault.SLOW,
+            Fault.GARBAGE,
+            Fault.WRONG_KEY,
+            Fault.LAG,
+            Fault.SHARD_LAG,
+            Fault.STALL,
+            Fault.WRONG_NETWORK,
+            Fault.CLOCK_SKEW,
+            Fault.THROTTLE,
+            Fault.DROP_MID_FRAME,
+            Fault.FORK,
+            Fault.UNREACHABLE,
+            Fault.STEP_BACK,
+            Fault.FLAP,
+            Fault.CATCH_UP,
+            Fault.LOSSY,
+            Fault.SLOW_DRIP,
+            Fault.GIANT_ANSWER,
+            Fault.BAD_PROOF,
+            Fault.LYING_BALANCE,
+            Fault.PRUNE_HISTORY,
+            Fault.REJECT_EXTERNALS,
+        }
+    )
+
+    def __init__(
+        self,
+        name: str,
+        chain: Chain,
+        *,
+        foreign: Chain | None = None,
+        fork: Fork | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        noise: Noise = noises.NONE,
+        legacy: bool = False,
+        key: bytes | None = None,
+    ) -> None:
+        super().__init__(name, chain, foreign=foreign, fork=fork, host=host, port=port, noise=noise)
+        self.legacy = legacy
+        self.identity = Client(key or Client.generate_ed25519_private_key())
+        self.public_key: bytes = self.identity.ed25519_public.encode()
+        self.peers: set[Peer] = set()
+
+    def node(self) -> Node:
+        """What the next answer depends on."""
+        return Node(
+            self.answering_view(),
+            self.now,
+            self.legacy,
+            bad_proofs=self.suffers(Fault.BAD_PROOF) is not None,
+            lies=self.suffers(Fault.LYING_BALANCE) is not None,
+            remembers=self.suffers(Fault.PRUNE_HISTORY),
+            rejects=self.suffers(Fault.REJECT_EXTERNALS) is not None,
+        )
+
+    async def _listen(self, port: int) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(lambda: Peer(self), self.host, port)
+
+    def _fault_changed(self) -> None:
+        for peer in list(self.peers):
+            peer.fault_changed()
+
+    async def _close_connections(self) -> None:
+        peers = list(self.peers)
+        for peer in peers:
+            peer.abort()
+        for peer in peers:
+            await peer.gone.wait()
+
+
+class Peer(asyncio.Protocol):
+    """One connection to a `LiteServer`."""
+
+    def __init__(self, server: LiteServer) -> None:
+        self.gone = asyncio.Event()
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._outbox: Outbox | None = None
+        self._handshake = b""
+        self._session: wire.Session | None = None
+        self._deaf = False
+        # What is still to come on this connection: each undoes itself when called.
+        self._pending: set[Callable[[], None]] = set()
+
+    def fault_changed(self) -> None:
+        if self._outbox is not None and not self._server.silent:
+            self._outbox.hurry()
+        wrong_key = self._server.suffers(Fault.WRONG_KEY) is not None
+        if self._deaf or wrong_key or self._server.refusing:
+            # Bytes that were not read are lost, and the key stream with them.
+            self.abort()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._outbox = Outbox(transport)
+        self._server.peers.add(self)
+
+    def pause_writing(self) -> None:
+        if self._outbox is not None:
+            self._outbox.pause()
+
+    def resume_writing(self) -> None:
+        if self._outbox is not None:
+            self._outbox.resume()
+
+    def data_received(self, data: bytes) -> None:
+        if self._server.silent:
+            self._deaf = True
+        if self._deaf:
+            return
+        try:
+            if self._session is None:
+                data = self._shake_hands(data)
+            if self._session is not None:
+                for payload in self._session.feed(data):
+                    self._receive(payload)
+        except ProtocolError:
+            # As the node does: no word, the connection is closed.
+            self._close()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        for cancel in list(self._pending):
+            cancel()
+        if self._outbox is not None:
+            self._outbox.close()
+        self._server.peers.discard(self)
+        self.gone.set()
+
+    # The wire.
+
+    def _shake_hands(self, data: bytes) -> bytes:
+        """Take bytes of the handshake; returns those behind it."""
+        self._handshake += data
+        if len(self._handshake) < wire.HANDSHAKE_SIZE:
+            return b""
+        packet = self._handshake[: wire.HANDSHAKE_SIZE]
+        rest = self._handshake[wire.HANDSHAKE_SIZE :]
+        self._handshake = b""
+        if self._server.suffers(Fault.WRONG_KEY) is not None:
+            raise ProtocolError("handshake for another key")
+        self._session = wire.accept_session(packet, self._server.identity, _MAX_QUERY)
+        if self._outbox is not None:
+            self._outbox.send(self._session.seal(b""))
+        return rest
+
+    def _receive(self, payload: bytes) -> None:
+        message = wire.parse_message(payload)
+        if message is None:
+            return
+        delay = self._server.delay()
+        if delay:
+            self._later(delay, partial(self._take, message))
+        else:
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
+        if message.constructor == wire.PING:
+            self._send(Message(wire.PONG, message.id))
+        elif message.constructor == wire.QUERY and message.body:
+            self._take_query(message)
+
+    def _take_query(self, message: Message) -> None:
+        if self._server.loses_answer():
+            return
+        if self._server.suffers(Fault.THROTTLE) is not None:
+            self._answer(message, LiteError(OVER_THE_LIMIT, "too many requests").encode())
+            return
+        try:
+            call = queries.parse(message.body)
+        except LiteError as error:
+            self._answer(message, error.encode())
+            return
+        missing = call.seqno - self._server.view().shard_client.seqno
+        delay = self._server.suffers(Fault.SLOW)
+        if missing > queries.MAX_WAIT_AHEAD:
+            too_far = LiteError(NOT_READY, "too big masterchain block seqno")
+            self._answer(message, too_far.encode())
+        elif missing > 0:
+            self._wait(message, call)
+        elif delay:
+            self._later(delay, partial(self._answer_call, message, call))
+        else:
+            self._answer_call(message, call)
+
+    def _answer_call(self, message: Message, call: Call) -> None:
+        self._answer(message, queries.answer(self._server.node(), call))
+
+    def _answer(self, message: Message, body: bytes) -> None:
+        if self._server.suffers(Fault.NOT_SYNCED) is None:
+            self._send(Message(wire.ANSWER, message.id, body))
+
+    def _send(self, message: Message) -> None:
+        session, outbox, server = self._session, self._outbox, self._server
+        if session is None or outbox is None or self._deaf or server.silent:
+            return
+        frame = session.seal(message.encode())
+        pause = server.suffers(Fault.SLOW_DRIP)
+        if pause is not None:
+            outbox.drip(frame, pause)
+        elif server.suffers(Fault.GARBAGE) is not None:
+            # The length stays right, so that the peer reads a whole frame and sees its checksum.
+            outbox.send(frame[:4] + secrets.token_bytes(len(frame) - 4))
+        elif server.suffers(Fault.DROP_MID_FRAME) is not None:
+            outbox.send(frame[: len(frame) // 2])
+            self._close()
+        elif server.suffers(Fault.GIANT_ANSWER) is not None:
+            outbox.flood(frame)
+            self._deaf = True
+        else:
+            outbox.send(frame)
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    # Answers that come later.
+
+    def _later(self, delay: float, action: Callable[[], None]) -> Callable[[], None]:
+        """Run `action` after `delay` seconds unless what is returned is called before."""
+
+        def run() -> None:
+            self._pending.discard(cancel)
+            action()
+
+        def cancel() -> None:
+            self._pending.discard(cancel)
+            timer.cancel()
+
+        timer = self._loop.call_later(delay, run)
+        self._pending.add(cancel)
+        return cancel
+
+    def _wait(self, message: Message, call: Call) -> None:
+        """Answer `call` when the shard client has come as far as it asks."""
+
+        def block_made() -> None:
+            if self._server.view().shard_client.seqno >= call.seqno:
+                stop()
+                cancel_timeout()
+                self._answer_call(message, call)
+
+        def timed_out() -> None:
+            stop()
+            self._answer(message, LiteError(TIMEOUT, "timeout").encode())
+
+        def stop() -> None:
+            self._pending.discard(stop)
+            unsubscribe()
+
+        unsubscribe = self._server.chain.subscribe(block_made)
+        self._pending.add(stop)
+        cancel_timeout = self._later(call.patience, timed_out)

@@ -1,0 +1,33 @@
+"""How far a node is, and what it knows from there."""
+
+from typing import NamedTuple
+
+from tonwatch.simulator.chain.blocks import Block
+from tonwatch.simulator.chain.chain import Ledger
+
+
+class View(NamedTuple):
+    """A node's place in a chain.
+
+    Attributes:
+        chain: the chain, or the fork of it, that the node follows.
+        head: its newest masterchain block.
+        shard_client: the masterchain block whose shards it has.
+    """
+
+    chain: Ledger
+    head: Block
+    shard_client: Block
+
+    def find(self, seqno: int) -> Block | None:
+        """The masterchain block `seqno` if a node here has it."""
+        for own in (self.head, self.shard_client):
+            # A stalled node keeps its block when the chain has forgotten it.
+            if own.seqno == seqno:
+                return own
+        return self.chain.block(seqno) if seqno < self.head.seqno else None
+
+    def back(self, blocks: int) -> "View":
+        """The view of a node that many blocks behind this one."""
+        head = self.chain.block(self.head.seqno - blocks) or self.chain.oldest
+        return View(self.chain, head, min(head, self.shard_client, key=lambda block: block.seqno))

@@ -47,7 +47,7 @@ def prepared() -> tuple[dict[bytes, bytes], list[dict[str, Any]]]:
     assert world.master is not None
     held = [each.first for wallet in world.wallets for each in (wallet, wallet.jettons)]
     world.accounts = _among_many([*held, world.master.first])
-    chain = Chain("benchmark", world=world)
+    chain = Chain("benchmark", world)
     node = Node(View(chain, chain.head, chain.head), time.time())
     at = {"id": chain.head.id.tl()}
     answers: dict[bytes, bytes] = {}

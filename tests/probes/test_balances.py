@@ -11,7 +11,8 @@ from tests.probes.purse_lab import WALLETS, PurseLab, purse_lab
 from tonwatch.probes.balances import Batch, JettonWallets, read
 from tonwatch.probes.reading import AccountKey, Reading, Watched
 from tonwatch.probes.sample import Probe
-from tonwatch.simulator.contracts.wallets.wallet import JETTONS_AT_START, KINDS, START
+from tonwatch.simulator.contracts.wallets.kinds import KINDS
+from tonwatch.simulator.contracts.wallets.wallet import JETTONS_AT_START, START
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.ton.accounts import Account, AccountAt, AccountStatus, MethodResult
 from tonwatch.ton.address import Address

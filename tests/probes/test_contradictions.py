@@ -10,7 +10,7 @@ from tests.probes.purse_lab import WALLETS, PurseLab, purse_lab
 from tonwatch.probes.compare import compare
 from tonwatch.probes.sample import Probe, Sample
 from tonwatch.probes.write_path import write_path
-from tonwatch.simulator.contracts.wallets.wallet import KINDS
+from tonwatch.simulator.contracts.wallets.kinds import KINDS
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.ton.errors import Reason
 

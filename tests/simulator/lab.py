@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from pytoniq_core.crypto.ciphers import create_aes_ctr_cipher
 
-from tonwatch.simulator.chain.chain import Chain
+from tests.simulator.chains import empty_chain
 from tonwatch.simulator.chain.fork import Fork
 from tonwatch.simulator.servers.base import Target
 from tonwatch.simulator.servers.liteserver.server import LiteServer
@@ -41,8 +41,8 @@ class Lab:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.chain = Chain("here", clock=self.clock, backfill=80)
-        self.foreign = Chain("elsewhere", clock=self.clock, backfill=7)
+        self.chain = empty_chain("here", clock=self.clock, backfill=80)
+        self.foreign = empty_chain("elsewhere", clock=self.clock, backfill=7)
         self.fork = Fork(self.chain)
         self.node = LiteServer("node", self.chain, foreign=self.foreign, fork=self.fork)
         self.provider = Toncenter("provider", self.chain, foreign=self.foreign, fork=self.fork)

@@ -4,9 +4,9 @@ import pytest
 
 from tests.simulator.asking import NOBODY, ask, everybody, node
 from tests.simulator.town import WALLETS, Town
+from tonwatch.simulator.chain.external_messages import ContractThrew
 from tonwatch.simulator.chain.messages import Letter
-from tonwatch.simulator.contracts.wallets.acceptance import ContractThrew
-from tonwatch.simulator.contracts.wallets.signing import signed_body
+from tonwatch.simulator.contracts.wallets.kinds import signed_body
 from tonwatch.simulator.contracts.wallets.wallet import COIN, Wallet
 from tonwatch.ton import cells
 from tonwatch.ton.address import Address

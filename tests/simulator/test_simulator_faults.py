@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.simulator.chains import empty_chain
 from tests.simulator.lab import (
     NOW,
     PATIENCE,
@@ -20,8 +21,8 @@ from tests.simulator.lab import (
     time_for,
     until,
 )
-from tonwatch.simulator.chain.chain import Chain
-from tonwatch.simulator.contracts.wallets.wallet import Contract, Wallet
+from tonwatch.simulator.contracts.upgradable import Contract
+from tonwatch.simulator.contracts.wallets.wallet import Wallet
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.simulator.servers.toncenter_v2.server import Toncenter
@@ -309,7 +310,7 @@ async def test_what_cannot_be_set(
 
 @pytest.mark.parametrize("fault", [Fault.WRONG_NETWORK, Fault.FORK], ids=str)
 async def test_without_another_chain_no_server_can_follow_it(fault: Fault) -> None:
-    server = LiteServer("alone", Chain())
+    server = LiteServer("alone", empty_chain())
     assert fault not in server.supported
     with pytest.raises(ValueError, match=f"cannot {fault}"):
         await server.set_fault(fault)

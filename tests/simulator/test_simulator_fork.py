@@ -9,9 +9,9 @@ from pytoniq_core.boc.cell import Cell
 from pytoniq_core.proof.check_proof import check_block_header_proof
 from pytoniq_core.tlb.block import BlockInfo
 
+from tests.simulator.chains import empty_chain
 from tests.simulator.lab import NOW, PATIENCE, Lab, connect, get, info, lab, until
 from tonwatch.simulator.chain.block_layout import WHOLE_SHARD
-from tonwatch.simulator.chain.chain import Chain
 from tonwatch.simulator.chain.fork import Fork
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
@@ -147,7 +147,7 @@ async def test_who_waits_for_a_block_of_the_fork_gets_it() -> None:
 
 
 def test_a_fork_of_a_bounded_history_is_bounded() -> None:
-    chain = Chain(history=5, backfill=5, clock=lambda: NOW)
+    chain = empty_chain(history=5, backfill=5, clock=lambda: NOW)
     branch = Fork(chain).join()
     for _ in range(20):
         chain.advance()

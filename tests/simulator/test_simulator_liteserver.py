@@ -14,8 +14,8 @@ from pytoniq_core.proof.check_proof import check_block_header_proof, check_shard
 from pytoniq_core.tl.block import BlockIdExt
 from pytoniq_core.tlb.block import ShardStateUnsplit
 
+from tests.simulator.chains import empty_chain
 from tonwatch.simulator.chain.block_layout import WHOLE_SHARD, BlockId
-from tonwatch.simulator.chain.chain import Chain
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.ton import tl, wire
@@ -43,7 +43,7 @@ class Lab:
 
     def __init__(self, *, legacy: bool = False, history: int = 4096) -> None:
         self.clock = Clock()
-        self.chain = Chain(clock=self.clock, backfill=80, history=history)
+        self.chain = empty_chain(clock=self.clock, backfill=80, history=history)
         self.server = LiteServer("node", self.chain, legacy=legacy)
         self.connection: AdnlConnection
 
@@ -90,7 +90,7 @@ def lookup(seqno: int, workchain: int = -1) -> dict[str, object]:
 
 
 async def test_pytoniqs_own_client_believes_it() -> None:
-    chain = Chain(backfill=20)
+    chain = empty_chain(backfill=20)
     server = LiteServer("node", chain)
     await server.start()
     key = base64.b64encode(server.public_key).decode()
@@ -119,7 +119,7 @@ async def test_pytoniqs_own_client_believes_it() -> None:
 
 
 async def test_pytoniqs_block_updater_follows_the_chain() -> None:
-    chain = Chain()
+    chain = empty_chain()
     server = LiteServer("node", chain)
     await server.start()
     client = LiteClient(server.host, server.port, base64.b64encode(server.public_key).decode())

@@ -7,9 +7,9 @@ from statistics import mean, median
 
 import pytest
 
+from tests.simulator.chains import empty_chain
 from tests.simulator.lab import NOW, PATIENCE, connect, get, info, lab, outcome
 from tests.virtual_time import VirtualLoop, run
-from tonwatch.simulator.chain.chain import Chain
 from tonwatch.simulator.chain.noise import EVERYDAY, NONE, Noise
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
@@ -52,12 +52,12 @@ def test_noise_that_cannot_be(wrong: dict[str, float]) -> None:
 
 def test_pauses_that_leave_no_time_for_blocks() -> None:
     with pytest.raises(ValueError, match="too short"):
-        Chain(noise=Noise(gap_every=4.0))
+        empty_chain(noise=Noise(gap_every=4.0))
 
 
 def test_a_chain_with_noise_produces_its_blocks_in_the_same_time_each_run() -> None:
     async def some_time(loop: VirtualLoop) -> list[float]:
-        chain = Chain(noise=EVERYDAY, clock=loop.wall, history=4000)
+        chain = empty_chain(noise=EVERYDAY, clock=loop.wall, history=4000)
         running = asyncio.create_task(chain.run())
         await asyncio.sleep(1200)
         running.cancel()

@@ -11,7 +11,8 @@ from tests.simulator.town import WALLETS, Town, balance_of_books, count_jettons,
 from tonwatch.simulator.chain.fork import Fork
 from tonwatch.simulator.contracts.expected_totals import NATIVE
 from tonwatch.simulator.contracts.jetton import USDT
-from tonwatch.simulator.contracts.wallets.wallet import COIN, JETTONS_AT_START, KINDS, START
+from tonwatch.simulator.contracts.wallets.kinds import KINDS
+from tonwatch.simulator.contracts.wallets.wallet import COIN, JETTONS_AT_START, START
 from tonwatch.ton import cells
 from tonwatch.ton.cells import Cell
 from tonwatch.ton.wallets import WalletKind, kind_of, read_data

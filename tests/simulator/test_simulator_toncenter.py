@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tonwatch.simulator.chain.chain import Chain
+from tests.simulator.chains import empty_chain
 from tonwatch.simulator.servers.toncenter_v2.server import Toncenter
 
 SHARD = "-9223372036854775808"
@@ -16,7 +16,7 @@ SHARD = "-9223372036854775808"
 
 @asynccontextmanager
 async def provider(**arguments: Any) -> AsyncIterator[tuple[Toncenter, aiohttp.ClientSession]]:
-    made = Toncenter("provider", Chain(backfill=10), **arguments)
+    made = Toncenter("provider", empty_chain(backfill=10), **arguments)
     await made.start()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
         yield made, session

@@ -76,7 +76,7 @@ class Scene(NamedTuple):
 async def scene() -> AsyncIterator[Scene]:
     clock = Clock()
     world = World("here", wallets=NAMES)
-    chain = Chain("here", clock=clock, backfill=5, world=world)
+    chain = Chain("here", world, clock=clock, backfill=5)
     provider = Toncenter("provider", chain, api_key=KEY)
     await provider.start()
     try:

@@ -6,13 +6,8 @@ import pytest
 from tests.simulator.town import WALLETS, Town, balance_of_books, count_jettons, count_native
 from tonwatch.simulator.contracts.expected_totals import NATIVE
 from tonwatch.simulator.contracts.jetton import USDT
-from tonwatch.simulator.contracts.wallets.wallet import (
-    COIN,
-    JETTONS_AT_START,
-    START,
-    Contract,
-    Wallet,
-)
+from tonwatch.simulator.contracts.upgradable import Contract
+from tonwatch.simulator.contracts.wallets.wallet import COIN, JETTONS_AT_START, START, Wallet
 from tonwatch.simulator.control import Control
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator, UnknownTarget

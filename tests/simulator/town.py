@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from tests.simulator.lab import Clock
 from tonwatch.simulator.chain.accounts import Accounts
 from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.contracts.contract import Actor
 from tonwatch.simulator.contracts.expected_totals import NATIVE, Book
 from tonwatch.simulator.contracts.jetton import USDT
-from tonwatch.simulator.contracts.wallets.wallet import JETTONS_AT_START, START, Actor, Wallet
+from tonwatch.simulator.contracts.wallets.wallet import JETTONS_AT_START, START, Wallet
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.world.world import World
 from tonwatch.ton.address import Address
@@ -30,7 +31,7 @@ class Town:
         self.world = World(
             seed, wallets=wallets, contracts=contracts, payouts_per_minute=payouts_per_minute
         )
-        self.chain = Chain(seed, clock=self.clock, world=self.world)
+        self.chain = Chain(seed, self.world, clock=self.clock)
 
     @property
     def accounts(self) -> Accounts:

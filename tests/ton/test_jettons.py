@@ -7,7 +7,7 @@ from pytoniq_core.boc.address import Address as PytoniqAddress
 from pytoniq_core.boc.builder import Builder
 
 from tonwatch.simulator.chain.cell_builder import Writer
-from tonwatch.simulator.contracts.wallets.acceptance import jetton_wallet_data
+from tonwatch.simulator.contracts.jetton import jetton_wallet_data
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell, cell
 from tonwatch.ton.jettons import (

@@ -91,14 +91,19 @@ class Simulator:
         )
         self.chain = Chain(
             seed,
+            self.world,
             interval=block_interval,
             clock=clock,
             backfill=blocks,
             noise=noise,
-            world=self.world,
         )
         self.foreign = Chain(
-            f"not {seed}", interval=block_interval, clock=clock, noise=noise, on_demand=True
+            f"not {seed}",
+            World(),
+            interval=block_interval,
+            clock=clock,
+            noise=noise,
+            on_demand=True,
         )
         self.fork = Fork(self.chain)
         ports = count(base_port) if base_port else repeat(0)

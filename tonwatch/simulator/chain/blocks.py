@@ -1,7 +1,7 @@
 """How a block follows from the one before it, and what is kept of it.
 
-Blocks are real cells with real hashes and proofs; nobody signs them. What happens in
-them is the world's affair. Each masterchain block has exactly one basechain block under
+Blocks are real cells with real hashes and proofs; nobody signs them. Their
+transactions come from the world. Each masterchain block has exactly one basechain block under
 it, with the same seqno.
 """
 
@@ -14,7 +14,7 @@ from tonwatch.simulator.chain import block_layout, merkle
 from tonwatch.simulator.chain.accounts import EMPTY, Accounts
 from tonwatch.simulator.chain.block_layout import BASECHAIN, MASTERCHAIN, BlockId, Flow, Header, Ref
 from tonwatch.simulator.chain.merkle import Keep
-from tonwatch.simulator.world.world import Change, World
+from tonwatch.simulator.chain.world_protocol import Change, WorldProtocol
 from tonwatch.ton import cells
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell
@@ -91,14 +91,14 @@ class Builder:
 
     Args:
         seed: names the network; two seeds give two zerostates and other hashes throughout.
-        world: what happens in the blocks.
+        world: executes the transactions of each block.
 
     Attributes:
         zerostate: the id of the masterchain's zerostate: the network's identity.
-        world: this.
+        world: as above.
     """
 
-    def __init__(self, seed: str, world: World) -> None:
+    def __init__(self, seed: str, world: WorldProtocol) -> None:
         self.world = world
         self._seed = hashlib.sha256(seed.encode()).digest()
         self._global_id = -int.from_bytes(self._seed[:2], "big") - 1000

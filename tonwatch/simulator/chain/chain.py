@@ -13,7 +13,7 @@ from tonwatch.simulator.chain import noise as noises
 from tonwatch.simulator.chain.block_layout import BlockId
 from tonwatch.simulator.chain.blocks import Block, Builder
 from tonwatch.simulator.chain.noise import Noise
-from tonwatch.simulator.world.world import World
+from tonwatch.simulator.chain.world_protocol import WorldProtocol
 
 HISTORY: Final = 4096
 """Blocks a chain keeps unless told otherwise; at 0.4 s a block that is 27 minutes."""
@@ -42,7 +42,7 @@ class Ledger:
         return self._builder.zerostate
 
     @property
-    def world(self) -> World:
+    def world(self) -> WorldProtocol:
         """What happens on the chain; that of a fork is the chain's that it comes from."""
         return self._builder.world
 
@@ -85,13 +85,13 @@ class Chain(Ledger):
 
     Args:
         seed: names the network; two seeds give two zerostates and other hashes throughout.
+        world: its accounts and what they do.
         interval: average seconds between blocks.
         clock: the wall clock in seconds.
         history: blocks kept; older ones are forgotten, as a node that prunes does.
         backfill: blocks that exist at once, as if the chain had run before; at least 1.
         noise: how block intervals vary.
         on_demand: `run` makes blocks only while somebody follows the chain.
-        world: what happens on it; nothing unless given.
 
     Attributes:
         stalled: while True no blocks are produced.
@@ -99,7 +99,8 @@ class Chain(Ledger):
 
     def __init__(
         self,
-        seed: str = "tonwatch",
+        seed: str,
+        world: WorldProtocol,
         *,
         interval: float = 0.4,
         clock: Callable[[], float] = time.time,
@@ -107,11 +108,10 @@ class Chain(Ledger):
         backfill: int = 1,
         noise: Noise = noises.NONE,
         on_demand: bool = False,
-        world: World | None = None,
     ) -> None:
         if interval <= 0 or history < 1 or backfill < 1:
             raise ValueError("interval must be above zero, history and backfill at least 1")
-        super().__init__(Builder(seed, world or World()), deque(maxlen=history), clock)
+        super().__init__(Builder(seed, world), deque(maxlen=history), clock)
         self.interval = interval
         self.stalled = False
         self._intervals = noise.intervals(interval, Random(f"block times of {seed}"))

@@ -9,7 +9,6 @@ from typing import Final
 
 from tonwatch.simulator.chain.accounts import Accounts, SimAccount
 from tonwatch.simulator.chain.messages import Letter, read_external
-from tonwatch.simulator.contracts.wallets.acceptance import ContractThrew
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
 from tonwatch.ton.boc import read_one
@@ -22,6 +21,14 @@ _NO_EXTERNALS: Final = 11
 _PREFIX: Final = "cannot apply external message to current state : "
 REJECTED_BY_CONFIG: Final = _PREFIX + "configuration parameter 43 is invalid"
 """What nodes of a release of 2026 said of every message."""
+
+
+class ContractThrew(Exception):
+    """The contract ended with an exit code before it accepted the message."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(f"exit code {code}")
 
 
 class Rejected(Exception):

@@ -7,6 +7,8 @@ from tonwatch.simulator.chain.accounts import SimAccount, state_init
 from tonwatch.simulator.chain.execution import Executed, Outcome
 from tonwatch.simulator.chain.get_methods import Answer
 from tonwatch.simulator.chain.messages import Letter
+from tonwatch.simulator.faults.breakable import Breakable
+from tonwatch.simulator.faults.fault import ActiveFault, Fault
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell
@@ -44,3 +46,26 @@ class Resident(ABC):
     @abstractmethod
     def answer(self, account: SimAccount, method: int, arguments: Sequence[int | Cell]) -> Answer:
         """What a get method of it answers, by number."""
+
+
+class Actor(Resident, Breakable):
+    """A contract that can have a fault.
+
+    Attributes:
+        shows: the fault that the chain already shows; the next block catches up with `fault`.
+        waiting: gets this contract whenever its fault changes.
+    """
+
+    shows: Fault | None = None
+    waiting: "dict[Actor, None]"
+
+    async def set_fault(self, fault: Fault, value: float | None = None) -> None:
+        self.change(self.check(fault, value))
+
+    async def clear_fault(self) -> None:
+        self.change(None)
+
+    def change(self, fault: ActiveFault | None) -> None:
+        """Have another fault from the next block on."""
+        self.fault = fault
+        self.waiting[self] = None

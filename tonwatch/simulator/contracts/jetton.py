@@ -16,7 +16,6 @@ from tonwatch.simulator.chain.get_methods import Answer, Part
 from tonwatch.simulator.chain.messages import Letter
 from tonwatch.simulator.contracts.contract import Resident
 from tonwatch.simulator.contracts.expected_totals import Book
-from tonwatch.simulator.contracts.wallets.acceptance import jetton_wallet_data
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell, Slice, cell
 from tonwatch.ton.errors import BadAnswer
@@ -190,6 +189,29 @@ class JettonWallet(Resident):
             Part(owner_argument(address)) for address in (self.owner, self.master.address)
         )
         return Answer(0, (self.balance(account), owner, master, _WALLET_CODE))
+
+
+def jetton_wallet_data(
+    balance: int,
+    owner: Address,
+    master: Address,
+    *,
+    code: Cell | None = None,
+    status: int = 0,
+) -> Cell:
+    """A jetton wallet's storage.
+
+    Args:
+        balance: in the jetton's smallest units.
+        owner: of the wallet.
+        master: of the jetton.
+        code: the wallet's own code, which makes it TEP-74's reference; without, it is a
+            stablecoin's.
+        status: a stablecoin's four bits: 1 cannot send, 2 cannot receive.
+    """
+    writer = Writer() if code is not None else Writer().uint(status, 4)
+    writer.coins(balance).address(owner).address(master)
+    return writer.cell() if code is None else writer.ref(code).cell()
 
 
 def transfer(query: int, amount: int, recipient: Address, response: Address) -> Cell:

@@ -7,49 +7,43 @@ simulated: only what comes from them is.
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 
 from tonwatch.simulator.chain import accounts as trees
-from tonwatch.simulator.chain import external_messages
 from tonwatch.simulator.chain.accounts import Accounts, SimAccount, state_init
 from tonwatch.simulator.chain.archive import Archive, SimTransaction
 from tonwatch.simulator.chain.block_execution import Happening
-from tonwatch.simulator.chain.block_layout import BlockId, Flow
+from tonwatch.simulator.chain.block_layout import BlockId
 from tonwatch.simulator.chain.execution import Outcome
-from tonwatch.simulator.chain.external_messages import Rejected
+from tonwatch.simulator.chain.external_messages import ContractThrew
 from tonwatch.simulator.chain.get_methods import NO_CONTRACT, UNKNOWN_METHOD, Answer, method_id
 from tonwatch.simulator.chain.messages import Letter
-from tonwatch.simulator.contracts.contract import Resident
+from tonwatch.simulator.chain.world_protocol import Change
+from tonwatch.simulator.contracts.contract import Actor, Resident
 from tonwatch.simulator.contracts.expected_totals import NATIVE, Book
 from tonwatch.simulator.contracts.jetton import DECIMALS, Master
-from tonwatch.simulator.contracts.wallets.acceptance import ContractThrew
+from tonwatch.simulator.contracts.upgradable import Contract
 from tonwatch.simulator.contracts.wallets.wallet import (
     COIN,
     JETTONS_AT_START,
     START,
-    Actor,
-    Contract,
     Payout,
     Wallet,
 )
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.world.external_accounts import TIP, Abroad
+from tonwatch.simulator.world.mempool import Mempool
 from tonwatch.simulator.world.payout_schedule import JETTONS_LOW, LOW, TIP_CHANCE, Payday
 from tonwatch.ton.accounts import AccountStatus, MethodResult
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell
 from tonwatch.ton.transactions import TransactionId
 
-__all__ = ["Change", "Rejected", "SimTransaction", "World"]
-
 MOST_PAYOUTS: Final = 60
 """Of one wallet in a minute, by itself."""
 
 _MOST_QUEUED: Final = 10
 """Payouts that may wait for the chain; no more fall due meanwhile."""
-
-_REMEMBERED: Final = 10_000
-"""Messages from outside by which a message that comes twice is recognised."""
 
 _FOR_AN_ORDER: Final = COIN // 100
 """Nanocoins that a message from outside costs at most."""
@@ -58,20 +52,6 @@ _THAWING: Final = 309
 """Gas of a message that brings a wallet its code again."""
 
 _NOT_RUN: Final = Outcome(gas=0)
-
-
-class Change(NamedTuple):
-    """What happens in a block.
-
-    Attributes:
-        accounts: after it.
-        end_lt: logical time after all that happens.
-        flow: of coins.
-    """
-
-    accounts: Accounts
-    end_lt: int
-    flow: Flow
 
 
 class World:
@@ -113,7 +93,7 @@ class World:
         if self.master is not None:
             residents.append(self.master)
         self._residents = {resident.address: resident for resident in residents}
-        self._accepts = {wallet.address: wallet.accept for wallet in self.wallets}
+        self._mempool = Mempool({wallet.address: wallet.accept for wallet in self.wallets})
         self.accounts = trees.EMPTY
         if residents:
             firsts = (resident.first for resident in residents)
@@ -121,8 +101,6 @@ class World:
         self._abroad = Abroad(seed)
         self._payday = Payday(self.wallets, payouts_per_minute, seed)
         self._inbox: list[Letter] = []
-        self._outside: list[Letter] = []
-        self._taken: dict[bytes, None] = {}
         self._paying: dict[Wallet, None] = {}
         self._faulty: dict[Actor, None] = {}
         for actor in self.actors:
@@ -163,14 +141,7 @@ class World:
         Raises:
             Rejected: it does not, or is no message, or was taken before; the text is the node's.
         """
-        root, letter = external_messages.read(message)
-        if root.hash in self._taken:
-            raise external_messages.duplicate()
-        external_messages.check(accounts, letter, int(now), self._accepts)
-        self._taken[root.hash] = None
-        if len(self._taken) > _REMEMBERED:
-            del self._taken[next(iter(self._taken))]
-        self._outside.append(letter)
+        self._mempool.add(accounts, message, now)
 
     # What people ask.
 
@@ -209,7 +180,7 @@ class World:
             start_lt: its logical time.
             now: its time, Unix seconds.
         """
-        quiet = not (self._inbox or self._outside or self._paying or self._faulty)
+        quiet = not (self._inbox or self._mempool or self._paying or self._faulty)
         if quiet and now < self._payday.next:
             return None
         self._now = Happening(self.accounts, start_lt + 1, now)
@@ -219,8 +190,7 @@ class World:
         for actor in list(self._faulty):
             self._show(actor)
         self._faulty.clear()
-        outside, self._outside = self._outside, []
-        for letter in outside:
+        for letter in self._mempool.take():
             self._take(letter)
         for wallet in self._payday.due(now):
             self._plan(wallet)

@@ -14,27 +14,22 @@ from tonwatch.simulator.chain.execution import Executed, Order, Outcome
 from tonwatch.simulator.chain.get_methods import Answer
 from tonwatch.simulator.chain.messages import EMPTY_BODY, Letter
 from tonwatch.simulator.contracts import jetton
-from tonwatch.simulator.contracts.contract import Resident
+from tonwatch.simulator.contracts.contract import Actor, Resident
 from tonwatch.simulator.contracts.expected_totals import NATIVE, Book
 from tonwatch.simulator.contracts.jetton import JettonWallet, Master
-from tonwatch.simulator.contracts.wallets.acceptance import accept_external, wallet_data
-from tonwatch.simulator.contracts.wallets.codes import CODES
-from tonwatch.simulator.contracts.wallets.signing import signed_body
+from tonwatch.simulator.contracts.wallets.kinds import (
+    CODES,
+    CONTRACTS,
+    KINDS,
+    accept_external,
+    signed_body,
+    wallet_data,
+)
 from tonwatch.simulator.faults.breakable import Breakable
 from tonwatch.simulator.faults.fault import ActiveFault, Fault
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells import Cell, cell
-from tonwatch.ton.wallets import WalletKind, read_data
-
-KINDS: Final = (
-    WalletKind.V3R2,
-    WalletKind.V4R2,
-    WalletKind.V5R1,
-    WalletKind.HIGHLOAD_V3,
-    WalletKind.V3R1,
-    WalletKind.HIGHLOAD_V2,
-)
-"""Of wallets, by turns."""
+from tonwatch.ton.cells import Cell
+from tonwatch.ton.wallets import read_data
 
 COIN: Final = 10**9
 START: Final = 1_000 * COIN
@@ -49,11 +44,6 @@ _KEPT: Final = 3 * COIN // 10
 """Nanocoins that a drained wallet still has."""
 
 _FAILING: Final = 37
-_LENIENT: Final = (WalletKind.V5R1, WalletKind.HIGHLOAD_V2, WalletKind.HIGHLOAD_V3)
-"""Send with mode 2: v5r1 and highload v3 take nothing else."""
-
-_HIGHLOAD: Final = (WalletKind.HIGHLOAD_V2, WalletKind.HIGHLOAD_V3)
-
 _SEQNO: Final = get_methods.method_id("seqno")
 _GET_PUBLIC_KEY: Final = get_methods.method_id("get_public_key")
 
@@ -67,29 +57,6 @@ class Payout(NamedTuple):
 
     amount: int | None
     asset: str
-
-
-class Actor(Resident, Breakable):
-    """A contract that can have a fault.
-
-    Attributes:
-        shows: the fault that the chain already shows; the next block catches up with `fault`.
-        waiting: gets this contract whenever its fault changes.
-    """
-
-    shows: Fault | None = None
-    waiting: "dict[Actor, None]"
-
-    async def set_fault(self, fault: Fault, value: float | None = None) -> None:
-        self.change(self.check(fault, value))
-
-    async def clear_fault(self) -> None:
-        self.change(None)
-
-    def change(self, fault: ActiveFault | None) -> None:
-        """Have another fault from the next block on."""
-        self.fault = fault
-        self.waiting[self] = None
 
 
 class Wallet(Actor):
@@ -148,7 +115,7 @@ class Wallet(Actor):
         """What its owner sends so that it pays, and what it makes of that."""
         recipient = Address(0, self.random.randbytes(32))
         query = self.random.getrandbits(64)
-        lenient = self.contract in _LENIENT
+        lenient = CONTRACTS[self.contract].ignores_errors
         if payout.asset == NATIVE:
             amount = account.balance - _KEPT if payout.amount is None else payout.amount
             order = Order(recipient, EMPTY_BODY, max(amount, 0), bounce=True, lenient=lenient)
@@ -205,34 +172,6 @@ class Wallet(Actor):
     def answer(self, account: SimAccount, method: int, _: Sequence[int | Cell]) -> Answer:
         if method == _GET_PUBLIC_KEY:
             return Answer(0, (int.from_bytes(self.key.verify_key.encode(), "big"),))
-        if method == _SEQNO and self.contract not in _HIGHLOAD:
+        if method == _SEQNO and CONTRACTS[self.contract].has_seqno:
             return Answer(0, (read_data(self.contract, account.data or EMPTY_BODY).seqno or 0,))
-        return Answer(get_methods.UNKNOWN_METHOD)
-
-
-class Contract(Actor):
-    """A contract that does nothing but change its code when it is told to.
-
-    Attributes:
-        code_hash: of the code that it should have.
-    """
-
-    kind: ClassVar = "contract"
-    can: ClassVar = frozenset({Fault.CHANGED_CODE})
-
-    def __init__(self, name: str, seed: str) -> None:
-        Breakable.__init__(self, name)
-        self._other = cell(b"other code of a simulated contract")
-        data = cell(hashlib.sha256(f"{name} in {seed}".encode()).digest())
-        code = cell(b"the code of a simulated contract")
-        self.code_hash = code.hash
-        Resident.__init__(self, code, data, 10 * COIN)
-
-    def react(self, account: SimAccount, _: Letter) -> Outcome:
-        own = self.first.code
-        changed = self.suffers(Fault.CHANGED_CODE) is not None
-        code = self._other if changed else own
-        return Outcome(gas=1_200, code=code if code is not account.code else None)
-
-    def answer(self, _: SimAccount, __: int, ___: Sequence[int | Cell]) -> Answer:
         return Answer(get_methods.UNKNOWN_METHOD)

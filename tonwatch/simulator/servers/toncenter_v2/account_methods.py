@@ -7,6 +7,7 @@ cells, and a history of which a part is pruned is refused as a whole.
 from typing import Final
 
 from tonwatch.simulator.chain.accounts import SimAccount
+from tonwatch.simulator.chain.archive import SimTransaction
 from tonwatch.simulator.chain.block_layout import MASTERCHAIN, WHOLE_SHARD
 from tonwatch.simulator.chain.blocks import Block
 from tonwatch.simulator.chain.external_messages import REJECTED_BY_CONFIG, Rejected
@@ -28,7 +29,6 @@ from tonwatch.simulator.servers.toncenter_v2.formats import (
     transaction_id,
     unanswered,
 )
-from tonwatch.simulator.world.world import SimTransaction
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
 from tonwatch.ton.boc import read_one

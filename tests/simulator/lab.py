@@ -10,9 +10,9 @@ from pytoniq_core.crypto.ciphers import create_aes_ctr_cipher
 
 from tests.simulator.chains import empty_chain
 from tonwatch.simulator.chain.fork import Fork
-from tonwatch.simulator.servers.base import Target
+from tonwatch.simulator.servers.base import SimulatedServer
 from tonwatch.simulator.servers.liteserver.server import LiteServer
-from tonwatch.simulator.servers.toncenter_v2.server import Toncenter
+from tonwatch.simulator.servers.toncenter_v2.server import ToncenterV2
 from tonwatch.ton import tl
 from tonwatch.ton.adnl import AdnlConnection
 from tonwatch.ton.errors import Reason, TonError
@@ -45,7 +45,7 @@ class Lab:
         self.foreign = empty_chain("elsewhere", clock=self.clock, backfill=7)
         self.fork = Fork(self.chain)
         self.node = LiteServer("node", self.chain, foreign=self.foreign, fork=self.fork)
-        self.provider = Toncenter("provider", self.chain, foreign=self.foreign, fork=self.fork)
+        self.provider = ToncenterV2("provider", self.chain, foreign=self.foreign, fork=self.fork)
 
 
 @asynccontextmanager
@@ -124,7 +124,7 @@ async def until(condition: Callable[[], object]) -> None:
 Answer = tuple[int | str, object]
 
 
-async def get(provider: Toncenter, method: str, timeout: float = PATIENCE) -> Answer:
+async def get(provider: ToncenterV2, method: str, timeout: float = PATIENCE) -> Answer:
     """Status and body of one request, or the name of aiohttp's exception."""
     try:
         async with (
@@ -143,5 +143,5 @@ async def get(provider: Toncenter, method: str, timeout: float = PATIENCE) -> An
 # Either.
 
 
-def pick(it: Lab, kind: str) -> Target:
+def pick(it: Lab, kind: str) -> SimulatedServer:
     return it.node if kind == "node" else it.provider

@@ -25,7 +25,7 @@ from tonwatch.simulator.contracts.upgradable import Contract
 from tonwatch.simulator.contracts.wallets.wallet import Wallet
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.servers.liteserver.server import LiteServer
-from tonwatch.simulator.servers.toncenter_v2.server import Toncenter
+from tonwatch.simulator.servers.registry import SERVERS
 from tonwatch.ton import tl
 from tonwatch.ton.errors import Reason
 
@@ -317,7 +317,8 @@ async def test_without_another_chain_no_server_can_follow_it(fault: Fault) -> No
 
 
 def test_every_fault_is_supported_somewhere() -> None:
-    assert LiteServer.can | Toncenter.can | Wallet.can | Contract.can == set(Fault)
+    servers = frozenset[Fault]().union(*(server.can for server in SERVERS.values()))
+    assert servers | Wallet.can | Contract.can == set(Fault)
 
 
 @pytest.mark.parametrize("kind", ["node", "provider"])

@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "contracts": {"chain", "faults"},
     "world": {"chain", "contracts", "faults"},
     "servers": {"chain", "faults"},
-    "scenarios": {"faults", "network"},
+    "scenarios": {"faults", "network", "servers"},
 }
 
 

@@ -93,6 +93,10 @@ class TestFiles:
                 {"network": {"providers": -1}},
                 "network.providers: write how many, or a list of names",
             ),
+            (
+                {"network": {"providers": [{"name": "a", "kin": "b"}]}},
+                "network.providers: write a server as its name, or as {name: NAME, kind: KIND}",
+            ),
             ("steps: [", "mine.yaml:1: not YAML"),
             ("- 1", "mine.yaml: Input should be"),
             (

@@ -9,14 +9,14 @@ import aiohttp
 import pytest
 
 from tests.simulator.chains import empty_chain
-from tonwatch.simulator.servers.toncenter_v2.server import Toncenter
+from tonwatch.simulator.servers.toncenter_v2.server import ToncenterV2
 
 SHARD = "-9223372036854775808"
 
 
 @asynccontextmanager
-async def provider(**arguments: Any) -> AsyncIterator[tuple[Toncenter, aiohttp.ClientSession]]:
-    made = Toncenter("provider", empty_chain(backfill=10), **arguments)
+async def provider(**arguments: Any) -> AsyncIterator[tuple[ToncenterV2, aiohttp.ClientSession]]:
+    made = ToncenterV2("provider", empty_chain(backfill=10), **arguments)
     await made.start()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
         yield made, session
@@ -24,7 +24,7 @@ async def provider(**arguments: Any) -> AsyncIterator[tuple[Toncenter, aiohttp.C
 
 
 async def get(
-    made: Toncenter, session: aiohttp.ClientSession, method: str, **headers: str
+    made: ToncenterV2, session: aiohttp.ClientSession, method: str, **headers: str
 ) -> tuple[int, Any]:
     async with session.get(f"{made.url}/{method}", headers=headers) as response:
         return response.status, await response.json()

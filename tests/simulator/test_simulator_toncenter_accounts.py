@@ -13,7 +13,7 @@ from tonwatch.simulator.chain.chain import Chain
 from tonwatch.simulator.contracts.wallets.wallet import Wallet
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.servers.toncenter_v2.account_methods import LIE
-from tonwatch.simulator.servers.toncenter_v2.server import Toncenter
+from tonwatch.simulator.servers.toncenter_v2.server import ToncenterV2
 from tonwatch.simulator.world.world import World
 from tonwatch.ton import jettons, wallets
 from tonwatch.ton.accounts import AccountAt, AccountStatus
@@ -37,7 +37,7 @@ class Scene(NamedTuple):
     clock: Clock
     world: World
     chain: Chain
-    provider: Toncenter
+    provider: ToncenterV2
     client: ToncenterClient
 
     @property
@@ -77,7 +77,7 @@ async def scene() -> AsyncIterator[Scene]:
     clock = Clock()
     world = World("here", wallets=NAMES)
     chain = Chain("here", world, clock=clock, backfill=5)
-    provider = Toncenter("provider", chain, api_key=KEY)
+    provider = ToncenterV2("provider", chain, api_key=KEY)
     await provider.start()
     try:
         async with open_session() as session:

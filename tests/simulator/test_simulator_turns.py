@@ -21,7 +21,7 @@ from tests.simulator.lab import (
     until,
 )
 from tonwatch.simulator.faults.fault import Fault
-from tonwatch.simulator.servers.base import Target
+from tonwatch.simulator.servers.base import SimulatedServer
 from tonwatch.ton import tl
 from tonwatch.ton.adnl import AdnlConnection
 from tonwatch.ton.errors import Reason
@@ -29,7 +29,7 @@ from tonwatch.ton.errors import Reason
 KINDS = ["node", "provider"]
 
 
-async def is_open(target: Target) -> bool:
+async def is_open(target: SimulatedServer) -> bool:
     try:
         _, writer = await asyncio.open_connection(target.host, target.port)
     except ConnectionError:  # refused, or reset where it stopped listening just then

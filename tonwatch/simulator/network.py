@@ -1,8 +1,6 @@
 """A small TON network in one process: a chain, liteservers, providers, wallets, faults."""
 
 import asyncio
-import base64
-import hashlib
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -19,13 +17,17 @@ from tonwatch.simulator.chain.noise import Noise
 from tonwatch.simulator.contracts import jetton
 from tonwatch.simulator.faults.breakable import Breakable
 from tonwatch.simulator.faults.fault import ActiveFault, Fault
-from tonwatch.simulator.servers.base import Target
+from tonwatch.simulator.servers.base import SimulatedServer
+from tonwatch.simulator.servers.http_provider import HttpProvider
 from tonwatch.simulator.servers.liteserver.server import LiteServer
-from tonwatch.simulator.servers.toncenter_v2.server import Toncenter
+from tonwatch.simulator.servers.registry import SECTIONS, SERVERS, ServerSpec, specs
 from tonwatch.simulator.world.world import World
 
 CHAIN: Final = "chain"
 """The name under which the whole network takes `Fault.STALL`."""
+
+_PRIMARIES: Final = "liteservers"
+"""The section whose first servers have the role primary."""
 
 
 class UnknownTarget(ValueError):
@@ -37,7 +39,8 @@ class Simulator:
 
     Args:
         liteservers: how many (``node-1``, ``node-2``, ...), or their names.
-        providers: how many (``provider-1``, ...), or their names.
+        providers: how many (``provider-1``, ...), or their names; of another kind than
+            toncenter-v2 with that.
         wallets: how many (``wallet-1``, ...), or their names.
         contracts: how many contracts that only are there (``contract-1``, ...), or their names.
         payouts_per_minute: how many each wallet makes by itself, 60 at most.
@@ -53,10 +56,10 @@ class Simulator:
         automatic: False produces no blocks; whoever uses it calls `chain.advance`.
         clock: the wall clock in seconds.
         noise: what varies while nothing is wrong; each target's own `noise` can
-            be replaced later. Only providers are behind load balancers: its
-            `step_back` is theirs.
+            be replaced later; `step_back` is only for kinds behind load balancers.
 
     Attributes:
+        targets: all servers.
         chain: the network.
         world: its wallets and contracts, and what they do.
         foreign: another network, for `Fault.WRONG_NETWORK`; it makes blocks
@@ -67,8 +70,8 @@ class Simulator:
     def __init__(
         self,
         *,
-        liteservers: int | Sequence[str] = 2,
-        providers: int | Sequence[str] = 1,
+        liteservers: int | Sequence[str | ServerSpec] = 2,
+        providers: int | Sequence[str | ServerSpec] = 1,
         wallets: int | Sequence[str] = 0,
         contracts: int | Sequence[str] = 0,
         payouts_per_minute: float = 0.0,
@@ -107,21 +110,9 @@ class Simulator:
         )
         self.fork = Fork(self.chain)
         ports = count(base_port) if base_port else repeat(0)
-        common: dict[str, Any] = {"foreign": self.foreign, "fork": self.fork}
-        self.liteservers = [
-            LiteServer(
-                name,
-                self.chain,
-                port=next(ports),
-                key=hashlib.sha256(f"key of {name} in {seed}".encode()).digest(),
-                noise=replace(noise, step_back=0),
-                **common,
-            )
-            for name in _names(liteservers, "node")
-        ]
-        self.providers = [
-            Toncenter(name, self.chain, port=next(ports), noise=noise, **common)
-            for name in _names(providers, "provider")
+        self.targets = [
+            self._server(spec, seed, next(ports), noise)
+            for spec in (*specs("liteservers", liteservers), *specs("providers", providers))
         ]
         self._primaries = primaries
         self._external = frozenset(external)
@@ -136,10 +127,25 @@ class Simulator:
             raise UnknownTarget(f"no target {name!r}; servers are: {', '.join(sorted(servers))}")
         self._tasks: list[asyncio.Task[None]] = []
 
+    def _server(self, spec: ServerSpec, seed: str, port: int, noise: Noise) -> SimulatedServer:
+        server = SERVERS[spec.kind]
+        return server.in_network(
+            seed,
+            spec.name,
+            self.chain,
+            port=port,
+            noise=noise if server.load_balanced else replace(noise, step_back=0),
+            foreign=self.foreign,
+            fork=self.fork,
+        )
+
     @property
-    def targets(self) -> list[Target]:
-        """All servers."""
-        return [*self.liteservers, *self.providers]
+    def liteservers(self) -> list[LiteServer]:
+        return [server for server in self.targets if isinstance(server, LiteServer)]
+
+    @property
+    def providers(self) -> list[HttpProvider]:
+        return [server for server in self.targets if isinstance(server, HttpProvider)]
 
     @property
     def breakable(self) -> list[Breakable]:
@@ -244,31 +250,22 @@ class Simulator:
         """A configuration for tonwatch that watches all of this."""
         return {
             "network": self.chain.zerostate.root_hash.hex(),
-            "liteservers": [
-                {
-                    "name": node.name,
-                    "host": node.host,
-                    "port": node.port,
-                    "key": base64.b64encode(node.public_key).decode(),
-                    "role": "primary" if index < self._primaries else "reference",
-                    **self._place(node),
-                }
-                for index, node in enumerate(self.liteservers)
-            ],
-            "providers": [
-                {
-                    "name": provider.name,
-                    "kind": provider.kind,
-                    "url": provider.url,
-                    "requests_per_second": 10,
-                    "role": "reference",
-                    **self._place(provider),
-                }
-                for provider in self.providers
-            ],
+            **{section: self._servers(section) for section in SECTIONS},
             **({"wallets": self._wallets()} if self.world.wallets else {}),
             **({"contracts": self._contracts()} if self.world.contracts else {}),
         }
+
+    def _servers(self, section: str) -> list[dict[str, Any]]:
+        servers = [server for server in self.targets if server.section == section]
+        primaries = servers[: self._primaries] if section == _PRIMARIES else []
+        return [
+            {
+                **server.config(),
+                "role": "primary" if server in primaries else "reference",
+                **({"local": False} if server.name in self._external else {}),
+            }
+            for server in servers
+        ]
 
     def _wallets(self) -> list[dict[str, Any]]:
         return [
@@ -299,9 +296,6 @@ class Simulator:
             }
             for contract in self.world.contracts
         ]
-
-    def _place(self, target: Target) -> dict[str, bool]:
-        return {"local": False} if target.name in self._external else {}
 
     def config_yaml(self, state_dir: str) -> str:
         """`config` as the file that ``tonwatch --config`` reads.

@@ -28,6 +28,7 @@ from pydantic_core import ErrorDetails
 from tonwatch.durations import Duration, PositiveDuration
 from tonwatch.simulator.faults.fault import Fault, parse_assignment
 from tonwatch.simulator.network import Simulator
+from tonwatch.simulator.servers.registry import ServerSpec
 from tonwatch.strict import dotted, read_yaml
 
 _SHIPPED: Final = resources.files("tonwatch.simulator.scenarios")
@@ -48,16 +49,40 @@ def _count_or_names(value: object) -> object:
     return value
 
 
-_Targets = Annotated[int | tuple[str, ...], BeforeValidator(_count_or_names)]
+_Names = Annotated[int | tuple[str, ...], BeforeValidator(_count_or_names)]
+
+
+class Server(Part):
+    """A server of another kind than its section's default."""
+
+    name: Annotated[str, Field(min_length=1)]
+    kind: str
+
+
+def _count_or_servers(value: object) -> object:
+    wanted = _count_or_names(value)
+    return tuple(map(_server, wanted)) if isinstance(wanted, list | tuple) else wanted
+
+
+def _server(value: object) -> object:
+    if isinstance(value, dict):
+        texts = all(isinstance(each, str) and each for each in value.values())
+        if value.keys() != {"name", "kind"} or not texts:
+            raise ValueError("write a server as its name, or as {name: NAME, kind: KIND}")
+        return Server(**value)
+    return value
+
+
+_Servers = Annotated[int | tuple[str | Server, ...], BeforeValidator(_count_or_servers)]
 
 
 class Network(Part):
     """The network that a scenario needs: arguments of `Simulator`."""
 
-    liteservers: _Targets = 2
-    providers: _Targets = 1
-    wallets: _Targets = 0
-    contracts: _Targets = 0
+    liteservers: _Servers = 2
+    providers: _Servers = 1
+    wallets: _Names = 0
+    contracts: _Names = 0
     payouts_per_minute: Annotated[float, Field(ge=0, le=60)] = 0.0
     primaries: Annotated[int, Field(ge=0)] = 1
     external: tuple[str, ...] = Field((), description="targets that count as on other machines")
@@ -133,8 +158,8 @@ class Scenario(Part):
             ValueError: a step cannot be done there; the text names its place.
         """
         simulator = Simulator(
-            liteservers=self.network.liteservers,
-            providers=self.network.providers,
+            liteservers=_specs(self.network.liteservers),
+            providers=_specs(self.network.providers),
             wallets=self.network.wallets,
             contracts=self.network.contracts,
             payouts_per_minute=self.network.payouts_per_minute,
@@ -152,6 +177,12 @@ class Scenario(Part):
             except ValueError as error:
                 raise ValueError(f"{self.name}: steps[{index}]: {error}") from None
         return simulator
+
+
+def _specs(servers: int | tuple[str | Server, ...]) -> int | list[str | ServerSpec]:
+    if isinstance(servers, int):
+        return servers
+    return [each if isinstance(each, str) else ServerSpec(each.name, each.kind) for each in servers]
 
 
 async def play(

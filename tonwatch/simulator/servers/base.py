@@ -1,9 +1,10 @@
-"""What all simulated servers share: a socket, a view of the chain, a fault, some noise."""
+"""What all kinds of simulated servers share: a socket, a view of the chain, a fault, some noise."""
 
 import asyncio
 from abc import abstractmethod
+from collections.abc import Mapping
 from random import Random
-from typing import Final
+from typing import Any, ClassVar, Final, Self
 
 from tonwatch.simulator.chain import noise as noises
 from tonwatch.simulator.chain.chain import Chain, Ledger
@@ -21,8 +22,27 @@ _HANDED_OVER: Final = 3
 """Turns of the loop after which a connection that asyncio has taken is its protocol's."""
 
 
-class Target(Breakable):
-    """A server on the loopback interface that can be told to misbehave.
+BASE_FAULTS: Final = frozenset(
+    {
+        Fault.REFUSE,
+        Fault.LAG,
+        Fault.STALL,
+        Fault.WRONG_NETWORK,
+        Fault.FORK,
+        Fault.UNREACHABLE,
+        Fault.STEP_BACK,
+        Fault.FLAP,
+        Fault.CATCH_UP,
+    }
+)
+"""Faults that every kind of server has from `SimulatedServer`."""
+
+
+class SimulatedServer(Breakable):
+    """A server on the loopback interface that can have faults.
+
+    A kind is a subclass in `servers.registry`: it names itself, the faults that it supports, and
+    its part of tonwatch's configuration.
 
     Args:
         name: what it is called in configs and over the control port.
@@ -35,9 +55,14 @@ class Target(Breakable):
         noise: what varies in its answers, whatever the fault.
 
     Attributes:
+        section: the list of tonwatch's configuration that has servers of this kind.
+        load_balanced: real ones are several servers behind one address.
         port: the port in use, once started.
         noise: may be replaced at any time.
     """
+
+    section: ClassVar[str]
+    load_balanced: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -69,6 +94,16 @@ class Target(Breakable):
         self._flapping: asyncio.Task[None] | None = None
         # A fault is set, a flapping server turns, or all is closed: one after the other.
         self._changing = asyncio.Lock()
+
+    @classmethod
+    def in_network(cls, seed: str, name: str, chain: Chain, **arguments: Any) -> Self:
+        """A server of the network that `seed` names; what it generates is the same each time."""
+        del seed
+        return cls(name, chain, **arguments)
+
+    @abstractmethod
+    def config(self) -> Mapping[str, Any]:
+        """Its entry in tonwatch's configuration, without the role."""
 
     @property
     def supported(self) -> list[Fault]:

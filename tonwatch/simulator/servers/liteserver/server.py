@@ -1,10 +1,12 @@
 """A liteserver: real ADNL over TCP, with faults on command."""
 
 import asyncio
+import base64
+import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 from pytoniq_core.crypto.ciphers import Client
 
@@ -13,7 +15,7 @@ from tonwatch.simulator.chain.chain import Chain
 from tonwatch.simulator.chain.fork import Fork
 from tonwatch.simulator.chain.noise import Noise
 from tonwatch.simulator.faults.fault import Fault
-from tonwatch.simulator.servers.base import Target
+from tonwatch.simulator.servers.base import BASE_FAULTS, SimulatedServer
 from tonwatch.simulator.servers.liteserver import queries
 from tonwatch.simulator.servers.liteserver.node import (
     NOT_READY,
@@ -32,49 +34,39 @@ _MAX_QUERY: Final = 64 * 1024
 """Bytes of a frame that a client may send; an external message fits."""
 
 
-class LiteServer(Target):
+class LiteServer(SimulatedServer):
     """One liteserver of a chain.
 
     Args:
         legacy: answer as nodes before May 2026: no `getMasterchainInfoExt` mode 1.
         key: ed25519 private key, 32 bytes; a new one unless given.
 
-    The other arguments are those of `Target`.
+    The other arguments are those of `SimulatedServer`.
 
     Attributes:
         public_key: its ed25519 key, 32 bytes, as clients configure it.
     """
 
     kind: ClassVar = "liteserver"
-    can: ClassVar = frozenset(
-        {
-            Fault.REFUSE,
-            Fault.HANG,
-            Fault.NOT_SYNCED,
-            Fault.SLOW,
-            Fault.GARBAGE,
-            Fault.WRONG_KEY,
-            Fault.LAG,
-            Fault.SHARD_LAG,
-            Fault.STALL,
-            Fault.WRONG_NETWORK,
-            Fault.CLOCK_SKEW,
-            Fault.THROTTLE,
-            Fault.DROP_MID_FRAME,
-            Fault.FORK,
-            Fault.UNREACHABLE,
-            Fault.STEP_BACK,
-            Fault.FLAP,
-            Fault.CATCH_UP,
-            Fault.LOSSY,
-            Fault.SLOW_DRIP,
-            Fault.GIANT_ANSWER,
-            Fault.BAD_PROOF,
-            Fault.LYING_BALANCE,
-            Fault.PRUNE_HISTORY,
-            Fault.REJECT_EXTERNALS,
-        }
-    )
+    section: ClassVar = "liteservers"
+    can: ClassVar = BASE_FAULTS | {
+        Fault.HANG,
+        Fault.NOT_SYNCED,
+        Fault.SLOW,
+        Fault.GARBAGE,
+        Fault.WRONG_KEY,
+        Fault.SHARD_LAG,
+        Fault.CLOCK_SKEW,
+        Fault.THROTTLE,
+        Fault.DROP_MID_FRAME,
+        Fault.LOSSY,
+        Fault.SLOW_DRIP,
+        Fault.GIANT_ANSWER,
+        Fault.BAD_PROOF,
+        Fault.LYING_BALANCE,
+        Fault.PRUNE_HISTORY,
+        Fault.REJECT_EXTERNALS,
+    }
 
     def __init__(
         self,
@@ -94,6 +86,19 @@ class LiteServer(Target):
         self.identity = Client(key or Client.generate_ed25519_private_key())
         self.public_key: bytes = self.identity.ed25519_public.encode()
         self.peers: set[Peer] = set()
+
+    @classmethod
+    def in_network(cls, seed: str, name: str, chain: Chain, **arguments: Any) -> Self:
+        key = hashlib.sha256(f"key of {name} in {seed}".encode()).digest()
+        return cls(name, chain, key=key, **arguments)
+
+    def config(self) -> Mapping[str, Any]:
+        return {
+            "name": self.name,
+            "host": self.host,
+            "port": self.port,
+            "key": base64.b64encode(self.public_key).decode(),
+        }
 
     def node(self) -> Node:
         """What the next answer depends on."""

@@ -1,95 +1,26 @@
-"""A provider that speaks toncenter's API v2 over HTTP, with faults on command."""
+"""A provider that speaks toncenter's API v2, with faults on command."""
 
-import asyncio
 import json
-import secrets
-from collections import deque
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from aiohttp import web
 
-from tonwatch.simulator.chain import noise as noises
-from tonwatch.simulator.chain.chain import Chain
-from tonwatch.simulator.chain.fork import Fork
-from tonwatch.simulator.chain.noise import Noise
 from tonwatch.simulator.faults.fault import Fault
-from tonwatch.simulator.servers.base import Target
+from tonwatch.simulator.servers.http_provider import HTTP_FAULTS, HttpProvider
 from tonwatch.simulator.servers.toncenter_v2.formats import Parameters, Refusal, Service, failed
 from tonwatch.simulator.servers.toncenter_v2.methods import METHODS
 
-_PREFIX: Final = "/api/v2/"
-_CLOSING: Final = 1.0
-"""Seconds that requests under way may take to end when the server closes."""
 
-_GIANT: Final = 1024 * 1024 * 1024
-"""Bytes after which a body without end does end, for a client that takes all of them."""
-
-_CHUNK: Final = 64 * 1024
-
-
-class Toncenter(Target):
-    """One provider of a chain.
-
-    Args:
-        api_key: the X-API-Key that requests must carry; None accepts all.
-        requests_per_second: how many it answers within any second; None for no limit.
-
-    The other arguments are those of `Target`.
-    """
+class ToncenterV2(HttpProvider):
+    """One provider of a chain; the arguments are those of `HttpProvider`."""
 
     kind: ClassVar = "toncenter-v2"
-    can: ClassVar = frozenset(
-        {
-            Fault.REFUSE,
-            Fault.HANG,
-            Fault.SLOW,
-            Fault.GARBAGE,
-            Fault.LAG,
-            Fault.STALL,
-            Fault.WRONG_NETWORK,
-            Fault.THROTTLE,
-            Fault.UNAUTHORIZED,
-            Fault.BAD_JSON,
-            Fault.DROP_MID_FRAME,
-            Fault.FORK,
-            Fault.UNREACHABLE,
-            Fault.STEP_BACK,
-            Fault.FLAP,
-            Fault.CATCH_UP,
-            Fault.LOSSY,
-            Fault.SLOW_DRIP,
-            Fault.GIANT_ANSWER,
-            Fault.LYING_BALANCE,
-            Fault.PRUNE_HISTORY,
-            Fault.REJECT_EXTERNALS,
-        }
-    )
-
-    def __init__(
-        self,
-        name: str,
-        chain: Chain,
-        *,
-        foreign: Chain | None = None,
-        fork: Fork | None = None,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        noise: Noise = noises.NONE,
-        api_key: str | None = None,
-        requests_per_second: int | None = None,
-    ) -> None:
-        super().__init__(name, chain, foreign=foreign, fork=fork, host=host, port=port, noise=noise)
-        self.api_key = api_key
-        self._limit = requests_per_second
-        self._answered: deque[float] = deque()
-        self._http: web.Server | None = None
-        # Set, and replaced, when the fault changes: ends what a request waits for.
-        self._changed = asyncio.Event()
-
-    @property
-    def url(self) -> str:
-        """What a client is configured with, up to and without the method."""
-        return f"http://{self.host}:{self.port}{_PREFIX.rstrip('/')}"
+    can: ClassVar = HTTP_FAULTS | {
+        Fault.LYING_BALANCE,
+        Fault.PRUNE_HISTORY,
+        Fault.REJECT_EXTERNALS,
+    }
+    prefix: ClassVar = "/api/v2/"
 
     def service(self) -> Service:
         """What the next answer depends on."""
@@ -101,144 +32,23 @@ class Toncenter(Target):
             rejecting=self.suffers(Fault.REJECT_EXTERNALS) is not None,
         )
 
-    async def _listen(self, port: int) -> asyncio.Server:
-        if self._http is None:
-            self._http = web.Server(self._handle, handler_cancellation=True, access_log=None)
-        return await asyncio.get_running_loop().create_server(self._http, self.host, port)
-
-    def _fault_changed(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-        if self.refusing:
-            self._abort_connections()
-
-    async def _close_connections(self) -> None:
-        if self._http is None:
-            return
-        self._abort_connections()
-        await self._http.shutdown(_CLOSING)
-        self._http = None
-
-    def _abort_connections(self) -> None:
-        for connection in self._http.connections if self._http is not None else ():
-            if connection.transport is not None:
-                connection.transport.abort()
-
-    # One request.
-
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        await self._wait_as_told()
-        if self.loses_answer():
-            return self._cut(request, b"")
-        if self.suffers(Fault.GARBAGE) is not None:
-            return self._cut(request, secrets.token_bytes(512))
-        if self.suffers(Fault.GIANT_ANSWER) is not None:
-            return await self._flood(request)
-        status, body = self._answer(request, await request.read())
-        data = body.encode()
-        if self.suffers(Fault.BAD_JSON) is not None:
-            data = data[: len(data) // 2]
-        if self.suffers(Fault.DROP_MID_FRAME) is not None:
-            head = f"HTTP/1.1 {status} OK\r\nContent-Length: {len(data)}\r\n\r\n"
-            return self._cut(request, head.encode() + data[: len(data) // 2])
-        if self.suffers(Fault.SLOW_DRIP) is not None:
-            return await self._drip(request, status, data)
-        return web.Response(status=status, body=data, content_type="application/json")
-
-    async def _wait_as_told(self) -> None:
-        """Be slow or hang; a fault that changes meanwhile is felt at once."""
-        delay = self.delay() + (self.suffers(Fault.SLOW) or 0.0)
-        if delay:
-            await self._pause(delay)
-        while self.silent:
-            await self._changed.wait()
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait that long, or until the fault changes."""
+    def answer(self, request: web.BaseRequest, body: bytes) -> tuple[int, str]:
         try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            pass  # the time is over, which is what was waited for
-
-    async def _drip(self, request: web.BaseRequest, status: int, data: bytes) -> web.StreamResponse:
-        """Send the body byte by byte, the first after one pause, for as long as the fault lasts."""
-        response = web.StreamResponse(status=status)
-        response.content_type = "application/json"
-        response.content_length = len(data)
-        try:
-            await response.prepare(request)
-            for index in range(len(data)):
-                pause = self.suffers(Fault.SLOW_DRIP)
-                if pause is None:
-                    await response.write(data[index:])
-                    break
-                await self._pause(pause)
-                await response.write(data[index : index + 1])
-        except ConnectionError:
-            pass  # the peer has had enough, which is its right
-        return response
-
-    async def _flood(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Send a body without end, for as long as the peer takes it and the fault lasts."""
-        response = web.StreamResponse()
-        response.content_type = "application/json"
-        try:
-            await response.prepare(request)
-            await response.write(b'{"ok": true, "result": "')
-            sent = 0
-            while sent < _GIANT and self.suffers(Fault.GIANT_ANSWER) is not None:
-                await response.write(_CHUNK * b"x")
-                sent += _CHUNK
-                # A peer that reads as fast as we write must not keep the event loop for itself.
-                await asyncio.sleep(0)
-        except ConnectionError:
-            pass  # the peer has had enough, which is its right
-        else:
-            self._cut(request, b"")
-        return response
-
-    def _cut(self, request: web.BaseRequest, data: bytes) -> web.Response:
-        """Send raw bytes and close, whatever HTTP would have wanted next."""
-        if request.transport is not None:
-            request.transport.write(data)
-            request.transport.close()
-        # aiohttp needs an answer; the connection that it would go to is closed.
-        return web.Response()
-
-    def _answer(self, request: web.BaseRequest, sent: bytes) -> tuple[int, str]:
-        try:
-            method = METHODS.get(request.path.removeprefix(_PREFIX))
-            if method is None or not request.path.startswith(_PREFIX):
+            method = METHODS.get(request.path.removeprefix(self.prefix))
+            if method is None or not request.path.startswith(self.prefix):
                 raise failed(404, "Not Found")
             if request.method != method.verb:
                 raise failed(405, "Method Not Allowed")
-            self._admit(request)
-            asked = request.query if method.verb == "GET" else _json_object(sent)
+            # In this order, as toncenter does.
+            if not self.key_is_valid(request.headers.get("X-API-Key")):
+                text = "API key does not exist"
+                raise Refusal(401, {"ok": False, "result": text, "code": 401})
+            if self.over_limit():
+                raise Refusal(429, {"ok": False, "result": "Ratelimit exceed", "code": 429})
+            asked = request.query if method.verb == "GET" else _json_object(body)
             return 200, json.dumps({"ok": True, "result": method.answer(self.service(), asked)})
         except Refusal as refusal:
             return refusal.status, json.dumps(refusal.body)
-
-    def _admit(self, request: web.BaseRequest) -> None:
-        """Check the API key and the rate limit, in this order as toncenter does."""
-        key = request.headers.get("X-API-Key")
-        wrong = self.api_key is not None and key != self.api_key
-        if wrong or self.suffers(Fault.UNAUTHORIZED) is not None:
-            text = "API key does not exist"
-            raise Refusal(401, {"ok": False, "result": text, "code": 401})
-        if not self._within_limit() or self.suffers(Fault.THROTTLE) is not None:
-            raise Refusal(429, {"ok": False, "result": "Ratelimit exceed", "code": 429})
-
-    def _within_limit(self) -> bool:
-        if self._limit is None:
-            return True
-        now = asyncio.get_running_loop().time()
-        while self._answered and self._answered[0] <= now - 1:
-            self._answered.popleft()
-        if len(self._answered) >= self._limit:
-            return False
-        self._answered.append(now)
-        return True
 
 
 def _json_object(sent: bytes) -> Parameters:

@@ -20,7 +20,7 @@ from tonwatch.simulator.chain.dictionary import Edge
 from tonwatch.simulator.chain.get_methods import method_id
 from tonwatch.simulator.contracts.jetton import DECIMALS, USDT
 from tonwatch.simulator.servers.liteserver import queries
-from tonwatch.simulator.servers.liteserver.node import Node
+from tonwatch.simulator.servers.liteserver.node_state import NodeState
 from tonwatch.simulator.servers.view import View
 from tonwatch.simulator.world.world import World
 from tonwatch.ton import jettons, tl
@@ -45,10 +45,10 @@ def prepared() -> tuple[dict[bytes, bytes], list[dict[str, Any]]]:
     """Bodies of ADNL queries with the bodies of their answers, and the wallets to configure."""
     world = World("benchmark", wallets=[f"wallet-{number}" for number in range(WALLETS)])
     assert world.master is not None
-    held = [each.first for wallet in world.wallets for each in (wallet, wallet.jettons)]
-    world.accounts = _among_many([*held, world.master.first])
+    held = [each.initial for wallet in world.wallets for each in (wallet, wallet.jettons)]
+    world.accounts = _among_many([*held, world.master.initial])
     chain = Chain("benchmark", world)
-    node = Node(View(chain, chain.head, chain.head), time.time())
+    node = NodeState(View(chain, chain.head, chain.head), time.time())
     at = {"id": chain.head.id.tl()}
     answers: dict[bytes, bytes] = {}
 

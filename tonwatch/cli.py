@@ -273,7 +273,7 @@ def _simulate(options: argparse.Namespace, _: Parser) -> int:
                 base_port=options.base_port,
                 control_port=options.control_port,
                 out=sys.stdout,
-                news=sys.stderr,
+                log=sys.stderr,
             )
         )
     except ValueError as error:

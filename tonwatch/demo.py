@@ -88,7 +88,7 @@ async def _play(incidents: Scenario, simulator: Simulator, pace: float, out: Tex
     """Break one thing after another, again and again."""
     while True:
         await scenario.play(
-            incidents, simulator, pace=pace, tell=lambda text: _say(out, f"{_now()}  * {text}")
+            incidents, simulator, pace=pace, report=lambda text: _say(out, f"{_now()}  * {text}")
         )
 
 

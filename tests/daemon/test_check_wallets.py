@@ -85,14 +85,14 @@ async def test_all_is_well(config_file: Any, tmp_path: Path) -> None:
         ),
         pytest.param(
             "node-1",
-            Fault.LYING_BALANCE,
+            Fault.FALSE_BALANCE,
             "proof_invalid: node-1",
             r"^hot +native +active .* yes +node-2$",
             id="a lie that is found out",
         ),
         pytest.param(
             "provider-1",
-            Fault.LYING_BALANCE,
+            Fault.FALSE_BALANCE,
             "provider_disproved: provider-1",
             r"^provider-1 .* disproved ",
             id="a lie that another contradicts",

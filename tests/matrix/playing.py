@@ -19,7 +19,7 @@ from tonwatch.config import Config
 from tonwatch.probes.sample import Probe
 from tonwatch.simulator.contracts.wallets.wallet import COIN
 from tonwatch.simulator.network import CHAIN, Simulator
-from tonwatch.simulator.scenarios.scenario import do
+from tonwatch.simulator.scenarios.scenario import apply_step
 from tonwatch.watch import scheduler
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
@@ -204,7 +204,7 @@ async def _play(loop: VirtualLoop, situation: Situation, state_dir: Path) -> tup
                     watching.clock.ahead = step.our_clock
                 if step.away:
                     await watching.stop()
-                await do(step, simulator)
+                await apply_step(step, simulator)
                 for wallet, coins in step.pay.items():
                     simulator.world.pay(wallet, round(coins * COIN))
                 if begins_anew:

@@ -26,7 +26,7 @@ from tonwatch.probes.sample import Sample
 from tonwatch.probes.sources import LiteSource, Source, ToncenterSource
 from tonwatch.probes.write_path import write_path
 from tonwatch.simulator.servers.liteserver import queries
-from tonwatch.simulator.servers.liteserver.node import LiteError
+from tonwatch.simulator.servers.liteserver.node_state import LiteError
 from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.ton import tl, wire
 from tonwatch.ton.cells import Cell, boc, cell
@@ -196,7 +196,7 @@ async def node_that(change: Change, lab: PurseLab) -> AsyncIterator[Server]:
         while True:
             question = await peer.query()
             try:
-                answer = queries.answer(node.node(), queries.parse(question.body))
+                answer = queries.answer(node.node_state(), queries.parse(question.body))
             except LiteError as error:
                 answer = error.encode()
             peer.answer(question, changed(answer))

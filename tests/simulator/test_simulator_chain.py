@@ -31,7 +31,7 @@ REAL_HEADER_PROOF = bytes.fromhex(
 
 
 class Clock:
-    """A wall clock that moves when told."""
+    """A wall clock that moves when reported."""
 
     def __init__(self, now: float = 1_800_000_000.25) -> None:
         self.now = now

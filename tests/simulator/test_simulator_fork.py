@@ -10,7 +10,16 @@ from pytoniq_core.proof.check_proof import check_block_header_proof
 from pytoniq_core.tlb.block import BlockInfo
 
 from tests.simulator.chains import empty_chain
-from tests.simulator.lab import NOW, PATIENCE, Lab, connect, get, info, lab, until
+from tests.simulator.small_network import (
+    NOW,
+    PATIENCE,
+    SmallNetwork,
+    connect,
+    get,
+    info,
+    small_network,
+    until,
+)
 from tonwatch.simulator.chain.block_layout import WHOLE_SHARD
 from tonwatch.simulator.chain.fork import Fork
 from tonwatch.simulator.faults.fault import Fault
@@ -22,7 +31,7 @@ from tonwatch.ton.adnl import AdnlConnection
 FORKED_AT = 80
 
 
-def grow(it: Lab, blocks: int) -> None:
+def grow(it: SmallNetwork, blocks: int) -> None:
     for _ in range(blocks):
         it.clock.now += 0.4
         it.chain.advance()
@@ -39,7 +48,7 @@ async def root_hash(connection: AdnlConnection, seqno: int, workchain: int = -1)
 
 
 async def test_a_forked_node_has_the_same_past_and_another_present() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         healthy = await info(connection)
         await it.node.set_fault(Fault.FORK)
@@ -63,7 +72,7 @@ async def test_a_forked_node_has_the_same_past_and_another_present() -> None:
 
 
 async def test_a_forks_answers_agree_and_its_proofs_hold() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.FORK)
         grow(it, 3)
@@ -82,7 +91,7 @@ async def test_a_forks_answers_agree_and_its_proofs_hold() -> None:
 
 
 async def test_all_who_follow_the_fork_follow_the_same_one() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.FORK)
         grow(it, 2)
@@ -106,7 +115,7 @@ async def test_all_who_follow_the_fork_follow_the_same_one() -> None:
 
 
 async def test_a_fork_that_nobody_follows_is_forgotten_and_the_next_one_begins_now() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.node.set_fault(Fault.FORK)
         grow(it, 3)
         await it.node.set_fault(Fault.LAG)
@@ -119,7 +128,7 @@ async def test_a_fork_that_nobody_follows_is_forgotten_and_the_next_one_begins_n
 
 
 async def test_a_fork_set_anew_stays_the_same() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.node.set_fault(Fault.FORK)
         grow(it, 3)
         before = it.node.view().head
@@ -128,7 +137,7 @@ async def test_a_fork_set_anew_stays_the_same() -> None:
 
 
 async def test_who_waits_for_a_block_of_the_fork_gets_it() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.FORK)
         ask = tl.encode_query("getMasterchainInfo", {})

@@ -8,7 +8,16 @@ import pytest
 from pytoniq_core.boc.cell import Cell
 from pytoniq_core.proof.check_proof import check_proof
 
-from tests.simulator.lab import PATIENCE, Lab, connect, get, info, lab, outcome, until
+from tests.simulator.small_network import (
+    PATIENCE,
+    SmallNetwork,
+    connect,
+    get,
+    info,
+    outcome,
+    small_network,
+    until,
+)
 from tonwatch.simulator.chain.block_layout import WHOLE_SHARD
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.servers.liteserver.sender import GIANT
@@ -19,7 +28,7 @@ from tonwatch.ton.errors import Reason
 
 
 async def test_an_answer_that_drips_is_whole_in_the_end() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW_DRIP, 0.001)
         reply = await connection.query(tl.encode_query("getTime", {}), PATIENCE)
@@ -29,7 +38,7 @@ async def test_an_answer_that_drips_is_whole_in_the_end() -> None:
 
 
 async def test_two_answers_that_drip_keep_their_order() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW_DRIP, 0.0)
         asked = outcome(info(connection)), outcome(connection.ping(PATIENCE))
@@ -39,11 +48,13 @@ async def test_two_answers_that_drip_keep_their_order() -> None:
 
 @pytest.mark.parametrize("then", [None, Fault.SLOW, Fault.LAG], ids=str)
 async def test_what_drips_comes_at_once_when_the_fault_ends(then: Fault | None) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW_DRIP, 1000)
         asked = asyncio.create_task(outcome(info(connection)))
-        await until(lambda: any(peer._outbox and peer._outbox._dripping for peer in it.node.peers))
+        await until(
+            lambda: any(peer._sender and peer._sender._slow_bytes for peer in it.node.connections)
+        )
         if then is None:
             await it.node.clear_fault()
         else:
@@ -53,7 +64,7 @@ async def test_what_drips_comes_at_once_when_the_fault_ends(then: Fault | None) 
 
 
 async def test_who_asks_for_more_than_drips_is_cut_off() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW_DRIP, 1000)
         asked = [outcome(connection.ping(PATIENCE)) for _ in range(1000)]
@@ -62,7 +73,7 @@ async def test_who_asks_for_more_than_drips_is_cut_off() -> None:
 
 
 async def test_a_providers_body_drips() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.provider.set_fault(Fault.SLOW_DRIP, 0.05)
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session,
@@ -79,7 +90,7 @@ async def test_a_providers_body_drips() -> None:
 
 
 async def test_a_giant_frame_is_announced_and_really_sent() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.node.set_fault(Fault.GIANT_ANSWER)
         handshake, session = wire.open_session(it.node.public_key, 2 * GIANT)
         reader, writer = await asyncio.open_connection(it.node.host, it.node.port)
@@ -97,24 +108,24 @@ async def test_a_giant_frame_is_announced_and_really_sent() -> None:
 
 
 async def test_a_giant_frame_that_nobody_reads_waits_in_bounded_memory() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.node.set_fault(Fault.GIANT_ANSWER)
         handshake, session = wire.open_session(it.node.public_key)
         reader, writer = await asyncio.open_connection(it.node.host, it.node.port, limit=1024)
         writer.write(handshake)
         list(session.feed(await reader.readexactly(68)))
         writer.write(session.seal(wire.Message(wire.PING, bytes(8)).encode()))
-        (peer,) = it.node.peers
-        await until(lambda: peer._outbox and peer._outbox._paused)
+        (peer,) = it.node.connections
+        await until(lambda: peer._sender and peer._sender._paused)
         assert peer._transport is not None
         assert peer._transport.get_write_buffer_size() < 1 << 20
         await it.node.clear_fault()
-        await until(lambda: not it.node.peers)  # what follows could not be read
+        await until(lambda: not it.node.connections)  # what follows could not be read
         writer.close()
 
 
 async def test_a_new_connection_after_a_giant_answer_is_well() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.GIANT_ANSWER)
         assert await outcome(info(connection)) == Reason.ANSWER_TOO_LARGE
@@ -126,7 +137,7 @@ async def test_a_new_connection_after_a_giant_answer_is_well() -> None:
 
 
 async def test_a_providers_body_has_no_end() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.provider.set_fault(Fault.GIANT_ANSWER)
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session,
@@ -145,7 +156,7 @@ async def test_a_providers_body_has_no_end() -> None:
 # Proofs of something else.
 
 
-async def header_of_head(it: Lab) -> tl.Fields:
+async def header_of_head(it: SmallNetwork) -> tl.Fields:
     connection = await connect(it.node)
     head = it.chain.head.id.tl()
     query = tl.encode_query("getBlockHeader", {"id": head, "mode": 0})
@@ -155,7 +166,7 @@ async def header_of_head(it: Lab) -> tl.Fields:
 
 
 async def test_a_bad_proof_is_well_formed_and_belongs_to_another_block() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         good = await header_of_head(it)
         await it.node.set_fault(Fault.BAD_PROOF)
         bad = await header_of_head(it)
@@ -172,7 +183,7 @@ async def test_a_bad_proof_is_well_formed_and_belongs_to_another_block() -> None
 @pytest.mark.parametrize("workchain", [-1, 0])
 @pytest.mark.parametrize("seqno", [1, 40])
 async def test_every_kind_of_proof_is_bad(workchain: int, seqno: int) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.BAD_PROOF)
         block = it.chain.block(seqno)

@@ -18,7 +18,7 @@ class Toy(HttpProvider):
     """A provider that knows nothing but the newest seqno."""
 
     kind: ClassVar = "toy"
-    can: ClassVar = HTTP_FAULTS
+    supported_faults: ClassVar = HTTP_FAULTS
     prefix: ClassVar = "/toy/"
 
     def answer(self, request: web.BaseRequest, body: bytes) -> tuple[int, str]:

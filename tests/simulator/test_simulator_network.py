@@ -236,7 +236,7 @@ async def test_the_command_prints_a_config_and_runs_until_told_to_stop(
 ) -> None:
     out = io.StringIO()
     broken = Scenario(steps=(Step(set={"node-2": "lag:30"}),))
-    running = asyncio.create_task(run_simulator(broken, out=out, news=io.StringIO(), **COMMAND))
+    running = asyncio.create_task(run_simulator(broken, out=out, log=io.StringIO(), **COMMAND))
     async with asyncio.timeout(10):
         while "providers:" not in out.getvalue():
             await asyncio.sleep(0.01)
@@ -265,9 +265,9 @@ async def test_the_command_prints_a_config_and_runs_until_told_to_stop(
 async def test_the_command_refuses_what_makes_no_sense(
     change: dict[str, Any], message: str
 ) -> None:
-    out, news = io.StringIO(), io.StringIO()
+    out, log = io.StringIO(), io.StringIO()
     with pytest.raises(ValueError, match=message):
         await run_simulator(
-            **({"scenario": Scenario()} | COMMAND | change | {"out": out, "news": news})
+            **({"scenario": Scenario()} | COMMAND | change | {"out": out, "log": log})
         )
-    assert out.getvalue() == news.getvalue() == ""
+    assert out.getvalue() == log.getvalue() == ""

@@ -8,7 +8,7 @@ from statistics import mean, median
 import pytest
 
 from tests.simulator.chains import empty_chain
-from tests.simulator.lab import NOW, PATIENCE, connect, get, info, lab, outcome
+from tests.simulator.small_network import NOW, PATIENCE, connect, get, info, outcome, small_network
 from tests.virtual_time import VirtualLoop, run
 from tonwatch.simulator.chain.noise import EVERYDAY, NONE, Noise
 from tonwatch.simulator.faults.fault import Fault
@@ -69,7 +69,7 @@ def test_a_chain_with_noise_produces_its_blocks_in_the_same_time_each_run() -> N
 
 
 async def test_latency_is_added_to_each_answer() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         it.node.noise = Noise(jitter=0.02)
         query = tl.encode_query("getTime", {})
@@ -82,7 +82,7 @@ async def test_latency_is_added_to_each_answer() -> None:
 
 
 async def test_noise_comes_on_top_of_a_fault() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW, 0.05)
         it.node.noise = Noise(jitter=0.03)
@@ -96,7 +96,7 @@ async def test_noise_comes_on_top_of_a_fault() -> None:
 
 
 async def test_single_answers_are_lost() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         it.node.noise = it.provider.noise = Noise(loss=1.0)
         assert await outcome(info(connection, timeout=0.1)) == Reason.QUERY_TIMEOUT

@@ -11,7 +11,6 @@ from tests.virtual_time import VirtualLoop
 from tonwatch.assembly import assembled
 from tonwatch.config import Config
 from tonwatch.simulator.network import Simulator
-from tonwatch.simulator.scenarios import scenario
 from tonwatch.simulator.scenarios.scenario import Scenario, Step, load, parse, play, shipped
 
 STEPS = [
@@ -33,44 +32,44 @@ def faults(simulator: Simulator) -> dict[str, str]:
 
 class TestPlay:
     def test_the_steps_in_their_time(self) -> None:
-        story = Scenario.model_validate({"steps": STEPS, "duration": "2m"})
-        told: list[tuple[int, str, dict[str, str]]] = []
+        scenario = Scenario.model_validate({"steps": STEPS, "duration": "2m"})
+        reported: list[tuple[int, str, dict[str, str]]] = []
 
         async def main(loop: VirtualLoop) -> int:
-            async with story.simulator(clock=loop.wall) as simulator:
+            async with scenario.simulator(clock=loop.wall) as simulator:
                 began = loop.time()
 
-                def tell(text: str) -> None:
-                    told.append((round(loop.time() - began), text, faults(simulator)))
+                def report(text: str) -> None:
+                    reported.append((round(loop.time() - began), text, faults(simulator)))
 
-                await play(story, simulator, tell=tell)
+                await play(scenario, simulator, report=report)
                 assert faults(simulator) == {}
                 return round(loop.time() - began)
 
         assert virtual_time.run(main) == 120
-        assert told == [
+        assert reported == [
             (10, "trouble", {"node-1": "lag:30", "provider-1": "throttle"}),
             (60, "node-1: cleared, node-2: refuse", {"node-2": "refuse", "provider-1": "throttle"}),
             (90, "all faults: cleared", {}),
         ]
 
     def test_faster(self) -> None:
-        story = Scenario.model_validate({"steps": STEPS, "duration": "2m"})
+        scenario = Scenario.model_validate({"steps": STEPS, "duration": "2m"})
 
         async def main(loop: VirtualLoop) -> float:
-            async with story.simulator(clock=loop.wall) as simulator:
+            async with scenario.simulator(clock=loop.wall) as simulator:
                 began = loop.time()
-                await play(story, simulator, pace=4)
+                await play(scenario, simulator, pace=4)
                 return loop.time() - began
 
         assert round(virtual_time.run(main)) == 30
 
     def test_without_a_duration_faults_stay(self) -> None:
-        story = Scenario.model_validate({"steps": STEPS[:1]})
+        scenario = Scenario.model_validate({"steps": STEPS[:1]})
 
         async def main(loop: VirtualLoop) -> dict[str, str]:
-            async with story.simulator(clock=loop.wall) as simulator:
-                await play(story, simulator)
+            async with scenario.simulator(clock=loop.wall) as simulator:
+                await play(scenario, simulator)
                 return faults(simulator)
 
         assert virtual_time.run(main) == {"node-1": "lag:30", "provider-1": "throttle"}
@@ -141,14 +140,14 @@ class TestFiles:
 
 @pytest.mark.parametrize("name", shipped())
 def test_what_is_shipped_can_be_played_to_its_end(name: str) -> None:
-    story = load(name)
-    assert story.description
-    assert story.duration is not None
-    assert all(step.say for step in story.steps)
+    scenario = load(name)
+    assert scenario.description
+    assert scenario.duration is not None
+    assert all(step.say for step in scenario.steps)
 
     async def main(loop: VirtualLoop) -> dict[str, str]:
-        async with story.simulator(clock=loop.wall) as simulator:
-            await play(story, simulator)
+        async with scenario.simulator(clock=loop.wall) as simulator:
+            await play(scenario, simulator)
             return faults(simulator)
 
     assert virtual_time.run(main) == {}
@@ -182,4 +181,4 @@ class TestTheNetwork:
 
 def test_a_parsed_part_keeps_its_source() -> None:
     with pytest.raises(ValueError, match=r"^here: at: write a duration"):
-        parse(scenario.Step, {"at": "soon"}, "here")
+        parse(Step, {"at": "soon"}, "here")

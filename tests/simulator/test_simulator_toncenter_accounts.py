@@ -8,11 +8,11 @@ import aiohttp
 import pytest
 from aiolimiter import AsyncLimiter
 
-from tests.simulator.lab import NOW, Clock
+from tests.simulator.small_network import NOW, Clock
 from tonwatch.simulator.chain.chain import Chain
 from tonwatch.simulator.contracts.wallets.wallet import Wallet
 from tonwatch.simulator.faults.fault import Fault
-from tonwatch.simulator.servers.toncenter_v2.account_methods import LIE
+from tonwatch.simulator.servers.toncenter_v2.account_methods import BALANCE_ERROR
 from tonwatch.simulator.servers.toncenter_v2.server import ToncenterV2
 from tonwatch.simulator.world.world import World
 from tonwatch.ton import jettons, wallets
@@ -27,7 +27,7 @@ from tonwatch.ton.transactions import Transaction, TransactionId
 R = Reason
 KEY = "a-key"
 TIMEOUT = 5.0
-NOBODY = Address(0, bytes(range(32)))
+UNUSED_ADDRESS = Address(0, bytes(range(32)))
 NAMES = ["hot", "warm", "mild", "cool"]
 
 
@@ -107,7 +107,7 @@ class TestAccounts:
             account = found.account
             assert account.status is AccountStatus.ACTIVE
             assert (account.balance, account.last) == (kept.balance, kept.last)
-            assert wallets.kind_of(account.code_hash) is it.wallet.contract
+            assert wallets.kind_of(account.code_hash) is it.wallet.wallet_kind
             assert account.data is not None
             assert kept.data is not None
             assert account.data.hash == kept.data.hash
@@ -126,7 +126,7 @@ class TestAccounts:
 
     async def test_nobody(self) -> None:
         async with scene() as it:
-            account = (await it.account(NOBODY)).account
+            account = (await it.account(UNUSED_ADDRESS)).account
         assert account.status is AccountStatus.MISSING
         assert (account.balance, account.last, account.data) == (0, None, None)
 
@@ -148,10 +148,10 @@ class TestAccounts:
     async def test_a_lie(self) -> None:
         async with scene() as it:
             honest = (await it.account(it.wallet.address)).account
-            await it.provider.set_fault(Fault.LYING_BALANCE)
+            await it.provider.set_fault(Fault.FALSE_BALANCE)
             account = (await it.account(it.wallet.address)).account
-            nobody = (await it.account(NOBODY)).account
-        assert account.balance == honest.balance + LIE
+            nobody = (await it.account(UNUSED_ADDRESS)).account
+        assert account.balance == honest.balance + BALANCE_ERROR
         assert nobody.status is AccountStatus.MISSING
 
 
@@ -217,7 +217,7 @@ class TestMethods:
         async with scene() as it:
             it.pay(5)
             exit_code, stack = await it.run(it.wallet.address, "seqno")
-        assert (exit_code, stack) == (0, (it.wallet.orders,))
+        assert (exit_code, stack) == (0, (it.wallet.seqno,))
 
     async def test_a_jetton_wallet(self) -> None:
         async with scene() as it:
@@ -234,7 +234,7 @@ class TestMethods:
     async def test_none_such(self) -> None:
         async with scene() as it:
             assert await it.run(it.wallet.address, "get_nothing") == (11, ())
-            assert await it.run(NOBODY, "seqno") == (-13, ())
+            assert await it.run(UNUSED_ADDRESS, "seqno") == (-13, ())
 
 
 class TestMessages:
@@ -242,10 +242,10 @@ class TestMessages:
     async def test_the_wallet_refuses(self, number: int) -> None:
         async with scene() as it:
             wallet = it.world.wallets[number]
-            message = wallets.unacceptable_message(wallet.contract, wallet.address, bytes(64))
+            message = wallets.unacceptable_message(wallet.wallet_kind, wallet.address, bytes(64))
             error = await error_of(it.send(message))
         assert error.reason is R.MESSAGE_REJECTED
-        assert wallets.exit_code(error.detail) in wallets.REJECTIONS[wallet.contract]
+        assert wallets.exit_code(error.detail) in wallets.REJECTIONS[wallet.wallet_kind]
 
     @pytest.mark.parametrize(
         ("message", "says"),
@@ -260,7 +260,7 @@ class TestMessages:
 
     async def test_nobody_is_there(self) -> None:
         async with scene() as it:
-            message = wallets.unacceptable_message(it.wallet.contract, NOBODY, bytes(64))
+            message = wallets.unacceptable_message(it.wallet.wallet_kind, UNUSED_ADDRESS, bytes(64))
             error = await error_of(it.send(message))
         assert error.reason is R.MESSAGE_REJECTED
         assert "Failed to unpack account state" in error.detail
@@ -269,7 +269,7 @@ class TestMessages:
         async with scene() as it:
             await it.provider.set_fault(Fault.REJECT_EXTERNALS)
             wallet = it.wallet
-            message = wallets.unacceptable_message(wallet.contract, wallet.address, bytes(64))
+            message = wallets.unacceptable_message(wallet.wallet_kind, wallet.address, bytes(64))
             error = await error_of(it.send(message))
         assert error.reason is R.MESSAGE_REJECTED
         assert "configuration parameter 43 is invalid" in error.detail
@@ -277,7 +277,7 @@ class TestMessages:
 
 
 Sent = dict[str, Any]
-ADDRESS = str(NOBODY)
+ADDRESS = str(UNUSED_ADDRESS)
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ async def test_history_without_a_beginning() -> None:
     async with scene() as it, aiohttp.ClientSession(headers={"X-API-Key": KEY}) as session:
         it.pay(5, 6)
         answers = []
-        for address in (it.wallet.address, NOBODY):
+        for address in (it.wallet.address, UNUSED_ADDRESS):
             url = f"{it.provider.url}/getTransactions?address={address}"
             async with session.get(url) as response:
                 answers.append((await response.json())["result"])

@@ -1,4 +1,4 @@
-"""A small TON network in one process: a chain, liteservers, providers, wallets, faults."""
+"""A small TON network in one process: a chain, servers, contracts, faults."""
 
 import asyncio
 import time
@@ -42,26 +42,25 @@ class Simulator:
         providers: how many (``provider-1``, ...), or their names; of another kind than
             toncenter-v2 with that.
         wallets: how many (``wallet-1``, ...), or their names.
-        contracts: how many contracts that only are there (``contract-1``, ...), or their names.
-        payouts_per_minute: how many each wallet makes by itself, 60 at most.
+        contracts: how many contracts besides wallets (``contract-1``, ...), or their names.
+        payouts_per_minute: scheduled payouts of each wallet, 60 at most.
         primaries: how many liteservers, from the first, have the role primary
             in `config`; the others and all providers are references.
-        external: names of targets that `config` says are not on this machine.
+        external: names of targets that `config` marks as not on this machine.
         seed: names the network, and makes its blocks and all keys.
         base_port: the port of the first target, the next one has the next, and
             so on, liteservers before providers; 0 for free ports.
         block_interval: average seconds between blocks.
-        backfill: seconds of blocks that exist from the start, so that a node
-            can be behind at once.
-        automatic: False produces no blocks; whoever uses it calls `chain.advance`.
+        backfill: seconds of blocks that exist from the start, so that a node can lag at once.
+        automatic: False produces no blocks but those of `chain.advance`.
         clock: the wall clock in seconds.
-        noise: what varies while nothing is wrong; each target's own `noise` can
+        noise: what varies without faults; each target's own `noise` can
             be replaced later; `step_back` is only for kinds behind load balancers.
 
     Attributes:
         targets: all servers.
         chain: the network.
-        world: its wallets and contracts, and what they do.
+        world: its wallets and contracts.
         foreign: another network, for `Fault.WRONG_NETWORK`; it makes blocks
             only while a server belongs to it.
         fork: a fork of the chain, for `Fault.FORK`; the same for all servers.
@@ -118,7 +117,7 @@ class Simulator:
         self._external = frozenset(external)
         self._automatic = automatic
         self._targets: dict[str, Breakable] = {}
-        for each in (*self.targets, *self.world.actors):
+        for each in (*self.targets, *self.world.breakable):
             if each.name == CHAIN or each.name in self._targets:
                 raise ValueError(f"the name {each.name!r} is taken")
             self._targets[each.name] = each
@@ -149,7 +148,7 @@ class Simulator:
 
     @property
     def breakable(self) -> list[Breakable]:
-        """All that can have a fault, besides the chain itself."""
+        """All targets of faults but the chain itself."""
         return list(self._targets.values())
 
     async def __aenter__(self) -> Self:
@@ -185,7 +184,7 @@ class Simulator:
     # Faults.
 
     def target(self, name: str) -> Breakable:
-        """The server, wallet or contract called `name`.
+        """The server, wallet or contract named `name`.
 
         Raises:
             UnknownTarget: there is none; the text names all.
@@ -196,11 +195,11 @@ class Simulator:
             known = ", ".join([*self._targets, CHAIN])
             raise UnknownTarget(f"no target {name!r}; targets are: {known}") from None
 
-    def known(self, target: str) -> None:
-        """Do nothing if `target` can have a fault.
+    def check_target(self, target: str) -> None:
+        """Do nothing if there is such a target.
 
         Raises:
-            UnknownTarget: there is none of this name; the text names all.
+            UnknownTarget: there is none; the text names all.
         """
         if target != CHAIN:
             self.target(target)
@@ -219,7 +218,7 @@ class Simulator:
         return ActiveFault.of(fault, value)
 
     async def set_fault(self, target: str, fault: Fault, value: float | None = None) -> None:
-        """Give a target a fault in place of the one it has; ``chain`` stalls the network.
+        """Set the fault of a target; ``chain`` stalls the network.
 
         Raises:
             UnknownTarget, ValueError: as `check`.
@@ -231,7 +230,7 @@ class Simulator:
             await self.target(target).set_fault(checked.fault, value)
 
     async def clear(self, target: str | None = None) -> None:
-        """End the fault of `target`, or of everything.
+        """End the fault of `target`, or all faults.
 
         Raises:
             UnknownTarget: no such target.
@@ -244,10 +243,10 @@ class Simulator:
         elif target != CHAIN:
             await self.target(target).clear_fault()
 
-    # What tonwatch is told.
+    # tonwatch's configuration.
 
     def config(self) -> dict[str, Any]:
-        """A configuration for tonwatch that watches all of this."""
+        """A configuration with which tonwatch watches the network."""
         return {
             "network": self.chain.zerostate.root_hash.hex(),
             **{section: self._servers(section) for section in SECTIONS},
@@ -301,8 +300,8 @@ class Simulator:
         """`config` as the file that ``tonwatch --config`` reads.
 
         Args:
-            state_dir: where payouts are to be counted on from, where there are wallets. Each run
-                needs a new one: it has the same wallets and another history.
+            state_dir: for payout progress, where there are wallets. Each run needs a new one: the
+                wallets are the same, their transactions are not.
         """
         content = self.config()
         if self.world.wallets:

@@ -90,7 +90,7 @@ async def _play(
 def _rich_wallets() -> None:
     """Give wallets so much that they last for days, not for hours."""
     for module in (wallets, world):
-        for name in ("START", "JETTONS_AT_START", "LOW", "JETTONS_LOW"):
+        for name in ("INITIAL_BALANCE", "INITIAL_JETTONS", "REFILL_BELOW", "REFILL_JETTONS_BELOW"):
             if hasattr(module, name):
                 setattr(module, name, getattr(module, name) * _RICHER)
 

@@ -1,4 +1,4 @@
-"""The accounts of a simulated shard: cells as a real node keeps them, found by address.
+"""The accounts of a simulated shard, in the cells of a real node.
 
 Source: ``Account`` and ``ShardAccount`` in the node's ``crypto/block/block.tlb``.
 """
@@ -9,7 +9,7 @@ from functools import cache, cached_property, lru_cache
 from typing import Final, NamedTuple, Self
 
 from tonwatch.simulator.chain import dictionary
-from tonwatch.simulator.chain.cell_builder import Writer
+from tonwatch.simulator.chain.cell_builder import CellBuilder
 from tonwatch.simulator.chain.dictionary import Edge
 from tonwatch.simulator.chain.merkle import Keep
 from tonwatch.ton.accounts import AccountStatus
@@ -17,12 +17,12 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell
 from tonwatch.ton.transactions import TransactionId
 
-CROWD: Final = 500
+FILLER_ACCOUNTS: Final = 500
 """Accounts that fill a shard: they make proofs as deep as those of a small real network."""
 
 
 class Used(NamedTuple):
-    """What storage fees are paid for."""
+    """The size that storage fees are charged for."""
 
     cells: int
     bits: int
@@ -35,10 +35,10 @@ class SimAccount:
     Attributes:
         balance: nanocoins.
         code, data: None where it is not active.
-        last: its last transaction; None where it never had one.
-        last_paid: until when storage is paid, Unix seconds; 0 for never.
-        end_lt: logical time behind the last message of its last transaction.
-        frozen_hash: of the code and data that it had, where it is frozen.
+        last: its last transaction; None if it has had none.
+        last_paid: until when its storage is paid, Unix seconds; 0 for never.
+        end_lt: logical time after the last message of its last transaction.
+        frozen_hash: of the code and data of a frozen account.
     """
 
     address: Address
@@ -55,21 +55,21 @@ class SimAccount:
     def cell(self) -> Cell:
         """``Account``."""
         used = self.used
-        writer = Writer().uint(1, 1).address(self.address)
-        writer.variable(used.cells, 3).variable(used.bits, 3).uint(0, 3)
-        writer.uint(self.last_paid, 32).uint(0, 1)
-        writer.uint(self.end_lt, 64).currencies(self.balance)
+        builder = CellBuilder().uint(1, 1).address(self.address)
+        builder.variable(used.cells, 3).variable(used.bits, 3).uint(0, 3)
+        builder.uint(self.last_paid, 32).uint(0, 1)
+        builder.uint(self.end_lt, 64).currencies(self.balance)
         if self.status is AccountStatus.ACTIVE:
-            writer.uint(0b1, 1)
-            _write_init(writer, self.code, self.data)
+            builder.uint(0b1, 1)
+            _write_init(builder, self.code, self.data)
         elif self.status is AccountStatus.FROZEN:
-            writer.uint(0b01, 2).take(self.frozen_hash)
+            builder.uint(0b01, 2).take(self.frozen_hash)
         else:
-            writer.uint(0b00, 2)
-        return writer.cell()
+            builder.uint(0b00, 2)
+        return builder.cell()
 
     def with_last(self, last: TransactionId) -> Self:
-        """The same account with that last transaction, of which its cell says nothing."""
+        """The same account with another last transaction; its cell is the same."""
         other = replace(self, last=last)
         other.__dict__["cell"] = self.cell
         return other
@@ -91,14 +91,14 @@ class SimAccount:
 
 
 class Accounts:
-    """All accounts of the shard after some block; a change makes another one of these."""
+    """All accounts of the shard after a block; they do not change."""
 
     __slots__ = ("_root", "cell")
 
     def __init__(self, root: Edge[SimAccount] | None = None) -> None:
         self._root = root
-        writer = Writer().maybe_ref(root.cell if root is not None else None)
-        self.cell: Cell = writer.uint(0, 5).currencies(self.total).cell()
+        builder = CellBuilder().maybe_ref(root.cell if root is not None else None)
+        self.cell: Cell = builder.uint(0, 5).currencies(self.total).cell()
 
     @property
     def total(self) -> int:
@@ -106,17 +106,17 @@ class Accounts:
         return self._root.total if self._root is not None else 0
 
     def get(self, address: Address) -> SimAccount | None:
-        """The account there; None where there never was one."""
+        """The account at an address; None if there is none."""
         return dictionary.get(self._root, address.hash) if address.workchain == 0 else None
 
-    def way(self, address: Address) -> Keep:
-        """What a proof shows of `cell` so that all see the account, or that there is none."""
+    def proof_path(self, address: Address) -> Keep:
+        """What a proof keeps of `cell` to prove an account, or that there is none."""
         if self._root is None:
             return Keep()
-        return Keep({0: dictionary.way(self._root, address.hash)})
+        return Keep({0: dictionary.proof_path(self._root, address.hash)})
 
     def put(self, *accounts: SimAccount) -> Self:
-        """These accounts in place of what they were."""
+        """All accounts with these added or replaced."""
         root = self._root
         for account in accounts:
             root = dictionary.put(root, account.address.hash, account)
@@ -127,13 +127,13 @@ EMPTY: Final = Accounts()
 
 
 @cache
-def crowd() -> Accounts:
-    """Accounts that nobody asks for; the same in every network."""
-    return EMPTY.put(*(_somebody(number) for number in range(CROWD)))
+def filler_accounts() -> Accounts:
+    """Accounts that only fill the shard; the same in every network."""
+    return EMPTY.put(*(_filler_account(number) for number in range(FILLER_ACCOUNTS)))
 
 
-def _somebody(number: int) -> SimAccount:
-    seed = hashlib.sha256(f"somebody {number}".encode()).digest()
+def _filler_account(number: int) -> SimAccount:
+    seed = hashlib.sha256(f"filler account {number}".encode()).digest()
     return SimAccount(
         address=Address(0, seed),
         status=AccountStatus.UNINITIALIZED,
@@ -143,18 +143,18 @@ def _somebody(number: int) -> SimAccount:
 
 def state_init(code: Cell | None, data: Cell | None) -> Cell:
     """``StateInit``; its hash is the address of the account that it makes."""
-    writer = Writer()
-    _write_init(writer, code, data)
-    return writer.cell()
+    builder = CellBuilder()
+    _write_init(builder, code, data)
+    return builder.cell()
 
 
-def _write_init(writer: Writer, code: Cell | None, data: Cell | None) -> None:
-    writer.uint(0, 2).maybe_ref(code).maybe_ref(data).uint(0, 1)
+def _write_init(builder: CellBuilder, code: Cell | None, data: Cell | None) -> None:
+    builder.uint(0, 2).maybe_ref(code).maybe_ref(data).uint(0, 1)
 
 
 @lru_cache(maxsize=4096)
 def used_by(root: Cell) -> Used:
-    """What a cell and all below it take; what is there twice counts once."""
+    """The size of a cell and all below it; equal cells count once."""
     seen: dict[bytes, int] = {}
     stack = [root]
     while stack:

@@ -1,4 +1,4 @@
-"""The transactions that a simulated chain keeps, long after their blocks are forgotten."""
+"""The transactions of a simulated chain; they are kept longer than their blocks."""
 
 from typing import Final, NamedTuple
 
@@ -8,15 +8,15 @@ from tonwatch.ton.cells import Cell
 from tonwatch.ton.transactions import TransactionId
 
 TRANSACTIONS: Final = 200_000
-"""Transactions that are kept, of all accounts together."""
+"""Transactions of all accounts that are kept."""
 
 
 class SimTransaction(NamedTuple):
-    """A transaction that is kept.
+    """An archived transaction.
 
     Attributes:
         cell: ``Transaction``.
-        previous: the account's transaction before; None of its first.
+        previous: the account's previous transaction; None for its first.
         time: of its block, Unix seconds.
         block: the basechain block that it is in.
     """
@@ -35,13 +35,13 @@ class Archive:
         self._kept: dict[tuple[bytes, int], SimTransaction] = {}
 
     def add(self, address: Address, transaction: SimTransaction) -> None:
-        """Keep one more, and forget the oldest where there are too many."""
+        """Archive a transaction; drops the oldest where there are too many."""
         self._kept[address.hash, transaction.id.lt] = transaction
         if len(self._kept) > TRANSACTIONS:
             del self._kept[next(iter(self._kept))]
 
     def read(self, address: Address, last: TransactionId, count: int) -> list[SimTransaction]:
-        """As `World.transactions`."""
+        """As `WorldProtocol.transactions`."""
         found: list[SimTransaction] = []
         wanted: TransactionId | None = last
         while wanted is not None and len(found) < count:

@@ -1,7 +1,7 @@
-"""A block and its state as block.tlb lays them out.
+"""The cells of a block and of its state.
 
-A block says what went through it in sum, not which transactions and messages: those
-dictionaries are there and empty. Its state has the accounts, and every sum is true.
+A block has its value flow; its dictionaries of transactions and messages are empty. Its state has
+all accounts.
 
 Source: the node's ``crypto/block/block.tlb``; layouts compared with recorded
 blocks of validator-engine v2025.10.
@@ -11,7 +11,7 @@ import struct
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from tonwatch.simulator.chain.cell_builder import Writer
+from tonwatch.simulator.chain.cell_builder import CellBuilder
 from tonwatch.simulator.chain.merkle import ALL, Keep
 from tonwatch.ton.cells import Cell, cell
 
@@ -55,7 +55,7 @@ class BlockId(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a block and the state after it say about themselves."""
+    """The numbers in the header of a block and of the state after it."""
 
     global_id: int
     workchain: int
@@ -67,7 +67,7 @@ class Header(NamedTuple):
 
 
 class Ref(NamedTuple):
-    """A block as another block refers to it: ``ExtBlkRef``."""
+    """``ExtBlkRef``: a reference to a block."""
 
     end_lt: int
     id: BlockId
@@ -78,13 +78,13 @@ class Ref(NamedTuple):
         )
 
 
-class Flow(NamedTuple):
-    """What a block does with coins, all in nanocoins.
+class ValueFlow(NamedTuple):
+    """The coins that went through a block, in nanocoins.
 
     Attributes:
-        before, after: of all accounts.
-        imported, exported: with messages that came in and went out.
-        fees: that were taken.
+        before, after: balances of all accounts.
+        imported, exported: with inbound and outbound messages.
+        fees: collected.
     """
 
     before: int = 0
@@ -94,7 +94,7 @@ class Flow(NamedTuple):
     fees: int = 0
 
 
-NO_FLOW: Final = Flow()
+NO_VALUE_FLOW: Final = ValueFlow()
 
 # A block and its state.
 
@@ -114,7 +114,7 @@ _NO_SIGNATURES: Final = cell(tail="000")
 _NO_FEES: Final = cell(tail=2 * _NO_CURRENCY)
 _NOTHING_CREATED: Final = cell(tail=4 * _NO_CURRENCY)
 _VALIDATORS_AND_HISTORY: Final = cell(bytes(10), tail=69 * "0")
-"""No flags, validators, old blocks (an empty dictionary, summed up in 65 bits) or key block."""
+"""No flags, validators, old blocks (an empty dictionary with 65 bits of totals) or key block."""
 
 
 _INFO: Final = struct.Struct(">IIBBIIBiQIQQIIIIBIQ")
@@ -129,7 +129,7 @@ def block(
     *,
     master: Ref | None,
     shards: Cell | None,
-    flow: Flow = NO_FLOW,
+    flow: ValueFlow = NO_VALUE_FLOW,
 ) -> Cell:
     """``block#11ef55aa``.
 
@@ -138,9 +138,9 @@ def block(
         prev: the block before it in its workchain.
         update: its `merkle_update`.
         seed: 32 bytes that make this network's blocks differ from another's.
-        master: the masterchain block a shard's block knows; None in the masterchain.
+        master: the masterchain block that a shard's block refers to; None in the masterchain.
         shards: `shard_hashes` of a masterchain block; None elsewhere.
-        flow: what it does with coins.
+        flow: its value flow.
     """
     info = cell(
         _INFO.pack(
@@ -184,27 +184,27 @@ def block(
 
 
 @lru_cache(maxsize=256)
-def _value_flow(flow: Flow) -> Cell:
+def _value_flow(flow: ValueFlow) -> Cell:
     """``value_flow#b8e48dfb``."""
-    writer = Writer()
+    builder = CellBuilder()
     for amount in (flow.before, flow.after, flow.imported, flow.exported):
-        writer.currencies(amount)
-    whole = Writer().uint(0xB8E48DFB, 32).ref(writer.cell()).currencies(flow.fees)
+        builder.currencies(amount)
+    whole = CellBuilder().uint(0xB8E48DFB, 32).ref(builder.cell()).currencies(flow.fees)
     return whole.ref(_NOTHING_CREATED).cell()
 
 
 @lru_cache(maxsize=64)
-def _sums(balance: int) -> str:
-    """The bits of a state's sums: its history of load, its balance, fees and libraries."""
+def _totals_bits(balance: int) -> str:
+    """The bits of a state's totals: load history, balance, fees and libraries."""
     size = (balance.bit_length() + 7) // 8
     amount = f"{balance:0{8 * size}b}" if size else ""
     return 128 * "0" + f"{size:04b}{amount}0" + _NO_CURRENCY + "0"
 
 
 @lru_cache(maxsize=64)
-def _alone(balance: int) -> Cell:
-    """A state's sums where it knows no masterchain block."""
-    return cell(head=_sums(balance) + "0")
+def _masterless_totals(balance: int) -> Cell:
+    """A state's totals without a reference to a masterchain block."""
+    return cell(head=_totals_bits(balance) + "0")
 
 
 def shard_state(
@@ -213,10 +213,10 @@ def shard_state(
     """``shard_state#9023afe2``.
 
     Args:
-        header: of the block that it is after.
+        header: of the block before it.
         accounts: ``ShardAccounts``.
         balance: of all of them, nanocoins.
-        master: the masterchain block that a shard's state knows; None in the masterchain.
+        master: the masterchain block that a shard's state refers to; None in the masterchain.
         custom: the masterchain's own part; None elsewhere.
     """
     data = _STATE.pack(
@@ -231,7 +231,11 @@ def shard_state(
         header.end_lt,
         header.min_ref_mc_seqno,
     )
-    totals = cell(master.encode(), head=_sums(balance) + "1") if master else _alone(balance)
+    totals = (
+        cell(master.encode(), head=_totals_bits(balance) + "1")
+        if master
+        else _masterless_totals(balance)
+    )
     refs = [_NO_QUEUE, accounts, totals]
     if custom is not None:
         refs.append(custom)
@@ -265,7 +269,7 @@ def shard_hashes(header: Header, shard: BlockId) -> Cell:
 
 
 def shards_of(block: Cell) -> Cell:
-    """The `shard_hashes` that a masterchain block was made with."""
+    """The `shard_hashes` of a masterchain block."""
     return block.refs[3].refs[3].refs[0]
 
 

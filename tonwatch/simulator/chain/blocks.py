@@ -1,6 +1,6 @@
-"""How a block follows from the one before it, and what is kept of it.
+"""Blocks and how they are built.
 
-Blocks are real cells with real hashes and proofs; nobody signs them. Their
+Blocks are real cells with real hashes and proofs, without signatures. Their
 transactions come from the world. Each masterchain block has exactly one basechain block under
 it, with the same seqno.
 """
@@ -12,9 +12,16 @@ from typing import Final
 
 from tonwatch.simulator.chain import block_layout, merkle
 from tonwatch.simulator.chain.accounts import EMPTY, Accounts
-from tonwatch.simulator.chain.block_layout import BASECHAIN, MASTERCHAIN, BlockId, Flow, Header, Ref
+from tonwatch.simulator.chain.block_layout import (
+    BASECHAIN,
+    MASTERCHAIN,
+    BlockId,
+    Header,
+    Ref,
+    ValueFlow,
+)
 from tonwatch.simulator.chain.merkle import Keep
-from tonwatch.simulator.chain.world_protocol import Change, WorldProtocol
+from tonwatch.simulator.chain.world_protocol import BlockResult, WorldProtocol
 from tonwatch.ton import cells
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell
@@ -33,11 +40,11 @@ class Block:
         header: its own numbers.
         id: its full id.
         prev: the block before it in its workchain.
-        produced: wall clock at which it appeared, in seconds; `gen_utime` is its whole part.
+        produced: wall clock of its creation, in seconds; `gen_utime` is its whole part.
         root: the block itself.
         state: the state after it.
-        accounts: those of its workchain after it.
-        flow: what it does with coins.
+        accounts: of its workchain after it.
+        flow: its value flow.
         shard: the basechain block under a masterchain block; None for a basechain block.
     """
 
@@ -48,7 +55,7 @@ class Block:
     root: Cell
     state: Cell
     accounts: Accounts
-    flow: Flow
+    flow: ValueFlow
     shard: "Block | None" = None
 
     @property
@@ -81,12 +88,12 @@ class Block:
         return cells.boc(self.state_hash_proof, shards)
 
     def account_proof(self, address: Address) -> bytes:
-        """A proof from the block's root hash to an account, or to that there is none."""
-        keep = Keep({1: self.accounts.way(address), 2: Keep()})
+        """A proof from the block's root hash to an account, or that there is none."""
+        keep = Keep({1: self.accounts.proof_path(address), 2: Keep()})
         return cells.boc(self.state_hash_proof, merkle.merkle_proof(self.state, keep))
 
 
-class Builder:
+class BlockBuilder:
     """Makes one block after another, from a zerostate on.
 
     Args:
@@ -105,7 +112,7 @@ class Builder:
         self._config_address = self._seed
         self._config = block_layout.config_params(self._config_address)
         self._accounts = world.accounts
-        self._standstill = Flow(world.accounts.total, world.accounts.total)
+        self._unchanged_flow = ValueFlow(world.accounts.total, world.accounts.total)
         shard, shard_id = self._zerostate(BASECHAIN, None)
         master, self.zerostate = self._zerostate(MASTERCHAIN, shard_id)
         self._states = {BASECHAIN: merkle.pruned(shard), MASTERCHAIN: merkle.pruned(master)}
@@ -113,22 +120,22 @@ class Builder:
         self._time = _GENESIS
 
     def diverge(self, name: str) -> None:
-        """Make blocks with other hashes from the next one on; for a copy of another builder."""
+        """Make blocks with other hashes from now on; called on a copy of another builder."""
         self._seed = hashlib.sha256(self._seed + name.encode()).digest()
         self._states, self._last = dict(self._states), dict(self._last)
 
-    def build(self, moment: float, twin: Block | None = None) -> Block:
+    def build(self, moment: float, original: Block | None = None) -> Block:
         """The next masterchain block.
 
         Args:
             moment: wall clock at which it is produced, in seconds.
-            twin: a block of another fork, in which the same happens; the world goes on in
-                that fork only.
+            original: the block that a fork's block copies; None on the chain itself, whose
+                world executes the block.
         """
-        # As validators do: a wall clock that was set back does not turn the chain's time.
+        # As validators do: the chain's time does not go back with the wall clock.
         self._time = max(self._time, int(moment))
         master = self._last[MASTERCHAIN]
-        shard = self._append(BASECHAIN, moment, master, None, twin)
+        shard = self._append(BASECHAIN, moment, master, None, original)
         return self._append(MASTERCHAIN, moment, None, shard, None)
 
     def _append(
@@ -137,20 +144,22 @@ class Builder:
         moment: float,
         master: Ref | None,
         shard: Block | None,
-        twin: Block | None,
+        original: Block | None,
     ) -> Block:
         prev = self._last[workchain]
         header = self._header(workchain, prev.id.seqno + 1, self._time)
-        flow, change = block_layout.NO_FLOW, None
+        flow, change = block_layout.NO_VALUE_FLOW, None
         if workchain == BASECHAIN:
-            flow = self._standstill
-            if twin is None:
-                change = self.world.step(header.start_lt, header.gen_utime)
-            elif twin.shard is not None:
-                change = Change(twin.shard.accounts, twin.shard.header.end_lt, twin.shard.flow)
+            flow = self._unchanged_flow
+            if original is None:
+                change = self.world.execute_block(header.start_lt, header.gen_utime)
+            elif original.shard is not None:
+                change = BlockResult(
+                    original.shard.accounts, original.shard.header.end_lt, original.shard.flow
+                )
             if change is not None:
                 self._accounts, end_lt, flow = change
-                self._standstill = Flow(flow.after, flow.after)
+                self._unchanged_flow = ValueFlow(flow.after, flow.after)
                 header = header._replace(end_lt=max(end_lt, header.end_lt))
         shards = block_layout.shard_hashes(shard.header, shard.id) if shard else None
         accounts = EMPTY if shard else self._accounts
@@ -169,8 +178,8 @@ class Builder:
         block_id = BlockId(workchain, header.seqno, root.hash, file_hash)
         self._states[workchain] = after
         self._last[workchain] = Ref(header.end_lt, block_id)
-        if change is not None and twin is None:
-            self.world.included(block_id)
+        if change is not None and original is None:
+            self.world.block_created(block_id)
         return Block(header, block_id, prev, moment, root, state, accounts, flow, shard)
 
     def _zerostate(self, workchain: int, shard: BlockId | None) -> tuple[Cell, BlockId]:

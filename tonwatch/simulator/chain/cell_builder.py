@@ -1,4 +1,4 @@
-"""Cells, written field by field: what `tonwatch.ton.cells.Slice` reads."""
+"""Writes cells field by field, as `tonwatch.ton.cells.Slice` reads them."""
 
 from typing import Self
 
@@ -6,8 +6,8 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell, Slice
 
 
-class Writer:
-    """Collects bits and references of one cell; values must fit, nobody checks."""
+class CellBuilder:
+    """Collects bits and references of one cell; values must fit and are not checked."""
 
     __slots__ = ("_bits", "_refs", "_size")
 
@@ -17,7 +17,7 @@ class Writer:
         self._refs: list[Cell] = []
 
     def uint(self, value: int, bits: int) -> Self:
-        """An unsigned integer of so many bits; a signed one that is negative wraps around."""
+        """An unsigned integer of `bits` bits; negative ones as two's complement."""
         self._bits = self._bits << bits | value & (1 << bits) - 1
         self._size += bits
         return self
@@ -29,7 +29,7 @@ class Writer:
         return self
 
     def variable(self, value: int, length_bits: int) -> Self:
-        """``VarUInteger``: the length in bytes in so many bits, then the bytes."""
+        """``VarUInteger``: the length in bytes, in `length_bits` bits, then the bytes."""
         length = (value.bit_length() + 7) // 8
         self._bits = (self._bits << length_bits | length) << 8 * length | value
         self._size += length_bits + 8 * length
@@ -44,7 +44,7 @@ class Writer:
         return self.variable(amount, 4).uint(0, 1)
 
     def address(self, address: Address | None) -> Self:
-        """``MsgAddress``: an account's, or none."""
+        """``MsgAddress``: ``addr_std`` or ``addr_none``."""
         if address is None:
             return self.uint(0, 2)
         return self.uint(0b100, 3).uint(address.workchain, 8).take(address.hash)
@@ -54,12 +54,12 @@ class Writer:
         return self
 
     def maybe_ref(self, cell: Cell | None) -> Self:
-        """A bit that says whether there is one, then the reference."""
+        """``Maybe ^Cell``."""
         self.uint(cell is not None, 1)
         return self if cell is None else self.ref(cell)
 
     def rest(self, cell: Cell) -> Self:
-        """All that an ordinary cell holds."""
+        """The bits and references of an ordinary cell."""
         source = Slice(cell)
         left = source.left
         self.uint(source.uint(left), left)
@@ -67,7 +67,7 @@ class Writer:
         return self
 
     def cell(self) -> Cell:
-        """The cell; the writer is done."""
+        """The finished cell."""
         whole, bits, unused = self._size // 8, self._bits, -self._size % 8
         length = whole + (unused > 0)
         if unused:

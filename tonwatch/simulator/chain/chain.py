@@ -1,4 +1,4 @@
-"""A TON network of one masterchain and one basechain shard, made on the spot."""
+"""A simulated chain: one masterchain and one basechain shard."""
 
 import asyncio
 import time
@@ -11,25 +11,25 @@ from typing import Final
 
 from tonwatch.simulator.chain import noise as noises
 from tonwatch.simulator.chain.block_layout import BlockId
-from tonwatch.simulator.chain.blocks import Block, Builder
+from tonwatch.simulator.chain.blocks import Block, BlockBuilder
 from tonwatch.simulator.chain.noise import Noise
 from tonwatch.simulator.chain.world_protocol import WorldProtocol
 
 HISTORY: Final = 4096
-"""Blocks a chain keeps unless told otherwise; at 0.4 s a block that is 27 minutes."""
+"""Blocks that a chain keeps by default; at 0.4 s a block these are 27 minutes."""
 
 
-class Ledger:
-    """The masterchain blocks that are kept of a chain, at least one, and who waits for the next.
+class BlockHistory:
+    """The newest masterchain blocks of a chain, at least one, and who is notified of the next.
 
     Args:
-        builder: makes them.
-        blocks: those that there are; its maxlen is how many are kept.
+        builder: of the next blocks.
+        blocks: the present ones; its maxlen is how many are kept.
         clock: the wall clock in seconds.
     """
 
     def __init__(
-        self, builder: Builder, blocks: deque[Block], clock: Callable[[], float] = time.time
+        self, builder: BlockBuilder, blocks: deque[Block], clock: Callable[[], float] = time.time
     ) -> None:
         self.clock = clock
         self._builder = builder
@@ -43,7 +43,7 @@ class Ledger:
 
     @property
     def world(self) -> WorldProtocol:
-        """What happens on the chain; that of a fork is the chain's that it comes from."""
+        """The contracts on the chain; a fork has those of its chain."""
         return self._builder.world
 
     @property
@@ -56,7 +56,7 @@ class Ledger:
         return self._blocks[0]
 
     def block(self, seqno: int) -> Block | None:
-        """The masterchain block `seqno`; None if it is not made yet or forgotten."""
+        """The masterchain block `seqno`; None if there is none yet or it is not kept any more."""
         index = seqno - self.oldest.seqno
         return self._blocks[index] if 0 <= index < len(self._blocks) else None
 
@@ -66,32 +66,32 @@ class Ledger:
         return self._blocks[max(index - 1, 0)]
 
     def first_with(self, key: Callable[[Block], int], least: int) -> Block | None:
-        """The first kept block whose `key`, which must never fall, is at least `least`."""
+        """The first block whose `key` is at least `least`; keys must not fall between blocks."""
         index = bisect_left(self._blocks, least, key=key)
         return self._blocks[index] if index < len(self._blocks) else None
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` after new blocks; returns what undoes that."""
+        """Call `listener` after new blocks; returns a function that ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for listener in list(self._listeners):
             listener()
 
 
-class Chain(Ledger):
+class Chain(BlockHistory):
     """A network that grows by one block each `interval` seconds.
 
     Args:
         seed: names the network; two seeds give two zerostates and other hashes throughout.
-        world: its accounts and what they do.
+        world: the contracts on it.
         interval: average seconds between blocks.
         clock: the wall clock in seconds.
-        history: blocks kept; older ones are forgotten, as a node that prunes does.
-        backfill: blocks that exist at once, as if the chain had run before; at least 1.
+        history: blocks kept; older ones are pruned.
+        backfill: blocks that exist from the start; at least 1.
         noise: how block intervals vary.
-        on_demand: `run` makes blocks only while somebody follows the chain.
+        on_demand: `run` makes blocks only while a server follows the chain.
 
     Attributes:
         stalled: while True no blocks are produced.
@@ -111,7 +111,7 @@ class Chain(Ledger):
     ) -> None:
         if interval <= 0 or history < 1 or backfill < 1:
             raise ValueError("interval must be above zero, history and backfill at least 1")
-        super().__init__(Builder(seed, world), deque(maxlen=history), clock)
+        super().__init__(BlockBuilder(seed, world), deque(maxlen=history), clock)
         self.interval = interval
         self.stalled = False
         self._intervals = noise.intervals(interval, Random(f"block times of {seed}"))
@@ -127,11 +127,11 @@ class Chain(Ledger):
         for _ in range(count):
             moment = max(self.clock(), self.head.produced)
             self._blocks.append(self._builder.build(moment))
-        self._tell()
+        self._notify()
         return self.head
 
-    def join(self) -> Ledger:
-        """Follow this chain; whoever joins leaves some time."""
+    def join(self) -> BlockHistory:
+        """Follow this chain until `leave`."""
         self._followers += 1
         self._wanted.set()
         return self
@@ -141,8 +141,8 @@ class Chain(Ledger):
         if not self._followers:
             self._wanted.clear()
 
-    def fork(self, name: str) -> tuple[Builder, deque[Block]]:
-        """What is needed to go on from here with other blocks: see `Fork`."""
+    def fork(self, name: str) -> tuple[BlockBuilder, deque[Block]]:
+        """Builder and blocks of a fork that begins here; see `Fork`."""
         builder = copy(self._builder)
         builder.diverge(name)
         return builder, self._blocks.copy()
@@ -150,8 +150,8 @@ class Chain(Ledger):
     async def run(self) -> None:
         """Produce blocks on the event loop's clock until cancelled.
 
-        A process that was stopped for a while skips the beats it missed, as a
-        chain that had produced nothing meanwhile, and keeps to its grid.
+        A process that was stopped for a while skips the blocks of that time and keeps to its
+        intervals.
         """
         loop = asyncio.get_running_loop()
         due = loop.time()

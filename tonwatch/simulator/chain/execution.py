@@ -1,7 +1,7 @@
-"""How a message becomes a transaction: phases, fees, and what is sent on.
+"""How a message becomes a transaction: its phases, fees and outbound messages.
 
-What contracts decide comes in as an `Outcome`; all else follows from it as it does in a
-node, with the fees of a real basechain.
+What the contract does is given as an `Outcome`; the rest follows as in a node, with the fees of
+the real basechain.
 
 Source: the node's ``crypto/block/transaction.cpp``, and ``Transaction`` and
 ``TransactionDescr`` in its ``crypto/block/block.tlb``; prices are mainnet's of 2026.
@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 from tonwatch.simulator.chain import dictionary
 from tonwatch.simulator.chain.accounts import SimAccount, Used, state_init, used_by
-from tonwatch.simulator.chain.cell_builder import Writer
-from tonwatch.simulator.chain.messages import Letter, bounced_body
+from tonwatch.simulator.chain.cell_builder import CellBuilder
+from tonwatch.simulator.chain.messages import SimMessage, bounced_body
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell
@@ -23,13 +23,13 @@ GAS_PRICE: Final = 400
 """Nanocoins for a unit of gas."""
 
 _LUMP, _BIT, _CELL = 400_000, 26_214_400, 2_621_440_000
-"""Of a message: nanocoins, and 65,536ths of them for each bit and cell below its first."""
+"""Forward fee: nanocoins, and 65,536ths of them for each bit and cell below the first cell."""
 
 _STORED_BIT, _STORED_CELL = 1, 500
-"""For a second, in 65,536ths of a nanocoin."""
+"""Storage fee of a second, in 65,536ths of a nanocoin."""
 
 _FIRST_PART: Final = 21_845
-"""65,536ths of a forward fee that its sender's transaction takes at once."""
+"""65,536ths of a forward fee that the sender's transaction collects."""
 
 _GAS_LIMIT: Final = 1_000_000
 _GAS_CREDIT: Final = 10_000
@@ -45,63 +45,63 @@ _STATUS: Final = {
 _SKIPS: Final = {"no_state": 0b00, "no_gas": 0b10}
 
 
-class Order(NamedTuple):
+class SendAction(NamedTuple):
     """A message that a contract sends.
 
     Attributes:
-        value: nanocoins; its fees are paid on top.
-        carry: the value is all that the incoming message brought, less fees, instead.
-        lenient: mode 2: where coins lack for it, it is passed over.
+        value: nanocoins; fees are paid on top.
+        carry_value: mode 64: the value is that of the inbound message, less fees.
+        ignore_errors: mode 2: the action is skipped where coins do not suffice.
     """
 
     destination: Address
     body: Cell
     value: int = 0
     bounce: bool = False
-    carry: bool = False
-    lenient: bool = False
+    carry_value: bool = False
+    ignore_errors: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a contract makes of a message.
+    """What a contract does with a message.
 
     Attributes:
-        gas: that it takes.
-        exit_code: of its code; above 1 nothing else here counts.
-        data, code: in place of what it has; None for no change.
-        orders: what it sends.
-        action_code: with which sending fails; 0 where it does not.
-        moved: how a jetton balance changes, ``sent``, ``received`` or ``returned``, and by
-            how much; None where it does not.
+        gas: used.
+        exit_code: of the compute phase; if it is not 0, all below is ignored.
+        data, code: the new ones; None for no change.
+        actions: the messages that it sends.
+        action_code: result code of an action phase that fails; 0 for one that may succeed.
+        jetton_change: ``sent``, ``received`` or ``returned``, and the amount by which a jetton
+            balance changes; None where it does not.
     """
 
     gas: int
     exit_code: int = 0
     data: Cell | None = None
     code: Cell | None = None
-    orders: tuple[Order, ...] = ()
+    actions: tuple[SendAction, ...] = ()
     action_code: int = 0
-    moved: tuple[str, int] | None = None
+    jetton_change: tuple[str, int] | None = None
 
 
-class Executed(NamedTuple):
-    """A transaction and what follows from it.
+class TransactionResult(NamedTuple):
+    """A transaction and its effects.
 
     Attributes:
         cell: ``Transaction``.
-        account: as it is now.
-        letters: what it sent, a bounced message included.
-        total_fees: nanocoins, without the forward fees of `letters`.
-        skipped: why nothing was computed, if so.
-        exit_code: None where skipped.
-        action_code: None where it did not come to that.
-        unsent: orders that were passed over.
+        account: after it.
+        messages: outbound ones, a bounced message included.
+        total_fees: nanocoins, without the forward fees of `messages`.
+        skipped: why the compute phase was skipped; None if it was not.
+        exit_code: of the compute phase; None where it was skipped.
+        action_code: result code of the action phase; None where there was none.
+        unsent: actions that were skipped (mode 2).
     """
 
     cell: Cell
     account: SimAccount
-    letters: tuple[Letter, ...]
+    messages: tuple[SimMessage, ...]
     total_fees: int
     skipped: str | None
     exit_code: int | None
@@ -110,59 +110,59 @@ class Executed(NamedTuple):
 
     @property
     def succeeded(self) -> bool:
-        """The contract did what it was asked to do."""
+        """Compute phase and action phase have succeeded."""
         return self.exit_code == 0 and self.action_code == 0
 
     @property
     def fees(self) -> int:
-        """Nanocoins that it cost the account, with the forward fees of `letters`."""
-        return self.total_fees + sum(letter.forward_fee for letter in self.letters)
+        """Nanocoins that the account paid, with the forward fees of `messages`."""
+        return self.total_fees + sum(message.forward_fee for message in self.messages)
 
 
 def execute(
     account: SimAccount,
-    letter: Letter,
+    message: SimMessage,
     outcome: Outcome,
     *,
     lt: int,
     now: int,
     freeze: bool = False,
-) -> Executed:
-    """The transaction that `letter` causes.
+) -> TransactionResult:
+    """Execute `message`.
 
     Args:
-        account: to which it goes; it exists, and can pay for a message from outside.
-        outcome: what its contract does if it is run.
-        lt: logical time, later than the letter's and the account's own.
+        account: its destination; it can pay for an external message.
+        outcome: what the contract does if it is run.
+        lt: logical time, later than the message's and the account's own.
         now: Unix seconds.
-        freeze: the account becomes frozen before anything is run.
+        freeze: the storage phase freezes the account.
     """
-    return _Execution(account, letter, outcome, lt, now).run(freeze)
+    return _Execution(account, message, outcome, lt, now).run(freeze)
 
 
 class _Execution:
     def __init__(
-        self, account: SimAccount, letter: Letter, outcome: Outcome, lt: int, now: int
+        self, account: SimAccount, message: SimMessage, outcome: Outcome, lt: int, now: int
     ) -> None:
-        self.account, self.letter, self.outcome = account, letter, outcome
+        self.account, self.message, self.outcome = account, message, outcome
         self.lt, self.now = lt, now
-        self.external = letter.source is None
+        self.external = message.source is None
         self.balance = account.balance
         self.total_fees = 0
         self.status = account.status
         self.code, self.data = account.code, account.data
         self.frozen_hash = account.frozen_hash
-        self.sent: list[Letter] = []
+        self.sent: list[SimMessage] = []
         self.skipped: str | None = None
         self.exit_code: int | None = None
         self.action_code: int | None = None
         self.unsent = 0
-        self.description = Writer().uint(0, 4)
+        self.description = CellBuilder().uint(0, 4)
 
-    def run(self, freeze: bool) -> Executed:
-        self.description.uint(not self.letter.bounce and not self.external, 1)
+    def run(self, freeze: bool) -> TransactionResult:
+        self.description.uint(not self.message.bounce and not self.external, 1)
         if self.external:
-            self._pay(_forward_fee(_size(self.letter)))
+            self._pay(_forward_fee(_size(self.message)))
         self._store(freeze)
         self._credit()
         self._compute()
@@ -170,7 +170,7 @@ class _Execution:
         self.description.maybe_ref(action)
         aborted = self.exit_code != 0 or self.action_code != 0
         self.description.uint(aborted, 1)
-        if self.exit_code != 0 and self.letter.bounce:
+        if self.exit_code != 0 and self.message.bounce:
             self._bounce()
         else:
             self.description.uint(0, 1)
@@ -201,13 +201,13 @@ class _Execution:
         if self.external:
             self.description.uint(0, 1)
             return
-        self.balance += self.letter.value
-        self.description.uint(0b10, 2).currencies(self.letter.value)
+        self.balance += self.message.value
+        self.description.uint(0b10, 2).currencies(self.message.value)
 
     def _compute(self) -> None:
         """``TrComputePhase``."""
-        limit = _GAS_LIMIT if self.external else min(self.letter.value // GAS_PRICE, _GAS_LIMIT)
-        init = self.letter.init if self.status is not AccountStatus.ACTIVE else None
+        limit = _GAS_LIMIT if self.external else min(self.message.value // GAS_PRICE, _GAS_LIMIT)
+        init = self.message.init if self.status is not AccountStatus.ACTIVE else None
         if limit == 0:
             self.skipped = "no_gas"
         elif self.status is not AccountStatus.ACTIVE and init is None:
@@ -222,7 +222,7 @@ class _Execution:
         self._pay(self.gas_fee)
         if init is not None:
             self.status, (self.code, self.data) = AccountStatus.ACTIVE, init.refs
-        more = Writer().variable(gas, 3).variable(limit if not self.external else 0, 3)
+        more = CellBuilder().variable(gas, 3).variable(limit if not self.external else 0, 3)
         if self.external:
             more.uint(1, 1).variable(_GAS_CREDIT, 2)
         else:
@@ -233,69 +233,73 @@ class _Execution:
         self.description.uint(init is not None, 1).coins(self.gas_fee).ref(more.cell())
 
     def _act(self) -> Cell:
-        """``TrActionPhase``; where it fails, the account stays as it was but for the fees."""
+        """``TrActionPhase``; where it fails, only fees change the account."""
         outcome = self.outcome
         size, forward, first_parts = Used(0, 0), 0, 0
         left = self.balance
-        letters: list[Letter] = []
+        messages: list[SimMessage] = []
         code = outcome.action_code
-        for order in outcome.orders if not code else ():
-            letter = self._letter(order, len(letters))
-            used = _size(letter)
+        for action in outcome.actions if not code else ():
+            message = self._outgoing(action, len(messages))
+            used = _size(message)
             fee = _forward_fee(used)
             first = fee * _FIRST_PART >> 16
-            value = order.value
+            value = action.value
             cost = value + fee
-            if order.carry:
-                cost = self.letter.value - self.gas_fee
+            if action.carry_value:
+                cost = self.message.value - self.gas_fee
                 value = cost - fee
-            if (value < 0 or cost > left) and order.lenient:
+            if (value < 0 or cost > left) and action.ignore_errors:
                 self.unsent += 1
                 continue
             if value < 0 or cost > left:
-                code, letters = _NOT_ENOUGH_COINS, []
+                code, messages = _NOT_ENOUGH_COINS, []
                 break
             left -= cost
-            letters.append(replace(letter, value=value, forward_fee=fee - first))
+            messages.append(replace(message, value=value, forward_fee=fee - first))
             forward, first_parts = forward + fee, first_parts + first
             size = Used(size.cells + used.cells + 1, size.bits + used.bits)
         self.action_code = code
         spec = int(outcome.code is not None)
         if not code:
-            self.balance, self.sent = left, letters
+            self.balance, self.sent = left, messages
             self.total_fees += first_parts
             self.code, self.data = outcome.code or self.code, outcome.data or self.data
         else:
             forward = first_parts = self.unsent = 0
             size = Used(0, 0)
-        writer = Writer().uint(not code, 1).uint(1, 1).uint(code == _NOT_ENOUGH_COINS, 1).uint(0, 1)
+        builder = (
+            CellBuilder().uint(not code, 1).uint(1, 1).uint(code == _NOT_ENOUGH_COINS, 1).uint(0, 1)
+        )
         for amount in (forward, first_parts):
             if amount:
-                writer.uint(1, 1).coins(amount)
+                builder.uint(1, 1).coins(amount)
             else:
-                writer.uint(0, 1)
-        writer.uint(code, 32).uint(0, 1).uint(len(outcome.orders) + spec, 16)
-        writer.uint(spec, 16).uint(self.unsent, 16).uint(len(self.sent), 16).take(bytes(32))
-        return writer.variable(size.cells, 3).variable(size.bits, 3).cell()
+                builder.uint(0, 1)
+        builder.uint(code, 32).uint(0, 1).uint(len(outcome.actions) + spec, 16)
+        builder.uint(spec, 16).uint(self.unsent, 16).uint(len(self.sent), 16).take(bytes(32))
+        return builder.variable(size.cells, 3).variable(size.bits, 3).cell()
 
-    def _letter(self, order: Order, index: int) -> Letter:
-        return Letter(
+    def _outgoing(self, action: SendAction, index: int) -> SimMessage:
+        return SimMessage(
             source=self.account.address,
-            destination=order.destination,
-            body=order.body,
-            value=order.value,
-            bounce=order.bounce,
+            destination=action.destination,
+            body=action.body,
+            value=action.value,
+            bounce=action.bounce,
             lt=self.lt + 1 + index,
             time=self.now,
         )
 
     def _bounce(self) -> None:
-        """``TrBouncePhase``: what the message brought goes back, less fees."""
-        assert self.letter.source is not None
-        letter = self._letter(Order(self.letter.source, bounced_body(self.letter.body)), 0)
-        size = _size(letter)
+        """``TrBouncePhase``: the message's value is returned, less fees."""
+        assert self.message.source is not None
+        message = self._outgoing(
+            SendAction(self.message.source, bounced_body(self.message.body)), 0
+        )
+        size = _size(message)
         fee = _forward_fee(size)
-        left = self.letter.value - (self.gas_fee if self.exit_code is not None else 0)
+        left = self.message.value - (self.gas_fee if self.exit_code is not None else 0)
         value = min(left, self.balance) - fee
         if value < 0:
             self.description.uint(0b101, 3)
@@ -306,12 +310,12 @@ class _Execution:
             self.description.coins(fee)
             return
         first = fee * _FIRST_PART >> 16
-        self.sent = [replace(letter, value=value, bounced=True, forward_fee=fee - first)]
+        self.sent = [replace(message, value=value, bounced=True, forward_fee=fee - first)]
         self.balance -= value + fee
         self.total_fees += first
         self.description.coins(first).coins(fee - first)
 
-    def _finish(self) -> Executed:
+    def _finish(self) -> TransactionResult:
         before = self.account
         after = replace(
             before,
@@ -323,17 +327,17 @@ class _Execution:
             end_lt=self.lt + 1 + len(self.sent),
             frozen_hash=self.frozen_hash,
         )
-        messages = Writer().maybe_ref(self.letter.cell)
-        out = [(index, letter.cell) for index, letter in enumerate(self.sent)]
+        messages = CellBuilder().maybe_ref(self.message.cell)
+        out = [(index, message.cell) for index, message in enumerate(self.sent)]
         messages.maybe_ref(dictionary.hashmap(out, 15) if out else None)
         previous = before.last or TransactionId(0, bytes(32))
-        update = Writer().uint(0x72, 8).take(before.cell.hash).take(after.cell.hash).cell()
-        writer = Writer().uint(0b0111, 4).take(before.address.hash).uint(self.lt, 64)
-        writer.take(previous.hash).uint(previous.lt, 64).uint(self.now, 32).uint(len(out), 15)
-        writer.uint(_STATUS[before.status], 2).uint(_STATUS[after.status], 2)
-        writer.ref(messages.cell()).currencies(self.total_fees)
-        cell = writer.ref(update).ref(self.description.cell()).cell()
-        return Executed(
+        update = CellBuilder().uint(0x72, 8).take(before.cell.hash).take(after.cell.hash).cell()
+        builder = CellBuilder().uint(0b0111, 4).take(before.address.hash).uint(self.lt, 64)
+        builder.take(previous.hash).uint(previous.lt, 64).uint(self.now, 32).uint(len(out), 15)
+        builder.uint(_STATUS[before.status], 2).uint(_STATUS[after.status], 2)
+        builder.ref(messages.cell()).currencies(self.total_fees)
+        cell = builder.ref(update).ref(self.description.cell()).cell()
+        return TransactionResult(
             cell,
             after.with_last(TransactionId(self.lt, cell.hash)),
             tuple(self.sent),
@@ -345,10 +349,10 @@ class _Execution:
         )
 
 
-def _size(letter: Letter) -> Used:
-    """What is charged of a message: its first cell is free."""
+def _size(message: SimMessage) -> Used:
+    """The size that a message is charged for: all but its first cell."""
     cells = bits = 0
-    for ref in letter.body.refs if letter.inline else (letter.body,):
+    for ref in message.body.refs if message.inline else (message.body,):
         used = used_by(ref)
         cells, bits = cells + used.cells, bits + used.bits
     return Used(cells, bits)

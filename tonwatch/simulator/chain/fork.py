@@ -1,17 +1,16 @@
-"""A fork of the chain: the same network and past, another present."""
+"""A fork of the chain: the same network with other blocks from some seqno on."""
 
 from collections.abc import Callable
 
-from tonwatch.simulator.chain.chain import Chain, Ledger
+from tonwatch.simulator.chain.chain import BlockHistory, Chain
 
 
 class Fork:
-    """The one fork of a chain; it exists while somebody follows it.
+    """The one fork of a chain; it exists while a server follows it.
 
-    It starts at the block that is the chain's head when the first follower
-    joins. From then on it has a block whenever the chain has one, with the same
-    seqno and time and with another hash. Whoever joins later comes to the same
-    fork; when the last one leaves it is forgotten.
+    It starts at the block that is the chain's head when the first follower joins. From then on
+    it has a block whenever the chain has one, with the same seqno and time and with another
+    hash. All followers share it; when the last one leaves it ends.
 
     Args:
         chain: the chain that is forked.
@@ -22,8 +21,8 @@ class Fork:
         self._branch: Branch | None = None
         self._followers = 0
 
-    def join(self) -> Ledger:
-        """Follow the fork; whoever joins leaves some time."""
+    def join(self) -> BlockHistory:
+        """Follow the fork until `leave`."""
         self._followers += 1
         if self._branch is None:
             self._branch = Branch(self._chain)
@@ -36,8 +35,8 @@ class Fork:
             self._branch = None
 
 
-class Branch(Ledger):
-    """A chain's blocks up to now, and others from now on, until `end`."""
+class Branch(BlockHistory):
+    """The blocks of a fork; new ones come until `end`."""
 
     def __init__(self, chain: Chain) -> None:
         super().__init__(*chain.fork("fork"), chain.clock)
@@ -46,6 +45,6 @@ class Branch(Ledger):
 
     def _follow(self) -> None:
         while self.head.seqno < self._chain.head.seqno:
-            twin = self._chain.block(self.head.seqno + 1) or self._chain.oldest
-            self._blocks.append(self._builder.build(twin.produced, twin))
-        self._tell()
+            original = self._chain.block(self.head.seqno + 1) or self._chain.oldest
+            self._blocks.append(self._builder.build(original.produced, original))
+        self._notify()

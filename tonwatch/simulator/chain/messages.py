@@ -1,4 +1,4 @@
-"""Messages between accounts of the simulated chain, and from outside of it.
+"""Internal and external messages of the simulated chain.
 
 Source: ``CommonMsgInfo`` and ``Message`` in the node's ``crypto/block/block.tlb``.
 """
@@ -8,32 +8,32 @@ from functools import cached_property
 from typing import Final
 
 from tonwatch.simulator.chain.accounts import own_bits
-from tonwatch.simulator.chain.cell_builder import Writer
+from tonwatch.simulator.chain.cell_builder import CellBuilder
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell, Slice, cell
 from tonwatch.ton.errors import BadAnswer
 from tonwatch.ton.transactions import rest
 
-_INLINE, _INLINE_FROM_OUTSIDE = 120, 700
-"""Bits of a body that surely fit behind the rest of a message."""
+_INLINE, _INLINE_EXTERNAL = 120, 700
+"""Bits of a body that always fit into the message's own cell."""
 
 _INLINE_REFS: Final = 3
 
 _BOUNCED: Final = 0xFFFFFFFF
 _BOUNCED_BITS: Final = 256
-"""Bits of a body that come back with a bounced message."""
+"""Bits of the body that a bounced message returns."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter:
+class SimMessage:
     """A message.
 
     Attributes:
-        source: None for a message from outside the chain.
+        source: None for an external message.
         value: nanocoins.
-        forward_fee: what is left of it for who delivers the message, nanocoins.
+        forward_fee: the part of it that its recipient's validators get, nanocoins.
         init: code and data for an account that has none.
-        lt, time: when it was made: logical time and Unix seconds.
+        lt, time: of its creation: logical time and Unix seconds.
     """
 
     source: Address | None
@@ -49,55 +49,55 @@ class Letter:
 
     @cached_property
     def inline(self) -> bool:
-        """The body is in the message's own cell."""
-        most = _INLINE_FROM_OUTSIDE if self.source is None else _INLINE
+        """Whether the body is in the message's own cell."""
+        most = _INLINE_EXTERNAL if self.source is None else _INLINE
         return own_bits(self.body) <= most and len(self.body.refs) <= _INLINE_REFS
 
     @cached_property
     def cell(self) -> Cell:
         """``Message``."""
-        writer = Writer()
+        builder = CellBuilder()
         if self.source is None:
-            writer.uint(0b10, 2).address(None).address(self.destination).coins(0)
+            builder.uint(0b10, 2).address(None).address(self.destination).coins(0)
         else:
-            writer.uint(0b010 | self.bounce, 3).uint(self.bounced, 1)
-            writer.address(self.source).address(self.destination).currencies(self.value)
-            writer.coins(0).coins(self.forward_fee).uint(self.lt, 64).uint(self.time, 32)
+            builder.uint(0b010 | self.bounce, 3).uint(self.bounced, 1)
+            builder.address(self.source).address(self.destination).currencies(self.value)
+            builder.coins(0).coins(self.forward_fee).uint(self.lt, 64).uint(self.time, 32)
         if self.init is None:
-            writer.uint(0, 1)
+            builder.uint(0, 1)
         else:
-            writer.uint(0b11, 2).ref(self.init)
+            builder.uint(0b11, 2).ref(self.init)
         if self.inline:
-            writer.uint(0, 1).rest(self.body)
+            builder.uint(0, 1).rest(self.body)
         else:
-            writer.uint(1, 1).ref(self.body)
-        return writer.cell()
+            builder.uint(1, 1).ref(self.body)
+        return builder.cell()
 
 
 def bounced_body(body: Cell) -> Cell:
-    """What comes back of a body: a mark and its first 256 bits."""
+    """The body of a bounced message: a prefix and the first 256 bits of the original."""
     source = Slice(body)
     bits = min(source.left, _BOUNCED_BITS)
-    return Writer().uint(_BOUNCED, 32).uint(source.uint(bits), bits).cell()
+    return CellBuilder().uint(_BOUNCED, 32).uint(source.uint(bits), bits).cell()
 
 
 def read_external(root: Cell) -> tuple[Address, Cell]:
-    """To whom a message from outside goes, and its body.
+    """Destination and body of an external message.
 
     Raises:
-        BadAnswer: it is none.
+        BadAnswer: it is no external message, or has a state init in its own cell.
     """
     fields = Slice(root)
     if fields.uint(2) != 0b10:
-        raise BadAnswer("not a message from outside the chain")
+        raise BadAnswer("not an inbound external message")
     fields.address()
     destination = fields.address()
     if destination is None:
-        raise BadAnswer("a message to nobody")
+        raise BadAnswer("a message without destination")
     fields.coins()
     if fields.bit():
         if not fields.bit():
-            raise BadAnswer("a message with code in it")
+            raise BadAnswer("a message with an inline state init")
         fields.ref()
     return destination, fields.ref() if fields.bit() else rest(fields)
 

@@ -1,4 +1,4 @@
-"""What varies in a network where nothing is wrong: block times, latency, a lost answer.
+"""What varies in a healthy network: block times, latency, a lost answer.
 
 All of it comes from seeded generators, so that a run can be repeated.
 """
@@ -10,7 +10,7 @@ from random import Random
 from typing import Final
 
 _GAP: Final = (3.0, 5.0)
-"""Seconds from least to most that the chain pauses now and then."""
+"""Least and greatest pause of the chain, seconds."""
 
 _SPREAD: Final = 0.6
 """Sigma of the latency's logarithm: one delay in a hundred is four times the median."""
@@ -18,14 +18,14 @@ _SPREAD: Final = 0.6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Noise:
-    """How much of it; nothing unless told.
+    """How much varies; by default nothing.
 
     Attributes:
         block_spread: share by which each block interval is shorter or longer, 0 to below 1.
         gap_every: average seconds between pauses of 3 to 5 s in the chain; 0 for no pauses.
         jitter: median of the delay before each answer, in seconds.
         loss: share of queries that get no answer.
-        step_back: each answer comes from one of many servers behind one address,
+        step_back: each answer comes from one of many servers behind a load balancer,
             the worst of them this many blocks behind.
     """
 
@@ -54,13 +54,13 @@ class Noise:
         return random.randint(0, self.step_back) if self.step_back else 0
 
     def intervals(self, average: float, random: Random) -> Iterator[float]:
-        """Seconds between blocks, for ever; in the long run `average`.
+        """Seconds between blocks, without end; `average` in the long run.
 
         Raises:
             ValueError: the pauses alone would take longer than that.
         """
         chance = min(average / self.gap_every, 1.0) if self.gap_every else 0.0
-        # What the pauses take, the other blocks make up for.
+        # The other blocks come faster to keep the average.
         rest = (average - chance * sum(_GAP) / 2) / (1 - chance) if chance < 1 else 0.0
         if rest <= 0:
             raise ValueError("gap_every is too short: no time is left between the pauses")

@@ -5,15 +5,15 @@ from typing import NamedTuple, Protocol
 
 from tonwatch.simulator.chain.accounts import Accounts, SimAccount
 from tonwatch.simulator.chain.archive import SimTransaction
-from tonwatch.simulator.chain.block_layout import BlockId, Flow
-from tonwatch.simulator.chain.get_methods import Answer
+from tonwatch.simulator.chain.block_layout import BlockId, ValueFlow
+from tonwatch.simulator.chain.get_methods import GetMethodResult
 from tonwatch.ton.accounts import MethodResult
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell
 from tonwatch.ton.transactions import TransactionId
 
 
-class Change(NamedTuple):
+class BlockResult(NamedTuple):
     """What the transactions of a block change.
 
     Attributes:
@@ -24,7 +24,7 @@ class Change(NamedTuple):
 
     accounts: Accounts
     end_lt: int
-    flow: Flow
+    flow: ValueFlow
 
 
 class WorldProtocol(Protocol):
@@ -36,7 +36,7 @@ class WorldProtocol(Protocol):
 
     accounts: Accounts
 
-    def step(self, start_lt: int, now: int) -> Change | None:
+    def execute_block(self, start_lt: int, now: int) -> BlockResult | None:
         """Execute the transactions of the next block; None where it has none.
 
         Args:
@@ -44,19 +44,20 @@ class WorldProtocol(Protocol):
             now: its time, Unix seconds.
         """
 
-    def included(self, block: BlockId) -> None:
-        """Keep the last step's transactions under the id of their block."""
+    def block_created(self, block: BlockId) -> None:
+        """Archive the last executed block's transactions under the id of the block."""
 
-    def receive(self, accounts: Accounts, message: bytes, now: float) -> None:
-        """Take an external message if the contract that it is for accepts it.
+    def add_external_message(self, accounts: Accounts, boc: bytes, now: float) -> None:
+        """Put an external message into the mempool if its contract accepts it.
 
         Args:
-            accounts: as the node has them that is asked.
-            message: a bag of cells.
+            accounts: as the asked node has them.
+            boc: the message as a bag of cells.
             now: Unix seconds.
 
         Raises:
-            Rejected: it does not, or is no message, or was taken before; the text is the node's.
+            Rejected: the contract does not accept it, it is no message, or it is a duplicate; the
+                text is the node's.
         """
 
     def transactions(
@@ -65,7 +66,7 @@ class WorldProtocol(Protocol):
         """Up to `count` transactions of an account, from `last` on to older ones.
 
         Raises:
-            KeyError: it has none at that logical time, or it is forgotten.
+            KeyError: there is none at that logical time, or it is not kept any more.
             ValueError: that transaction has another hash.
         """
 
@@ -74,7 +75,7 @@ class WorldProtocol(Protocol):
     ) -> MethodResult:
         """The result of a contract's get method; exit code 11 for one that it does not have."""
 
-    def ask(
+    def run_method_id(
         self, account: SimAccount | None, method: int, arguments: Sequence[int | Cell]
-    ) -> Answer:
+    ) -> GetMethodResult:
         """As `run_method`, with the method's number and typed results."""

@@ -1,12 +1,12 @@
-"""Accounts of the simulated chain whose contracts do something."""
+"""What all simulated contracts have in common."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from tonwatch.simulator.chain.accounts import SimAccount, state_init
-from tonwatch.simulator.chain.execution import Executed, Outcome
-from tonwatch.simulator.chain.get_methods import Answer
-from tonwatch.simulator.chain.messages import Letter
+from tonwatch.simulator.chain.execution import Outcome, TransactionResult
+from tonwatch.simulator.chain.get_methods import GetMethodResult
+from tonwatch.simulator.chain.messages import SimMessage
 from tonwatch.simulator.faults.breakable import Breakable
 from tonwatch.simulator.faults.fault import ActiveFault, Fault
 from tonwatch.ton.accounts import AccountStatus
@@ -14,21 +14,21 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell
 
 
-class Resident(ABC):
-    """A contract.
+class Contract(ABC):
+    """A contract of the basechain.
 
     Args:
-        code, data: what it starts with; they make its address.
-        balance: nanocoins at the start.
+        code, data: its initial ones; they make its address.
+        balance: its initial one, nanocoins.
 
     Attributes:
-        address: where it lives.
-        first: its account at the start.
+        address: of its account.
+        initial: its account at the start.
     """
 
     def __init__(self, code: Cell, data: Cell, balance: int) -> None:
         self.address = Address(0, state_init(code, data).hash)
-        self.first = SimAccount(
+        self.initial = SimAccount(
             address=self.address,
             status=AccountStatus.ACTIVE,
             balance=balance,
@@ -37,35 +37,39 @@ class Resident(ABC):
         )
 
     @abstractmethod
-    def react(self, account: SimAccount, letter: Letter) -> Outcome:
-        """What the contract makes of a message from another account."""
+    def receive_internal(self, account: SimAccount, message: SimMessage) -> Outcome:
+        """What the contract does with a message from another account."""
 
-    def note(self, letter: Letter, outcome: Outcome, executed: Executed) -> None:  # noqa: B027
-        """Book what has happened, where there are books."""
+    def count_transaction(  # noqa: B027 - most contracts count nothing
+        self, message: SimMessage, outcome: Outcome, result: TransactionResult
+    ) -> None:
+        """Add a transaction to the contract's expected totals, if it has any."""
 
     @abstractmethod
-    def answer(self, account: SimAccount, method: int, arguments: Sequence[int | Cell]) -> Answer:
-        """What a get method of it answers, by number."""
+    def run_get_method(
+        self, account: SimAccount, method: int, arguments: Sequence[int | Cell]
+    ) -> GetMethodResult:
+        """Run the get method with that number."""
 
 
-class Actor(Resident, Breakable):
+class BreakableContract(Contract, Breakable):
     """A contract that can have a fault.
 
     Attributes:
-        shows: the fault that the chain already shows; the next block catches up with `fault`.
-        waiting: gets this contract whenever its fault changes.
+        applied_fault: the fault that its account shows; the next block applies `fault`.
+        fault_changes: the contracts whose fault has changed since the last block.
     """
 
-    shows: Fault | None = None
-    waiting: "dict[Actor, None]"
+    applied_fault: Fault | None = None
+    fault_changes: "dict[BreakableContract, None]"
 
     async def set_fault(self, fault: Fault, value: float | None = None) -> None:
-        self.change(self.check(fault, value))
+        self.change_fault(self.check(fault, value))
 
     async def clear_fault(self) -> None:
-        self.change(None)
+        self.change_fault(None)
 
-    def change(self, fault: ActiveFault | None) -> None:
-        """Have another fault from the next block on."""
+    def change_fault(self, fault: ActiveFault | None) -> None:
+        """Have another fault, or none, from the next block on."""
         self.fault = fault
-        self.waiting[self] = None
+        self.fault_changes[self] = None

@@ -1,4 +1,4 @@
-"""The simulated jetton: its master, and a wallet of it for each wallet.
+"""The simulated jetton: its master and its wallets.
 
 Source: TEP-74 and ``ton-blockchain/stablecoin-contract``, whose layout and exit codes
 these have.
@@ -10,12 +10,12 @@ from typing import Final
 
 from tonwatch.simulator.chain import get_methods
 from tonwatch.simulator.chain.accounts import SimAccount, state_init
-from tonwatch.simulator.chain.cell_builder import Writer
-from tonwatch.simulator.chain.execution import Executed, Order, Outcome
-from tonwatch.simulator.chain.get_methods import Answer, Part
-from tonwatch.simulator.chain.messages import Letter
-from tonwatch.simulator.contracts.contract import Resident
-from tonwatch.simulator.contracts.expected_totals import Book
+from tonwatch.simulator.chain.cell_builder import CellBuilder
+from tonwatch.simulator.chain.execution import Outcome, SendAction, TransactionResult
+from tonwatch.simulator.chain.get_methods import GetMethodResult, SliceValue
+from tonwatch.simulator.chain.messages import SimMessage
+from tonwatch.simulator.contracts.contract import Contract
+from tonwatch.simulator.contracts.expected_totals import ExpectedTotals
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell, Slice, cell
 from tonwatch.ton.errors import BadAnswer
@@ -31,12 +31,12 @@ EXCESSES: Final = 0xD53276DB
 _BOUNCED: Final = 0xFFFFFFFF
 
 NOTIFICATION: Final = 1
-"""Nanocoins that a transfer sends on to the recipient, as most do: too few to run anything."""
+"""Nanocoins that go on to the recipient, as with most transfers: too few to run a contract."""
 
 ATTACHED: Final = 50_000_000
-"""Nanocoins that go with a transfer to pay for its way; what is left comes back."""
+"""Nanocoins attached to a transfer for its fees; the rest is returned."""
 
-_OWN_SHARE: Final = 10_000_000
+_RECEIVING_COST: Final = 10_000_000
 """Nanocoins of an incoming transfer that a jetton wallet spends or keeps."""
 
 _GAS: Final = 9_800
@@ -56,99 +56,107 @@ _GET_WALLET_ADDRESS: Final = get_methods.method_id("get_wallet_address")
 _GET_JETTON_DATA: Final = get_methods.method_id("get_jetton_data")
 
 
-class Master(Resident):
-    """The jetton itself.
+class JettonMaster(Contract):
+    """The jetton's master contract.
 
     Args:
-        seed: whose jetton it is; the administrator's address.
+        seed: hash of the administrator's address, 32 bytes.
         supply: in smallest units.
     """
 
     def __init__(self, seed: bytes, supply: int) -> None:
         self._administrator = owner_argument(Address(0, seed))
         self._supply = supply
-        # Snake-like off-chain metadata of TEP-64: a mark and an address in the web.
+        # Snake-like off-chain metadata of TEP-64: a prefix and a URL.
         self._content = cell(b"\x01https://usdt.example/jetton.json")
-        data = Writer().coins(supply).rest(self._administrator).ref(_WALLET_CODE)
+        data = CellBuilder().coins(supply).rest(self._administrator).ref(_WALLET_CODE)
         super().__init__(_MASTER_CODE, data.ref(self._content).cell(), 1_000_000_000)
 
     def wallet_of(self, owner: Address) -> Address:
-        """The address of somebody's jetton wallet, deployed or not."""
+        """The address of an owner's jetton wallet, deployed or not."""
         return Address(0, state_init(_WALLET_CODE, jetton_wallet_data(0, owner, self.address)).hash)
 
-    def react(self, _: SimAccount, __: Letter) -> Outcome:
+    def receive_internal(self, _: SimAccount, __: SimMessage) -> Outcome:
         return Outcome(gas=500, exit_code=_UNKNOWN_MESSAGE)
 
-    def answer(self, _: SimAccount, method: int, arguments: Sequence[int | Cell]) -> Answer:
+    def run_get_method(
+        self, _: SimAccount, method: int, arguments: Sequence[int | Cell]
+    ) -> GetMethodResult:
         if method == _GET_JETTON_DATA:
-            administrator = Part(self._administrator)
-            return Answer(0, (self._supply, -1, administrator, self._content, _WALLET_CODE))
+            administrator = SliceValue(self._administrator)
+            return GetMethodResult(
+                0, (self._supply, -1, administrator, self._content, _WALLET_CODE)
+            )
         if method == _GET_WALLET_ADDRESS:
             owner = _owner(arguments)
             if owner is None:
-                return Answer(get_methods.WRONG_ARGUMENTS)
-            return Answer(0, (Part(owner_argument(self.wallet_of(owner))),))
-        return Answer(get_methods.UNKNOWN_METHOD)
+                return GetMethodResult(get_methods.WRONG_ARGUMENTS)
+            return GetMethodResult(0, (SliceValue(owner_argument(self.wallet_of(owner))),))
+        return GetMethodResult(get_methods.UNKNOWN_METHOD)
 
 
-class JettonWallet(Resident):
-    """A wallet's wallet of the jetton.
+class JettonWallet(Contract):
+    """A wallet's jetton wallet.
 
     Args:
-        master: of which jetton.
-        owner: the wallet that it belongs to.
-        balance: in smallest units at the start.
-        book: where its owner keeps account of it.
+        master: of the jetton.
+        owner: address of the wallet.
+        balance: the initial one, in smallest units.
+        totals: where its transactions are counted.
 
     Attributes:
-        owner, master, book: these.
-        bounces: whom it pays sends it back.
+        owner, master, totals: as above.
+        payouts_bounce: recipients bounce its payouts.
     """
 
-    bounces = False
+    payouts_bounce = False
 
-    def __init__(self, master: Master, owner: Address, balance: int, book: Book) -> None:
+    def __init__(
+        self, master: JettonMaster, owner: Address, balance: int, totals: ExpectedTotals
+    ) -> None:
         super().__init__(_WALLET_CODE, jetton_wallet_data(0, owner, master.address), ATTACHED)
-        # Its address is that of an empty one, as it was when it was deployed.
+        # Its address is that of an empty wallet: it was deployed so.
         data = jetton_wallet_data(balance, owner, master.address)
-        self.first = replace(self.first, data=data)
-        self.owner, self.master, self.book = owner, master, book
+        self.initial = replace(self.initial, data=data)
+        self.owner, self.master, self.totals = owner, master, totals
 
     def balance(self, account: SimAccount) -> int:
-        """Jettons in smallest units that its account has."""
+        """Its jetton balance, in smallest units."""
         assert account.data is not None
         data = Slice(account.data)
         data.uint(4)
         return data.coins()
 
-    def react(self, account: SimAccount, letter: Letter) -> Outcome:
-        fields = Slice(letter.body)
+    def receive_internal(self, account: SimAccount, message: SimMessage) -> Outcome:
+        fields = Slice(message.body)
         kind = fields.uint(32)
-        if letter.bounced and kind == _BOUNCED:
+        if message.bounced and kind == _BOUNCED:
             kind = fields.uint(32)
         query, amount = fields.uint(64), fields.coins()
         balance = self.balance(account)
-        if letter.bounced:
-            return self._holds(balance + amount, "returned", amount)
+        if message.bounced:
+            return self._change(balance + amount, "returned", amount)
         if kind == INTERNAL_TRANSFER:
             sender, response, forward = fields.address(), fields.address(), fields.coins()
-            return self._receive(letter, balance, query, amount, sender, response, forward)
+            return self._receive(message, balance, query, amount, sender, response, forward)
         if kind != TRANSFER:
             return Outcome(gas=700, exit_code=_UNKNOWN_MESSAGE)
-        if letter.source != self.owner:
+        if message.source != self.owner:
             return Outcome(gas=1_500, exit_code=_NOT_OWNER)
         if amount > balance:
             return Outcome(gas=2_000, exit_code=_NOT_ENOUGH_JETTONS)
         recipient, response = fields.address(), fields.address()
         assert recipient is not None
-        body = Writer().uint(INTERNAL_TRANSFER, 32).uint(query, 64).coins(amount)
+        body = CellBuilder().uint(INTERNAL_TRANSFER, 32).uint(query, 64).coins(amount)
         body.address(self.owner).address(response).coins(NOTIFICATION).uint(0, 1)
-        onward = Order(self.master.wallet_of(recipient), body.cell(), bounce=True, carry=True)
-        return self._holds(balance - amount, "sent", amount, onward)
+        transfer = SendAction(
+            self.master.wallet_of(recipient), body.cell(), bounce=True, carry_value=True
+        )
+        return self._change(balance - amount, "sent", amount, transfer)
 
     def _receive(
         self,
-        letter: Letter,
+        message: SimMessage,
         balance: int,
         query: int,
         amount: int,
@@ -156,39 +164,44 @@ class JettonWallet(Resident):
         response: Address | None,
         forward: int,
     ) -> Outcome:
-        notice = Writer().uint(TRANSFER_NOTIFICATION, 32).uint(query, 64).coins(amount)
+        notice = CellBuilder().uint(TRANSFER_NOTIFICATION, 32).uint(query, 64).coins(amount)
         notice.address(sender).uint(0, 1)
-        orders = [Order(self.owner, notice.cell(), forward)]
+        actions = [SendAction(self.owner, notice.cell(), forward)]
         if response is not None:
-            orders.append(Order(response, excesses(query), letter.value - _OWN_SHARE))
-        return self._holds(balance + amount, "received", amount, *orders)
+            actions.append(SendAction(response, excesses(query), message.value - _RECEIVING_COST))
+        return self._change(balance + amount, "received", amount, *actions)
 
-    def _holds(self, balance: int, how: str, amount: int, *orders: Order) -> Outcome:
+    def _change(self, balance: int, how: str, amount: int, *actions: SendAction) -> Outcome:
+        """The outcome where the balance changes; `how` is as in `Outcome.jetton_change`."""
         data = jetton_wallet_data(balance, self.owner, self.master.address)
-        return Outcome(gas=_GAS, data=data, orders=orders, moved=(how, amount))
+        return Outcome(gas=_GAS, data=data, actions=actions, jetton_change=(how, amount))
 
-    def note(self, letter: Letter, outcome: Outcome, executed: Executed) -> None:
-        book = self.book
-        book.enter(letter, executed)
-        if outcome.moved is None or not executed.succeeded:
+    def count_transaction(
+        self, message: SimMessage, outcome: Outcome, result: TransactionResult
+    ) -> None:
+        totals = self.totals
+        totals.count(message, result)
+        if outcome.jetton_change is None or not result.succeeded:
             return
-        how, amount = outcome.moved
+        how, amount = outcome.jetton_change
         match how:
             case "sent":
-                book.sent += amount
-                book.messages_sent += 1
+                totals.sent += amount
+                totals.messages_sent += 1
             case "received":
-                book.received += amount
+                totals.received += amount
             case _:
-                book.returned += amount
+                totals.returned += amount
 
-    def answer(self, account: SimAccount, method: int, _: Sequence[int | Cell]) -> Answer:
+    def run_get_method(
+        self, account: SimAccount, method: int, _: Sequence[int | Cell]
+    ) -> GetMethodResult:
         if method != _GET_WALLET_DATA:
-            return Answer(get_methods.UNKNOWN_METHOD)
+            return GetMethodResult(get_methods.UNKNOWN_METHOD)
         owner, master = (
-            Part(owner_argument(address)) for address in (self.owner, self.master.address)
+            SliceValue(owner_argument(address)) for address in (self.owner, self.master.address)
         )
-        return Answer(0, (self.balance(account), owner, master, _WALLET_CODE))
+        return GetMethodResult(0, (self.balance(account), owner, master, _WALLET_CODE))
 
 
 def jetton_wallet_data(
@@ -209,27 +222,27 @@ def jetton_wallet_data(
             stablecoin's.
         status: a stablecoin's four bits: 1 cannot send, 2 cannot receive.
     """
-    writer = Writer() if code is not None else Writer().uint(status, 4)
-    writer.coins(balance).address(owner).address(master)
-    return writer.cell() if code is None else writer.ref(code).cell()
+    builder = CellBuilder() if code is not None else CellBuilder().uint(status, 4)
+    builder.coins(balance).address(owner).address(master)
+    return builder.cell() if code is None else builder.ref(code).cell()
 
 
 def transfer(query: int, amount: int, recipient: Address, response: Address) -> Cell:
-    """The body of the message with which an owner has his jetton wallet pay."""
-    body = Writer().uint(TRANSFER, 32).uint(query, 64).coins(amount)
+    """The body of an owner's message that makes his jetton wallet pay."""
+    body = CellBuilder().uint(TRANSFER, 32).uint(query, 64).coins(amount)
     body.address(recipient).address(response).uint(0, 1).coins(NOTIFICATION)
     return body.uint(0, 1).cell()
 
 
-def arrival(query: int, amount: int, sender: Address) -> Cell:
-    """The body of the message with which a stranger's jetton wallet pays."""
-    body = Writer().uint(INTERNAL_TRANSFER, 32).uint(query, 64).coins(amount)
+def internal_transfer(query: int, amount: int, sender: Address) -> Cell:
+    """The body of the message with which another jetton wallet pays."""
+    body = CellBuilder().uint(INTERNAL_TRANSFER, 32).uint(query, 64).coins(amount)
     return body.address(sender).address(sender).coins(NOTIFICATION).uint(0, 1).cell()
 
 
 def excesses(query: int) -> Cell:
-    """The body of the message with which coins come back that were not needed."""
-    return Writer().uint(EXCESSES, 32).uint(query, 64).cell()
+    """The body of the message that returns coins that were not needed."""
+    return CellBuilder().uint(EXCESSES, 32).uint(query, 64).cell()
 
 
 def _owner(arguments: Sequence[int | Cell]) -> Address | None:

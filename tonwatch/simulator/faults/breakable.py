@@ -1,4 +1,4 @@
-"""What all have in common that can be told to misbehave: a name, and a fault or none."""
+"""What servers, wallets and contracts have in common: a name and faults."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -7,17 +7,19 @@ from tonwatch.simulator.faults.fault import ActiveFault, Fault
 
 
 class Breakable(ABC):
-    """A server, a wallet or a contract of the simulated network.
+    """A target of faults: a server, a wallet or a contract of the simulated network.
 
     Args:
         name: what it is called in configs and over the control port.
 
     Attributes:
-        fault: what is wrong now; None for nothing.
+        kind: its kind's name.
+        supported_faults: the faults that its kind declares.
+        fault: the present one; None for none.
     """
 
     kind: ClassVar[str]
-    can: ClassVar[frozenset[Fault]]
+    supported_faults: ClassVar[frozenset[Fault]]
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -25,18 +27,18 @@ class Breakable(ABC):
 
     @property
     def supported(self) -> list[Fault]:
-        """The faults that can be set here, in the enum's order."""
-        return [fault for fault in Fault if fault in self.can]
+        """The faults that can be set, in the enum's order."""
+        return [fault for fault in Fault if fault in self.supported_faults]
 
-    def suffers(self, fault: Fault) -> float | None:
-        """The number of `fault` if that is what is wrong now; None if not."""
+    def fault_value(self, fault: Fault) -> float | None:
+        """The number of `fault` if it is the present one; None if not."""
         return self.fault.value if self.fault is not None and self.fault.fault is fault else None
 
     def check(self, fault: Fault, value: float | None = None) -> ActiveFault:
         """What `set_fault` would set.
 
         Raises:
-            ValueError: not supported here, or not with this number.
+            ValueError: the fault is not supported, or not with this number.
         """
         if fault not in self.supported:
             known = ", ".join(self.supported)
@@ -45,7 +47,7 @@ class Breakable(ABC):
 
     @abstractmethod
     async def set_fault(self, fault: Fault, value: float | None = None) -> None:
-        """Misbehave from now on; replaces an earlier fault.
+        """Set the fault; replaces an earlier one.
 
         Raises:
             ValueError: as `check`.
@@ -53,4 +55,4 @@ class Breakable(ABC):
 
     @abstractmethod
     async def clear_fault(self) -> None:
-        """Behave again."""
+        """End the fault."""

@@ -1,4 +1,4 @@
-"""What can be wrong with a simulated server, wallet or contract, and how that is written down."""
+"""The faults of simulated servers, wallets and contracts, and how they are written."""
 
 import math
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Self
 
 
 class Fault(StrEnum):
-    """One thing that is wrong; see `describe` for what a peer sees."""
+    """A fault; see `describe` for what it does."""
 
     REFUSE = "refuse"
     HANG = "hang"
@@ -32,7 +32,7 @@ class Fault(StrEnum):
     SLOW_DRIP = "slow_drip"
     GIANT_ANSWER = "giant_answer"
     BAD_PROOF = "bad_proof"
-    LYING_BALANCE = "lying_balance"
+    FALSE_BALANCE = "false_balance"
     PRUNE_HISTORY = "prune_history"
     REJECT_EXTERNALS = "reject_externals"
     DRAIN = "drain"
@@ -76,26 +76,26 @@ _DESCRIPTIONS: Final = {
     Fault.STALL: "the node stays at the block it has now",
     Fault.WRONG_NETWORK: "the node belongs to another network",
     Fault.CLOCK_SKEW: "the server's clock is wrong",
-    Fault.THROTTLE: "every request is over the rate limit; of a liteserver, its proxy's",
+    Fault.THROTTLE: "every request is over the rate limit, of a liteserver over that of its proxy",
     Fault.UNAUTHORIZED: "no API key is accepted",
     Fault.BAD_JSON: "bodies are cut short under status 200",
     Fault.DROP_MID_FRAME: "connections are closed in the middle of an answer",
     Fault.FORK: "the node follows a fork: its blocks have other hashes from now on",
-    Fault.UNREACHABLE: "packets are lost: connecting times out, open connections fall silent",
+    Fault.UNREACHABLE: "packets are lost: connecting times out, open connections get no answers",
     Fault.STEP_BACK: "every other answer comes from a node that is behind",
-    Fault.FLAP: "refusing and answering take turns",
-    Fault.CATCH_UP: "the node is behind now and catches up, four seconds of blocks a second",
+    Fault.FLAP: "the server refuses and answers in turn",
+    Fault.CATCH_UP: "the node is behind and catches up, four seconds of blocks a second",
     Fault.LOSSY: "some queries get no answer",
     Fault.SLOW_DRIP: "answers arrive byte by byte, with a pause before each",
     Fault.GIANT_ANSWER: "answers are far longer than any real one",
     Fault.BAD_PROOF: "proofs are well-formed and belong to another block",
-    Fault.LYING_BALANCE: "accounts have another balance here than on the chain",
-    Fault.PRUNE_HISTORY: "older transactions are forgotten",
-    Fault.REJECT_EXTERNALS: "no external message is taken, whatever it says",
-    Fault.DRAIN: "nearly all coins leave at once, and no money comes in",
-    Fault.BOUNCE_PAYOUTS: "recipients send back what they are paid",
+    Fault.FALSE_BALANCE: "accounts have another balance than on the chain",
+    Fault.PRUNE_HISTORY: "older transactions are pruned",
+    Fault.REJECT_EXTERNALS: "all external messages are rejected",
+    Fault.DRAIN: "nearly all coins are sent away at once, and no more come in",
+    Fault.BOUNCE_PAYOUTS: "recipients bounce payouts",
     Fault.FAILING_PAYOUTS: "payouts fail in the action phase with code 37, and cost fees",
-    Fault.FROZEN: "the account is frozen and pays nothing",
+    Fault.FROZEN: "the account is frozen and makes no payouts",
     Fault.CHANGED_CODE: "the contract has other code",
 }
 
@@ -108,7 +108,7 @@ class ActiveFault(NamedTuple):
 
     @classmethod
     def of(cls, fault: Fault, value: float | None = None) -> Self:
-        """Check `value`, or take the fault's own default.
+        """A fault with `value`, or with its default.
 
         Raises:
             ValueError: the fault takes no number, or not this one.
@@ -131,7 +131,7 @@ class ActiveFault(NamedTuple):
 
 
 def describe(fault: Fault) -> str:
-    """What a peer sees, in one clause, with the fault's number and default."""
+    """What the fault does, in one clause, with its number and default."""
     takes = _VALUES.get(fault)
     number = f" ({takes.unit}, default {takes.default:g})" if takes else ""
     return _DESCRIPTIONS[fault] + number
@@ -153,7 +153,7 @@ def parse_assignment(text: str) -> tuple[str, Fault, float | None]:
     """Read ``TARGET=FAULT`` or ``TARGET=FAULT:NUMBER``.
 
     Raises:
-        ValueError: it is not written so, or there is no such fault.
+        ValueError: the text has another form, or there is no such fault.
     """
     target, equals, rest = text.partition("=")
     name, colon, number = rest.partition(":")

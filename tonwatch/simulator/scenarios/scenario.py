@@ -1,4 +1,4 @@
-"""Scenarios: what goes wrong in a simulated network, and when, as a YAML file says it.
+"""Scenarios: a simulated network and its faults over time, from a YAML file.
 
 name: restart
 description: node-1 is restarted and takes a minute to sync.
@@ -31,13 +31,13 @@ from tonwatch.simulator.network import Simulator
 from tonwatch.simulator.servers.registry import ServerSpec
 from tonwatch.strict import dotted, read_yaml
 
-_SHIPPED: Final = resources.files("tonwatch.simulator.scenarios")
+_FILES: Final = resources.files("tonwatch.simulator.scenarios")
 
 Assignment = tuple[str, Fault, float | None]
 
 
 class Part(BaseModel):
-    """A part of a scenario: unknown keys are errors, values do not change."""
+    """A part of a scenario; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,7 +85,7 @@ class Network(Part):
     contracts: _Names = 0
     payouts_per_minute: Annotated[float, Field(ge=0, le=60)] = 0.0
     primaries: Annotated[int, Field(ge=0)] = 1
-    external: tuple[str, ...] = Field((), description="targets that count as on other machines")
+    external: tuple[str, ...] = Field((), description="targets that are not on this machine")
     block_interval: PositiveDuration = 0.4
 
     @model_validator(mode="after")
@@ -96,14 +96,14 @@ class Network(Part):
 
 
 class Step(Part):
-    """Something that happens.
+    """A change of faults.
 
     Attributes:
         at: when, in seconds from the start.
-        say: what a bystander would say of it.
+        say: the text that is printed.
         clear: the targets whose faults end, before any are set.
-        set: the fault of each target from now on, ``fault`` or ``fault:number``;
-            the target ``chain`` is the whole network.
+        set: the new fault of each target, ``fault`` or ``fault:number``; the target ``chain`` is
+            the whole network.
     """
 
     at: Duration = 0.0
@@ -113,26 +113,26 @@ class Step(Part):
 
     @property
     def text(self) -> str:
-        """What is said of it: `say`, or the faults by name."""
+        """The text that is printed: `say`, or the faults by name."""
         ended = "all faults" if self.clear == "all" else ", ".join(self.clear)
         changes = [f"{ended}: cleared"] if ended else []
         changes += [f"{target}: {fault}" for target, fault in self.set.items()]
         return self.say or ", ".join(changes)
 
     def assignments(self) -> list[Assignment]:
-        """`set`, read.
+        """The targets, faults and numbers of `set`.
 
         Raises:
-            ValueError: there is no such fault, or its number is none.
+            ValueError: there is no such fault, or its number is not a number.
         """
         return [parse_assignment(f"{target}={fault}") for target, fault in self.set.items()]
 
 
 class Scenario(Part):
-    """See above.
+    """A network, and its faults over time.
 
     Attributes:
-        duration: when every fault that is left ends, seconds from the start; None for never.
+        duration: when all faults end, seconds from the start; None for never.
     """
 
     name: Annotated[str, Field(min_length=1)] = "unnamed"
@@ -155,7 +155,7 @@ class Scenario(Part):
         """The network, not started yet; `more` are further arguments of `Simulator`.
 
         Raises:
-            ValueError: a step cannot be done there; the text names its place.
+            ValueError: a step is impossible in this network; the text names it.
         """
         simulator = Simulator(
             liteservers=_specs(self.network.liteservers),
@@ -171,7 +171,7 @@ class Scenario(Part):
         for index, step in enumerate(self.steps):
             try:
                 for target in step.clear if step.clear != "all" else ():
-                    simulator.known(target)
+                    simulator.check_target(target)
                 for target, fault, value in step.assignments():
                     simulator.check(target, fault, value)
             except ValueError as error:
@@ -190,29 +190,29 @@ async def play(
     simulator: Simulator,
     *,
     pace: float = 1.0,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Do the steps in their time; with a `duration`, end all faults and return then.
+    """Run the steps at their times, until the `duration` if there is one.
 
     Args:
-        scenario: what to do.
-        simulator: a started network as `scenario.simulator` makes it.
-        pace: how much faster than written.
-        tell: gets each step's text when it is done.
+        scenario: the steps.
+        simulator: the started network of `scenario.simulator`.
+        pace: factor by which the steps are faster than written.
+        report: gets each step's text when it is done.
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
     for step in scenario.steps:
         await _until(began + step.at / pace)
-        await do(step, simulator)
-        tell(step.text)
+        await apply_step(step, simulator)
+        report(step.text)
     if scenario.duration is not None:
         await _until(began + scenario.duration / pace)
         await simulator.clear()
 
 
-async def do(step: Step, simulator: Simulator) -> None:
-    """Do one step now."""
+async def apply_step(step: Step, simulator: Simulator) -> None:
+    """Run one step now."""
     if step.clear == "all":
         await simulator.clear()
     else:
@@ -242,7 +242,7 @@ def load(name: str) -> Scenario:
         OSError: it cannot be read.
     """
     if name in shipped():
-        return _read(_SHIPPED / f"{name}.yaml")
+        return _read(_FILES / f"{name}.yaml")
     path = Path(name)
     if not path.exists() and path.suffix == "" and path.name == name:
         raise ValueError(f"no file and no scenario {name!r}; scenarios are: {', '.join(shipped())}")
@@ -255,7 +255,7 @@ def shipped() -> list[str]:
 
 
 def _yaml_stems() -> Iterator[str]:
-    for file in _SHIPPED.iterdir():
+    for file in _FILES.iterdir():
         stem, dot, ending = file.name.rpartition(".")
         if dot and ending == "yaml":
             yield stem

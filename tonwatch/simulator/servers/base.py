@@ -7,19 +7,19 @@ from random import Random
 from typing import Any, ClassVar, Final, Self
 
 from tonwatch.simulator.chain import noise as noises
-from tonwatch.simulator.chain.chain import Chain, Ledger
+from tonwatch.simulator.chain.chain import BlockHistory, Chain
 from tonwatch.simulator.chain.fork import Fork
 from tonwatch.simulator.chain.noise import Noise
 from tonwatch.simulator.faults.breakable import Breakable
 from tonwatch.simulator.faults.fault import ActiveFault, Fault
-from tonwatch.simulator.servers.unreachable import BlackHole
+from tonwatch.simulator.servers.unreachable import UnreachablePort
 from tonwatch.simulator.servers.view import View
 
 _CATCHING_UP: Final = 4
-"""Seconds of blocks that a node takes in each second while it catches up."""
+"""Seconds of blocks that a node applies in each second while it catches up."""
 
-_HANDED_OVER: Final = 3
-"""Turns of the loop after which a connection that asyncio has taken is its protocol's."""
+_ACCEPT_ITERATIONS: Final = 3
+"""Iterations of the loop until a connection that asyncio has accepted has its protocol."""
 
 
 BASE_FAULTS: Final = frozenset(
@@ -47,12 +47,12 @@ class SimulatedServer(Breakable):
     Args:
         name: what it is called in configs and over the control port.
         chain: the network that it serves.
-        foreign: the network that it serves under `Fault.WRONG_NETWORK`; that
-            fault is not supported without one.
-        fork: what it follows under `Fault.FORK`; not supported without one either.
+        foreign: the network that it serves under `Fault.WRONG_NETWORK`; without one that fault
+            is not supported.
+        fork: what it follows under `Fault.FORK`; without one that fault is not supported.
         host: address to listen on.
         port: port to listen on; 0 for a free one, which then stays the same.
-        noise: what varies in its answers, whatever the fault.
+        noise: what varies in its answers, with any fault.
 
     Attributes:
         section: the list of tonwatch's configuration that has servers of this kind.
@@ -80,19 +80,19 @@ class SimulatedServer(Breakable):
         self.port = port
         self.noise = noise
         self._own_chain = chain
-        self._elsewhere = {Fault.WRONG_NETWORK: foreign, Fault.FORK: fork}
+        self._alternatives = {Fault.WRONG_NETWORK: foreign, Fault.FORK: fork}
         self._followed: Chain | Fork | None = None
-        self._chain: Ledger = chain
+        self._chain: BlockHistory = chain
         self._frozen: View | None = None
         self._since = 0.0
-        self._behind_is_next = False
+        self._next_is_behind = False
         self._seed = chain.zerostate.root_hash + name.encode()
         self._noise_random = Random(self._seed + b" noise")
         self._fault_random = Random(self._seed)
         self._listener: asyncio.Server | None = None
-        self._black_hole: BlackHole | None = None
+        self._unreachable_port: UnreachablePort | None = None
         self._flapping: asyncio.Task[None] | None = None
-        # A fault is set, a flapping server turns, or all is closed: one after the other.
+        # Changes of the fault, turns of a flapping server and closing exclude each other.
         self._changing = asyncio.Lock()
 
     @classmethod
@@ -107,31 +107,31 @@ class SimulatedServer(Breakable):
 
     @property
     def supported(self) -> list[Fault]:
-        without = {fault for fault, chain in self._elsewhere.items() if chain is None}
+        without = {fault for fault, chain in self._alternatives.items() if chain is None}
         return [fault for fault in super().supported if fault not in without]
 
     @property
     def now(self) -> float:
         """The server's own clock, Unix seconds."""
-        return self._own_chain.clock() + (self.suffers(Fault.CLOCK_SKEW) or 0.0)
+        return self._own_chain.clock() + (self.fault_value(Fault.CLOCK_SKEW) or 0.0)
 
     @property
-    def chain(self) -> Ledger:
-        """The network that is served now."""
+    def chain(self) -> BlockHistory:
+        """The chain that is served now."""
         return self._chain
 
     @property
     def silent(self) -> bool:
         """Nothing is answered on open connections."""
-        return self._has(Fault.HANG, Fault.UNREACHABLE)
+        return self._has_fault(Fault.HANG, Fault.UNREACHABLE)
 
     @property
     def refusing(self) -> bool:
         """Nothing listens, and open connections are reset."""
-        return self._listener is None and self._has(Fault.REFUSE, Fault.FLAP)
+        return self._listener is None and self._has_fault(Fault.REFUSE, Fault.FLAP)
 
     def view(self) -> View:
-        """How far this server is, as its fault has it."""
+        """The server's view of the chain, with its fault."""
         if self._frozen is not None:
             return self._frozen
         chain = self._chain
@@ -140,36 +140,35 @@ class SimulatedServer(Breakable):
             head = chain.at(chain.clock() - behind)
             return View(chain, head, head)
         head = shard_client = chain.head
-        shard_lag = self.suffers(Fault.SHARD_LAG)
+        shard_lag = self.fault_value(Fault.SHARD_LAG)
         if shard_lag is not None:
             shard_client = chain.block(head.seqno - int(shard_lag)) or chain.oldest
         return View(chain, head, shard_client)
 
     def answering_view(self) -> View:
-        """The view that the next answer comes from; to be asked once for each answer.
+        """The view for the next answer; called once for each.
 
-        It is the same as `view`, or further back: behind one address there may
-        be several servers.
+        It is `view`, or some blocks behind: one address may have several servers.
         """
         blocks = self.noise.steps_back(self._noise_random)
-        step = self.suffers(Fault.STEP_BACK)
+        step = self.fault_value(Fault.STEP_BACK)
         if step is not None:
-            blocks += int(step) if self._behind_is_next else 0
-            self._behind_is_next = not self._behind_is_next
+            blocks += int(step) if self._next_is_behind else 0
+            self._next_is_behind = not self._next_is_behind
         return self.view().back(blocks) if blocks else self.view()
 
     def delay(self) -> float:
-        """Seconds that the noise delays the next answer; to be asked once for each answer."""
+        """Seconds by which noise delays the next answer; called once for each."""
         return self.noise.delay(self._noise_random)
 
     def loses_answer(self) -> bool:
-        """Whether the next answer gets lost; to be asked once for each answer."""
-        share = self.suffers(Fault.LOSSY) or 0.0
+        """Whether the next answer is lost; called once for each."""
+        share = self.fault_value(Fault.LOSSY) or 0.0
         by_fault = share > 0 and self._fault_random.random() < share
         return self.noise.loses(self._noise_random) or by_fault
 
     async def set_fault(self, fault: Fault, value: float | None = None) -> None:
-        """Misbehave from now on, on new and on open connections; replaces an earlier fault.
+        """Set the fault for new and open connections; replaces an earlier one.
 
         Raises:
             ValueError: as `check`.
@@ -178,7 +177,7 @@ class SimulatedServer(Breakable):
         await self._change(self.check(fault, value))
 
     async def clear_fault(self) -> None:
-        """Behave again.
+        """End the fault.
 
         Raises:
             OSError: the port was taken meanwhile.
@@ -202,18 +201,18 @@ class SimulatedServer(Breakable):
             self._follow(None)
             await self._close_connections()
 
-    # What changes with the fault.
+    # Changes of the fault.
 
     async def _change(self, fault: ActiveFault | None) -> None:
         async with self._changing:
             await self._stop_flapping()
             self.fault = fault
             self._since = self._own_chain.clock()
-            self._behind_is_next = False
+            self._next_is_behind = False
             self._fault_random = Random(self._seed)
-            self._follow(self._elsewhere.get(fault.fault) if fault is not None else None)
+            self._follow(self._alternatives.get(fault.fault) if fault is not None else None)
             self._frozen = None
-            if self._has(Fault.STALL):
+            if self._has_fault(Fault.STALL):
                 self._frozen = self.view()
             await self._open_port()
             self._fault_changed()
@@ -223,19 +222,19 @@ class SimulatedServer(Breakable):
                 )
 
     async def _open_port(self) -> None:
-        """Listen, refuse or swallow, as the fault has it."""
-        if self._has(Fault.UNREACHABLE):
+        """Listen, refuse or lose packets, as the fault wants."""
+        if self._has_fault(Fault.UNREACHABLE):
             await self._stop_listening()
             try:
-                self._black_hole = BlackHole(self.host, self.port)
+                self._unreachable_port = UnreachablePort(self.host, self.port)
             except OSError:
                 self.fault = None
                 self._listener = await self._listen(self.port)
                 raise
-        elif self._has(Fault.REFUSE, Fault.FLAP):
+        elif self._has_fault(Fault.REFUSE, Fault.FLAP):
             await self._stop_listening()
         elif self._listener is None:
-            await self._stop_listening()  # of a black hole, if there is one
+            await self._stop_listening()  # closes an unreachable port
             self._listener = await self._listen(self.port)
 
     async def _flap(self, seconds: float) -> None:
@@ -249,7 +248,7 @@ class SimulatedServer(Breakable):
                 self._fault_changed()
 
     async def _stop_flapping(self) -> None:
-        # Whoever calls this holds the lock: the task sleeps, or waits for the lock.
+        # Called with the lock held: the task sleeps, or waits for the lock.
         task, self._flapping = self._flapping, None
         if task is not None:
             task.cancel()
@@ -257,33 +256,33 @@ class SimulatedServer(Breakable):
 
     async def _stop_listening(self) -> None:
         if self._listener is not None:
-            # asyncio loses a connection, its socket left open, that it has taken but not yet
-            # handed over when its server closes: take no more of them first.
+            # asyncio leaks a connection that it has accepted but not given to a protocol yet when
+            # the server closes: accept no more, and let those get their protocols.
             for each in self._listener.sockets:
                 asyncio.get_running_loop().remove_reader(each)
-            for _ in range(_HANDED_OVER):
+            for _ in range(_ACCEPT_ITERATIONS):
                 await asyncio.sleep(0)
             self._listener.close()
             self._listener = None
-        if self._black_hole is not None:
-            self._black_hole.close()
-            self._black_hole = None
+        if self._unreachable_port is not None:
+            self._unreachable_port.close()
+            self._unreachable_port = None
 
     def _follow(self, other: Chain | Fork | None) -> None:
         """Serve `other`, or the own chain again."""
         before, self._followed = self._followed, other
-        # A fork that is set anew stays the same one: join before leaving.
+        # Join before leaving: a fork that is set again stays the same.
         self._chain = other.join() if other is not None else self._own_chain
         if before is not None:
             before.leave()
 
     def _seconds_behind(self) -> float:
-        catching_up = self.suffers(Fault.CATCH_UP)
+        catching_up = self.fault_value(Fault.CATCH_UP)
         if catching_up is not None:
             return catching_up - (_CATCHING_UP - 1) * (self._own_chain.clock() - self._since)
-        return self.suffers(Fault.LAG) or 0.0
+        return self.fault_value(Fault.LAG) or 0.0
 
-    def _has(self, *faults: Fault) -> bool:
+    def _has_fault(self, *faults: Fault) -> bool:
         return self.fault is not None and self.fault.fault in faults
 
     @abstractmethod
@@ -291,7 +290,7 @@ class SimulatedServer(Breakable):
 
     @abstractmethod
     def _fault_changed(self) -> None:
-        """Let open connections feel a new fault, or its end, at once."""
+        """Apply a new fault, or its end, to open connections at once."""
 
     @abstractmethod
     async def _close_connections(self) -> None: ...

@@ -31,10 +31,10 @@ HTTP_FAULTS: Final = BASE_FAULTS | {
 """Faults that every kind of provider has from `HttpProvider`."""
 
 _CLOSING: Final = 1.0
-"""Seconds that requests under way may take to end when the server closes."""
+"""Seconds that running requests have to end when the server closes."""
 
 _GIANT: Final = 1024 * 1024 * 1024
-"""Bytes after which a body without end does end, for a client that takes all of them."""
+"""Bytes after which an endless body ends, for a client that reads all of it."""
 
 _CHUNK: Final = 64 * 1024
 
@@ -99,11 +99,11 @@ class HttpProvider(SimulatedServer):
     def key_is_valid(self, key: str | None) -> bool:
         """Whether a request with this API key is answered."""
         wrong = self.api_key is not None and key != self.api_key
-        return not wrong and self.suffers(Fault.UNAUTHORIZED) is None
+        return not wrong and self.fault_value(Fault.UNAUTHORIZED) is None
 
     def over_limit(self) -> bool:
-        """Whether a request is one too many; to be asked once for each."""
-        return not self._within_limit() or self.suffers(Fault.THROTTLE) is not None
+        """Whether a request is over the rate limit; called once for each."""
+        return not self._within_limit() or self.fault_value(Fault.THROTTLE) is not None
 
     def _within_limit(self) -> bool:
         if self._limit is None:
@@ -144,27 +144,27 @@ class HttpProvider(SimulatedServer):
     # One request.
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        await self._wait_as_told()
+        await self._delay()
         if self.loses_answer():
             return self._cut(request, b"")
-        if self.suffers(Fault.GARBAGE) is not None:
+        if self.fault_value(Fault.GARBAGE) is not None:
             return self._cut(request, secrets.token_bytes(512))
-        if self.suffers(Fault.GIANT_ANSWER) is not None:
+        if self.fault_value(Fault.GIANT_ANSWER) is not None:
             return await self._flood(request)
         status, body = self.answer(request, await request.read())
         data = body.encode()
-        if self.suffers(Fault.BAD_JSON) is not None:
+        if self.fault_value(Fault.BAD_JSON) is not None:
             data = data[: len(data) // 2]
-        if self.suffers(Fault.DROP_MID_FRAME) is not None:
+        if self.fault_value(Fault.DROP_MID_FRAME) is not None:
             head = f"HTTP/1.1 {status} OK\r\nContent-Length: {len(data)}\r\n\r\n"
             return self._cut(request, head.encode() + data[: len(data) // 2])
-        if self.suffers(Fault.SLOW_DRIP) is not None:
+        if self.fault_value(Fault.SLOW_DRIP) is not None:
             return await self._drip(request, status, data)
         return web.Response(status=status, body=data, content_type="application/json")
 
-    async def _wait_as_told(self) -> None:
-        """Be slow or hang; a fault that changes meanwhile is felt at once."""
-        delay = self.delay() + (self.suffers(Fault.SLOW) or 0.0)
+    async def _delay(self) -> None:
+        """Be slow or hang; ends early when the fault changes."""
+        delay = self.delay() + (self.fault_value(Fault.SLOW) or 0.0)
         if delay:
             await self._pause(delay)
         while self.silent:
@@ -176,49 +176,49 @@ class HttpProvider(SimulatedServer):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
-            pass  # the time is over, which is what was waited for
+            pass  # the fault has not changed
 
     async def _drip(self, request: web.BaseRequest, status: int, data: bytes) -> web.StreamResponse:
-        """Send the body byte by byte, the first after one pause, for as long as the fault lasts."""
+        """Send the body byte by byte, the first after one pause, while the fault lasts."""
         response = web.StreamResponse(status=status)
         response.content_type = "application/json"
         response.content_length = len(data)
         try:
             await response.prepare(request)
             for index in range(len(data)):
-                pause = self.suffers(Fault.SLOW_DRIP)
+                pause = self.fault_value(Fault.SLOW_DRIP)
                 if pause is None:
                     await response.write(data[index:])
                     break
                 await self._pause(pause)
                 await response.write(data[index : index + 1])
         except ConnectionError:
-            pass  # the peer has had enough, which is its right
+            pass  # the client has closed the connection
         return response
 
     async def _flood(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Send a body without end, for as long as the peer takes it and the fault lasts."""
+        """Send an endless body while the client reads it and the fault lasts."""
         response = web.StreamResponse()
         response.content_type = "application/json"
         try:
             await response.prepare(request)
             await response.write(b'{"ok": true, "result": "')
             sent = 0
-            while sent < _GIANT and self.suffers(Fault.GIANT_ANSWER) is not None:
+            while sent < _GIANT and self.fault_value(Fault.GIANT_ANSWER) is not None:
                 await response.write(_CHUNK * b"x")
                 sent += _CHUNK
-                # A peer that reads as fast as we write must not keep the event loop for itself.
+                # Writes to a client that reads fast do not yield to the event loop by themselves.
                 await asyncio.sleep(0)
         except ConnectionError:
-            pass  # the peer has had enough, which is its right
+            pass  # the client has closed the connection
         else:
             self._cut(request, b"")
         return response
 
     def _cut(self, request: web.BaseRequest, data: bytes) -> web.Response:
-        """Send raw bytes and close, whatever HTTP would have wanted next."""
+        """Send raw bytes and close the connection."""
         if request.transport is not None:
             request.transport.write(data)
             request.transport.close()
-        # aiohttp needs an answer; the connection that it would go to is closed.
+        # aiohttp needs a response; its connection is closed.
         return web.Response()

@@ -1,8 +1,8 @@
-"""A port that loses packets, made without root and without a firewall.
+"""A port that loses packets, without root and without a firewall.
 
-The kernel drops the SYNs for a listener whose accept queue is full. A backlog
-of 0 holds one connection; it is taken by a connection of our own, which nobody
-accepts. Whoever else connects waits for an answer until their own deadline.
+The kernel drops SYN packets for a listener whose accept queue is full. A backlog
+of 0 holds one connection; a connection from here fills it and is never accepted.
+Clients wait for an answer until their own timeout.
 """
 
 import errno
@@ -13,8 +13,8 @@ _ATTEMPTS: Final = 8
 """Connections that may fit; Linux takes one with a backlog of 0, others round up."""
 
 
-class BlackHole:
-    """Swallows connection attempts from its making until `close`.
+class UnreachablePort:
+    """Loses connection attempts until `close`.
 
     Args:
         host: address to listen on.
@@ -25,14 +25,14 @@ class BlackHole:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        # The listener comes first, so that `close` resets what is in its queue.
+        # The listener is closed first: that resets the connections in its queue.
         self._sockets = [socket.create_server((host, port), backlog=0)]
         for _ in range(_ATTEMPTS):
             filler = socket.socket()
             self._sockets.append(filler)
             filler.setblocking(False)
             filler.connect_ex((host, port))
-            # Asked again, the kernel says whether the first SYN was answered.
+            # A second call says whether the first SYN was answered.
             if filler.connect_ex((host, port)) == errno.EALREADY:
                 return
         self.close()

@@ -1,13 +1,13 @@
-"""How far a node is, and what it knows from there."""
+"""A node's view of the chain: its head and its shard client."""
 
 from typing import NamedTuple
 
 from tonwatch.simulator.chain.blocks import Block
-from tonwatch.simulator.chain.chain import Ledger
+from tonwatch.simulator.chain.chain import BlockHistory
 
 
 class View(NamedTuple):
-    """A node's place in a chain.
+    """A node's view of a chain.
 
     Attributes:
         chain: the chain, or the fork of it, that the node follows.
@@ -15,14 +15,14 @@ class View(NamedTuple):
         shard_client: the masterchain block whose shards it has.
     """
 
-    chain: Ledger
+    chain: BlockHistory
     head: Block
     shard_client: Block
 
     def find(self, seqno: int) -> Block | None:
-        """The masterchain block `seqno` if a node here has it."""
+        """The masterchain block `seqno` if the node has it."""
         for own in (self.head, self.shard_client):
-            # A stalled node keeps its block when the chain has forgotten it.
+            # A stalled node keeps its block longer than the chain.
             if own.seqno == seqno:
                 return own
         return self.chain.block(seqno) if seqno < self.head.seqno else None

@@ -1,67 +1,67 @@
-"""Everybody whom the simulated wallets pay, and who pays them: what comes from there."""
+"""The accounts that simulated wallets pay and are paid by: only their messages are simulated."""
 
 from dataclasses import replace
 from random import Random
 from typing import Final
 
-from tonwatch.simulator.chain.messages import EMPTY_BODY, Letter, bounced_body
+from tonwatch.simulator.chain.messages import EMPTY_BODY, SimMessage, bounced_body
 from tonwatch.simulator.contracts import jetton
-from tonwatch.simulator.contracts.contract import Resident
+from tonwatch.simulator.contracts.contract import Contract
 from tonwatch.simulator.contracts.jetton import JettonWallet
 from tonwatch.simulator.contracts.wallets.wallet import Wallet
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import Cell, Slice
 
 _FORWARD_FEE: Final = 266_669
-"""What is left for who delivers a message of one cell, nanocoins."""
+"""The rest of the forward fee of a message of one cell, nanocoins."""
 
-_BOUNCING: Final = 640_000
-"""Nanocoins that it costs to send something back."""
+_BOUNCE_FEE: Final = 640_000
+"""Nanocoins that a bounced message costs."""
 
-_DEPLOYING: Final = 11_000_000
+_DEPLOY_FEE: Final = 11_000_000
 """Nanocoins that a jetton transfer costs its recipient's jetton wallet."""
 
-TIP: Final = 20_000_000
-"""Nanocoins with messages that are not about money."""
+SMALL_AMOUNT: Final = 20_000_000
+"""Nanocoins of messages that are sent to run a contract."""
 
-_JETTON_FEES: Final = 100_000_000
-"""Nanocoins with jettons that come in."""
+_JETTON_VALUE: Final = 100_000_000
+"""Nanocoins attached to incoming jettons."""
 
 
-class Abroad:
-    """Strangers. Their messages arrive a block after what caused them.
+class ExternalAccounts:
+    """All accounts outside the simulated world. They answer in the block after the message.
 
     Args:
-        seed: of the network; decides who they are.
+        seed: of the network; decides their addresses.
     """
 
     def __init__(self, seed: str) -> None:
-        self._random = Random(f"strangers of {seed}")
+        self._random = Random(f"external accounts of {seed}")
 
-    def reaction(self, letter: Letter, sender: Resident) -> Letter | None:
-        """What comes back of a message to a stranger."""
+    def response(self, message: SimMessage, sender: Contract) -> SimMessage | None:
+        """The message that an external account sends because of `message`; None for none."""
         wallet = sender if isinstance(sender, Wallet | JettonWallet) else None
-        if wallet is None or not letter.bounce:
+        if wallet is None or not message.bounce:
             return None
-        if wallet.bounces:
-            value = letter.value - _BOUNCING
+        if wallet.payouts_bounce:
+            value = message.value - _BOUNCE_FEE
             if value <= 0:
                 return None
-            return _answer(letter, bounced_body(letter.body), value, bounced=True)
+            return _reply(message, bounced_body(message.body), value, bounced=True)
         if isinstance(wallet, JettonWallet):
-            query = Slice(letter.body).uint(96) & (1 << 64) - 1
-            value = letter.value - jetton.NOTIFICATION - _DEPLOYING
-            left = _answer(letter, jetton.excesses(query), value)
-            return replace(left, destination=wallet.owner) if value > 0 else None
+            query = Slice(message.body).uint(96) & (1 << 64) - 1
+            value = message.value - jetton.NOTIFICATION - _DEPLOY_FEE
+            excesses = _reply(message, jetton.excesses(query), value)
+            return replace(excesses, destination=wallet.owner) if value > 0 else None
         return None
 
-    def coins(
-        self, wallet: Resident, value: int, lt: int, now: int, init: Cell | None = None
-    ) -> Letter:
-        """Coins from a stranger; `init` is code and data for an account that has lost its own."""
-        return Letter(
-            source=self._somebody(),
-            destination=wallet.address,
+    def send_coins(
+        self, contract: Contract, value: int, lt: int, now: int, init: Cell | None = None
+    ) -> SimMessage:
+        """A message with `value` nanocoins; `init` unfreezes the account."""
+        return SimMessage(
+            source=self._address(),
+            destination=contract.address,
             body=EMPTY_BODY,
             value=value,
             forward_fee=_FORWARD_FEE,
@@ -70,34 +70,34 @@ class Abroad:
             time=now,
         )
 
-    def jettons(self, wallet: JettonWallet, amount: int, lt: int, now: int) -> Letter:
-        """Jettons from a stranger."""
+    def send_jettons(self, wallet: JettonWallet, amount: int, lt: int, now: int) -> SimMessage:
+        """A message with jettons; the amount is in smallest units."""
         query = self._random.getrandbits(64)
-        return Letter(
-            source=self._somebody(),
+        return SimMessage(
+            source=self._address(),
             destination=wallet.address,
-            body=jetton.arrival(query, amount, self._somebody()),
-            value=_JETTON_FEES,
+            body=jetton.internal_transfer(query, amount, self._address()),
+            value=_JETTON_VALUE,
             forward_fee=_FORWARD_FEE,
             bounce=True,
             lt=lt,
             time=now,
         )
 
-    def _somebody(self) -> Address:
+    def _address(self) -> Address:
         return Address(0, self._random.randbytes(32))
 
 
-def _answer(letter: Letter, body: Cell, value: int, *, bounced: bool = False) -> Letter:
-    assert letter.source is not None
-    return Letter(
-        source=letter.destination,
-        destination=letter.source,
+def _reply(message: SimMessage, body: Cell, value: int, *, bounced: bool = False) -> SimMessage:
+    assert message.source is not None
+    return SimMessage(
+        source=message.destination,
+        destination=message.source,
         body=body,
         value=value,
         forward_fee=_FORWARD_FEE,
         bounced=bounced,
-        # After the message itself and its transaction there.
-        lt=letter.lt + 2,
-        time=letter.time,
+        # After the message and its transaction there.
+        lt=message.lt + 2,
+        time=message.time,
     )

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
-from tonwatch.simulator.chain.cell_builder import Writer
+from tonwatch.simulator.chain.cell_builder import CellBuilder
 from tonwatch.simulator.chain.external_messages import ContractThrew
 from tonwatch.ton.boc import read_one
 from tonwatch.ton.cells import Cell, Slice
@@ -119,7 +119,7 @@ def check_with_seqno(
     throw_if(35, not is_signed(key, signed, signature))
 
 
-def sign_with_seqno(signer: Signer, messages: tuple[Cell, ...], opcode: Writer) -> Cell:
+def sign_with_seqno(signer: Signer, messages: tuple[Cell, ...], opcode: CellBuilder) -> Cell:
     """The body of an external message to a v3 or v4 wallet.
 
     Args:
@@ -127,13 +127,13 @@ def sign_with_seqno(signer: Signer, messages: tuple[Cell, ...], opcode: Writer) 
         messages: what the wallet is to send.
         opcode: what stands before the messages.
     """
-    writer = Writer().uint(DEFAULT_SUBWALLET, 32).uint(signer.now + VALID_FOR, 32)
-    writer.uint(signer.number, 32).rest(opcode.cell())
+    builder = CellBuilder().uint(DEFAULT_SUBWALLET, 32).uint(signer.now + VALID_FOR, 32)
+    builder.uint(signer.number, 32).rest(opcode.cell())
     for message in messages:
-        writer.uint(SEND_MODE, 8).ref(message)
-    return signature_first(signer, writer.cell())
+        builder.uint(SEND_MODE, 8).ref(message)
+    return signature_first(signer, builder.cell())
 
 
 def signature_first(signer: Signer, signed: Cell) -> Cell:
     """The signature, then what is signed, in one cell."""
-    return Writer().take(signer.sign(signed)).rest(signed).cell()
+    return CellBuilder().take(signer.sign(signed)).rest(signed).cell()

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tonwatch.simulator.chain.cell_builder import Writer
+from tonwatch.simulator.chain.cell_builder import CellBuilder
 from tonwatch.simulator.contracts.wallets.common import (
     DEFAULT_SUBWALLET,
     SEND_MODE,
@@ -33,7 +33,7 @@ def data(storage: Storage) -> Cell:
 
 
 def accept(stored: Cell, body: Cell, now: int) -> None:
-    """The checks before ``accept_message``, in the contract's order."""
+    """The checks before ``accept_message``, in the contract's action."""
     message = Slice(body)
     signature = message.take(64)
     signed = rest(message)
@@ -54,10 +54,12 @@ def accept(stored: Cell, body: Cell, now: int) -> None:
 
 def signed_body(signer: Signer, messages: tuple[Cell, ...]) -> Cell:
     """The body of an external message that makes the wallet send one message at most."""
-    writer = Writer().uint(DEFAULT_SUBWALLET, 32).uint(signer.now + VALID_FOR, 32)
-    writer.uint(signer.number, 32)
+    builder = CellBuilder().uint(DEFAULT_SUBWALLET, 32).uint(signer.now + VALID_FOR, 32)
+    builder.uint(signer.number, 32)
     actions = None
     if messages:
         # A dictionary with the key 0 of 16 bits: hml_same$11 0 and the length.
-        actions = Writer().uint(0b110, 3).uint(16, 5).uint(SEND_MODE, 8).ref(messages[0]).cell()
-    return signature_first(signer, writer.maybe_ref(actions).cell())
+        actions = (
+            CellBuilder().uint(0b110, 3).uint(16, 5).uint(SEND_MODE, 8).ref(messages[0]).cell()
+        )
+    return signature_first(signer, builder.maybe_ref(actions).cell())

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tonwatch.simulator.chain.cell_builder import Writer
+from tonwatch.simulator.chain.cell_builder import CellBuilder
 from tonwatch.simulator.contracts.wallets.common import (
     DEFAULT_SUBWALLET,
     DEFAULT_TIMEOUT,
@@ -39,7 +39,7 @@ def data(storage: Storage) -> Cell:
 
 
 def accept(stored: Cell, body: Cell, now: int) -> None:
-    """The checks before ``accept_message``, in the contract's order."""
+    """The checks before ``accept_message``, in the contract's action."""
     message = Slice(body)
     signed = message.ref()
     signature = message.take(64)
@@ -67,10 +67,10 @@ def accept(stored: Cell, body: Cell, now: int) -> None:
 
 def signed_body(signer: Signer, messages: tuple[Cell, ...]) -> Cell:
     """The body of an external message that makes the wallet send one message at most."""
-    writer = Writer().uint(DEFAULT_SUBWALLET, 32).ref(messages[0] if messages else cell())
+    builder = CellBuilder().uint(DEFAULT_SUBWALLET, 32).ref(messages[0] if messages else cell())
     shift, bit = divmod(signer.number, _QUERIES)
-    writer.uint(SEND_MODE, 8).uint(shift, 13).uint(bit, 10)
+    builder.uint(SEND_MODE, 8).uint(shift, 13).uint(bit, 10)
     # The block's time may be a little behind the owner's.
-    writer.uint(signer.now - 5, 64).uint(DEFAULT_TIMEOUT, 22)
-    signed = writer.cell()
-    return Writer().take(signer.sign(signed)).ref(signed).cell()
+    builder.uint(signer.now - 5, 64).uint(DEFAULT_TIMEOUT, 22)
+    signed = builder.cell()
+    return CellBuilder().take(signer.sign(signed)).ref(signed).cell()

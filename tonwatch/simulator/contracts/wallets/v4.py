@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tonwatch.simulator.chain.cell_builder import Writer
+from tonwatch.simulator.chain.cell_builder import CellBuilder
 from tonwatch.simulator.contracts.wallets.common import (
     Signer,
     Storage,
@@ -35,10 +35,10 @@ def data(storage: Storage) -> Cell:
 
 
 def accept(stored: Cell, body: Cell, now: int) -> None:
-    """The checks before ``accept_message``, in the contract's order."""
+    """The checks before ``accept_message``, in the contract's action."""
     check_with_seqno(stored, body, now, expired=36, plugins=True)
 
 
 def signed_body(signer: Signer, messages: tuple[Cell, ...]) -> Cell:
     """The body of an external message that makes the wallet send `messages`."""
-    return sign_with_seqno(signer, messages, Writer().uint(0, 8))
+    return sign_with_seqno(signer, messages, CellBuilder().uint(0, 8))

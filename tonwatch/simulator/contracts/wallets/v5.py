@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tonwatch.simulator.chain.cell_builder import Writer
+from tonwatch.simulator.chain.cell_builder import CellBuilder
 from tonwatch.simulator.contracts.wallets.common import (
     DEFAULT_SUBWALLET,
     SEND_MODE,
@@ -40,7 +40,7 @@ def data(storage: Storage) -> Cell:
 
 
 def accept(stored: Cell, body: Cell, now: int) -> None:
-    """The checks before ``accept_message``, in the contract's order."""
+    """The checks before ``accept_message``, in the contract's action."""
     message = Slice(body)
     whole = message.left
     throw_if(138, message.uint(32) != _SIGNED_EXTERNAL)
@@ -62,12 +62,12 @@ def accept(stored: Cell, body: Cell, now: int) -> None:
 
 def signed_body(signer: Signer, messages: tuple[Cell, ...]) -> Cell:
     """The body of an external message that makes the wallet send `messages`."""
-    writer = Writer().uint(_SIGNED_EXTERNAL, 32).uint(DEFAULT_SUBWALLET, 32)
-    writer.uint(signer.now + VALID_FOR, 32).uint(signer.number, 32)
+    builder = CellBuilder().uint(_SIGNED_EXTERNAL, 32).uint(DEFAULT_SUBWALLET, 32)
+    builder.uint(signer.now + VALID_FOR, 32).uint(signer.number, 32)
     actions = cell()
     for message in messages:
-        action = Writer().ref(actions).uint(_SEND_MESSAGE, 32).uint(SEND_MODE, 8)
+        action = CellBuilder().ref(actions).uint(_SEND_MESSAGE, 32).uint(SEND_MODE, 8)
         actions = action.ref(message).cell()
-    writer.maybe_ref(actions if messages else None).uint(0, 1)
-    signed = writer.cell()
-    return Writer().rest(signed).take(signer.sign(signed)).cell()
+    builder.maybe_ref(actions if messages else None).uint(0, 1)
+    signed = builder.cell()
+    return CellBuilder().rest(signed).take(signer.sign(signed)).cell()

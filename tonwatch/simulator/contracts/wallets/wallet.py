@@ -1,4 +1,4 @@
-"""Simulated wallets, which pay, and contracts, which only are there."""
+"""The simulated wallets, which make payouts."""
 
 import hashlib
 from collections import deque
@@ -10,13 +10,13 @@ from nacl.signing import SigningKey
 
 from tonwatch.simulator.chain import get_methods
 from tonwatch.simulator.chain.accounts import SimAccount
-from tonwatch.simulator.chain.execution import Executed, Order, Outcome
-from tonwatch.simulator.chain.get_methods import Answer
-from tonwatch.simulator.chain.messages import EMPTY_BODY, Letter
+from tonwatch.simulator.chain.execution import Outcome, SendAction, TransactionResult
+from tonwatch.simulator.chain.get_methods import GetMethodResult
+from tonwatch.simulator.chain.messages import EMPTY_BODY, SimMessage
 from tonwatch.simulator.contracts import jetton
-from tonwatch.simulator.contracts.contract import Actor, Resident
-from tonwatch.simulator.contracts.expected_totals import NATIVE, Book
-from tonwatch.simulator.contracts.jetton import JettonWallet, Master
+from tonwatch.simulator.contracts.contract import BreakableContract, Contract
+from tonwatch.simulator.contracts.expected_totals import NATIVE, ExpectedTotals
+from tonwatch.simulator.contracts.jetton import JettonMaster, JettonWallet
 from tonwatch.simulator.contracts.wallets.kinds import (
     CODES,
     CONTRACTS,
@@ -32,35 +32,42 @@ from tonwatch.ton.cells import Cell
 from tonwatch.ton.wallets import read_data
 
 COIN: Final = 10**9
-START: Final = 1_000 * COIN
-JETTONS_AT_START: Final = 5_000 * 10**jetton.DECIMALS
+"""Nanocoins of a coin."""
 
-_ORDER_GAS: Final = 4_900
-_ARRIVAL_GAS: Final = 309
-_CLEANED_EVERY: Final = 3_600
-"""Seconds between moments at which a highload wallet forgets old orders."""
+INITIAL_BALANCE: Final = 1_000 * COIN
+"""Nanocoins."""
 
-_KEPT: Final = 3 * COIN // 10
-"""Nanocoins that a drained wallet still has."""
+INITIAL_JETTONS: Final = 5_000 * 10**jetton.DECIMALS
+"""Smallest units."""
 
-_FAILING: Final = 37
+_EXTERNAL_GAS: Final = 4_900
+_INTERNAL_GAS: Final = 309
+
+_CLEAN_INTERVAL: Final = 3_600
+"""Seconds after which a highload wallet forgets old queries."""
+
+_LEFT_BY_DRAIN: Final = 3 * COIN // 10
+"""Nanocoins of a drained wallet."""
+
+_NOT_ENOUGH_COINS: Final = 37
+
 _SEQNO: Final = get_methods.method_id("seqno")
 _GET_PUBLIC_KEY: Final = get_methods.method_id("get_public_key")
 
 
 class Payout(NamedTuple):
-    """What a wallet is to pay to somebody.
+    """A payout to an external account.
 
     Attributes:
-        amount: in smallest units; None for nearly all there is.
+        amount: in smallest units; None for nearly the whole balance.
     """
 
     amount: int | None
     asset: str
 
 
-class Wallet(Actor):
-    """A wallet with a wallet of the jetton.
+class Wallet(BreakableContract):
+    """A wallet with a jetton wallet.
 
     Args:
         name: its name.
@@ -69,109 +76,115 @@ class Wallet(Actor):
         master: of the jetton.
 
     Attributes:
-        contract: its kind.
-        key: its owner's.
-        orders: how many it has carried out; the seqno where it has one.
-        queue: what it is to pay; one payout a block.
+        wallet_kind: the contract that it is.
+        key: its private key.
+        seqno: of its next external message; of a highload wallet the number of its next query.
+        queue: the payouts to make, one a block.
         random: decides amounts and recipients.
-        book: its native asset's.
+        totals: what is expected of its native asset.
         jettons: its jetton wallet.
         init: its code and data while it is frozen.
     """
 
     kind: ClassVar = "wallet"
-    can: ClassVar = frozenset(
+    supported_faults: ClassVar = frozenset(
         {Fault.DRAIN, Fault.BOUNCE_PAYOUTS, Fault.FAILING_PAYOUTS, Fault.FROZEN}
     )
 
-    def __init__(self, name: str, number: int, seed: str, master: Master) -> None:
+    def __init__(self, name: str, number: int, seed: str, master: JettonMaster) -> None:
         Breakable.__init__(self, name)
-        self.contract = KINDS[number % len(KINDS)]
+        self.wallet_kind = KINDS[number % len(KINDS)]
         self.key = SigningKey(hashlib.sha256(f"key of {name} in {seed}".encode()).digest())
-        self.orders = 0
+        self.seqno = 0
         self.init: Cell | None = None
         self.queue: deque[Payout] = deque()
         self.random = Random(f"payouts of {name} in {seed}")
-        self.book = Book()
+        self.totals = ExpectedTotals()
         self.pays_jettons_next = False
-        Resident.__init__(self, CODES[self.contract], self._data(0, 0), START)
-        self.jettons = JettonWallet(master, self.address, JETTONS_AT_START, Book())
+        Contract.__init__(self, CODES[self.wallet_kind], self._data(0, 0), INITIAL_BALANCE)
+        self.jettons = JettonWallet(master, self.address, INITIAL_JETTONS, ExpectedTotals())
 
     @property
-    def books(self) -> dict[str, Book]:
+    def expected_totals(self) -> dict[str, ExpectedTotals]:
         """By asset."""
-        return {NATIVE: self.book, jetton.USDT: self.jettons.book}
+        return {NATIVE: self.totals, jetton.USDT: self.jettons.totals}
 
     @property
-    def bounces(self) -> bool:
-        """Whom it pays sends it back."""
-        return self.suffers(Fault.BOUNCE_PAYOUTS) is not None
+    def payouts_bounce(self) -> bool:
+        """Recipients bounce its payouts."""
+        return self.fault_value(Fault.BOUNCE_PAYOUTS) is not None
 
-    def change(self, fault: ActiveFault | None) -> None:
-        super().change(fault)
-        self.jettons.bounces = self.bounces
+    def change_fault(self, fault: ActiveFault | None) -> None:
+        super().change_fault(fault)
+        self.jettons.payouts_bounce = self.payouts_bounce
 
-    def order(self, account: SimAccount, payout: Payout, now: int) -> tuple[Letter, Outcome]:
-        """What its owner sends so that it pays, and what it makes of that."""
+    def pay(self, account: SimAccount, payout: Payout, now: int) -> tuple[SimMessage, Outcome]:
+        """The external message that makes it pay, and what it does with that."""
         recipient = Address(0, self.random.randbytes(32))
         query = self.random.getrandbits(64)
-        lenient = CONTRACTS[self.contract].ignores_errors
         if payout.asset == NATIVE:
-            amount = account.balance - _KEPT if payout.amount is None else payout.amount
-            order = Order(recipient, EMPTY_BODY, max(amount, 0), bounce=True, lenient=lenient)
+            amount = account.balance - _LEFT_BY_DRAIN if payout.amount is None else payout.amount
+            destination, body, value = recipient, EMPTY_BODY, max(amount, 0)
         else:
             body = jetton.transfer(query, payout.amount or 0, recipient, self.address)
-            order = Order(self.jettons.address, body, jetton.ATTACHED, bounce=True, lenient=lenient)
-        message = Letter(
-            source=self.address,
-            destination=order.destination,
-            value=order.value,
-            body=order.body,
+            destination, value = self.jettons.address, jetton.ATTACHED
+        action = SendAction(
+            destination,
+            body,
+            value,
             bounce=True,
+            ignore_errors=CONTRACTS[self.wallet_kind].ignores_errors,
         )
-        body = signed_body(self.contract, self.key, self.orders, now, (message.cell,))
-        letter = Letter(source=None, destination=self.address, body=body)
-        failing = self.suffers(Fault.FAILING_PAYOUTS) is not None
-        return letter, self._done(now, order, action_code=_FAILING if failing else 0)
+        payment = SimMessage(
+            source=self.address, destination=destination, value=value, body=body, bounce=True
+        )
+        signed = signed_body(self.wallet_kind, self.key, self.seqno, now, (payment.cell,))
+        failing = self.fault_value(Fault.FAILING_PAYOUTS) is not None
+        return (
+            SimMessage(source=None, destination=self.address, body=signed),
+            self._accepted(now, action, action_code=_NOT_ENOUGH_COINS if failing else 0),
+        )
 
-    def accept(self, account: SimAccount, body: Cell, now: int) -> Outcome:
-        """What it makes of an order that somebody else has sent: it pays nothing.
+    def receive_external(self, account: SimAccount, body: Cell, now: int) -> Outcome:
+        """What it does with an external message of others than `pay`: it sends nothing.
 
         Raises:
-            ContractThrew: it does not accept it.
+            ContractThrew: it does not accept the message.
         """
-        accept_external(self.contract, account.data or EMPTY_BODY, body, now)
-        return self._done(now)
+        accept_external(self.wallet_kind, account.data or EMPTY_BODY, body, now)
+        return self._accepted(now)
 
-    def _done(self, now: int, *orders: Order, action_code: int = 0) -> Outcome:
-        cleaned = now - now % _CLEANED_EVERY
-        data = self._data(self.orders + 1, cleaned)
-        return Outcome(gas=_ORDER_GAS, data=data, orders=orders, action_code=action_code)
+    def _accepted(self, now: int, *actions: SendAction, action_code: int = 0) -> Outcome:
+        data = self._data(self.seqno + 1, now - now % _CLEAN_INTERVAL)
+        return Outcome(gas=_EXTERNAL_GAS, data=data, actions=actions, action_code=action_code)
 
-    def _data(self, seqno: int, cleaned: int) -> Cell:
+    def _data(self, seqno: int, last_clean: int) -> Cell:
         public = self.key.verify_key.encode()
-        return wallet_data(self.contract, public, seqno=seqno, last_clean=cleaned)
+        return wallet_data(self.wallet_kind, public, seqno=seqno, last_clean=last_clean)
 
-    def react(self, _: SimAccount, __: Letter) -> Outcome:
-        return Outcome(gas=_ARRIVAL_GAS)
+    def receive_internal(self, _: SimAccount, __: SimMessage) -> Outcome:
+        return Outcome(gas=_INTERNAL_GAS)
 
-    def note(self, letter: Letter, _: Outcome, executed: Executed) -> None:
-        book = self.book
-        book.enter(letter, executed)
-        if letter.source is None:
-            # An order that fails in the action phase has never been there.
-            self.orders += executed.succeeded
-        elif letter.bounced:
-            book.returned += letter.value
+    def count_transaction(self, message: SimMessage, _: Outcome, result: TransactionResult) -> None:
+        totals = self.totals
+        totals.count(message, result)
+        if message.source is None:
+            # A failed action phase takes the change of the seqno back.
+            self.seqno += result.succeeded
+        elif message.bounced:
+            totals.returned += message.value
         else:
-            book.received += letter.value
-        for sent in executed.letters:
-            book.sent += sent.value
-            book.messages_sent += sent.destination != self.jettons.address
+            totals.received += message.value
+        for sent in result.messages:
+            totals.sent += sent.value
+            totals.messages_sent += sent.destination != self.jettons.address
 
-    def answer(self, account: SimAccount, method: int, _: Sequence[int | Cell]) -> Answer:
+    def run_get_method(
+        self, account: SimAccount, method: int, _: Sequence[int | Cell]
+    ) -> GetMethodResult:
         if method == _GET_PUBLIC_KEY:
-            return Answer(0, (int.from_bytes(self.key.verify_key.encode(), "big"),))
-        if method == _SEQNO and CONTRACTS[self.contract].has_seqno:
-            return Answer(0, (read_data(self.contract, account.data or EMPTY_BODY).seqno or 0,))
-        return Answer(get_methods.UNKNOWN_METHOD)
+            return GetMethodResult(0, (int.from_bytes(self.key.verify_key.encode(), "big"),))
+        if method == _SEQNO and CONTRACTS[self.wallet_kind].has_seqno:
+            stored = read_data(self.wallet_kind, account.data or EMPTY_BODY)
+            return GetMethodResult(0, (stored.seqno or 0,))
+        return GetMethodResult(get_methods.UNKNOWN_METHOD)

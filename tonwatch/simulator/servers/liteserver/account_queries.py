@@ -1,4 +1,4 @@
-"""A liteserver's answers about accounts: states, transactions, get methods, messages to them.
+"""The liteserver's answers about accounts: states, transactions, get methods, messages.
 
 Texts and codes are those of validator-engine v2025.10 where a recording has them, otherwise of
 the node's ``validator/impl/liteserver.cpp``.
@@ -14,7 +14,13 @@ from tonwatch.simulator.chain.archive import SimTransaction
 from tonwatch.simulator.chain.block_layout import BASECHAIN, MASTERCHAIN
 from tonwatch.simulator.chain.blocks import Block
 from tonwatch.simulator.chain.external_messages import Rejected
-from tonwatch.simulator.servers.liteserver.node import FAILURE, NOT_READY, Answer, LiteError, Node
+from tonwatch.simulator.servers.liteserver.node_state import (
+    FAILURE,
+    NOT_READY,
+    Answer,
+    LiteError,
+    NodeState,
+)
 from tonwatch.ton import cells
 from tonwatch.ton.address import Address
 from tonwatch.ton.boc import read_one
@@ -24,17 +30,17 @@ from tonwatch.ton.tl import Fields
 from tonwatch.ton.transactions import TransactionId
 
 MOST_TRANSACTIONS: Final = 16
-"""Of one answer."""
+"""Transactions of one answer."""
 
-_LIE: Final = 10**12
-"""Nanocoins by which a lying node exceeds the truth."""
+_BALANCE_ERROR: Final = 10**12
+"""Nanocoins that `Fault.FALSE_BALANCE` adds to each balance."""
 
 _PROOFS, _STATE_PROOF, _RESULT = 1, 2, 4
-"""Bits of the mode of runSmcMethod: what the answer is to have."""
+"""Bits of the mode of runSmcMethod: the parts of the answer."""
 
 
-def _get_account_state(node: Node, arguments: Fields) -> Answer:
-    master, block, address = _place(node, arguments)
+def _get_account_state(node: NodeState, arguments: Fields) -> Answer:
+    master, block, address = _block_and_address(node, arguments)
     account = _account(node, block, address)
     return "accountState", {
         "id": master.id.tl(),
@@ -44,8 +50,8 @@ def _get_account_state(node: Node, arguments: Fields) -> Answer:
     }
 
 
-def _run_method(node: Node, arguments: Fields) -> Answer:
-    master, block, address = _place(node, arguments)
+def _run_method(node: NodeState, arguments: Fields) -> Answer:
+    master, block, address = _block_and_address(node, arguments)
     mode = arguments["mode"]
     if mode & ~(_PROOFS | _STATE_PROOF | _RESULT):
         raise LiteError(FAILURE, "unsupported mode in runSmcMethod")
@@ -56,7 +62,7 @@ def _run_method(node: Node, arguments: Fields) -> Answer:
     account = _account(node, block, address)
     world = node.view.chain.world
     given = [value for value in stack if value is not None]
-    answer = world.ask(account, arguments["method_id"], given)
+    answer = world.run_method_id(account, arguments["method_id"], given)
     fields: dict[str, Any] = {
         "mode": mode,
         "id": master.id.tl(),
@@ -73,7 +79,7 @@ def _run_method(node: Node, arguments: Fields) -> Answer:
     return "runMethodResult", fields
 
 
-def _get_transactions(node: Node, arguments: Fields) -> Answer:
+def _get_transactions(node: NodeState, arguments: Fields) -> Answer:
     account = arguments["account"]
     address = Address(account["workchain"], bytes.fromhex(account["id"]))
     last = TransactionId(arguments["lt"], bytes.fromhex(arguments["hash"]))
@@ -93,9 +99,9 @@ def _get_transactions(node: Node, arguments: Fields) -> Answer:
         lag = f"shard_client_seqno={shard_client.seqno} ls_seqno={node.view.head.seqno}"
         text = f"{failed}: ltdb: block not found (possibly out of sync: {lag})"
         raise LiteError(FAILURE, text)
-    found = [transaction for transaction in found if _remembers(node, transaction)]
+    found = [transaction for transaction in found if _is_kept(node, transaction)]
     if not found:
-        # What a pruned node says: it looks into the oldest block that it still has.
+        # The error of a pruned node: it looks into the oldest block that it has.
         text = "cannot locate transaction in block with specified logical time"
         raise LiteError(FAILURE, text)
     return "transactionList", {
@@ -104,18 +110,18 @@ def _get_transactions(node: Node, arguments: Fields) -> Answer:
     }
 
 
-def _send_message(node: Node, arguments: Fields) -> Answer:
-    if node.rejects:
+def _send_message(node: NodeState, arguments: Fields) -> Answer:
+    if node.rejects_externals:
         raise LiteError(0, external_messages.REJECTED_BY_CONFIG)
     accounts = (node.view.shard_client.shard or node.view.shard_client).accounts
     try:
-        node.view.chain.world.receive(accounts, arguments["body"], node.now)
+        node.view.chain.world.add_external_message(accounts, arguments["body"], node.now)
     except Rejected as rejected:
         raise LiteError(0, str(rejected)) from None
     return "sendMsgStatus", {"status": 1}
 
 
-ANSWERS: Final[dict[str, Callable[[Node, Fields], Answer]]] = {
+ANSWERS: Final[dict[str, Callable[[NodeState, Fields], Answer]]] = {
     "getAccountState": _get_account_state,
     "runSmcMethod": _run_method,
     "getTransactions": _get_transactions,
@@ -123,8 +129,8 @@ ANSWERS: Final[dict[str, Callable[[Node, Fields], Answer]]] = {
 }
 
 
-def _place(node: Node, arguments: Fields) -> tuple[Block, Block, Address]:
-    """The masterchain block of a question, the block whose state has the account, and that."""
+def _block_and_address(node: NodeState, arguments: Fields) -> tuple[Block, Block, Address]:
+    """The masterchain block of a query, the block whose state has the account, its address."""
     master = node.load(arguments["id"])
     account = arguments["account"]
     workchain = account["workchain"]
@@ -138,18 +144,18 @@ def _place(node: Node, arguments: Fields) -> tuple[Block, Block, Address]:
     return master, master.shard, address
 
 
-def _account(node: Node, block: Block, address: Address) -> SimAccount | None:
-    """The account as this node shows it."""
+def _account(node: NodeState, block: Block, address: Address) -> SimAccount | None:
+    """The account as this node returns it."""
     account = block.accounts.get(address)
-    if account is not None and node.lies:
-        return replace(account, balance=account.balance + _LIE)
+    if account is not None and node.false_balances:
+        return replace(account, balance=account.balance + _BALANCE_ERROR)
     return account
 
 
-def _proofs(node: Node, master: Block, block: Block, address: Address) -> dict[str, bytes]:
+def _proofs(node: NodeState, master: Block, block: Block, address: Address) -> dict[str, bytes]:
     shard_proof = node.proven(master).shard_proof if block is not master else b""
     return {"shard_proof": shard_proof, "proof": node.proven(block).account_proof(address)}
 
 
-def _remembers(node: Node, transaction: SimTransaction) -> bool:
-    return node.remembers is None or transaction.time >= node.now - node.remembers
+def _is_kept(node: NodeState, transaction: SimTransaction) -> bool:
+    return node.history is None or transaction.time >= node.now - node.history

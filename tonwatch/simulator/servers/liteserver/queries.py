@@ -1,4 +1,4 @@
-"""The liteserver's answers: TL bytes in, TL bytes out, worded as the real node words them.
+"""The liteserver's answers, from TL bytes to TL bytes.
 
 Texts and codes are those of validator-engine v2025.10 where a recording has
 them, otherwise of the node's ``validator/impl/liteserver.cpp``.
@@ -11,12 +11,12 @@ from tonwatch.simulator.chain import block_layout, merkle
 from tonwatch.simulator.chain.block_layout import BASECHAIN, MASTERCHAIN, WHOLE_SHARD
 from tonwatch.simulator.chain.blocks import Block
 from tonwatch.simulator.servers.liteserver import account_queries
-from tonwatch.simulator.servers.liteserver.node import (
+from tonwatch.simulator.servers.liteserver.node_state import (
     FAILURE,
     NOT_READY,
     Answer,
     LiteError,
-    Node,
+    NodeState,
     in_workchain,
 )
 from tonwatch.ton import cells, wire
@@ -27,8 +27,8 @@ CAPABILITIES: Final = 7
 CAPABILITY_SHARD_CLIENT: Final = 8
 """`getMasterchainInfoExt` mode 1 is served (nodes from May 2026)."""
 
-SHARD_CLIENT_PATIENCE: Final = 16
-"""Seconds behind at which a node stops answering with its shard client's block."""
+MAX_SHARD_CLIENT_LAG: Final = 16
+"""Seconds of lag above which a node does not answer with its shard client's block."""
 
 MAX_WAIT_AHEAD: Final = 100
 """Blocks ahead of the node that ``waitMasterchainSeqno`` may name."""
@@ -37,26 +37,26 @@ _QUERY: Final = bytes.fromhex("df068c79")
 
 
 class Call(NamedTuple):
-    """A question, and how long it may wait for a masterchain block first.
+    """A query, and the masterchain block that it waits for.
 
     Attributes:
         function: its name without ``liteServer.``.
         arguments: decoded.
-        seqno: the shard client must be this far before it is answered; 0 for no wait.
-        patience: seconds to wait for that.
+        seqno: the shard client must have this block before the answer; 0 for no wait.
+        timeout: seconds to wait for that.
     """
 
     function: str
     arguments: Fields
     seqno: int = 0
-    patience: float = 0.0
+    timeout: float = 0.0
 
 
 def parse(body: bytes) -> Call:
     """Read the body of an ``adnl.message.query``.
 
     Raises:
-        LiteError: it is not ``liteServer.query`` around a function known here.
+        LiteError: it is not ``liteServer.query`` with a function that is simulated.
     """
     if body[:4] != _QUERY:
         raise LiteError(0, _unknown(body))
@@ -74,8 +74,8 @@ def parse(body: bytes) -> Call:
     return Call(inner, inner_arguments, arguments["seqno"], arguments["timeout_ms"] / 1000)
 
 
-def answer(node: Node, call: Call) -> bytes:
-    """Answer `call` as `node` would now, errors included; whoever waits has waited."""
+def answer(node: NodeState, call: Call) -> bytes:
+    """The answer of `node` to `call` now, errors included; does not wait for blocks."""
     try:
         constructor, fields = _ANSWERS[call.function](node, call.arguments)
     except LiteError as error:
@@ -88,7 +88,7 @@ def _read(data: bytes) -> tuple[str, Fields, int]:
     name = str(schema.name).removeprefix("liteServer.") if schema is not None else ""
     if name != "waitMasterchainSeqno" and name not in _ANSWERS:
         raise LiteError(0, _unknown(data))
-    # pytoniq's reader does not mind the end of the data: it says where it would have been.
+    # pytoniq reads past the end of the data and returns the end that it would need.
     fields, end = lite_api().deserialize(data)
     if end > len(data) or not isinstance(fields, dict):
         raise LiteError(0, f"Not enough data to read at {len(data)}")
@@ -108,19 +108,19 @@ def _length_error(needed: int, given: int) -> str:
 # The answers. Each returns a constructor and its fields, or raises LiteError.
 
 
-def _get_time(node: Node, _: Fields) -> Answer:
+def _get_time(node: NodeState, _: Fields) -> Answer:
     return "currentTime", {"now": int(node.now)}
 
 
-def _get_version(node: Node, _: Fields) -> Answer:
+def _get_version(node: NodeState, _: Fields) -> Answer:
     return "version", {"mode": 0, **_server(node), "now": int(node.now)}
 
 
-def _get_masterchain_info(node: Node, _: Fields) -> Answer:
+def _get_masterchain_info(node: NodeState, _: Fields) -> Answer:
     return "masterchainInfo", _chain_info(node, _served(node))
 
 
-def _get_masterchain_info_ext(node: Node, arguments: Fields) -> Answer:
+def _get_masterchain_info_ext(node: NodeState, arguments: Fields) -> Answer:
     mode = arguments["mode"]
     if mode not in ((0,) if node.legacy else (0, 1)):
         raise LiteError(FAILURE, "unsupported getMasterchainInfo mode")
@@ -134,16 +134,16 @@ def _get_masterchain_info_ext(node: Node, arguments: Fields) -> Answer:
     }
 
 
-def _get_block_header(node: Node, arguments: Fields) -> Answer:
+def _get_block_header(node: NodeState, arguments: Fields) -> Answer:
     return _header(node, node.load(arguments["id"]))
 
 
-def _get_block(node: Node, arguments: Fields) -> Answer:
+def _get_block(node: NodeState, arguments: Fields) -> Answer:
     block = node.load(arguments["id"])
     return "blockData", {"id": block.id.tl(), "data": block.data}
 
 
-def _lookup_block(node: Node, arguments: Fields) -> Answer:
+def _lookup_block(node: NodeState, arguments: Fields) -> Answer:
     mode, wanted = arguments["mode"], arguments["id"]
     workchain = wanted["workchain"]
     if workchain not in (MASTERCHAIN, BASECHAIN) or wanted["shard"] != WHOLE_SHARD:
@@ -173,7 +173,7 @@ def _lookup_block(node: Node, arguments: Fields) -> Answer:
     return _header(node, in_workchain(found, workchain))
 
 
-def _get_all_shards_info(node: Node, arguments: Fields) -> Answer:
+def _get_all_shards_info(node: NodeState, arguments: Fields) -> Answer:
     block = node.load(arguments["id"])
     if block.shard is None:
         raise LiteError(FAILURE, "cannot get shards of a block that is not in the masterchain")
@@ -182,7 +182,7 @@ def _get_all_shards_info(node: Node, arguments: Fields) -> Answer:
     return "allShardsInfo", {"id": block.id.tl(), "proof": proof, "data": cells.boc(shards)}
 
 
-_ANSWERS: Final[dict[str, Callable[[Node, Fields], Answer]]] = {
+_ANSWERS: Final[dict[str, Callable[[NodeState, Fields], Answer]]] = {
     "getTime": _get_time,
     "getVersion": _get_version,
     "getMasterchainInfo": _get_masterchain_info,
@@ -195,19 +195,19 @@ _ANSWERS: Final[dict[str, Callable[[Node, Fields], Answer]]] = {
 }
 
 
-def _served(node: Node) -> Block:
-    """The block a node names as its last: the shard client's, unless that is too old."""
+def _served(node: NodeState) -> Block:
+    """The block that a node returns as its last: the shard client's unless that is too old."""
     _, head, shard_client = node.view
-    lags = node.now - shard_client.gen_utime > SHARD_CLIENT_PATIENCE
+    lags = node.now - shard_client.gen_utime > MAX_SHARD_CLIENT_LAG
     return head if lags else shard_client
 
 
-def _server(node: Node) -> dict[str, int]:
+def _server(node: NodeState) -> dict[str, int]:
     capabilities = CAPABILITIES if node.legacy else CAPABILITIES + CAPABILITY_SHARD_CLIENT
     return {"version": VERSION, "capabilities": capabilities}
 
 
-def _chain_info(node: Node, block: Block) -> dict[str, Any]:
+def _chain_info(node: NodeState, block: Block) -> dict[str, Any]:
     return {
         "last": block.id.tl(),
         "state_root_hash": block.state.hash.hex(),
@@ -215,6 +215,6 @@ def _chain_info(node: Node, block: Block) -> dict[str, Any]:
     }
 
 
-def _header(node: Node, block: Block) -> Answer:
+def _header(node: NodeState, block: Block) -> Answer:
     proof = node.proven(block).header_proof
     return "blockHeader", {"id": block.id.tl(), "mode": 0, "header_proof": proof}

@@ -1,4 +1,4 @@
-"""A liteserver: real ADNL over TCP, with faults on command."""
+"""A liteserver over ADNL-TCP, with faults on command."""
 
 import asyncio
 import base64
@@ -17,15 +17,15 @@ from tonwatch.simulator.chain.noise import Noise
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.servers.base import BASE_FAULTS, SimulatedServer
 from tonwatch.simulator.servers.liteserver import queries
-from tonwatch.simulator.servers.liteserver.node import (
+from tonwatch.simulator.servers.liteserver.node_state import (
     NOT_READY,
-    OVER_THE_LIMIT,
+    RATE_LIMITED,
     TIMEOUT,
     LiteError,
-    Node,
+    NodeState,
 )
 from tonwatch.simulator.servers.liteserver.queries import Call
-from tonwatch.simulator.servers.liteserver.sender import Outbox
+from tonwatch.simulator.servers.liteserver.sender import FrameSender
 from tonwatch.ton import wire
 from tonwatch.ton.errors import ProtocolError
 from tonwatch.ton.wire import Message
@@ -38,8 +38,8 @@ class LiteServer(SimulatedServer):
     """One liteserver of a chain.
 
     Args:
-        legacy: answer as nodes before May 2026: no `getMasterchainInfoExt` mode 1.
-        key: ed25519 private key, 32 bytes; a new one unless given.
+        legacy: without `getMasterchainInfoExt` mode 1, as nodes before May 2026.
+        key: ed25519 private key, 32 bytes; None for a new one.
 
     The other arguments are those of `SimulatedServer`.
 
@@ -49,7 +49,7 @@ class LiteServer(SimulatedServer):
 
     kind: ClassVar = "liteserver"
     section: ClassVar = "liteservers"
-    can: ClassVar = BASE_FAULTS | {
+    supported_faults: ClassVar = BASE_FAULTS | {
         Fault.HANG,
         Fault.NOT_SYNCED,
         Fault.SLOW,
@@ -63,7 +63,7 @@ class LiteServer(SimulatedServer):
         Fault.SLOW_DRIP,
         Fault.GIANT_ANSWER,
         Fault.BAD_PROOF,
-        Fault.LYING_BALANCE,
+        Fault.FALSE_BALANCE,
         Fault.PRUNE_HISTORY,
         Fault.REJECT_EXTERNALS,
     }
@@ -85,7 +85,7 @@ class LiteServer(SimulatedServer):
         self.legacy = legacy
         self.identity = Client(key or Client.generate_ed25519_private_key())
         self.public_key: bytes = self.identity.ed25519_public.encode()
-        self.peers: set[Peer] = set()
+        self.connections: set[Connection] = set()
 
     @classmethod
     def in_network(cls, seed: str, name: str, chain: Chain, **arguments: Any) -> Self:
@@ -100,115 +100,115 @@ class LiteServer(SimulatedServer):
             "key": base64.b64encode(self.public_key).decode(),
         }
 
-    def node(self) -> Node:
-        """What the next answer depends on."""
-        return Node(
+    def node_state(self) -> NodeState:
+        """The state for the next answer; called once for each."""
+        return NodeState(
             self.answering_view(),
             self.now,
             self.legacy,
-            bad_proofs=self.suffers(Fault.BAD_PROOF) is not None,
-            lies=self.suffers(Fault.LYING_BALANCE) is not None,
-            remembers=self.suffers(Fault.PRUNE_HISTORY),
-            rejects=self.suffers(Fault.REJECT_EXTERNALS) is not None,
+            bad_proofs=self.fault_value(Fault.BAD_PROOF) is not None,
+            false_balances=self.fault_value(Fault.FALSE_BALANCE) is not None,
+            history=self.fault_value(Fault.PRUNE_HISTORY),
+            rejects_externals=self.fault_value(Fault.REJECT_EXTERNALS) is not None,
         )
 
     async def _listen(self, port: int) -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        return await loop.create_server(lambda: Peer(self), self.host, port)
+        return await loop.create_server(lambda: Connection(self), self.host, port)
 
     def _fault_changed(self) -> None:
-        for peer in list(self.peers):
-            peer.fault_changed()
+        for connection in list(self.connections):
+            connection.fault_changed()
 
     async def _close_connections(self) -> None:
-        peers = list(self.peers)
-        for peer in peers:
-            peer.abort()
-        for peer in peers:
-            await peer.gone.wait()
+        connections = list(self.connections)
+        for connection in connections:
+            connection.abort()
+        for connection in connections:
+            await connection.closed.wait()
 
 
-class Peer(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One connection to a `LiteServer`."""
 
     def __init__(self, server: LiteServer) -> None:
-        self.gone = asyncio.Event()
+        self.closed = asyncio.Event()
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._outbox: Outbox | None = None
+        self._sender: FrameSender | None = None
         self._handshake = b""
         self._session: wire.Session | None = None
-        self._deaf = False
-        # What is still to come on this connection: each undoes itself when called.
+        self._ignores_input = False
+        # Functions that cancel what is still to come on this connection.
         self._pending: set[Callable[[], None]] = set()
 
     def fault_changed(self) -> None:
-        if self._outbox is not None and not self._server.silent:
-            self._outbox.hurry()
-        wrong_key = self._server.suffers(Fault.WRONG_KEY) is not None
-        if self._deaf or wrong_key or self._server.refusing:
-            # Bytes that were not read are lost, and the key stream with them.
+        if self._sender is not None and not self._server.silent:
+            self._sender.flush()
+        wrong_key = self._server.fault_value(Fault.WRONG_KEY) is not None
+        if self._ignores_input or wrong_key or self._server.refusing:
+            # Unread bytes are lost, and the key stream is out of step without them.
             self.abort()
 
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
 
-    # What the event loop calls.
+    # asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._outbox = Outbox(transport)
-        self._server.peers.add(self)
+        self._sender = FrameSender(transport)
+        self._server.connections.add(self)
 
     def pause_writing(self) -> None:
-        if self._outbox is not None:
-            self._outbox.pause()
+        if self._sender is not None:
+            self._sender.pause()
 
     def resume_writing(self) -> None:
-        if self._outbox is not None:
-            self._outbox.resume()
+        if self._sender is not None:
+            self._sender.resume()
 
     def data_received(self, data: bytes) -> None:
         if self._server.silent:
-            self._deaf = True
-        if self._deaf:
+            self._ignores_input = True
+        if self._ignores_input:
             return
         try:
             if self._session is None:
-                data = self._shake_hands(data)
+                data = self._read_handshake(data)
             if self._session is not None:
                 for payload in self._session.feed(data):
                     self._receive(payload)
         except ProtocolError:
-            # As the node does: no word, the connection is closed.
+            # As the node does, without an answer.
             self._close()
 
     def connection_lost(self, _: Exception | None) -> None:
         for cancel in list(self._pending):
             cancel()
-        if self._outbox is not None:
-            self._outbox.close()
-        self._server.peers.discard(self)
-        self.gone.set()
+        if self._sender is not None:
+            self._sender.close()
+        self._server.connections.discard(self)
+        self.closed.set()
 
-    # The wire.
+    # Frames and queries.
 
-    def _shake_hands(self, data: bytes) -> bytes:
-        """Take bytes of the handshake; returns those behind it."""
+    def _read_handshake(self, data: bytes) -> bytes:
+        """Read bytes of the handshake; returns those after it."""
         self._handshake += data
         if len(self._handshake) < wire.HANDSHAKE_SIZE:
             return b""
         packet = self._handshake[: wire.HANDSHAKE_SIZE]
         rest = self._handshake[wire.HANDSHAKE_SIZE :]
         self._handshake = b""
-        if self._server.suffers(Fault.WRONG_KEY) is not None:
+        if self._server.fault_value(Fault.WRONG_KEY) is not None:
             raise ProtocolError("handshake for another key")
         self._session = wire.accept_session(packet, self._server.identity, _MAX_QUERY)
-        if self._outbox is not None:
-            self._outbox.send(self._session.seal(b""))
+        if self._sender is not None:
+            self._sender.send(self._session.seal(b""))
         return rest
 
     def _receive(self, payload: bytes) -> None:
@@ -217,21 +217,21 @@ class Peer(asyncio.Protocol):
             return
         delay = self._server.delay()
         if delay:
-            self._later(delay, partial(self._take, message))
+            self._later(delay, partial(self._handle, message))
         else:
-            self._take(message)
+            self._handle(message)
 
-    def _take(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if message.constructor == wire.PING:
             self._send(Message(wire.PONG, message.id))
         elif message.constructor == wire.QUERY and message.body:
-            self._take_query(message)
+            self._handle_query(message)
 
-    def _take_query(self, message: Message) -> None:
+    def _handle_query(self, message: Message) -> None:
         if self._server.loses_answer():
             return
-        if self._server.suffers(Fault.THROTTLE) is not None:
-            self._answer(message, LiteError(OVER_THE_LIMIT, "too many requests").encode())
+        if self._server.fault_value(Fault.THROTTLE) is not None:
+            self._answer(message, LiteError(RATE_LIMITED, "too many requests").encode())
             return
         try:
             call = queries.parse(message.body)
@@ -239,7 +239,7 @@ class Peer(asyncio.Protocol):
             self._answer(message, error.encode())
             return
         missing = call.seqno - self._server.view().shard_client.seqno
-        delay = self._server.suffers(Fault.SLOW)
+        delay = self._server.fault_value(Fault.SLOW)
         if missing > queries.MAX_WAIT_AHEAD:
             too_far = LiteError(NOT_READY, "too big masterchain block seqno")
             self._answer(message, too_far.encode())
@@ -251,40 +251,40 @@ class Peer(asyncio.Protocol):
             self._answer_call(message, call)
 
     def _answer_call(self, message: Message, call: Call) -> None:
-        self._answer(message, queries.answer(self._server.node(), call))
+        self._answer(message, queries.answer(self._server.node_state(), call))
 
     def _answer(self, message: Message, body: bytes) -> None:
-        if self._server.suffers(Fault.NOT_SYNCED) is None:
+        if self._server.fault_value(Fault.NOT_SYNCED) is None:
             self._send(Message(wire.ANSWER, message.id, body))
 
     def _send(self, message: Message) -> None:
-        session, outbox, server = self._session, self._outbox, self._server
-        if session is None or outbox is None or self._deaf or server.silent:
+        session, sender, server = self._session, self._sender, self._server
+        if session is None or sender is None or self._ignores_input or server.silent:
             return
         frame = session.seal(message.encode())
-        pause = server.suffers(Fault.SLOW_DRIP)
+        pause = server.fault_value(Fault.SLOW_DRIP)
         if pause is not None:
-            outbox.drip(frame, pause)
-        elif server.suffers(Fault.GARBAGE) is not None:
-            # The length stays right, so that the peer reads a whole frame and sees its checksum.
-            outbox.send(frame[:4] + secrets.token_bytes(len(frame) - 4))
-        elif server.suffers(Fault.DROP_MID_FRAME) is not None:
-            outbox.send(frame[: len(frame) // 2])
+            sender.drip(frame, pause)
+        elif server.fault_value(Fault.GARBAGE) is not None:
+            # The length stays right: the client reads a whole frame and checks it.
+            sender.send(frame[:4] + secrets.token_bytes(len(frame) - 4))
+        elif server.fault_value(Fault.DROP_MID_FRAME) is not None:
+            sender.send(frame[: len(frame) // 2])
             self._close()
-        elif server.suffers(Fault.GIANT_ANSWER) is not None:
-            outbox.flood(frame)
-            self._deaf = True
+        elif server.fault_value(Fault.GIANT_ANSWER) is not None:
+            sender.flood(frame)
+            self._ignores_input = True
         else:
-            outbox.send(frame)
+            sender.send(frame)
 
     def _close(self) -> None:
         if self._transport is not None:
             self._transport.close()
 
-    # Answers that come later.
+    # Delayed answers.
 
     def _later(self, delay: float, action: Callable[[], None]) -> Callable[[], None]:
-        """Run `action` after `delay` seconds unless what is returned is called before."""
+        """Run `action` after `delay` seconds; returns a function that cancels that."""
 
         def run() -> None:
             self._pending.discard(cancel)
@@ -299,7 +299,7 @@ class Peer(asyncio.Protocol):
         return cancel
 
     def _wait(self, message: Message, call: Call) -> None:
-        """Answer `call` when the shard client has come as far as it asks."""
+        """Answer `call` when the shard client has its block, or with a timeout."""
 
         def block_made() -> None:
             if self._server.view().shard_client.seqno >= call.seqno:
@@ -317,4 +317,4 @@ class Peer(asyncio.Protocol):
 
         unsubscribe = self._server.chain.subscribe(block_made)
         self._pending.add(stop)
-        cancel_timeout = self._later(call.patience, timed_out)
+        cancel_timeout = self._later(call.timeout, timed_out)

@@ -1,7 +1,7 @@
-"""The provider's answers about accounts, shaped and worded as ``ton-http-api`` has them.
+"""The provider's methods for accounts, with shapes and texts of ``ton-http-api``.
 
-Its habits are kept: a missing account has a balance that is an integer, slices come back as
-cells, and a history of which a part is pruned is refused as a whole.
+As there, a missing account has an integer as balance, slices are returned as cells, and a request
+for transactions of which some are pruned is refused as a whole.
 """
 
 from typing import Final
@@ -14,20 +14,20 @@ from tonwatch.simulator.chain.external_messages import REJECTED_BY_CONFIG, Rejec
 from tonwatch.simulator.servers.toncenter_v2.formats import (
     Json,
     Parameters,
-    Service,
+    ProviderState,
     address,
+    base64_bytes,
+    base64_text,
     block_id,
-    decoded,
-    encoded,
-    failed,
+    error_response,
     find_block,
     flag,
-    hash_of,
+    hash_from_text,
     integer,
+    liteserver_error,
     optional_integer,
     text,
     transaction_id,
-    unanswered,
 )
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
@@ -36,8 +36,8 @@ from tonwatch.ton.cells import Cell, Slice, boc
 from tonwatch.ton.errors import TonError
 from tonwatch.ton.transactions import Message, TransactionId, parse_transaction
 
-LIE: Final = 7_000_000_000
-"""Nanocoins that a lying provider adds to what an account has."""
+BALANCE_ERROR: Final = 7_000_000_000
+"""Nanocoins that `Fault.FALSE_BALANCE` adds to each balance."""
 
 _GAS: Final = 1000
 _NO_CONTRACT: Final = -13
@@ -49,13 +49,13 @@ _STATES: Final = {
 }
 
 
-def get_address_information(service: Service, asked: Parameters) -> Json:
-    owner = address(asked)
-    block = _block(service, asked)
+def get_address_information(state: ProviderState, parameters: Parameters) -> Json:
+    owner = address(parameters)
+    block = _block(state, parameters)
     account = _account(block, owner)
     balance: int | str = 0
     if account is not None and account.status is not AccountStatus.MISSING:
-        balance = str(account.balance + (LIE if service.lying else 0))
+        balance = str(account.balance + (BALANCE_ERROR if state.false_balances else 0))
     frozen = account is not None and account.status is AccountStatus.FROZEN
     return {
         "@type": "raw.fullAccountState",
@@ -65,28 +65,28 @@ def get_address_information(service: Service, asked: Parameters) -> Json:
         "data": _bag(account.data if account else None),
         "last_transaction_id": transaction_id(account.last if account else None),
         "block_id": block_id(block.id),
-        "frozen_hash": encoded(account.frozen_hash) if account and frozen else "",
+        "frozen_hash": base64_text(account.frozen_hash) if account and frozen else "",
         "sync_utime": _shard(block).gen_utime,
         "state": _STATES.get(account.status, "uninitialized") if account else "uninitialized",
     }
 
 
-def get_transactions(service: Service, asked: Parameters) -> list[Json]:
-    owner = address(asked)
-    limit = integer({"limit": 10} | dict(asked), "limit")
+def get_transactions(state: ProviderState, parameters: Parameters) -> list[Json]:
+    owner = address(parameters)
+    limit = integer({"limit": 10} | dict(parameters), "limit")
     if not 1 <= limit <= 100:
-        raise failed(422, "Validation error: limit: must be from 1 to 100")
-    last = _first_asked(service, asked, owner)
-    down_to = optional_integer(asked, "to_lt") or 0
-    flag(asked, "archival")  # read as any server does; no liteserver here has more than others
+        raise error_response(422, "Validation error: limit: must be from 1 to 100")
+    last = _last_transaction(state, parameters, owner)
+    down_to = optional_integer(parameters, "to_lt") or 0
+    flag(parameters, "archival")  # read as a server does, and ignored: there are no archive nodes
     if last is None:
         return []
     answer: list[Json] = []
-    for transaction in _history(service, owner, last, limit):
+    for transaction in _history(state, owner, last, limit):
         if transaction.id.lt <= down_to:
             return answer
-        if _unknown(service, transaction):
-            # One chunk after the other is asked for, and the first that fails fails all.
+        if _is_missing(state, transaction):
+            # Servers read one chunk after the other; the first error ends the request.
             raise _pruned(owner, transaction.id.lt)
         answer.append(_transaction(owner, transaction))
         last = transaction.previous
@@ -95,18 +95,18 @@ def get_transactions(service: Service, asked: Parameters) -> list[Json]:
     return answer
 
 
-def run_get_method(service: Service, asked: Parameters) -> Json:
-    owner, method = address(asked), asked.get("method")
-    stack = asked.get("stack")
+def run_get_method(state: ProviderState, parameters: Parameters) -> Json:
+    owner, method = address(parameters), parameters.get("method")
+    stack = parameters.get("stack")
     if not isinstance(method, str) or not isinstance(stack, list):
-        raise failed(422, "Validation error: method, stack: field required")
+        raise error_response(422, "Validation error: method, stack: field required")
     arguments = [_argument(entry) for entry in stack]
-    block = _block(service, asked)
+    block = _block(state, parameters)
     account = _account(block, owner)
     exit_code: int = _NO_CONTRACT
     results: tuple[int | Cell | None, ...] = ()
     if account is not None and account.status is AccountStatus.ACTIVE:
-        world = service.view.chain.world
+        world = state.view.chain.world
         exit_code, results = world.run_method(_shard(block).accounts, owner, method, arguments)
     return {
         "@type": "smc.runResult",
@@ -118,24 +118,24 @@ def run_get_method(service: Service, asked: Parameters) -> Json:
     }
 
 
-def send_boc(service: Service, asked: Parameters) -> Json:
-    message = decoded(text(asked, "boc"))
-    world, accounts = service.view.chain.world, _shard(service.view.shard_client).accounts
-    if service.rejecting:
-        raise unanswered(REJECTED_BY_CONFIG)
+def send_boc(state: ProviderState, parameters: Parameters) -> Json:
+    message = base64_bytes(text(parameters, "boc"))
+    world, accounts = state.view.chain.world, _shard(state.view.shard_client).accounts
+    if state.rejects_externals:
+        raise liteserver_error(REJECTED_BY_CONFIG)
     try:
-        world.receive(accounts, message, service.now)
+        world.add_external_message(accounts, message, state.now)
     except Rejected as rejected:
-        raise unanswered(str(rejected)) from None
+        raise liteserver_error(str(rejected)) from None
     return {"@type": "ok"}
 
 
-def _block(service: Service, asked: Parameters) -> Block:
-    """The masterchain block that is asked for, or the last."""
-    seqno = optional_integer(asked, "seqno")
+def _block(state: ProviderState, parameters: Parameters) -> Block:
+    """The masterchain block of the request, or the last."""
+    seqno = optional_integer(parameters, "seqno")
     if seqno is None:
-        return service.view.shard_client
-    return find_block(service.view, MASTERCHAIN, WHOLE_SHARD, seqno)
+        return state.view.shard_client
+    return find_block(state.view, MASTERCHAIN, WHOLE_SHARD, seqno)
 
 
 def _shard(block: Block) -> Block:
@@ -151,36 +151,38 @@ def _account(block: Block, owner: Address) -> SimAccount | None:
 # Transactions.
 
 
-def _first_asked(service: Service, asked: Parameters, owner: Address) -> TransactionId | None:
-    """The transaction to begin with: the account's last one unless it is named."""
-    lt, hash_ = optional_integer(asked, "lt"), asked.get("hash")
+def _last_transaction(
+    state: ProviderState, parameters: Parameters, owner: Address
+) -> TransactionId | None:
+    """The transaction to begin with: the account's last one by default."""
+    lt, hash_ = optional_integer(parameters, "lt"), parameters.get("hash")
     if lt is None or not hash_:
-        account = _account(service.view.shard_client, owner)
+        account = _account(state.view.shard_client, owner)
         return account.last if account is not None else None
-    return TransactionId(lt, hash_of(str(hash_)))
+    return TransactionId(lt, hash_from_text(str(hash_)))
 
 
 def _history(
-    service: Service, owner: Address, last: TransactionId, limit: int
+    state: ProviderState, owner: Address, last: TransactionId, limit: int
 ) -> list[SimTransaction]:
     try:
-        return service.view.chain.world.transactions(owner, last, limit)
+        return state.view.chain.world.transactions(owner, last, limit)
     except KeyError:
         text_ = "cannot locate transaction in block with specified logical time"
-        raise unanswered(text_) from None
+        raise liteserver_error(text_) from None
     except ValueError:
-        raise unanswered("transaction hash mismatch") from None
+        raise liteserver_error("transaction hash mismatch") from None
 
 
-def _unknown(service: Service, transaction: SimTransaction) -> bool:
-    """Whether it is forgotten, or has not come yet to a provider that is behind."""
-    if transaction.block.seqno > _shard(service.view.shard_client).seqno:
+def _is_missing(state: ProviderState, transaction: SimTransaction) -> bool:
+    """Whether it is pruned, or newer than the provider's view."""
+    if transaction.block.seqno > _shard(state.view.shard_client).seqno:
         return True
-    return service.kept is not None and transaction.time < service.now - service.kept
+    return state.history is not None and transaction.time < state.now - state.history
 
 
 def _pruned(owner: Address, lt: int) -> Exception:
-    return unanswered(
+    return liteserver_error(
         "cannot compute block with specified transaction: cannot find block "
         f"({owner.workchain},{owner.hash[:8].hex()}) lt={lt}: lt not in db"
     )
@@ -213,7 +215,7 @@ def _message(message: Message) -> Json:
         "extra_currencies": [],
         "fwd_fee": str(message.forward_fee),
         "ihr_fee": "0",
-        "body_hash": encoded(message.body.hash),
+        "body_hash": base64_text(message.body.hash),
         "msg_data": {"@type": "msg.dataRaw", "body": _bag(message.body), "init_state": ""},
     }
 
@@ -222,20 +224,22 @@ def _message(message: Message) -> Json:
 
 
 def _argument(entry: object) -> int | Cell:
-    """Read an entry as ``tvm_valuetypes`` does."""
+    """Read a stack entry as ``tvm_valuetypes`` does."""
     match entry:
         case ["num" | "number" | "int", str() | int() as value]:
             try:
                 return int(str(value), 0)
             except ValueError:
-                raise failed(503, f"invalid literal for int() with base 0: {value!r}") from None
+                raise error_response(
+                    503, f"invalid literal for int() with base 0: {value!r}"
+                ) from None
         case ["tvm.Slice" | "tvm.Cell", str() as value]:
             try:
-                return read_one(decoded(value))
+                return read_one(base64_bytes(value))
             except TonError as error:
-                raise failed(500, f"Invalid bag of cells: {error.detail}") from None
-    # Cells as objects are read by the real server, and are asked for by nobody here.
-    raise failed(503, "")
+                raise error_response(500, f"Invalid bag of cells: {error.detail}") from None
+    # The real server reads cells as objects too; tonwatch does not send them.
+    raise error_response(503, "")
 
 
 def _result(value: int | Cell | None) -> list[object]:
@@ -252,11 +256,11 @@ def _as_object(root: Cell) -> Json:
     padding = -length % 8
     data = (source.uint(length) << padding).to_bytes((length + padding) // 8, "big")
     return {
-        "data": {"b64": encoded(data), "len": length},
+        "data": {"b64": base64_text(data), "len": length},
         "refs": [_as_object(ref) for ref in root.refs],
         "special": False,
     }
 
 
 def _bag(root: Cell | None) -> str:
-    return encoded(boc(root)) if root is not None else ""
+    return base64_text(boc(root)) if root is not None else ""

@@ -1,6 +1,6 @@
-"""How toncenter's servers write things down, and how they read what they are asked.
+"""How toncenter's servers read parameters and write answers.
 
-A question's parameters are those of a query, all text, or the members of a JSON object.
+Parameters are those of a query, all text, or the members of a JSON object.
 """
 
 import base64
@@ -21,26 +21,26 @@ Parameters = Mapping[str, Any]
 _TRUE: Final = {"true", "1", "on", "yes"}
 
 
-class Service(NamedTuple):
-    """What an answer depends on.
+class ProviderState(NamedTuple):
+    """The state of a provider when it answers.
 
     Attributes:
-        view: how far the provider's liteservers are.
+        view: its liteservers' view of the chain.
         now: their clock, Unix seconds.
-        lying: balances are other ones than on the chain.
-        kept: seconds for which they keep transactions; None for ever.
-        rejecting: no external message is taken.
+        false_balances: it changes balances of accounts.
+        history: seconds for which it keeps transactions; None for no limit.
+        rejects_externals: it rejects all external messages.
     """
 
     view: View
     now: float
-    lying: bool = False
-    kept: float | None = None
-    rejecting: bool = False
+    false_balances: bool = False
+    history: float | None = None
+    rejects_externals: bool = False
 
 
-class Refusal(Exception):
-    """An answer that is not ``ok``: the status and the whole body."""
+class ErrorResponse(Exception):
+    """An answer that is not ``ok``: its status and body."""
 
     def __init__(self, status: int, body: Json) -> None:
         self.status = status
@@ -48,29 +48,29 @@ class Refusal(Exception):
         super().__init__(body)
 
 
-def failed(status: int, text: str) -> Refusal:
-    """The server's usual error."""
-    return Refusal(status, {"ok": False, "error": text, "code": status})
+def error_response(status: int, text: str) -> ErrorResponse:
+    """An error of the server."""
+    return ErrorResponse(status, {"ok": False, "error": text, "code": status})
 
 
-def unanswered(text: str) -> Refusal:
-    """A liteserver's error, which tonlib puts its own word before."""
-    return failed(500, f"LITE_SERVER_UNKNOWN: {text}")
+def liteserver_error(text: str) -> ErrorResponse:
+    """A liteserver's error, with the prefix of tonlib."""
+    return error_response(500, f"LITE_SERVER_UNKNOWN: {text}")
 
 
 def find_block(view: View, workchain: int, shard: int, seqno: int) -> Block:
-    """The block with that name, in either workchain."""
+    """A block by its short id, in either workchain."""
     found = view.find(seqno)
     block = found.shard if found is not None and workchain != MASTERCHAIN else found
     if block is None or block.id.workchain != workchain or shard != WHOLE_SHARD:
         text = f"LITE_SERVER_NOTREADY: cannot find block ({workchain},{shard % (1 << 64):x}) "
         text += f"seqno={seqno}: ltdb: block not found "
         text += f"(last known masterchain block: {view.head.seqno})"
-        raise failed(500, text)
+        raise error_response(500, text)
     return block
 
 
-# Written.
+# Writing.
 
 
 def block_id(block: BlockId) -> Json:
@@ -79,70 +79,72 @@ def block_id(block: BlockId) -> Json:
         "workchain": block.workchain,
         "shard": str(WHOLE_SHARD),
         "seqno": block.seqno,
-        "root_hash": encoded(block.root_hash),
-        "file_hash": encoded(block.file_hash),
+        "root_hash": base64_text(block.root_hash),
+        "file_hash": base64_text(block.file_hash),
     }
 
 
 def transaction_id(name: TransactionId | None) -> Json:
     lt, hash_ = name or (0, bytes(32))
-    return {"@type": "internal.transactionId", "lt": str(lt), "hash": encoded(hash_)}
+    return {"@type": "internal.transactionId", "lt": str(lt), "hash": base64_text(hash_)}
 
 
-def encoded(data: bytes) -> str:
+def base64_text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-# Read.
+# Reading.
 
 
-def integer(asked: Parameters, name: str) -> int:
-    """An integer that must be there."""
+def integer(parameters: Parameters, name: str) -> int:
+    """A required integer."""
     try:
-        return int(asked[name])
+        return int(parameters[name])
     except (KeyError, TypeError, ValueError):
-        raise failed(422, f"{name}: an integer is required") from None
+        raise error_response(422, f"{name}: an integer is required") from None
 
 
-def optional_integer(asked: Parameters, name: str) -> int | None:
-    return None if asked.get(name) is None else integer(asked, name)
+def optional_integer(parameters: Parameters, name: str) -> int | None:
+    return None if parameters.get(name) is None else integer(parameters, name)
 
 
-def flag(asked: Parameters, name: str) -> bool:
-    return str(asked.get(name, "")).lower() in _TRUE
+def flag(parameters: Parameters, name: str) -> bool:
+    return str(parameters.get(name, "")).lower() in _TRUE
 
 
-def text(asked: Parameters, name: str) -> str:
-    """A text that must be there."""
-    value = asked.get(name)
+def text(parameters: Parameters, name: str) -> str:
+    """A required text."""
+    value = parameters.get(name)
     if not isinstance(value, str):
-        raise failed(422, f"Validation error: {name}\n  field required (type=value_error.missing)")
+        raise error_response(
+            422, f"Validation error: {name}\n  field required (type=value_error.missing)"
+        )
     return value
 
 
-def address(asked: Parameters) -> Address:
+def address(parameters: Parameters) -> Address:
     try:
-        return addresses.parse(text(asked, "address")).address
+        return addresses.parse(text(parameters, "address")).address
     except ValueError:
-        raise failed(416, "Incorrect address") from None
+        raise error_response(416, "Incorrect address") from None
 
 
-def decoded(value: object) -> bytes:
+def base64_bytes(value: object) -> bytes:
     """Bytes from base64."""
     try:
         return base64.b64decode(str(value), validate=True)
     except (binascii.Error, ValueError):
-        raise failed(503, "Incorrect padding") from None
+        raise error_response(503, "Incorrect padding") from None
 
 
-def hash_of(value: str) -> bytes:
-    """A hash in base64, either alphabet, or in hexadecimal."""
+def hash_from_text(value: str) -> bytes:
+    """A hash from base64, either alphabet, or hexadecimal."""
     if len(value) == 44:
-        return decoded(value.replace("-", "+").replace("_", "/"))
+        return base64_bytes(value.replace("-", "+").replace("_", "/"))
     try:
         data = bytes.fromhex(value)
     except ValueError:
         data = b""
     if len(data) != 32:
-        raise failed(503, "Invalid hash")
+        raise error_response(503, "Invalid hash")
     return data

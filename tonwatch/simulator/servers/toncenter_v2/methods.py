@@ -1,8 +1,7 @@
-"""The provider's methods: a state of its liteservers and a question in, what stands under
-``result`` out.
+"""The provider's methods, and those about blocks.
 
-Shapes of answers are those of toncenter's own servers (``ton-http-api`` and its
-OpenAPI document), their habits included: the health check always says "OK".
+Shapes of answers are those of toncenter's own servers (``ton-http-api`` and its OpenAPI
+document). As there, the health check always answers "OK".
 """
 
 from collections.abc import Callable
@@ -12,28 +11,28 @@ from tonwatch.simulator.servers.toncenter_v2 import account_methods as accounts
 from tonwatch.simulator.servers.toncenter_v2.formats import (
     Json,
     Parameters,
-    Service,
+    ProviderState,
+    base64_text,
     block_id,
-    encoded,
     find_block,
     integer,
 )
 
 
-def _get_masterchain_info(service: Service, _: Parameters) -> Json:
-    view = service.view
+def _get_masterchain_info(state: ProviderState, _: Parameters) -> Json:
+    view = state.view
     return {
         "@type": "blocks.masterchainInfo",
         "last": block_id(view.head.id),
-        "state_root_hash": encoded(view.head.state.hash),
+        "state_root_hash": base64_text(view.head.state.hash),
         # A zerostate has no shard of its own; tonlib writes 0.
         "init": block_id(view.chain.zerostate) | {"shard": "0"},
     }
 
 
-def _get_block_header(service: Service, asked: Parameters) -> Json:
-    workchain, shard = integer(asked, "workchain"), integer(asked, "shard")
-    block = find_block(service.view, workchain, shard, integer(asked, "seqno"))
+def _get_block_header(state: ProviderState, parameters: Parameters) -> Json:
+    workchain, shard = integer(parameters, "workchain"), integer(parameters, "shard")
+    block = find_block(state.view, workchain, shard, integer(parameters, "seqno"))
     header = block.header
     return {
         "@type": "blocks.header",
@@ -58,20 +57,20 @@ def _get_block_header(service: Service, asked: Parameters) -> Json:
     }
 
 
-def _get_consensus_block(service: Service, _: Parameters) -> Json:
-    head = service.view.head
+def _get_consensus_block(state: ProviderState, _: Parameters) -> Json:
+    head = state.view.head
     return {"consensus_block": head.seqno, "timestamp": head.produced}
 
 
-def _healthcheck(_: Service, __: Parameters) -> str:
+def _healthcheck(_: ProviderState, __: Parameters) -> str:
     return "OK"
 
 
 class Method(NamedTuple):
-    """How a method is asked, and what answers it."""
+    """A method of the API: its HTTP verb and the function that writes its ``result``."""
 
     verb: Literal["GET", "POST"]
-    answer: Callable[[Service, Parameters], Json | list[Json] | str]
+    answer: Callable[[ProviderState, Parameters], Json | list[Json] | str]
 
 
 METHODS: Final = {

@@ -7,17 +7,17 @@ import socket
 
 import pytest
 
-from tests.simulator.lab import (
+from tests.simulator.small_network import (
     PATIENCE,
     SILENCE,
-    Lab,
+    SmallNetwork,
     a_connection,
     connect,
     get,
     info,
-    lab,
     outcome,
     pick,
+    small_network,
     until,
 )
 from tonwatch.simulator.faults.fault import Fault
@@ -42,7 +42,7 @@ async def is_open(target: SimulatedServer) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_flapping_server_refuses_first_and_then_takes_turns(kind: str) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         target = pick(it, kind)
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -62,7 +62,7 @@ async def test_a_flapping_server_refuses_first_and_then_takes_turns(kind: str) -
 
 
 async def test_a_flapping_node_answers_between_and_drops_its_connections_when_it_refuses() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.node.set_fault(Fault.FLAP, 0.2)
         assert await a_connection(it.node, PATIENCE) == Reason.CONNECT_REFUSED
         await until(lambda: not it.node.refusing)
@@ -75,7 +75,7 @@ async def test_a_flapping_node_answers_between_and_drops_its_connections_when_it
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_faults_set_in_haste_leave_one_listener(kind: str) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         target = pick(it, kind)
         await asyncio.gather(
             *(target.set_fault(Fault.FLAP, 0.01) for _ in range(5)),
@@ -90,7 +90,7 @@ async def test_faults_set_in_haste_leave_one_listener(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_connection_in_the_taking_ends_with_the_listener(kind: str, turns: int) -> None:
     loop = asyncio.get_running_loop()
-    async with lab() as it:
+    async with small_network() as it:
         target = pick(it, kind)
         with socket.socket() as client:
             client.setblocking(False)
@@ -107,7 +107,7 @@ async def test_a_connection_in_the_taking_ends_with_the_listener(kind: str, turn
 # Catching up.
 
 
-async def seqno_of(it: Lab, kind: str, connection: AdnlConnection) -> int:
+async def seqno_of(it: SmallNetwork, kind: str, connection: AdnlConnection) -> int:
     if kind == "node":
         return int((await info(connection))["last"]["seqno"])
     _, body = await get(it.provider, "getMasterchainInfo")
@@ -117,7 +117,7 @@ async def seqno_of(it: Lab, kind: str, connection: AdnlConnection) -> int:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_node_that_catches_up(kind: str) -> None:
-    async with lab() as it:  # 80 blocks of 0.4 s
+    async with small_network() as it:  # 80 blocks of 0.4 s
         connection = await connect(it.node)
         await pick(it, kind).set_fault(Fault.CATCH_UP, 24)
         gaps = []
@@ -139,7 +139,7 @@ async def test_a_node_that_catches_up(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_other_answer_comes_from_a_node_that_is_behind(kind: str) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await pick(it, kind).set_fault(Fault.STEP_BACK)
         seen = [await seqno_of(it, kind, connection) for _ in range(4)]
@@ -150,14 +150,14 @@ async def test_every_other_answer_comes_from_a_node_that_is_behind(kind: str) ->
 
 
 async def test_the_node_behind_does_not_know_the_newest_block() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.provider.set_fault(Fault.STEP_BACK, 3)
         method = "getBlockHeader?workchain=-1&shard=-9223372036854775808&seqno=80"
         assert [(await get(it.provider, method))[0] for _ in range(4)] == [200, 500, 200, 500]
 
 
 async def test_nobody_steps_back_behind_the_oldest_block() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.STEP_BACK, 500)
         assert [await seqno_of(it, "node", connection) for _ in range(2)] == [80, 1]
@@ -167,7 +167,7 @@ async def test_nobody_steps_back_behind_the_oldest_block() -> None:
 # Losing some.
 
 
-async def lost_queries(it: Lab, count: int) -> list[bool]:
+async def lost_queries(it: SmallNetwork, count: int) -> list[bool]:
     """Which of `count` queries at once get no answer."""
     connection = await connect(it.node)
     query = tl.encode_query("getTime", {})
@@ -179,7 +179,7 @@ async def lost_queries(it: Lab, count: int) -> list[bool]:
 
 
 async def test_a_share_of_queries_gets_no_answer_and_the_same_ones_each_time() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.node.set_fault(Fault.LOSSY, 0.3)
         first = await lost_queries(it, 200)
         assert 40 <= sum(first) <= 80
@@ -195,7 +195,7 @@ async def test_a_share_of_queries_gets_no_answer_and_the_same_ones_each_time() -
 async def test_a_provider_closes_connections_in_place_of_answers(
     share: float, least: int, most: int
 ) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.provider.set_fault(Fault.LOSSY, share)
         answers = [(await get(it.provider, "getMasterchainInfo"))[0] for _ in range(30)]
         assert set(answers) <= {200, "ServerDisconnectedError"}

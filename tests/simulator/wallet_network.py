@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from tests.simulator.lab import Clock
+from tests.simulator.small_network import Clock
 from tonwatch.simulator.chain.accounts import Accounts
 from tonwatch.simulator.chain.chain import Chain
-from tonwatch.simulator.contracts.contract import Actor
-from tonwatch.simulator.contracts.expected_totals import NATIVE, Book
+from tonwatch.simulator.contracts.contract import BreakableContract
+from tonwatch.simulator.contracts.expected_totals import NATIVE, ExpectedTotals
 from tonwatch.simulator.contracts.jetton import USDT
-from tonwatch.simulator.contracts.wallets.wallet import JETTONS_AT_START, START, Wallet
+from tonwatch.simulator.contracts.wallets.wallet import INITIAL_BALANCE, INITIAL_JETTONS, Wallet
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.world.world import World
 from tonwatch.ton.address import Address
@@ -19,13 +19,13 @@ WALLETS = ("payroll", "refunds", "prizes", "rewards", "legacy", "batches")
 """One of each kind."""
 
 
-class Town:
+class WalletNetwork:
     def __init__(
         self,
         wallets: Sequence[str] = WALLETS,
         contracts: Sequence[str] = (),
         payouts_per_minute: float = 0.0,
-        seed: str = "town",
+        seed: str = "network",
     ) -> None:
         self.clock = Clock()
         self.world = World(
@@ -47,8 +47,8 @@ class Town:
     def wallet(self, name: str = "payroll") -> Wallet:
         return next(wallet for wallet in self.world.wallets if wallet.name == name)
 
-    def suffer(self, actor: Actor, fault: Fault | None) -> None:
-        actor.change(actor.check(fault) if fault is not None else None)
+    def set_fault(self, contract: BreakableContract, fault: Fault | None) -> None:
+        contract.change_fault(contract.check(fault) if fault is not None else None)
 
     def balance(self, wallet: Wallet) -> int:
         """Nanocoins."""
@@ -70,34 +70,37 @@ class Town:
         return [parse_transaction(each.cell) for each in reversed(kept)]
 
 
-def balance_of_books(town: Town, name: str) -> tuple[int, int]:
-    """Both balances as they follow from the books."""
-    native, jettons = town.world.books[name][NATIVE], town.world.books[name][USDT]
-    coins = START + native.received + native.returned - native.sent - native.fees
-    return coins, JETTONS_AT_START + jettons.received + jettons.returned - jettons.sent
+def expected_balances(network: WalletNetwork, name: str) -> tuple[int, int]:
+    """Both balances as they follow from the expected_totals."""
+    native, jettons = (
+        network.world.expected_totals[name][NATIVE],
+        network.world.expected_totals[name][USDT],
+    )
+    coins = INITIAL_BALANCE + native.received + native.returned - native.sent - native.fees
+    return coins, INITIAL_JETTONS + jettons.received + jettons.returned - jettons.sent
 
 
-def count_native(transactions: Sequence[Transaction], own_jettons: Address) -> Book:
+def count_native(transactions: Sequence[Transaction], own_jettons: Address) -> ExpectedTotals:
     """What a wallet's own transactions come to."""
-    book = _common(transactions)
+    totals = _common(transactions)
     for each in transactions:
         for sent in each.messages_out:
-            book.sent += sent.value
+            totals.sent += sent.value
             move = read_move(sent.body)
             own = sent.destination == own_jettons and move and move.kind == MoveKind.TRANSFER
-            book.messages_sent += not own
+            totals.messages_sent += not own
         incoming = each.message_in
         if incoming is not None and incoming.source is not None:
             if incoming.bounced:
-                book.returned += incoming.value
+                totals.returned += incoming.value
             else:
-                book.received += incoming.value
-    return book
+                totals.received += incoming.value
+    return totals
 
 
-def count_jettons(transactions: Sequence[Transaction]) -> Book:
+def count_jettons(transactions: Sequence[Transaction]) -> ExpectedTotals:
     """What its jetton wallet's transactions come to."""
-    book = _common(transactions)
+    totals = _common(transactions)
     for each in transactions:
         incoming = each.message_in
         if incoming is None or not (each.compute_ok and each.action_ok):
@@ -105,27 +108,27 @@ def count_jettons(transactions: Sequence[Transaction]) -> Book:
         move = (read_bounced if incoming.bounced else read_move)(incoming.body)
         match move.kind if move else None:
             case MoveKind.TRANSFER if move:
-                book.sent += move.amount
-                book.messages_sent += 1
+                totals.sent += move.amount
+                totals.messages_sent += 1
             case MoveKind.INTERNAL_TRANSFER if move and incoming.bounced:
-                book.returned += move.amount
+                totals.returned += move.amount
             case MoveKind.INTERNAL_TRANSFER if move:
-                book.received += move.amount
-    return book
+                totals.received += move.amount
+    return totals
 
 
-def _common(transactions: Sequence[Transaction]) -> Book:
-    book = Book()
+def _common(transactions: Sequence[Transaction]) -> ExpectedTotals:
+    totals = ExpectedTotals()
     for each in transactions:
-        book.transactions += 1
-        book.fees += each.fees
-        book.unsent += each.unsent
-        book.bounced += each.message_in is not None and each.message_in.bounced
+        totals.transactions += 1
+        totals.fees += each.fees
+        totals.unsent += each.unsent
+        totals.bounced += each.message_in is not None and each.message_in.bounced
         if each.skipped is not None:
-            book.skipped[each.skipped] += 1
+            totals.skipped[each.skipped] += 1
         elif not each.compute_ok:
             assert each.exit_code is not None
-            book.failures["compute", each.exit_code] += 1
+            totals.failures["compute", each.exit_code] += 1
         elif each.action_code is not None and not each.action_ok:
-            book.failures["action", each.action_code] += 1
-    return book
+            totals.failures["action", each.action_code] += 1
+    return totals

@@ -1,4 +1,4 @@
-"""What every answer of a liteserver depends on: how far the node is, and what is wrong with it.
+"""The state of a node on which its answers depend: its view of the chain and its faults.
 
 Texts and codes are those of validator-engine v2025.10 where a recording has them, otherwise of
 the node's ``validator/impl/liteserver.cpp``.
@@ -14,8 +14,8 @@ from tonwatch.ton.tl import Fields
 
 FAILURE: Final = -400
 NOT_READY: Final = 651
-OVER_THE_LIMIT: Final = 429
-"""A proxy's, in front of a node; the node itself limits nobody."""
+RATE_LIMITED: Final = 429
+"""The code of a proxy in front of a node; nodes have no rate limit."""
 TIMEOUT: Final = 652
 
 _ERROR: Final = bytes.fromhex("48e1a9bb")
@@ -25,7 +25,7 @@ Answer = tuple[str, dict[str, Any]]
 
 
 class LiteError(Exception):
-    """Ends in ``liteServer.error``."""
+    """Is answered as ``liteServer.error``."""
 
     def __init__(self, code: int, text: str) -> None:
         self.code = code
@@ -37,29 +37,29 @@ class LiteError(Exception):
         return _ERROR + self.code.to_bytes(4, "little", signed=True) + text
 
 
-class Node(NamedTuple):
-    """What an answer depends on.
+class NodeState(NamedTuple):
+    """The state of a node when it answers.
 
     Attributes:
-        view: how far the node is.
+        view: its view of the chain.
         now: its clock, Unix seconds.
         legacy: it is older than May 2026.
         bad_proofs: its proofs belong to other blocks.
-        lies: accounts have another balance here.
-        remembers: seconds for which it keeps transactions; None for all there are.
-        rejects: it takes no message from outside.
+        false_balances: it changes balances of accounts.
+        history: seconds for which it keeps transactions; None for no limit.
+        rejects_externals: it rejects all external messages.
     """
 
     view: View
     now: float
     legacy: bool = False
     bad_proofs: bool = False
-    lies: bool = False
-    remembers: float | None = None
-    rejects: bool = False
+    false_balances: bool = False
+    history: float | None = None
+    rejects_externals: bool = False
 
     def proven(self, block: Block) -> Block:
-        """The block whose proof is sent for `block`."""
+        """The block whose proof is sent with `block`."""
         if not self.bad_proofs:
             return block
         before = self.view.find(block.seqno - 1)
@@ -68,10 +68,10 @@ class Node(NamedTuple):
         return block.shard or self.view.head
 
     def load(self, wanted: Fields) -> Block:
-        """The block with exactly this id, if this node has it.
+        """The block with this id.
 
         Raises:
-            LiteError: it does not.
+            LiteError: this node does not have it.
         """
         workchain, seqno = wanted["workchain"], wanted["seqno"]
         found = self.view.find(seqno)
@@ -86,7 +86,7 @@ class Node(NamedTuple):
         raise LiteError(NOT_READY, self.not_in_db(block_id))
 
     def not_in_db(self, block_id: BlockId) -> str:
-        """The text of the error where it does not."""
+        """The error text for a block that this node does not have."""
         _, head, shard_client = self.view
         text = f"cannot load block {block_id} : block {block_id.short} is not in db"
         if block_id.workchain != MASTERCHAIN:

@@ -36,7 +36,7 @@ class Clock:
         return self.now
 
 
-class Lab:
+class SmallNetwork:
     """A chain of 80 blocks on a fake clock, a liteserver and a provider."""
 
     def __init__(self) -> None:
@@ -49,8 +49,8 @@ class Lab:
 
 
 @asynccontextmanager
-async def lab() -> AsyncIterator[Lab]:
-    made = Lab()
+async def small_network() -> AsyncIterator[SmallNetwork]:
+    made = SmallNetwork()
     await made.node.start()
     await made.provider.start()
     try:
@@ -143,5 +143,5 @@ async def get(provider: ToncenterV2, method: str, timeout: float = PATIENCE) -> 
 # Either.
 
 
-def pick(it: Lab, kind: str) -> SimulatedServer:
+def pick(it: SmallNetwork, kind: str) -> SimulatedServer:
     return it.node if kind == "node" else it.provider

@@ -1,4 +1,4 @@
-"""Questions about a town, as a liteserver answers them, and pytoniq's check of its proofs."""
+"""Questions about a network, as a liteserver answers them, and pytoniq's check of its proofs."""
 
 from pytoniq_core.boc.address import Address as TlbAddress
 from pytoniq_core.boc.cell import Cell as TlbCell
@@ -6,26 +6,26 @@ from pytoniq_core.proof.check_proof import check_account_proof, check_shard_proo
 from pytoniq_core.tl.block import BlockIdExt
 from pytoniq_core.tlb.account import Account as TlbAccount
 
-from tests.simulator.town import Town
+from tests.simulator.wallet_network import WalletNetwork
 from tonwatch.simulator.chain import accounts as trees
 from tonwatch.simulator.chain.block_layout import BlockId
 from tonwatch.simulator.chain.blocks import Block
 from tonwatch.simulator.servers.liteserver import queries
-from tonwatch.simulator.servers.liteserver.node import Node
+from tonwatch.simulator.servers.liteserver.node_state import NodeState
 from tonwatch.simulator.servers.liteserver.queries import Call
 from tonwatch.simulator.servers.view import View
 from tonwatch.ton.address import Address
 from tonwatch.ton.tl import Fields, lite_api
 
-NOBODY = Address(0, bytes.fromhex("77" * 32))
+UNUSED_ADDRESS = Address(0, bytes.fromhex("77" * 32))
 
 
-def node(town: Town, **wrong: object) -> Node:
-    head = town.chain.head
-    return Node(View(town.chain, head, head), town.clock.now, **wrong)  # type: ignore[arg-type]
+def node(network: WalletNetwork, **wrong: object) -> NodeState:
+    head = network.chain.head
+    return NodeState(View(network.chain, head, head), network.clock.now, **wrong)  # type: ignore[arg-type]
 
 
-def ask(asked: Node, function: str, **arguments: object) -> Fields:
+def ask(asked: NodeState, function: str, **arguments: object) -> Fields:
     data, _ = lite_api().deserialize(queries.answer(asked, Call(function, arguments)))
     assert isinstance(data, dict)
     return data
@@ -36,7 +36,7 @@ def at(block: Block, address: Address) -> dict[str, object]:
     return {"id": block.id.tl(), "account": account}
 
 
-def state(asked: Node, address: Address) -> Fields:
+def state(asked: NodeState, address: Address) -> Fields:
     return ask(asked, "getAccountState", **at(asked.view.head, address))
 
 
@@ -57,13 +57,13 @@ def verify(answer: Fields, address: Address) -> TlbAccount:
     return account
 
 
-def everybody(town: Town) -> dict[str, Address]:
-    world = town.world
+def all_addresses(network: WalletNetwork) -> dict[str, Address]:
+    world = network.world
     assert world.master is not None
     return {
         **{wallet.name: wallet.address for wallet in world.wallets},
         **{f"{wallet.name}'s usdt": wallet.jettons.address for wallet in world.wallets},
         "registry": world.contracts[0].address,
         "master": world.master.address,
-        "somebody": trees._somebody(17).address,
+        "somebody": trees._filler_account(17).address,
     }

@@ -66,7 +66,7 @@ class MatrixStep(Step):
         our_clock: seconds by which the clock of tonwatch's machine is ahead from now on.
         away: tonwatch does not run while it lasts, and nothing is expected.
         config: tonwatch is started anew, with this laid over its configuration; see `overlaid`.
-        pay: coins that wallets are told to pay, whether they have them or not.
+        pay: coins that wallets are to pay, even if they have less.
     """
 
     lasts: Annotated[PositiveDuration, Field(alias="for")] = 60.0

@@ -1,4 +1,4 @@
-"""A network where all_addresses has paid and been paid."""
+"""A network whose wallets have all paid and been paid."""
 
 import pytest
 

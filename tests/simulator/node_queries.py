@@ -1,4 +1,4 @@
-"""Questions about a network, as a liteserver answers them, and pytoniq's check of its proofs."""
+"""Queries to a node of a `WalletNetwork`, and pytoniq's check of the proofs in its answers."""
 
 from pytoniq_core.boc.address import Address as TlbAddress
 from pytoniq_core.boc.cell import Cell as TlbCell
@@ -65,5 +65,5 @@ def all_addresses(network: WalletNetwork) -> dict[str, Address]:
         **{f"{wallet.name}'s usdt": wallet.jettons.address for wallet in world.wallets},
         "registry": world.contracts[0].address,
         "master": world.master.address,
-        "somebody": trees._filler_account(17).address,
+        "filler account": trees._filler_account(17).address,
     }

@@ -1,4 +1,4 @@
-"""A small network to look at with raw clients, and the clients."""
+"""A small network and raw clients of it."""
 
 import asyncio
 import json
@@ -23,9 +23,9 @@ create_aes_ctr_cipher(bytes(32), bytes(16))
 
 NOW = 1_800_000_000.0
 PATIENCE = 5.0
-"""Seconds given to what must come."""
+"""Seconds to wait for an expected answer."""
 SILENCE = 0.1
-"""Seconds after which what has not come counts as not coming."""
+"""Seconds to wait where no answer is expected."""
 
 
 class Clock:
@@ -74,7 +74,7 @@ async def info(connection: AdnlConnection, mode: int = 0, timeout: float = PATIE
 
 
 async def outcome(asked: Awaitable[object]) -> Reason:
-    """How a question ended."""
+    """The reason with which a query ended."""
     try:
         await asked
     except TonError as error:
@@ -83,7 +83,7 @@ async def outcome(asked: Awaitable[object]) -> Reason:
 
 
 def time_for(expected: Reason) -> float:
-    """Seconds to wait for an outcome: not long where none is to come."""
+    """Seconds to wait for an outcome."""
     silent = (Reason.QUERY_TIMEOUT, Reason.HANDSHAKE_TIMEOUT, Reason.CONNECT_TIMEOUT)
     return SILENCE if expected in silent else PATIENCE
 

@@ -1,4 +1,4 @@
-"""What a simulated liteserver says of an account's transactions."""
+"""A simulated liteserver's answers about transactions."""
 
 import pytest
 

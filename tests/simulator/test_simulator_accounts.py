@@ -1,4 +1,4 @@
-"""What a simulated liteserver says of accounts; pytoniq checks the proofs."""
+"""A simulated liteserver's answers about accounts; pytoniq checks the proofs."""
 
 from random import Random
 
@@ -99,7 +99,7 @@ Keys = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=40, un
 
 
 def similar(seed: int) -> bytes:
-    """Keys that have long beginnings in common."""
+    """Keys with long common prefixes."""
     random = Random(seed)
     bits = random.choice([0, 0, (1 << 256) - 1, 0b1010 << 200])
     for _ in range(random.randrange(4)):

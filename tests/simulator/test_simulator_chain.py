@@ -1,4 +1,4 @@
-"""Blocks of the simulated chain: what pytoniq and a real node's recording say of them."""
+"""Blocks of the simulated chain, compared with pytoniq and a recording of a real node."""
 
 import asyncio
 import hashlib
@@ -31,7 +31,7 @@ REAL_HEADER_PROOF = bytes.fromhex(
 
 
 class Clock:
-    """A wall clock that moves when reported."""
+    """A wall clock that is set by hand."""
 
     def __init__(self, now: float = 1_800_000_000.25) -> None:
         self.now = now
@@ -72,7 +72,7 @@ def test_hashes_of_a_block_are_those_of_its_bytes() -> None:
         )
 
 
-def test_a_header_proof_leads_to_the_block_and_tells_its_time_and_number() -> None:
+def test_a_header_proof_proves_the_blocks_time_and_seqno() -> None:
     clock = Clock()
     chain = empty_chain(clock=clock, backfill=3)
     for block in both(chain):
@@ -151,7 +151,7 @@ def test_a_bag_of_cells_keeps_several_roots_in_order() -> None:
     assert [cell.hash for cell in Cell.from_boc(cells.boc(two, one))] == [two.hash, one.hash]
 
 
-def test_a_seed_is_a_network() -> None:
+def test_a_seed_names_a_network() -> None:
     one, same, other = empty_chain("one"), empty_chain("one"), empty_chain("other")
     assert one.zerostate == same.zerostate
     assert one.zerostate != other.zerostate
@@ -194,7 +194,7 @@ def test_the_block_at_a_moment() -> None:
     assert chain.at(1_799_999_000.0).seqno == 1, "nothing older is kept"
 
 
-async def test_blocks_come_on_the_grid_of_the_loops_clock() -> None:
+async def test_blocks_keep_to_their_intervals_on_the_loops_clock() -> None:
     chain = empty_chain(interval=0.02)
     loop = asyncio.get_running_loop()
     made = asyncio.Event()

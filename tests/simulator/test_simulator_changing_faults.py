@@ -1,4 +1,4 @@
-"""Faults that come and go by themselves: flapping, catching up, stepping back, losing some."""
+"""Faults that vary by themselves: flapping, catching up, stepping back, lost answers."""
 
 import asyncio
 import contextlib
@@ -32,10 +32,10 @@ KINDS = ["node", "provider"]
 async def is_open(target: SimulatedServer) -> bool:
     try:
         _, writer = await asyncio.open_connection(target.host, target.port)
-    except ConnectionError:  # refused, or reset where it stopped listening just then
+    except ConnectionError:  # refused, or reset while it stops listening
         return False
     writer.close()
-    with contextlib.suppress(ConnectionError):  # it may refuse again by now
+    with contextlib.suppress(ConnectionError):  # it may refuse again
         await writer.wait_closed()
     return True
 
@@ -88,7 +88,9 @@ async def test_faults_set_in_haste_leave_one_listener(kind: str) -> None:
 
 @pytest.mark.parametrize("turns", range(5))
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_connection_in_the_taking_ends_with_the_listener(kind: str, turns: int) -> None:
+async def test_a_connection_that_is_being_accepted_ends_with_the_listener(
+    kind: str, turns: int
+) -> None:
     loop = asyncio.get_running_loop()
     async with small_network() as it:
         target = pick(it, kind)
@@ -100,7 +102,7 @@ async def test_a_connection_in_the_taking_ends_with_the_listener(kind: str, turn
             await target.set_fault(Fault.REFUSE)
             with contextlib.suppress(ConnectionResetError):
                 assert await asyncio.wait_for(loop.sock_recv(client, 1), PATIENCE) == b""
-        # What asyncio lost would say here that nobody closed it.
+        # A leaked connection would warn here that it was not closed.
         gc.collect()
 
 
@@ -126,7 +128,7 @@ async def test_a_node_that_catches_up(kind: str) -> None:
             it.clock.now += 0.8
             it.chain.advance()
             it.chain.advance()
-        # Three seconds are gained in each: six blocks in 0.8 s.
+        # It gains three seconds each second: six blocks in 0.8 s.
         assert gaps[0] == 60
         assert gaps == sorted(gaps, reverse=True)
         assert gaps[-1] == 0
@@ -156,7 +158,7 @@ async def test_the_node_behind_does_not_know_the_newest_block() -> None:
         assert [(await get(it.provider, method))[0] for _ in range(4)] == [200, 500, 200, 500]
 
 
-async def test_nobody_steps_back_behind_the_oldest_block() -> None:
+async def test_no_answer_steps_back_behind_the_oldest_block() -> None:
     async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.STEP_BACK, 500)
@@ -164,11 +166,11 @@ async def test_nobody_steps_back_behind_the_oldest_block() -> None:
         await connection.close()
 
 
-# Losing some.
+# Lost answers.
 
 
 async def lost_queries(it: SmallNetwork, count: int) -> list[bool]:
-    """Which of `count` queries at once get no answer."""
+    """Indices of the queries, of `count` at once, that get no answer."""
     connection = await connect(it.node)
     query = tl.encode_query("getTime", {})
     asked = (outcome(connection.query(query, 5 * SILENCE)) for _ in range(count))

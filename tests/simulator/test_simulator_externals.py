@@ -1,4 +1,4 @@
-"""Messages from outside to simulated contracts: taken once, or refused in the node's words."""
+"""External messages to simulated contracts: accepted once, or rejected with the node's texts."""
 
 import pytest
 
@@ -19,13 +19,13 @@ def send(network: WalletNetwork, message: bytes, **wrong: object) -> Fields:
     return ask(node(network, **wrong), "sendMessage", body=message)
 
 
-def order(wallet: Wallet, now: float) -> bytes:
-    """What only the owner can write."""
+def signed_message(wallet: Wallet, now: float) -> bytes:
+    """A message signed by the owner."""
     body = signed_body(wallet.wallet_kind, wallet.key, wallet.seqno, int(now), ())
     return cells.boc(SimMessage(source=None, destination=wallet.address, body=body).cell)
 
 
-def test_every_wallet_refuses_what_cannot_be_accepted(network: WalletNetwork) -> None:
+def test_every_wallet_rejects_the_unacceptable_message(network: WalletNetwork) -> None:
     for wallet in network.world.wallets:
         message = unacceptable_message(wallet.wallet_kind, wallet.address, bytes(range(64)))
         answer = send(network, message)
@@ -37,15 +37,15 @@ def test_every_wallet_refuses_what_cannot_be_accepted(network: WalletNetwork) ->
             "Cannot run message on account: inbound external message rejected by transaction "
             f"{name}:\nexitcode="
         )
-        # It may be sent again: only what was accepted is remembered.
+        # It may be sent again: only accepted messages are duplicates.
         assert send(network, message) == answer
 
 
 @pytest.mark.parametrize("name", WALLETS)
-def test_the_owners_order_is_carried_out_once(name: str) -> None:
+def test_the_owners_message_is_executed_once(name: str) -> None:
     network = WalletNetwork()
     wallet = network.wallet(name)
-    message = order(wallet, network.clock.now)
+    message = signed_message(wallet, network.clock.now)
     assert send(network, message)["status"] == 1
     assert "duplicate message" in send(network, message)["message"]
     network.run(2)
@@ -54,16 +54,16 @@ def test_the_owners_order_is_carried_out_once(name: str) -> None:
     assert (only.compute_ok, only.action_ok, wallet.seqno) == (True, True, 1)
 
 
-def test_an_order_that_has_become_void_meanwhile_is_dropped() -> None:
+def test_a_message_whose_seqno_was_used_meanwhile_is_dropped() -> None:
     network = WalletNetwork(["payroll"])
-    first = order(network.wallet(), network.clock.now)
-    other = order(network.wallet(), network.clock.now + 1)
+    first = signed_message(network.wallet(), network.clock.now)
+    other = signed_message(network.wallet(), network.clock.now + 1)
     assert [send(network, each)["status"] for each in (first, other)] == [1, 1]
     network.run(2)
     assert len(network.history(network.wallet().address)) == 1
 
 
-def test_payouts_are_orders_that_the_wallets_own_checks_accept() -> None:
+def test_payouts_are_messages_that_the_wallets_own_checks_accept() -> None:
     network = WalletNetwork()
     for wallet in network.world.wallets:
         account = network.accounts.get(wallet.address)
@@ -86,14 +86,16 @@ def external(address: Address) -> bytes:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("nobody", "Failed to unpack account state"),
-        ("somebody", "exitcode=0, steps=0, gas_used=0"),
+        ("unused", "Failed to unpack account state"),
+        ("filler account", "exitcode=0, steps=0, gas_used=0"),
         ("registry", "exitcode=11"),
         ("payroll's usdt", "exitcode=11"),
         ("payroll", "exitcode=9"),
     ],
 )
-def test_messages_to_accounts_that_take_none(network: WalletNetwork, name: str, text: str) -> None:
+def test_messages_to_accounts_that_accept_none(
+    network: WalletNetwork, name: str, text: str
+) -> None:
     answer = send(network, external(all_addresses(network).get(name, UNUSED_ADDRESS)))
     assert answer["code"] == 0
     assert answer["message"].startswith("cannot apply external message to current state : ")
@@ -113,7 +115,9 @@ def test_what_is_no_message(network: WalletNetwork, message: bytes, text: str) -
     assert text in send(network, message)["message"]
 
 
-def test_a_node_that_rejects_all_says_why(network: WalletNetwork) -> None:
-    answer = send(network, order(network.wallet(), network.clock.now), rejects_externals=True)
+def test_a_node_that_rejects_all_gives_the_reason(network: WalletNetwork) -> None:
+    answer = send(
+        network, signed_message(network.wallet(), network.clock.now), rejects_externals=True
+    )
     assert answer["code"] == 0
     assert "configuration parameter 43 is invalid" in answer["message"]

@@ -1,4 +1,4 @@
-"""Every fault of every kind of server, as a peer sees it; and what is left when it ends."""
+"""Every fault of every kind of server, as a client sees it, and its end."""
 
 import asyncio
 
@@ -95,7 +95,7 @@ async def test_a_new_connection_to_a_liteserver(
     ],
     ids=str,
 )
-async def test_an_open_connection_feels_a_fault_at_once(fault: Fault, query: Reason) -> None:
+async def test_a_fault_applies_to_an_open_connection_at_once(fault: Fault, query: Reason) -> None:
     async with small_network() as it:
         connection = await connect(it.node)
         await info(connection)
@@ -104,7 +104,7 @@ async def test_an_open_connection_feels_a_fault_at_once(fault: Fault, query: Rea
         await connection.close()
 
 
-async def test_a_hanging_node_answers_no_ping_and_drops_whom_it_ignored_when_it_is_back() -> None:
+async def test_a_hanging_node_answers_no_ping_and_drops_ignored_connections_afterwards() -> None:
     async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.HANG)
@@ -155,7 +155,7 @@ async def test_a_lagging_node_does_not_know_newer_blocks() -> None:
         await connection.close()
 
 
-async def test_a_shard_client_that_lags_far_is_passed_over() -> None:
+async def test_a_shard_client_that_lags_far_is_not_used() -> None:
     async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SHARD_LAG)
@@ -164,7 +164,7 @@ async def test_a_shard_client_that_lags_far_is_passed_over() -> None:
         await connection.close()
 
 
-async def test_a_stalled_node_stays_where_it_was_even_when_the_chain_forgets_the_block() -> None:
+async def test_a_stalled_node_keeps_its_block_longer_than_the_chain() -> None:
     async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.STALL)
@@ -237,7 +237,7 @@ async def test_a_provider_with_a_fault(fault: Fault, sees: int | str) -> None:
         assert (await get(it.provider, "getMasterchainInfo"))[0] == 200
 
 
-async def test_a_throttled_provider_says_so_in_the_documented_words() -> None:
+async def test_a_throttled_provider_answers_the_documented_error() -> None:
     async with small_network() as it:
         await it.provider.set_fault(Fault.THROTTLE)
         answer = await get(it.provider, "getMasterchainInfo")
@@ -249,7 +249,9 @@ async def test_a_throttled_provider_says_so_in_the_documented_words() -> None:
     [(Fault.LAG, 20, 35), (Fault.STALL, None, 80), (Fault.WRONG_NETWORK, None, 7)],
     ids=str,
 )
-async def test_where_a_provider_stands(fault: Fault, value: float | None, seqno: int) -> None:
+async def test_the_head_of_a_provider_with_a_fault(
+    fault: Fault, value: float | None, seqno: int
+) -> None:
     async with small_network() as it:
         await it.provider.set_fault(fault, value)
         it.clock.now += 2

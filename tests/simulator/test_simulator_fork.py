@@ -1,4 +1,4 @@
-"""A fork: the same network and past, another present; and no blocks that nobody wants."""
+"""A fork: the same network and past, other new blocks; made only while a server follows it."""
 
 import asyncio
 import base64
@@ -47,7 +47,7 @@ async def root_hash(connection: AdnlConnection, seqno: int, workchain: int = -1)
     return str((await look_up(connection, seqno, workchain))["id"]["root_hash"])
 
 
-async def test_a_forked_node_has_the_same_past_and_another_present() -> None:
+async def test_a_forked_node_has_the_same_past_and_other_new_blocks() -> None:
     async with small_network() as it:
         connection = await connect(it.node)
         healthy = await info(connection)
@@ -110,11 +110,11 @@ async def test_all_who_follow_the_fork_follow_the_same_one() -> None:
         grow(it, 1)
         _, body = await get(it.provider, "getMasterchainInfo")
         assert isinstance(body, dict)
-        assert body["result"]["last"]["seqno"] == FORKED_AT + 5, "the other one follows it still"
+        assert body["result"]["last"]["seqno"] == FORKED_AT + 5, "the other one still follows it"
         await connection.close()
 
 
-async def test_a_fork_that_nobody_follows_is_forgotten_and_the_next_one_begins_now() -> None:
+async def test_a_fork_ends_without_followers_and_the_next_one_begins_now() -> None:
     async with small_network() as it:
         await it.node.set_fault(Fault.FORK)
         grow(it, 3)
@@ -136,7 +136,7 @@ async def test_a_fork_set_anew_stays_the_same() -> None:
         assert it.node.view().head is before
 
 
-async def test_who_waits_for_a_block_of_the_fork_gets_it() -> None:
+async def test_a_query_that_waits_for_a_block_of_the_fork_is_answered() -> None:
     async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.FORK)
@@ -165,7 +165,7 @@ def test_a_fork_of_a_bounded_history_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.WRONG_NETWORK, Fault.FORK], ids=str)
-async def test_blocks_of_another_chain_are_made_only_while_somebody_follows_it(
+async def test_blocks_of_another_chain_are_made_only_while_a_server_follows_it(
     fault: Fault,
 ) -> None:
     async with Simulator(block_interval=0.01, backfill=0) as simulator:
@@ -180,7 +180,7 @@ async def test_blocks_of_another_chain_are_made_only_while_somebody_follows_it(
         assert simulator.foreign.head.seqno <= made + 1, "the one that was due is still made"
 
 
-async def test_a_node_comes_to_a_foreign_network_that_is_up_to_date() -> None:
+async def test_a_node_joins_a_foreign_network_with_fresh_blocks() -> None:
     async with Simulator(block_interval=0.05, backfill=0) as simulator:
         node: LiteServer = simulator.liteservers[0]
         await node.set_fault(Fault.WRONG_NETWORK)

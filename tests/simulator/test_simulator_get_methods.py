@@ -1,4 +1,4 @@
-"""What get methods of simulated contracts answer."""
+"""Results of get methods of simulated contracts."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ def results(answer: Fields) -> tuple[int | Cell | None, ...]:
     return read_stack(read_one(answer["result"]))
 
 
-def test_seqno_is_that_of_the_next_order(network: WalletNetwork) -> None:
+def test_seqno_is_that_of_the_next_message(network: WalletNetwork) -> None:
     found = {}
     for wallet in network.world.wallets:
         answer = run(network, wallet.address, "seqno")
@@ -51,7 +51,7 @@ def test_seqno_is_that_of_the_next_order(network: WalletNetwork) -> None:
     assert all(answer == (0, (2,)) for kind, answer in found.items() if kind not in without)
 
 
-def test_the_master_knows_everybodys_jetton_wallet(network: WalletNetwork) -> None:
+def test_the_master_returns_the_jetton_wallet_of_any_owner(network: WalletNetwork) -> None:
     master = all_addresses(network)["master"]
     for wallet in network.world.wallets:
         answer = run(network, master, "get_wallet_address", [owner_argument(wallet.address)])
@@ -65,7 +65,7 @@ def test_the_master_knows_everybodys_jetton_wallet(network: WalletNetwork) -> No
     assert network.accounts.get(elsewhere) is None
 
 
-def test_jetton_wallets_say_what_their_storage_says(network: WalletNetwork) -> None:
+def test_jetton_wallets_return_what_they_store(network: WalletNetwork) -> None:
     wallet = network.wallet()
     balance, owner, master, code = results(run(network, wallet.jettons.address, "get_wallet_data"))
     assert isinstance(owner, Cell)
@@ -81,7 +81,7 @@ def test_jetton_wallets_say_what_their_storage_says(network: WalletNetwork) -> N
     assert code.hash == account.code.hash
 
 
-def test_the_master_tells_about_the_jetton(network: WalletNetwork) -> None:
+def test_the_master_returns_the_jettons_data(network: WalletNetwork) -> None:
     supply, mintable, _, content, code = results(
         run(network, all_addresses(network)["master"], "get_jetton_data")
     )
@@ -98,8 +98,8 @@ def test_the_master_tells_about_the_jetton(network: WalletNetwork) -> None:
         ("payroll", "get_wallet_data", 11),
         ("registry", "seqno", 11),
         ("master", "get_wallet_address", 9),
-        ("somebody", "seqno", -256),
-        ("nobody", "seqno", -256),
+        ("filler account", "seqno", -256),
+        ("unused", "seqno", -256),
     ],
 )
 def test_methods_that_cannot_be_run(

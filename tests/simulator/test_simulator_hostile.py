@@ -1,4 +1,4 @@
-"""Servers that would hurt a careless client: drops, floods, proofs of something else."""
+"""Faults against careless clients: slow bytes, endless answers, proofs of other blocks."""
 
 import asyncio
 from typing import Any
@@ -27,7 +27,7 @@ from tonwatch.ton.errors import Reason
 # Byte by byte.
 
 
-async def test_an_answer_that_drips_is_whole_in_the_end() -> None:
+async def test_an_answer_that_comes_byte_by_byte_is_complete() -> None:
     async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW_DRIP, 0.001)
@@ -37,7 +37,7 @@ async def test_an_answer_that_drips_is_whole_in_the_end() -> None:
         await connection.close()
 
 
-async def test_two_answers_that_drip_keep_their_order() -> None:
+async def test_two_answers_that_come_byte_by_byte_keep_their_order() -> None:
     async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW_DRIP, 0.0)
@@ -47,13 +47,16 @@ async def test_two_answers_that_drip_keep_their_order() -> None:
 
 
 @pytest.mark.parametrize("then", [None, Fault.SLOW, Fault.LAG], ids=str)
-async def test_what_drips_comes_at_once_when_the_fault_ends(then: Fault | None) -> None:
+async def test_the_rest_comes_at_once_when_slow_drip_ends(then: Fault | None) -> None:
     async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW_DRIP, 1000)
         asked = asyncio.create_task(outcome(info(connection)))
         await until(
-            lambda: any(peer._sender and peer._sender._slow_bytes for peer in it.node.connections)
+            lambda: any(
+                connection._sender and connection._sender._slow_bytes
+                for connection in it.node.connections
+            )
         )
         if then is None:
             await it.node.clear_fault()
@@ -63,7 +66,7 @@ async def test_what_drips_comes_at_once_when_the_fault_ends(then: Fault | None) 
         await connection.close()
 
 
-async def test_who_asks_for_more_than_drips_is_cut_off() -> None:
+async def test_a_client_that_queues_too_many_slow_bytes_is_disconnected() -> None:
     async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW_DRIP, 1000)
@@ -72,7 +75,7 @@ async def test_who_asks_for_more_than_drips_is_cut_off() -> None:
         await connection.close()
 
 
-async def test_a_providers_body_drips() -> None:
+async def test_a_providers_body_comes_byte_by_byte() -> None:
     async with small_network() as it:
         await it.provider.set_fault(Fault.SLOW_DRIP, 0.05)
         async with (
@@ -86,10 +89,10 @@ async def test_a_providers_body_drips() -> None:
             assert (await response.content.read()).endswith(b"}")
 
 
-# Too much.
+# Giant answers.
 
 
-async def test_a_giant_frame_is_announced_and_really_sent() -> None:
+async def test_a_giant_frame_is_announced_and_sent_in_full() -> None:
     async with small_network() as it:
         await it.node.set_fault(Fault.GIANT_ANSWER)
         handshake, session = wire.open_session(it.node.public_key, 2 * GIANT)
@@ -107,7 +110,7 @@ async def test_a_giant_frame_is_announced_and_really_sent() -> None:
         await writer.wait_closed()
 
 
-async def test_a_giant_frame_that_nobody_reads_waits_in_bounded_memory() -> None:
+async def test_a_giant_frame_that_is_not_read_waits_in_bounded_memory() -> None:
     async with small_network() as it:
         await it.node.set_fault(Fault.GIANT_ANSWER)
         handshake, session = wire.open_session(it.node.public_key)
@@ -115,16 +118,16 @@ async def test_a_giant_frame_that_nobody_reads_waits_in_bounded_memory() -> None
         writer.write(handshake)
         list(session.feed(await reader.readexactly(68)))
         writer.write(session.seal(wire.Message(wire.PING, bytes(8)).encode()))
-        (peer,) = it.node.connections
-        await until(lambda: peer._sender and peer._sender._paused)
-        assert peer._transport is not None
-        assert peer._transport.get_write_buffer_size() < 1 << 20
+        (connection,) = it.node.connections
+        await until(lambda: connection._sender and connection._sender._paused)
+        assert connection._transport is not None
+        assert connection._transport.get_write_buffer_size() < 1 << 20
         await it.node.clear_fault()
         await until(lambda: not it.node.connections)  # what follows could not be read
         writer.close()
 
 
-async def test_a_new_connection_after_a_giant_answer_is_well() -> None:
+async def test_a_new_connection_after_a_giant_answer_works() -> None:
     async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.GIANT_ANSWER)
@@ -153,7 +156,7 @@ async def test_a_providers_body_has_no_end() -> None:
         assert (await get(it.provider, "getMasterchainInfo"))[0] == 200
 
 
-# Proofs of something else.
+# Proofs of other blocks.
 
 
 async def header_of_head(it: SmallNetwork) -> tl.Fields:

@@ -1,4 +1,4 @@
-"""Kinds of servers: each is found in the registry, and a further one needs nothing else."""
+"""Kinds of servers are in the registry; a further one changes nothing else."""
 
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from tonwatch.simulator.servers.registry import SECTIONS, SERVERS, ServerSpec, s
 
 
 class Toy(HttpProvider):
-    """A provider that knows nothing but the newest seqno."""
+    """A provider that returns the newest seqno."""
 
     kind: ClassVar = "toy"
     supported_faults: ClassVar = HTTP_FAULTS
@@ -40,7 +40,7 @@ SCENARIO = Scenario(
 
 
 @pytest.mark.usefixtures("toy")
-async def test_a_further_kind_is_configured_served_and_broken() -> None:
+async def test_a_further_kind_is_configured_served_and_has_faults() -> None:
     simulator = SCENARIO.simulator(backfill=0, automatic=False)
     async with simulator, Control(simulator) as control, aiohttp.ClientSession() as session:
         entry = simulator.config()["providers"][1]

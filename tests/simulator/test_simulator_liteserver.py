@@ -1,4 +1,4 @@
-"""The simulated liteserver as its peers see it: answers, errors, the shard client, the wire."""
+"""The simulated liteserver as its clients see it: answers, errors, the shard client, frames."""
 
 import asyncio
 import base64
@@ -88,7 +88,7 @@ def lookup(seqno: int, workchain: int = -1) -> dict[str, object]:
     return {"mode": 1, "id": {"workchain": workchain, "shard": WHOLE_SHARD, "seqno": seqno}}
 
 
-# An independent peer.
+# A client that shares no code.
 
 
 async def test_pytoniqs_own_client_believes_it() -> None:

@@ -104,9 +104,7 @@ async def test_a_port_that_is_taken_closes_what_was_started() -> None:
     ],
     ids=["unknown target", "chain", "unsupported"],
 )
-def test_faults_that_make_no_sense(
-    target: str, fault: Fault, error: type[Exception], message: str
-) -> None:
+def test_impossible_faults(target: str, fault: Fault, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Simulator(backfill=0).check(target, fault)
 
@@ -178,7 +176,7 @@ async def test_a_fault_is_set_and_ended() -> None:
         assert simulator.target("node-1").fault is None
 
 
-async def test_the_chain_is_stalled_and_set_going() -> None:
+async def test_the_chain_is_stalled_and_continued() -> None:
     async with controlled() as (simulator, control, session):
         url = f"{control.url}/targets/chain/fault"
         async with session.put(url, json={"fault": "stall"}) as response:
@@ -208,7 +206,7 @@ EXAMPLE = 'the body must be JSON such as {"fault": "lag", "value": 30}'
         ("node-1", "", 400, EXAMPLE),
     ],
 )
-async def test_orders_that_make_no_sense(name: str, body: str, status: int, message: str) -> None:
+async def test_invalid_requests(name: str, body: str, status: int, message: str) -> None:
     async with controlled() as (_, control, session):
         url = f"{control.url}/targets/{name}/fault"
         async with session.put(url, data=body) as response:
@@ -231,7 +229,7 @@ COMMAND: dict[str, Any] = {"pace": 1.0, "base_port": 0, "control_port": 0}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-async def test_the_command_prints_a_config_and_runs_until_told_to_stop(
+async def test_the_command_prints_a_config_and_runs_until_a_signal(
     number: signal.Signals,
 ) -> None:
     out = io.StringIO()
@@ -262,9 +260,7 @@ async def test_the_command_prints_a_config_and_runs_until_told_to_stop(
     ],
     ids=str,
 )
-async def test_the_command_refuses_what_makes_no_sense(
-    change: dict[str, Any], message: str
-) -> None:
+async def test_the_command_refuses_invalid_arguments(change: dict[str, Any], message: str) -> None:
     out, log = io.StringIO(), io.StringIO()
     with pytest.raises(ValueError, match=message):
         await run_simulator(

@@ -1,4 +1,4 @@
-"""What varies while nothing is wrong, from the same seeds each time."""
+"""What varies without faults, from the same seeds each time."""
 
 import asyncio
 from itertools import islice
@@ -45,7 +45,7 @@ def test_a_seed_gives_the_same_intervals() -> None:
     [{"block_spread": 1.0}, {"loss": 1.1}, {"jitter": -0.1}, {"gap_every": -1}, {"step_back": -1}],
     ids=str,
 )
-def test_noise_that_cannot_be(wrong: dict[str, float]) -> None:
+def test_impossible_noise(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Noise(**wrong)  # type: ignore[arg-type]  # the point of the test
 

@@ -1,4 +1,4 @@
-"""Payouts of the simulated wallets: every transaction is real, and every unit is accounted for."""
+"""Payouts of the simulated wallets: real transactions, and totals that are right to the unit."""
 
 import pytest
 from pytoniq_core.boc.cell import Cell as TlbCell
@@ -28,7 +28,7 @@ def parse(root: Cell) -> TlbCell:
     return TlbCell.one_from_boc(cells.boc(root))
 
 
-def test_nothing_moves_where_nobody_pays() -> None:
+def test_nothing_happens_without_payouts() -> None:
     network = WalletNetwork()
     network.run(60)
     assert network.history(network.wallet().address) == []
@@ -36,7 +36,7 @@ def test_nothing_moves_where_nobody_pays() -> None:
     assert network.balance(network.wallet()) == INITIAL_BALANCE
 
 
-def test_there_is_a_wallet_of_each_kind_and_their_code_says_so() -> None:
+def test_there_is_a_wallet_of_each_kind_with_its_code() -> None:
     network = WalletNetwork()
     found = []
     for wallet in network.world.wallets:
@@ -52,7 +52,7 @@ def test_there_is_a_wallet_of_each_kind_and_their_code_says_so() -> None:
 
 
 @pytest.mark.parametrize("name", WALLETS)
-def test_a_native_payout_leaves_in_one_transaction(name: str) -> None:
+def test_a_native_payout_is_one_transaction(name: str) -> None:
     network = WalletNetwork()
     wallet = network.wallet(name)
     network.world.pay(name, 123_456_789)
@@ -97,10 +97,10 @@ def test_a_wallet_makes_one_payout_a_block_in_order() -> None:
 
 @pytest.mark.parametrize(
     ("wallet", "amount", "asset"),
-    [("nobody", 1, NATIVE), ("payroll", 1, "gold"), ("payroll", -1, NATIVE)],
+    [("unused", 1, NATIVE), ("payroll", 1, "gold"), ("payroll", -1, NATIVE)],
     ids=["wallet", "asset", "amount"],
 )
-def test_what_cannot_be_asked_for(wallet: str, amount: int, asset: str) -> None:
+def test_impossible_payouts(wallet: str, amount: int, asset: str) -> None:
     with pytest.raises(ValueError, match="cannot pay"):
         WalletNetwork().world.pay(wallet, amount, asset)
 
@@ -122,7 +122,7 @@ def test_what_a_wallet_does_not_have_it_fails_to_pay(
     expected_totals = network.world.expected_totals["payroll"]
     assert {name: dict(totals.failures) for name, totals in expected_totals.items()} == failures
     assert network.jettons(network.wallet()) == INITIAL_JETTONS
-    # The jetton wallet sends the coins back that came with the action.
+    # The jetton wallet bounces the attached coins.
     assert expected_totals[NATIVE].bounced == (asset == USDT)
 
 
@@ -130,7 +130,7 @@ def test_what_a_wallet_does_not_have_it_fails_to_pay(
     ("kind", "unsent"),
     [(kind, kind not in {WalletKind.V3R1, WalletKind.V3R2, WalletKind.V4R2}) for kind in KINDS],
 )
-def test_newer_wallets_pass_over_what_they_cannot_pay(kind: WalletKind, unsent: bool) -> None:
+def test_newer_wallets_skip_what_they_cannot_pay(kind: WalletKind, unsent: bool) -> None:
     names = [str(kind) for kind in KINDS]
     network = WalletNetwork(names)
     network.world.pay(kind, INITIAL_BALANCE + 1)
@@ -143,7 +143,7 @@ def test_newer_wallets_pass_over_what_they_cannot_pay(kind: WalletKind, unsent: 
     assert (totals.messages_sent, totals.sent) == (1, COIN)
 
 
-def test_money_comes_in_before_a_wallet_runs_dry() -> None:
+def test_a_wallet_is_refilled_before_it_is_empty() -> None:
     network = WalletNetwork(["payroll"])
     for _ in range(40):
         network.world.pay("payroll", 40 * COIN)
@@ -154,7 +154,7 @@ def test_money_comes_in_before_a_wallet_runs_dry() -> None:
     assert network.world.expected_totals["payroll"][USDT].received > 0
 
 
-def test_a_transfers_tip_of_one_nanocoin_runs_nothing() -> None:
+def test_a_notification_with_one_nanocoin_skips_the_compute_phase() -> None:
     network = WalletNetwork(["payroll"])
     for _ in range(20):
         network.world.pay("payroll", 150 * 10**6, USDT)
@@ -175,7 +175,7 @@ def busy() -> WalletNetwork:
 
 @pytest.mark.parametrize("name", WALLETS)
 @of_half_an_hour
-def test_the_books_are_what_the_transactions_come_to(busy: WalletNetwork, name: str) -> None:
+def test_expected_totals_are_those_of_the_transactions(busy: WalletNetwork, name: str) -> None:
     wallet = busy.wallet(name)
     native, jettons = busy.history(wallet.address), busy.history(wallet.jettons.address)
     assert count_native(native, wallet.jettons.address) == busy.world.expected_totals[name][NATIVE]
@@ -186,13 +186,13 @@ def test_the_books_are_what_the_transactions_come_to(busy: WalletNetwork, name: 
 
 @pytest.mark.parametrize("name", WALLETS)
 @of_half_an_hour
-def test_balances_are_what_the_books_say(busy: WalletNetwork, name: str) -> None:
+def test_balances_follow_from_expected_totals(busy: WalletNetwork, name: str) -> None:
     wallet = busy.wallet(name)
     assert (busy.balance(wallet), busy.jettons(wallet)) == expected_balances(busy, name)
 
 
 @of_half_an_hour
-def test_coins_of_a_jetton_wallet_are_accounted_for(busy: WalletNetwork) -> None:
+def test_the_balance_of_a_jetton_wallet_follows_from_its_transactions(busy: WalletNetwork) -> None:
     wallet = busy.wallet()
     address = wallet.jettons.address
     account = busy.accounts.get(address)
@@ -235,7 +235,7 @@ def test_pytoniq_reads_every_transaction(busy: WalletNetwork) -> None:
 
 
 @of_half_an_hour
-def test_every_block_is_true_about_coins(busy: WalletNetwork) -> None:
+def test_the_value_flow_of_every_block_is_right(busy: WalletNetwork) -> None:
     jetton_change = 0
     for seqno in range(busy.chain.head.seqno - 200, busy.chain.head.seqno + 1):
         master = busy.chain.block(seqno)
@@ -250,7 +250,7 @@ def test_every_block_is_true_about_coins(busy: WalletNetwork) -> None:
 
 
 @of_half_an_hour
-def test_pytoniq_reads_the_state_and_its_sums(busy: WalletNetwork) -> None:
+def test_pytoniq_reads_the_state_and_its_totals(busy: WalletNetwork) -> None:
     shard = busy.chain.head.shard
     assert shard is not None
     state = ShardStateUnsplit.deserialize(parse(shard.state).begin_parse())

@@ -1,4 +1,4 @@
-"""Scenarios: what is written is done in its time, and what cannot be done is said before."""
+"""Scenarios: steps run at their times, and impossible ones are errors before the start."""
 
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ class TestFiles:
             ({"set": {"node-1": "bad_json"}}, "node-1 (liteserver) cannot bad_json"),
         ],
     )
-    def test_what_cannot_be_done_is_said_before_it_starts(
+    def test_impossible_steps_are_errors_before_the_start(
         self, step: dict[str, Any], words: str
     ) -> None:
         with pytest.raises(ValueError) as caught:
@@ -154,7 +154,7 @@ def test_what_is_shipped_can_be_played_to_its_end(name: str) -> None:
 
 
 class TestTheNetwork:
-    async def test_a_saved_configuration_works_next_time(self) -> None:
+    async def test_a_saved_configuration_works_for_the_next_run(self) -> None:
         first, second = Simulator(base_port=23_450), Simulator(base_port=23_450)
         assert first.config() == second.config()
         async with second:

@@ -1,4 +1,4 @@
-"""The simulated provider when nothing is wrong: shapes, keys, limits, errors."""
+"""The simulated provider without faults: shapes, keys, limits, errors."""
 
 import base64
 from collections.abc import AsyncIterator

@@ -45,7 +45,7 @@ class Scene(NamedTuple):
         return self.world.wallets[0]
 
     def pay(self, *amounts: int) -> None:
-        """Pay these, each in a block of its own a second after the one before."""
+        """Pay these amounts, one a block and a block a second."""
         for amount in amounts:
             self.world.pay("hot", amount)
             self.wait(1.0)
@@ -124,7 +124,7 @@ class TestAccounts:
         assert again.account.balance == before.account.balance > now.account.balance
         assert again.seqno == before.seqno
 
-    async def test_nobody(self) -> None:
+    async def test_unused(self) -> None:
         async with scene() as it:
             account = (await it.account(UNUSED_ADDRESS)).account
         assert account.status is AccountStatus.MISSING
@@ -145,14 +145,14 @@ class TestAccounts:
         assert error.reason is R.UPSTREAM_FAILED
         assert "cannot find block (-1,8000000000000000) seqno=1000" in error.detail
 
-    async def test_a_lie(self) -> None:
+    async def test_a_false_balance(self) -> None:
         async with scene() as it:
             honest = (await it.account(it.wallet.address)).account
             await it.provider.set_fault(Fault.FALSE_BALANCE)
             account = (await it.account(it.wallet.address)).account
-            nobody = (await it.account(UNUSED_ADDRESS)).account
+            unused = (await it.account(UNUSED_ADDRESS)).account
         assert account.balance == honest.balance + BALANCE_ERROR
-        assert nobody.status is AccountStatus.MISSING
+        assert unused.status is AccountStatus.MISSING
 
 
 class TestTransactions:
@@ -258,7 +258,7 @@ class TestMessages:
         assert error.reason is R.MESSAGE_REJECTED
         assert says in error.detail
 
-    async def test_nobody_is_there(self) -> None:
+    async def test_no_account(self) -> None:
         async with scene() as it:
             message = wallets.unacceptable_message(it.wallet.wallet_kind, UNUSED_ADDRESS, bytes(64))
             error = await error_of(it.send(message))
@@ -313,9 +313,7 @@ ADDRESS = str(UNUSED_ADDRESS)
         ),
     ],
 )
-async def test_what_is_asked_wrongly(
-    verb: str, method: str, sent: Sent, status: int, text: str
-) -> None:
+async def test_invalid_requests(verb: str, method: str, sent: Sent, status: int, text: str) -> None:
     async with (
         scene() as it,
         aiohttp.ClientSession(headers={"X-API-Key": KEY}) as session,
@@ -337,7 +335,7 @@ async def test_the_key_is_needed_for_posts_too() -> None:
 
 
 async def test_history_without_a_beginning() -> None:
-    """As people ask in a browser: the last ten; of nobody, none."""
+    """The last ten by default, as in a browser; none of an unused account."""
     async with scene() as it, aiohttp.ClientSession(headers={"X-API-Key": KEY}) as session:
         it.pay(5, 6)
         answers = []

@@ -30,7 +30,7 @@ FAULTS = [Fault.DRAIN, Fault.BOUNCE_PAYOUTS, Fault.FAILING_PAYOUTS, Fault.FROZEN
 
 
 def is_accounted_for(network: WalletNetwork, wallet: Wallet) -> None:
-    """Books, transactions and balances say the same, to the unit."""
+    """Expected totals, transactions and balances agree to the unit."""
     expected_totals = network.world.expected_totals[wallet.name]
     native, jettons = network.history(wallet.address), network.history(wallet.jettons.address)
     assert count_native(native, wallet.jettons.address) == expected_totals[NATIVE]
@@ -40,7 +40,7 @@ def is_accounted_for(network: WalletNetwork, wallet: Wallet) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_every_fault_leaves_the_books_true(fault: Fault) -> None:
+def test_expected_totals_are_right_under_every_fault(fault: Fault) -> None:
     network = WalletNetwork(WALLETS[2:4], payouts_per_minute=20)
     for broken in (None, fault, None):
         for wallet in network.world.wallets:
@@ -50,7 +50,7 @@ def test_every_fault_leaves_the_books_true(fault: Fault) -> None:
         is_accounted_for(network, wallet)
 
 
-def test_all_faults_one_after_the_other_leave_the_books_true() -> None:
+def test_expected_totals_are_right_under_all_faults_in_turn() -> None:
     network = WalletNetwork(WALLETS[:4], payouts_per_minute=30)
     for turn in range(30):
         for number, wallet in enumerate(network.world.wallets):
@@ -58,7 +58,7 @@ def test_all_faults_one_after_the_other_leave_the_books_true() -> None:
             choice = (turn * 7 + number * 3) % (len(FAULTS) + 1)
             if choice < len(FAULTS):
                 network.set_fault(wallet, FAULTS[choice])
-        # Some last for one block only, some end before a block has seen them.
+        # Some last for one block only, some end before the next block.
         network.run((0.4, 30, 10)[turn % 3])
     for wallet in network.world.wallets:
         is_accounted_for(network, wallet)
@@ -82,7 +82,7 @@ def test_a_drained_wallet_loses_nearly_all_in_one_transaction(name: str) -> None
     assert network.balance(wallet) > INITIAL_BALANCE * 9 // 10
 
 
-def test_a_native_payout_that_bounces_comes_back_a_block_later_less_fees() -> None:
+def test_a_native_payout_bounces_a_block_later_less_fees() -> None:
     network = WalletNetwork()
     network.set_fault(network.wallet(), Fault.BOUNCE_PAYOUTS)
     network.world.pay("payroll", 5 * COIN)
@@ -95,7 +95,7 @@ def test_a_native_payout_that_bounces_comes_back_a_block_later_less_fees() -> No
     assert network.world.expected_totals["payroll"][NATIVE].bounced == 1
 
 
-def test_too_little_to_pay_for_its_way_does_not_come_back() -> None:
+def test_an_amount_below_the_fees_does_not_bounce() -> None:
     network = WalletNetwork()
     network.set_fault(network.wallet(), Fault.BOUNCE_PAYOUTS)
     network.world.pay("payroll", 1)
@@ -103,7 +103,7 @@ def test_too_little_to_pay_for_its_way_does_not_come_back() -> None:
     assert network.world.expected_totals["payroll"][NATIVE].bounced == 0
 
 
-def test_a_jetton_payout_that_bounces_comes_back_to_the_jetton_wallet() -> None:
+def test_a_jetton_payout_bounces_to_the_jetton_wallet() -> None:
     network = WalletNetwork()
     network.set_fault(network.wallet(), Fault.BOUNCE_PAYOUTS)
     network.world.pay("payroll", 9_999_999, USDT)
@@ -132,7 +132,7 @@ def test_a_failing_payout_costs_fees_and_sends_nothing(name: str, asset: str) ->
     after = network.accounts.get(wallet.address)
     assert before is not None
     assert after is not None
-    # The chain takes everything back but the fees, the wallet's seqno too.
+    # A failed action phase undoes all but the fees, the seqno too.
     assert after.data is before.data
     network.set_fault(wallet, None)
     network.world.pay(name, COIN, asset)
@@ -141,7 +141,7 @@ def test_a_failing_payout_costs_fees_and_sends_nothing(name: str, asset: str) ->
     assert network.world.expected_totals[name][NATIVE].failures == {("action", 37): 1}
 
 
-def test_a_frozen_wallet_pays_nothing_until_it_is_itself_again() -> None:
+def test_a_frozen_wallet_pays_nothing_until_it_is_unfrozen() -> None:
     network = WalletNetwork(["payroll"], payouts_per_minute=30)
     wallet = network.wallet()
     network.run(30)
@@ -167,7 +167,7 @@ def test_a_frozen_wallet_pays_nothing_until_it_is_itself_again() -> None:
     assert network.world.expected_totals["payroll"][NATIVE].messages_sent > sent
 
 
-def test_a_fault_that_ends_before_the_next_block_has_never_been() -> None:
+def test_a_fault_that_ends_before_the_next_block_changes_nothing() -> None:
     network = WalletNetwork()
     for fault in (Fault.FROZEN, Fault.DRAIN):
         network.set_fault(network.wallet(), fault)
@@ -196,7 +196,7 @@ def test_a_contract_changes_its_code_and_changes_it_back() -> None:
     assert [each.compute_ok for each in network.history(contract.address)] == [True, True]
 
 
-# The network around them.
+# Targets of a network.
 
 
 async def test_wallets_and_contracts_are_targets_by_name() -> None:
@@ -222,13 +222,13 @@ async def test_wallets_and_contracts_are_targets_by_name() -> None:
         ("node-1", Fault.DRAIN, "node-1 .liteserver. cannot drain"),
     ],
 )
-def test_what_cannot_break_so(target: str, fault: Fault, error: str) -> None:
+def test_unsupported_faults(target: str, fault: Fault, error: str) -> None:
     simulator = Simulator(liteservers=1, wallets=1, contracts=1)
     with pytest.raises(ValueError, match=error):
         simulator.check(target, fault)
 
 
-def test_names_are_taken_once() -> None:
+def test_names_are_unique() -> None:
     with pytest.raises(ValueError, match="'node-1' is taken"):
         Simulator(wallets=["node-1"])
     with pytest.raises(UnknownTarget, match="servers are: node-1, node-2, provider-1"):

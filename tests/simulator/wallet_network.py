@@ -1,4 +1,4 @@
-"""A chain with wallets on a fake clock, and an accountant who knows only its transactions."""
+"""A chain with wallets on a fake clock, and totals counted from its transactions."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ class WalletNetwork:
         return self.world.accounts
 
     def run(self, seconds: float) -> None:
-        """Let the chain go on."""
+        """Produce the blocks of that time."""
         until = self.clock.now + seconds
         while self.clock.now < until:
             self.clock.now += self.chain.interval
@@ -71,7 +71,7 @@ class WalletNetwork:
 
 
 def expected_balances(network: WalletNetwork, name: str) -> tuple[int, int]:
-    """Both balances as they follow from the expected_totals."""
+    """Both balances as they follow from the expected totals."""
     native, jettons = (
         network.world.expected_totals[name][NATIVE],
         network.world.expected_totals[name][USDT],
@@ -81,7 +81,7 @@ def expected_balances(network: WalletNetwork, name: str) -> tuple[int, int]:
 
 
 def count_native(transactions: Sequence[Transaction], own_jettons: Address) -> ExpectedTotals:
-    """What a wallet's own transactions come to."""
+    """Totals of a wallet's own transactions."""
     totals = _common(transactions)
     for each in transactions:
         for sent in each.messages_out:
@@ -99,7 +99,7 @@ def count_native(transactions: Sequence[Transaction], own_jettons: Address) -> E
 
 
 def count_jettons(transactions: Sequence[Transaction]) -> ExpectedTotals:
-    """What its jetton wallet's transactions come to."""
+    """Totals of its jetton wallet's transactions."""
     totals = _common(transactions)
     for each in transactions:
         incoming = each.message_in

@@ -31,7 +31,7 @@ class SimMessage:
     Attributes:
         source: None for an external message.
         value: nanocoins.
-        forward_fee: the part of it that its recipient's validators get, nanocoins.
+        forward_fee: the part that is left for the validators that deliver it, nanocoins.
         init: code and data for an account that has none.
         lt, time: of its creation: logical time and Unix seconds.
     """

@@ -20,8 +20,8 @@ class Section(NamedTuple):
     """A list of servers in scenarios and in tonwatch's configuration.
 
     Attributes:
-        stem: servers without names are called ``stem-1``, ``stem-2``, ...
-        kind: of servers of which it is not said.
+        stem: servers without names are named ``stem-1``, ``stem-2``, ...
+        kind: the default.
     """
 
     stem: str

@@ -14,7 +14,7 @@ from tonwatch.ton.transactions import rest
 
 DEFAULT_SUBWALLET: Final = 698983191
 DEFAULT_TIMEOUT: Final = 3600
-"""Seconds for which a highload v3 wallet remembers a query."""
+"""Seconds for which a highload v3 wallet keeps a query."""
 
 CELL_UNDERFLOW: Final = 9
 

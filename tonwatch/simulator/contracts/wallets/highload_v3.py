@@ -1,4 +1,4 @@
-"""Highload wallet v3, without the queries that it remembers: the simulator's wallets have none."""
+"""Highload wallet v3; the queries that it keeps are left out: simulated wallets have none."""
 
 from typing import Final
 

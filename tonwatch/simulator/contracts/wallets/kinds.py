@@ -32,7 +32,7 @@ class WalletContract(NamedTuple):
         accept: its checks before ``accept_message``: the storage, the body, Unix seconds.
         signed_body: writes the body of an external message to it.
         has_seqno: it has the get method ``seqno``.
-        ignores_errors: it sends with mode 2: v5r1 and highload v3 take nothing else.
+        ignores_errors: it sends with mode 2, which v5r1 and highload v3 require.
     """
 
     code: Cell

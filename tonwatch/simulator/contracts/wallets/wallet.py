@@ -44,7 +44,7 @@ _EXTERNAL_GAS: Final = 4_900
 _INTERNAL_GAS: Final = 309
 
 _CLEAN_INTERVAL: Final = 3_600
-"""Seconds after which a highload wallet forgets old queries."""
+"""Seconds after which a highload wallet drops old queries."""
 
 _LEFT_BY_DRAIN: Final = 3 * COIN // 10
 """Nanocoins of a drained wallet."""
@@ -169,7 +169,7 @@ class Wallet(BreakableContract):
         totals = self.totals
         totals.count(message, result)
         if message.source is None:
-            # A failed action phase takes the change of the seqno back.
+            # A failed action phase undoes the change of the seqno.
             self.seqno += result.succeeded
         elif message.bounced:
             totals.returned += message.value

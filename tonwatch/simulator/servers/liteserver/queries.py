@@ -152,20 +152,20 @@ def _lookup_block(node: NodeState, arguments: Fields) -> Answer:
     if mode & 1:
         by = f"seqno={wanted['seqno']}"
         found = node.view.find(wanted["seqno"])
-        forgotten = found is None and wanted["seqno"] < chain.oldest.seqno
+        pruned = found is None and wanted["seqno"] < chain.oldest.seqno
     elif mode & 2:
         by, lt = f"lt={arguments['lt']}", arguments["lt"]
         found = chain.first_with(lambda block: block.header.end_lt, lt)
-        forgotten = lt < chain.oldest.header.start_lt
+        pruned = lt < chain.oldest.header.start_lt
     elif mode & 4:
         by, utime = f"utime={arguments['utime']}", arguments["utime"]
         found = chain.first_with(lambda block: block.gen_utime, utime)
-        forgotten = utime < chain.oldest.gen_utime
+        pruned = utime < chain.oldest.gen_utime
     else:
         raise LiteError(FAILURE, "exactly one of mode bits 0, 1 and 2 must be set")
     last = view.head if workchain == MASTERCHAIN else view.shard_client
     name = f"cannot find block ({workchain},8000000000000000) {by}"
-    if forgotten:
+    if pruned:
         raise LiteError(NOT_READY, f"{name}: seqno not in db")
     if found is None or found.seqno > last.seqno:
         known = f"(last known masterchain block: {view.head.seqno})"

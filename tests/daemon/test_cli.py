@@ -336,7 +336,7 @@ class TestSimulate:
             assert b"name: node-2" in config
             news = await process.stderr.readuntil(b"node-1 restarts\n")
             assert b"The primary node restarts" in news
-            await process.stderr.readuntil(b"the scenario is over; all is well until Ctrl-C\n")
+            await process.stderr.readuntil(b"the scenario is over; no more faults until Ctrl-C\n")
             process.send_signal(signal.SIGINT)
             assert await process.wait() == 0
 

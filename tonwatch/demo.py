@@ -59,7 +59,7 @@ async def _run(state_dir: str, *, port: int, pace: float, out: TextIO) -> None:
         stories: list[asyncio.Task[None]] = []
 
         def serving(url: str) -> None:
-            targets = ", ".join(target.name for target in simulator.targets)
+            targets = ", ".join(target.name for target in simulator.servers)
             wallets = ", ".join(wallet.name for wallet in simulator.world.wallets)
             _say(out, _WELCOME.format(url=url, targets=targets, wallets=wallets))
             stories.append(asyncio.create_task(_play(incidents, simulator, pace, out)))

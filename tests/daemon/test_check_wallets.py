@@ -146,7 +146,7 @@ async def test_more_wallets_than_are_read_at_once(config_file: Any, simulator: S
 
 async def test_without_a_source_nothing_is_known(config_file: Any, simulator: Simulator) -> None:
     file = config_file()
-    for target in simulator.targets:
+    for target in simulator.servers:
         await target.close()
     code, out, _ = await finished("check", "--config", file)
     assert code == 1

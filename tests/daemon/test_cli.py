@@ -140,7 +140,7 @@ class TestRun:
     async def test_it_serves_before_the_first_probe_ends(
         self, config_file: Any, simulator: Simulator
     ) -> None:
-        for target in simulator.targets:
+        for target in simulator.servers:
             await simulator.set_fault(target.name, Fault.HANG)
         probe = {"interval": "60s", "timeout": "50s", "stale_after": "200s"}
         async with started("run", "--config", config_file(probe=probe)) as process:
@@ -189,7 +189,7 @@ class TestCheck:
 
     async def test_a_problem(self, config_file: Any, simulator: Simulator) -> None:
         file = config_file()
-        await simulator.targets[0].close()
+        await simulator.servers[0].close()
         code, out, _ = await finished("check", "--config", file)
         assert code == 1
         assert "node_down: node-1 refuses connections" in out

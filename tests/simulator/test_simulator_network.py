@@ -50,7 +50,7 @@ async def test_the_config_names_servers_that_answer() -> None:
 
 async def test_names_can_be_chosen_but_not_twice() -> None:
     simulator = Simulator(liteservers=["own", "public-1"], providers=0, backfill=0)
-    assert [target.name for target in simulator.targets] == ["own", "public-1"]
+    assert [target.name for target in simulator.servers] == ["own", "public-1"]
     for names in (["a", "a"], ["chain"]):
         with pytest.raises(ValueError, match="is taken"):
             Simulator(liteservers=names, backfill=0)
@@ -71,7 +71,7 @@ async def test_faults_by_name() -> None:
         await simulator.set_fault("node-1", Fault.LAG, 10)
         await simulator.set_fault("provider-1", Fault.THROTTLE)
         await simulator.set_fault("chain", Fault.STALL)
-        faults = {target.name: target.fault for target in simulator.targets}
+        faults = {target.name: target.fault for target in simulator.servers}
         assert faults == {
             "node-1": ActiveFault(Fault.LAG, 10),
             "node-2": None,

@@ -27,7 +27,7 @@ def read(tmp_path: Path, content: Any) -> Scenario:
 
 
 def faults(simulator: Simulator) -> dict[str, str]:
-    return {each.name: str(each.fault) for each in simulator.targets if each.fault is not None}
+    return {each.name: str(each.fault) for each in simulator.servers if each.fault is not None}
 
 
 class TestPlay:
@@ -158,7 +158,7 @@ class TestTheNetwork:
         first, second = Simulator(base_port=23_450), Simulator(base_port=23_450)
         assert first.config() == second.config()
         async with second:
-            ports = [target.port for target in second.targets]
+            ports = [target.port for target in second.servers]
             assert ports == [23_450, 23_451, 23_452]
             assert second.config() == first.config()
 

@@ -43,7 +43,7 @@ async def run_simulator(
         OSError: a port is taken.
     """
     simulator = scenario.simulator(base_port=base_port)
-    last_port = base_port + len(simulator.targets) - 1
+    last_port = base_port + len(simulator.servers) - 1
     if not 0 <= base_port <= last_port <= 65535:
         raise ValueError(f"the ports {base_port} to {last_port} are not all from 1 to 65535")
 
@@ -62,7 +62,7 @@ async def run_simulator(
             report("the scenario is over; no more faults until Ctrl-C")
 
     async with simulator, Control(simulator, control_port) as control:
-        name = simulator.targets[0].name
+        name = simulator.servers[0].name
         out.write(_HEADER.format(interval=simulator.chain.interval, url=control.url, name=name))
         out.write(simulator.config_yaml(_new_state_dir()))
         out.flush()

@@ -46,19 +46,19 @@ class Simulator:
         payouts_per_minute: scheduled payouts of each wallet, 60 at most.
         primaries: how many liteservers, from the first, have the role primary
             in `config`; the others and all providers are references.
-        external: names of targets that `config` marks as not on this machine.
+        external: names of servers that `config` marks as not on this machine.
         seed: names the network, and makes its blocks and all keys.
-        base_port: the port of the first target, the next one has the next, and
-            so on, liteservers before providers; 0 for free ports.
+        base_port: the port of the first server, the next one has the next, and so on; 0 for
+            free ports.
         block_interval: average seconds between blocks.
         backfill: seconds of blocks that exist from the start, so that a node can lag at once.
         automatic: False produces no blocks but those of `chain.advance`.
         clock: the wall clock in seconds.
-        noise: what varies without faults; each target's own `noise` can
-            be replaced later; `step_back` is only for kinds behind load balancers.
+        noise: what varies without faults; each server's own `noise` can be replaced
+            later; `step_back` is only for kinds behind load balancers.
 
     Attributes:
-        targets: all servers.
+        servers: all of them, liteservers first.
         chain: the network.
         world: its wallets and contracts.
         foreign: another network, for `Fault.WRONG_NETWORK`; it makes blocks
@@ -109,7 +109,7 @@ class Simulator:
         )
         self.fork = Fork(self.chain)
         ports = count(base_port) if base_port else repeat(0)
-        self.targets = [
+        self.servers = [
             self._server(spec, seed, next(ports), noise)
             for spec in (*specs("liteservers", liteservers), *specs("providers", providers))
         ]
@@ -117,13 +117,13 @@ class Simulator:
         self._external = frozenset(external)
         self._automatic = automatic
         self._targets: dict[str, Breakable] = {}
-        for each in (*self.targets, *self.world.breakable):
+        for each in (*self.servers, *self.world.breakable):
             if each.name == CHAIN or each.name in self._targets:
                 raise ValueError(f"the name {each.name!r} is taken")
             self._targets[each.name] = each
-        servers = {target.name for target in self.targets}
-        for name in self._external - servers:
-            raise UnknownTarget(f"no target {name!r}; servers are: {', '.join(sorted(servers))}")
+        names = {server.name for server in self.servers}
+        for name in self._external - names:
+            raise UnknownTarget(f"no target {name!r}; servers are: {', '.join(sorted(names))}")
         self._tasks: list[asyncio.Task[None]] = []
 
     def _server(self, spec: ServerSpec, seed: str, port: int, noise: Noise) -> SimulatedServer:
@@ -140,11 +140,11 @@ class Simulator:
 
     @property
     def liteservers(self) -> list[LiteServer]:
-        return [server for server in self.targets if isinstance(server, LiteServer)]
+        return [server for server in self.servers if isinstance(server, LiteServer)]
 
     @property
     def providers(self) -> list[HttpProvider]:
-        return [server for server in self.targets if isinstance(server, HttpProvider)]
+        return [server for server in self.servers if isinstance(server, HttpProvider)]
 
     @property
     def breakable(self) -> list[Breakable]:
@@ -153,8 +153,8 @@ class Simulator:
 
     async def __aenter__(self) -> Self:
         try:
-            for target in self.targets:
-                await target.start()
+            for server in self.servers:
+                await server.start()
         except BaseException:
             await self._close()
             raise
@@ -178,8 +178,8 @@ class Simulator:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        for target in self.targets:
-            await target.close()
+        for server in self.servers:
+            await server.close()
 
     # Faults.
 
@@ -249,13 +249,13 @@ class Simulator:
         """A configuration with which tonwatch watches the network."""
         return {
             "network": self.chain.zerostate.root_hash.hex(),
-            **{section: self._servers(section) for section in SECTIONS},
+            **{section: self._section(section) for section in SECTIONS},
             **({"wallets": self._wallets()} if self.world.wallets else {}),
             **({"contracts": self._contracts()} if self.world.contracts else {}),
         }
 
-    def _servers(self, section: str) -> list[dict[str, Any]]:
-        servers = [server for server in self.targets if server.section == section]
+    def _section(self, section: str) -> list[dict[str, Any]]:
+        servers = [server for server in self.servers if server.section == section]
         primaries = servers[: self._primaries] if section == _PRIMARIES else []
         return [
             {

@@ -14,15 +14,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from benchmarks.server import serve
-from tonwatch.simulator import queries
-from tonwatch.simulator.accounts import Accounts, SimAccount
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.dictionary import Edge
-from tonwatch.simulator.jetton import DECIMALS, USDT
-from tonwatch.simulator.methods import method_id
-from tonwatch.simulator.node import Node
-from tonwatch.simulator.view import View
-from tonwatch.simulator.world import World
+from tonwatch.simulator.chain.accounts import Accounts, SimAccount
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.chain.dictionary import Edge
+from tonwatch.simulator.chain.get_methods import method_id
+from tonwatch.simulator.contracts.jetton import DECIMALS, USDT
+from tonwatch.simulator.servers.liteserver import queries
+from tonwatch.simulator.servers.liteserver.node_state import NodeState
+from tonwatch.simulator.servers.view import View
+from tonwatch.simulator.world.world import World
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import boc
 from tonwatch.ton.cells.stack import write_stack
@@ -46,10 +46,10 @@ def prepared() -> tuple[dict[bytes, bytes], list[dict[str, Any]]]:
     """Bodies of ADNL queries with the bodies of their answers, and the wallets to configure."""
     world = World("benchmark", wallets=[f"wallet-{number}" for number in range(WALLETS)])
     assert world.master is not None
-    held = [each.first for wallet in world.wallets for each in (wallet, wallet.jettons)]
-    world.accounts = _among_many([*held, world.master.first])
+    held = [each.initial for wallet in world.wallets for each in (wallet, wallet.jettons)]
+    world.accounts = _among_many([*held, world.master.initial])
     chain = Chain("benchmark", world=world)
-    node = Node(View(chain, chain.head, chain.head), time.time())
+    node = NodeState(View(chain, chain.head, chain.head), time.time())
     at = {"id": chain.head.id.tl()}
     answers: dict[bytes, bytes] = {}
 

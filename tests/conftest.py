@@ -3,9 +3,11 @@
 And what every run gets: long tests first, and at its end a list of what was not run, and why.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
@@ -46,6 +48,20 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+async def nothing_left() -> AsyncIterator[None]:
+    """Fails a test that leaves a task, a file or a socket behind."""
+    tasks, files = asyncio.all_tasks(), _open_files()
+    yield
+    left = asyncio.all_tasks() - tasks - {asyncio.current_task()}
+    assert not left, f"left behind: {left}"
+    assert _open_files() == files, "a file or socket was left open"
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ from tonwatch.commands.exit_codes import OK, PROBLEM, USAGE
 
 if TYPE_CHECKING:
     from tonwatch.config.models import Config
-    from tonwatch.simulator.scenario import Scenario
+    from tonwatch.simulator.scenarios.scenario import Scenario
 
 
 class _NothingToWatch(Exception):
@@ -264,7 +264,7 @@ def _simulate(options: argparse.Namespace, _: Parser) -> int:
                 base_port=options.base_port,
                 control_port=options.control_port,
                 out=sys.stdout,
-                news=sys.stderr,
+                log=sys.stderr,
             )
         )
     except ValueError as error:
@@ -278,7 +278,7 @@ def _simulate(options: argparse.Namespace, _: Parser) -> int:
 
 def _scenario(options: argparse.Namespace) -> "Scenario":
     """The scenario that is named, or the one that the other options make."""
-    from tonwatch.simulator import scenario
+    from tonwatch.simulator.scenarios import scenario
 
     network = {
         "liteservers": options.liteservers,

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.daemon.test_cli import finished
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.address import Address
 
@@ -85,14 +85,14 @@ async def test_all_is_well(config_file: Any, tmp_path: Path) -> None:
         ),
         pytest.param(
             "node-1",
-            Fault.LYING_BALANCE,
+            Fault.FALSE_BALANCE,
             "proof_invalid: node-1",
             r"^hot +native +active .* yes +node-2$",
             id="a lie that is found out",
         ),
         pytest.param(
             "provider-1",
-            Fault.LYING_BALANCE,
+            Fault.FALSE_BALANCE,
             "provider_disproved: provider-1",
             r"^provider-1 .* disproved ",
             id="a lie that another contradicts",
@@ -146,7 +146,7 @@ async def test_more_wallets_than_are_read_at_once(config_file: Any, simulator: S
 
 async def test_without_a_source_nothing_is_known(config_file: Any, simulator: Simulator) -> None:
     file = config_file()
-    for target in simulator.targets:
+    for target in simulator.servers:
         await target.close()
     code, out, _ = await finished("check", "--config", file)
     assert code == 1

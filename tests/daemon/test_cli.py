@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tonwatch import cli
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 
 ENVIRONMENT = {name: text for name, text in os.environ.items() if "TONWATCH" not in name}
@@ -140,7 +140,7 @@ class TestRun:
     async def test_it_serves_before_the_first_probe_ends(
         self, config_file: Any, simulator: Simulator
     ) -> None:
-        for target in simulator.targets:
+        for target in simulator.servers:
             await simulator.set_fault(target.name, Fault.HANG)
         probe = {"interval": "60s", "timeout": "50s", "stale_after": "200s"}
         async with started("run", "--config", config_file(probe=probe)) as process:
@@ -189,7 +189,7 @@ class TestCheck:
 
     async def test_a_problem(self, config_file: Any, simulator: Simulator) -> None:
         file = config_file()
-        await simulator.targets[0].close()
+        await simulator.servers[0].close()
         code, out, _ = await finished("check", "--config", file)
         assert code == 1
         assert "node_down: node-1 refuses connections" in out
@@ -336,7 +336,7 @@ class TestSimulate:
             assert b"name: node-2" in config
             news = await process.stderr.readuntil(b"node-1 restarts\n")
             assert b"The primary node restarts" in news
-            await process.stderr.readuntil(b"the scenario is over; all is well until Ctrl-C\n")
+            await process.stderr.readuntil(b"the scenario is over; no more faults until Ctrl-C\n")
             process.send_signal(signal.SIGINT)
             assert await process.wait() == 0
 

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from tests.daemon.test_cli import get, serving, started
-from tonwatch.simulator.books import Book
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.contracts.expected_totals import ExpectedTotals
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 
 WALLETS = ("hot", "warm")
@@ -27,7 +27,7 @@ PAYOUTS = 60
 
 COIN, DOLLAR = 10**9, 10**6
 
-Books = dict[str, dict[str, Book]]
+Books = dict[str, dict[str, ExpectedTotals]]
 
 
 class Day:
@@ -67,7 +67,7 @@ class Day:
 
     @property
     def books(self) -> Books:
-        return deepcopy(self.simulator.world.books)
+        return deepcopy(self.simulator.world.expected_totals)
 
 
 @pytest.fixture

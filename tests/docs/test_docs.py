@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.configs import load
-from tonwatch.simulator.scenario import Scenario, parse
+from tonwatch.simulator.scenarios.scenario import Scenario, parse
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch.findings import Cause, Finding
 

@@ -17,10 +17,10 @@ from tests.e2e.monitoring import Monitoring
 from tests.e2e.webhook import Webhook
 from tests.matrix.situations import INTERVAL, MatrixStep, Situation, overlaid, situations
 from tonwatch.commands import run as daemon
-from tonwatch.simulator.chain import Chain
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.contracts.wallets.wallet import COIN
 from tonwatch.simulator.network import Simulator
-from tonwatch.simulator.scenario import do
-from tonwatch.simulator.wallets import COIN
+from tonwatch.simulator.scenarios.scenario import apply_step
 
 JOB: Final = "tonwatch"
 
@@ -181,7 +181,7 @@ class _Playing:
             await self._tonwatch.stop()
         begins = outcome(self._row, number, self._tonwatch.config)
         known = [each for each in begins.silenced if self._told(each)]
-        await do(step, self._simulator)
+        await apply_step(step, self._simulator)
         for wallet, coins in step.pay.items():
             self._simulator.world.pay(wallet, round(coins * COIN))
         if anew:

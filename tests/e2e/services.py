@@ -19,9 +19,9 @@ from tests.configs import configured
 from tests.e2e.monitoring import Monitoring
 from tests.e2e.webhook import Webhook
 from tonwatch.commands import run as daemon
-from tonwatch.simulator.jetton import DECIMALS, USDT
+from tonwatch.simulator.contracts.jetton import DECIMALS, USDT
+from tonwatch.simulator.contracts.wallets.wallet import COIN, INITIAL_BALANCE
 from tonwatch.simulator.network import Simulator
-from tonwatch.simulator.wallets import COIN, START
 
 INSTANCE: Final = "services"
 """The tonwatch that sees their payouts."""
@@ -128,7 +128,7 @@ async def _pay(simulator: Simulator) -> None:
         simulator.world.pay(UNKNOWN, COIN // 1000)
         # So much that jettons have to come in, with a coin too few to run anything.
         simulator.world.pay(UNKNOWN, 150 * 10**DECIMALS, USDT)
-        simulator.world.pay(BROKE, 2 * START)
+        simulator.world.pay(BROKE, 2 * INITIAL_BALANCE)
         await asyncio.sleep(2.0)
 
 

@@ -17,9 +17,9 @@ from tests.matrix.situations import INTERVAL, Balances, MatrixStep, Situation, o
 from tests.virtual_time import VirtualLoop
 from tonwatch.runtime.runtime import Runtime, running
 from tonwatch.samples.sample import Probe
+from tonwatch.simulator.contracts.wallets.wallet import COIN
 from tonwatch.simulator.network import CHAIN, Simulator
-from tonwatch.simulator.scenario import do
-from tonwatch.simulator.wallets import COIN
+from tonwatch.simulator.scenarios.scenario import apply_step
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
@@ -202,7 +202,7 @@ async def _play(loop: VirtualLoop, situation: Situation, state_dir: Path) -> tup
                     watching.clock.ahead = step.our_clock
                 if step.away:
                     await watching.stop()
-                await do(step, simulator)
+                await apply_step(step, simulator)
                 for wallet, coins in step.pay.items():
                     simulator.world.pay(wallet, round(coins * COIN))
                 if begins_anew:

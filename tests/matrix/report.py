@@ -30,13 +30,13 @@ defaults. Where more than one thing happens, *a → b* is first a and then b.
 
 - *Diagnosis*: the cause that is named; in brackets what is listed below it.
 - *States*: of the targets that are not ok. `node-1` is the primary; `payouts` is a wallet.
-- *Ready*: what `/ready` says in the end.
+- *Ready*: what `/ready` answers in the end.
 - *Alert*: the one that fires for the diagnosis.
 - *Named after*: probe intervals ({interval:g} s) from the fault to the diagnosis, where the fault
   comes at the worst moment: right after the target was asked, or the wallet was read. One lost
-  answer says nothing, so it takes two; where answers are waited for in vain, a timeout more.
-  Wallets are read every 15 s, and whether messages arrive is tried every 60 s.
-- *Unready after*: likewise until `/ready` says no.
+  answer proves nothing, so it takes two; where no answer comes, a timeout more.
+  Wallets are read every 15 s, and external messages are sent every 60 s.
+- *Unready after*: likewise until `/ready` answers no.
 - *Over after*: from the end of the fault to the diagnosis `healthy`.
 
 To watch one of them: `python -m tests.matrix.situations "node restarts" > restarts.yaml`, then
@@ -92,13 +92,13 @@ def _faults(part: Played) -> str:
     faults = [f"`{target}: {fault}`" for target, fault in step.set.items()]
     if step.our_clock is not None:
         faults.append(f"our clock {step.our_clock:+g} s")
-    faults += [f"{name} told to pay {coins:g}" for name, coins in step.pay.items()]
+    faults += [f"{name} pays {coins:g}" for name, coins in step.pay.items()]
     if step.away:
         faults.append("tonwatch is away")
     elif part.begins_anew:
         faults.append("tonwatch is started anew" + (", configured otherwise" * bool(step.config)))
     if step.clear:
-        faults.append("all over" if step.clear == "all" else f"{', '.join(step.clear)} mended")
+        faults.append("all cleared" if step.clear == "all" else f"{', '.join(step.clear)} cleared")
     return ", ".join(faults) or "none"
 
 

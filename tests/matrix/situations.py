@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from tonwatch.config.durations import PositiveDuration
 from tonwatch.config.models import ProbeConfig
 from tonwatch.samples.sample import Probe
-from tonwatch.simulator.scenario import Part, Scenario, Step, parse
+from tonwatch.simulator.scenarios.scenario import Part, Scenario, Step, parse
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.states import State
 

@@ -18,9 +18,9 @@ from tests.matrix.playing import OurClock, views, watched
 from tests.virtual_time import VirtualLoop
 from tonwatch.runtime.runtime import Runtime
 from tonwatch.samples.payouts import Tally
-from tonwatch.simulator import noise
-from tonwatch.simulator.books import Book
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.chain import noise
+from tonwatch.simulator.contracts.expected_totals import ExpectedTotals
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import CHAIN, Simulator
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.findings import Cause
@@ -94,7 +94,7 @@ async def _day(loop: VirtualLoop, state_dir: Path) -> Day:
         looking = views(parts)
         while len(_tallies(parts)) < 2 * len(WALLETS):
             await anext(looking)
-        opening = deepcopy(simulator.world.books)
+        opening = deepcopy(simulator.world.expected_totals)
         await simulator.clear(CHAIN)
         while loop.time() < HOURS * 3600:
             view = await anext(looking)
@@ -115,7 +115,7 @@ async def _day(loop: VirtualLoop, state_dir: Path) -> Day:
         await asyncio.sleep(COUNTED_WITHIN)
         counting_on.cancel()
         day.counted = {key: _sums(tally) for key, tally in _tallies(parts).items()}
-    for name, books in simulator.world.books.items():
+    for name, books in simulator.world.expected_totals.items():
         for asset, book in books.items():
             day.paid[name, asset] = _difference(_sums(book), _sums(opening[name][asset]))
     return day
@@ -135,7 +135,7 @@ def _tallies(parts: Runtime) -> dict[Account, Tally]:
     }
 
 
-def _sums(of: Tally | Book) -> dict[str, Any]:
+def _sums(of: Tally | ExpectedTotals) -> dict[str, Any]:
     """What both sides count."""
     names = (
         *("transactions", "messages_sent", "sent", "received", "returned", "fees", "bounced"),

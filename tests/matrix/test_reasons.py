@@ -11,7 +11,7 @@ from tests.matrix.playing import OurClock, watched
 from tests.matrix.situations import situations
 from tests.virtual_time import VirtualLoop
 from tonwatch.runtime.watcher import Watcher
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.findings import Cause

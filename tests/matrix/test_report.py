@@ -4,7 +4,7 @@ import pytest
 
 from tests.matrix.report import PAGE, REMEDY, documented, report
 from tests.matrix.situations import situations
-from tonwatch.simulator.scenario import Scenario, parse
+from tonwatch.simulator.scenarios.scenario import Scenario, parse
 
 
 def test_the_documentation_is_up_to_date() -> None:

@@ -11,7 +11,7 @@ from tests.configs import REASONS
 from tests.matrix.playing import OurClock, watched
 from tests.virtual_time import VirtualLoop
 from tonwatch.samples.sample import Probe
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.findings import Cause
@@ -55,7 +55,7 @@ QUESTIONS: Final = [
     asked("node-1", Fault.LAG, Reason.OK, Reason.NOT_FOUND, Reason.OK),
     asked("node-1", Fault.STEP_BACK, Reason.OK, Reason.OK, Reason.OK),
     asked("node-1", Fault.BAD_PROOF, Reason.PROOF_INVALID, Reason.PROOF_INVALID, Reason.OK),
-    asked("node-1", Fault.LYING_BALANCE, Reason.PROOF_INVALID, Reason.PROOF_INVALID, Reason.OK),
+    asked("node-1", Fault.FALSE_BALANCE, Reason.PROOF_INVALID, Reason.PROOF_INVALID, Reason.OK),
     asked("node-1", Fault.REJECT_EXTERNALS, Reason.OK, Reason.OK, Reason.MESSAGE_REJECTED),
     all_alike("provider-1", Fault.REFUSE, Reason.CONNECT_REFUSED),
     all_alike("provider-1", Fault.UNREACHABLE, Reason.CONNECT_TIMEOUT),
@@ -71,7 +71,7 @@ QUESTIONS: Final = [
     asked("provider-1", Fault.REJECT_EXTERNALS, Reason.OK, Reason.OK, Reason.MESSAGE_REJECTED,
           nodes=1),
     asked("provider-1", Fault.LAG, Reason.OK, Reason.UPSTREAM_FAILED, Reason.OK),
-    asked("provider-1", Fault.LYING_BALANCE, Reason.OK, Reason.DISPROVED, Reason.OK, nodes=1),
+    asked("provider-1", Fault.FALSE_BALANCE, Reason.OK, Reason.DISPROVED, Reason.OK, nodes=1),
 ]  # fmt: skip
 
 NO_FAULT_LEADS_TO: Final = frozenset(

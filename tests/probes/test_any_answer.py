@@ -24,9 +24,9 @@ from tonwatch.probes.compare import compare
 from tonwatch.probes.source import Source
 from tonwatch.probes.write_path import write_path
 from tonwatch.samples.sample import Sample
-from tonwatch.simulator import queries
-from tonwatch.simulator.liteserver import LiteServer
-from tonwatch.simulator.node import LiteError
+from tonwatch.simulator.servers.liteserver import queries
+from tonwatch.simulator.servers.liteserver.node_state import LiteError
+from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.targets.liteserver import probes as node_probes
 from tonwatch.targets.liteserver.source import LiteServerSource
 from tonwatch.targets.toncenter_v2 import probes as toncenter
@@ -200,7 +200,7 @@ async def node_that(change: Change, lab: PurseLab) -> AsyncIterator[Server]:
         while True:
             question = await peer.query()
             try:
-                answer = queries.answer(node.node(), queries.parse(question.body))
+                answer = queries.answer(node.node_state(), queries.parse(question.body))
             except LiteError as error:
                 answer = error.encode()
             peer.answer(question, changed(answer))

@@ -11,8 +11,9 @@ from tests.probes.purse_lab import WALLETS, PurseLab, purse_lab
 from tonwatch.probes.balances import Batch, JettonWallets, read
 from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Probe
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.wallets import JETTONS_AT_START, KINDS, START
+from tonwatch.simulator.contracts.wallets.kinds import KINDS
+from tonwatch.simulator.contracts.wallets.wallet import INITIAL_BALANCE, INITIAL_JETTONS
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell, cell
 from tonwatch.ton.contracts.accounts import Account, AccountAt, AccountStatus, MethodResult
@@ -42,7 +43,7 @@ async def test_every_kind_of_wallet(lab: PurseLab, number: int) -> None:
     told = await only(lab.coins(number), lab.node)
     assert told.ok, told
     assert told.kind is KINDS[number]
-    assert (told.amount, told.proven, told.status) == (START, True, AccountStatus.ACTIVE)
+    assert (told.amount, told.proven, told.status) == (INITIAL_BALANCE, True, AccountStatus.ACTIVE)
     assert told.block == lab.simulator.chain.head.seqno
     assert told.time == lab.simulator.chain.head.gen_utime
     has_seqno = not KINDS[number].startswith("highload")
@@ -52,8 +53,8 @@ async def test_every_kind_of_wallet(lab: PurseLab, number: int) -> None:
 
 async def test_jettons_are_proven_by_a_liteserver_and_told_by_a_provider(lab: PurseLab) -> None:
     proven, told = await only(lab.jettons(), lab.node), await only(lab.jettons(), lab.provider)
-    assert (proven.amount, proven.proven) == (JETTONS_AT_START, True)
-    assert (told.amount, told.proven) == (JETTONS_AT_START, False)
+    assert (proven.amount, proven.proven) == (INITIAL_JETTONS, True)
+    assert (told.amount, told.proven) == (INITIAL_JETTONS, False)
     assert proven.account == told.account == lab.simulator.world.wallets[0].jettons.address
     assert proven.block == told.block
 
@@ -94,9 +95,9 @@ async def test_the_first_that_answers_is_believed(lab: PurseLab) -> None:
 
 
 async def test_a_lie_is_caught_and_the_next_is_asked(lab: PurseLab) -> None:
-    await lab.simulator.set_fault("node-1", Fault.LYING_BALANCE)
+    await lab.simulator.set_fault("node-1", Fault.FALSE_BALANCE)
     result = await batch(lab.coins(), of=lab.sources)
-    assert [(each.source, each.amount) for each in result.readings] == [("node-2", START)]
+    assert [(each.source, each.amount) for each in result.readings] == [("node-2", INITIAL_BALANCE)]
     assert result.samples[0].reason is Reason.PROOF_INVALID
     assert "wallet-1 native" in result.samples[0].detail
 

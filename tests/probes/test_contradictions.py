@@ -10,8 +10,8 @@ from tests.probes.purse_lab import WALLETS, PurseLab, purse_lab
 from tonwatch.probes.compare import compare
 from tonwatch.probes.write_path import write_path
 from tonwatch.samples.sample import Probe, Sample
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.wallets import KINDS
+from tonwatch.simulator.contracts.wallets.kinds import KINDS
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.ton.errors import Reason
 
 
@@ -36,7 +36,7 @@ async def test_all_agree(lab: PurseLab) -> None:
 
 
 async def test_a_provider_is_contradicted_by_a_proof(lab: PurseLab) -> None:
-    await lab.simulator.set_fault("provider-1", Fault.LYING_BALANCE)
+    await lab.simulator.set_fault("provider-1", Fault.FALSE_BALANCE)
     told = await compared(lab, lab.sources)
     assert told["provider-1"].reason is Reason.DISPROVED
     assert "it says 1007000000000 nano" in told["provider-1"].detail
@@ -45,7 +45,7 @@ async def test_a_provider_is_contradicted_by_a_proof(lab: PurseLab) -> None:
 
 
 async def test_a_node_that_lies_contradicts_its_own_proof(lab: PurseLab) -> None:
-    await lab.simulator.set_fault("node-1", Fault.LYING_BALANCE)
+    await lab.simulator.set_fault("node-1", Fault.FALSE_BALANCE)
     told = await compared(lab, lab.sources)
     assert told["node-1"].reason is Reason.PROOF_INVALID
     assert told["node-2"].ok
@@ -53,7 +53,7 @@ async def test_a_node_that_lies_contradicts_its_own_proof(lab: PurseLab) -> None
 
 
 async def test_without_a_proof_nobody_is_accused_or_cleared(lab: PurseLab) -> None:
-    await lab.simulator.set_fault("provider-1", Fault.LYING_BALANCE)
+    await lab.simulator.set_fault("provider-1", Fault.FALSE_BALANCE)
     assert await compared(lab, [lab.provider]) == {}
     await lab.simulator.set_fault("node-1", Fault.REFUSE)
     told = await compared(lab, [lab.node, lab.provider])
@@ -76,11 +76,11 @@ async def test_the_wallets_own_refusal_proves_the_path(
     lab: PurseLab, number: int, through: str
 ) -> None:
     source = next(each for each in lab.sources if each.name == through)
-    before = lab.simulator.world.wallets[number].orders
+    before = lab.simulator.world.wallets[number].seqno
     sample = await write_path(source, lab.owner(number), KINDS[number], wall=time.time)
     assert (sample.probe, sample.reason, sample.detail) == (Probe.WRITE, Reason.OK, "")
     lab.simulator.chain.advance(3)
-    assert lab.simulator.world.wallets[number].orders == before
+    assert lab.simulator.world.wallets[number].seqno == before
 
 
 @pytest.mark.parametrize("through", ["node-1", "provider-1"])

@@ -17,7 +17,7 @@ from tonwatch.runtime.state_dir import StateDir, StateDirError
 from tonwatch.samples.account import AccountKey
 from tonwatch.samples.payouts import Walked
 from tonwatch.samples.sample import Probe
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.states import State
@@ -285,7 +285,7 @@ class TestPayouts:
     ) -> None:
         async def scene(it: Live) -> None:
             [wallet] = it.simulator.world.wallets
-            books = it.simulator.world.books[wallet.name]["native"]
+            books = it.simulator.world.expected_totals[wallet.name]["native"]
             before = books.transactions - it.counted(wallet.name)
             made = books.transactions
             for turn in range(40):

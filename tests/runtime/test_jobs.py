@@ -19,7 +19,7 @@ from tonwatch.runtime.jobs.payouts import CountPayouts
 from tonwatch.runtime.runtime import running
 from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Probe
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.system.internal_errors import Component
 from tonwatch.ton.address import Address

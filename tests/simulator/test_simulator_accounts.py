@@ -1,4 +1,4 @@
-"""What a simulated liteserver says of accounts; pytoniq checks the proofs."""
+"""A simulated liteserver's answers about accounts; pytoniq checks the proofs."""
 
 from random import Random
 
@@ -9,14 +9,23 @@ from pytoniq_core.boc.cell import Cell as TlbCell
 from pytoniq_core.proof.check_proof import ProofError, check_shard_proof
 from pytoniq_core.tlb.block import ShardStateUnsplit
 
-from tests.simulator.asking import NOBODY, ask, at, everybody, ext, node, state, verify
-from tests.simulator.lab import connect
-from tests.simulator.town import Town
-from tonwatch.simulator import accounts as trees
-from tonwatch.simulator.accounts import EMPTY, SimAccount
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.liteserver import LiteServer
-from tonwatch.simulator.wallets import COIN, START
+from tests.simulator.node_queries import (
+    UNUSED_ADDRESS,
+    all_addresses,
+    ask,
+    at,
+    ext,
+    node,
+    state,
+    verify,
+)
+from tests.simulator.small_network import connect
+from tests.simulator.wallet_network import WalletNetwork
+from tonwatch.simulator.chain import accounts as trees
+from tonwatch.simulator.chain.accounts import EMPTY, SimAccount
+from tonwatch.simulator.contracts.wallets.wallet import COIN, INITIAL_BALANCE
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import cell as cells
 from tonwatch.ton.contracts.accounts import AccountStatus
@@ -25,11 +34,11 @@ from tonwatch.ton.liteserver import tl
 # States and proofs.
 
 
-@pytest.mark.parametrize("name", everybody(Town(contracts=["registry"])))
-def test_pytoniq_accepts_the_proof_of_a_state(town: Town, name: str) -> None:
-    address = everybody(town)[name]
-    read = verify(state(node(town), address), address)
-    account = town.accounts.get(address)
+@pytest.mark.parametrize("name", all_addresses(WalletNetwork(contracts=["registry"])))
+def test_pytoniq_accepts_the_proof_of_a_state(network: WalletNetwork, name: str) -> None:
+    address = all_addresses(network)[name]
+    read = verify(state(node(network), address), address)
+    account = network.accounts.get(address)
     assert account is not None
     assert read.storage.balance.grams == account.balance
     assert read.storage_stat.used.cells == account.used.cells
@@ -42,18 +51,18 @@ def test_pytoniq_accepts_the_proof_of_a_state(town: Town, name: str) -> None:
         assert (init.code.hash, init.data.hash) == (account.code.hash, account.data.hash)
 
 
-def test_proofs_of_old_blocks_show_old_states(town: Town) -> None:
-    wallet = town.world.wallets[0]
-    first = town.chain.block(1)
+def test_proofs_of_old_blocks_show_old_states(network: WalletNetwork) -> None:
+    wallet = network.world.wallets[0]
+    first = network.chain.block(1)
     assert first is not None
-    answer = ask(node(town), "getAccountState", **at(first, wallet.address))
-    assert verify(answer, wallet.address).storage.balance.grams == START
+    answer = ask(node(network), "getAccountState", **at(first, wallet.address))
+    assert verify(answer, wallet.address).storage.balance.grams == INITIAL_BALANCE
 
 
 @pytest.mark.parametrize("workchain", [0, -1])
-def test_a_missing_account_is_proven_to_be_missing(town: Town, workchain: int) -> None:
-    address = Address(workchain, NOBODY.hash)
-    answer = state(node(town), address)
+def test_a_missing_account_is_proven_to_be_missing(network: WalletNetwork, workchain: int) -> None:
+    address = Address(workchain, UNUSED_ADDRESS.hash)
+    answer = state(node(network), address)
     assert answer["state"] == b""
     shard = ext(answer["shardblk"])
     check_shard_proof(answer["shard_proof"], ext(answer["id"]), shard)
@@ -65,22 +74,22 @@ def test_a_missing_account_is_proven_to_be_missing(town: Town, workchain: int) -
 
 
 def test_a_frozen_account_is_proven_too() -> None:
-    town = Town(["payroll"])
-    town.suffer(town.wallet(), Fault.FROZEN)
-    town.run(2)
-    address = town.wallet().address
-    assert verify(state(node(town), address), address).storage.state.type_ == "account_frozen"
+    network = WalletNetwork(["payroll"])
+    network.set_fault(network.wallet(), Fault.FROZEN)
+    network.run(2)
+    address = network.wallet().address
+    assert verify(state(node(network), address), address).storage.state.type_ == "account_frozen"
 
 
-def test_proofs_are_as_long_as_in_a_small_real_network(town: Town) -> None:
-    proof = state(node(town), town.wallet().address)["proof"]
+def test_proofs_are_as_long_as_in_a_small_real_network(network: WalletNetwork) -> None:
+    proof = state(node(network), network.wallet().address)["proof"]
     assert 1_000 < len(proof) < 2_000
 
 
-@pytest.mark.parametrize("fault", ["lies", "bad_proofs"])
-def test_a_lie_does_not_pass(town: Town, fault: str) -> None:
-    address = town.wallet().address
-    answer = state(node(town, **{fault: True}), address)
+@pytest.mark.parametrize("fault", ["false_balances", "bad_proofs"])
+def test_a_false_balance_is_disproved(network: WalletNetwork, fault: str) -> None:
+    address = network.wallet().address
+    answer = state(node(network, **{fault: True}), address)
     with pytest.raises(ProofError):
         verify(answer, address)
 
@@ -91,7 +100,7 @@ Keys = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=40, un
 
 
 def similar(seed: int) -> bytes:
-    """Keys that have long beginnings in common."""
+    """Keys with long common prefixes."""
     random = Random(seed)
     bits = random.choice([0, 0, (1 << 256) - 1, 0b1010 << 200])
     for _ in range(random.randrange(4)):
@@ -136,24 +145,24 @@ def rebuilt(known: dict[bytes, int]) -> trees.Accounts:
 # Over the wire.
 
 
-@pytest.mark.parametrize("fault", [None, Fault.LYING_BALANCE, Fault.PRUNE_HISTORY])
+@pytest.mark.parametrize("fault", [None, Fault.FALSE_BALANCE, Fault.PRUNE_HISTORY])
 async def test_a_liteserver_answers_about_accounts(fault: Fault | None) -> None:
-    town = Town(["payroll"])
-    server = LiteServer("node", town.chain)
+    network = WalletNetwork(["payroll"])
+    server = LiteServer("node", network.chain)
     await server.start()
     try:
         if fault is not None:
             await server.set_fault(fault)
         connection = await connect(server)
-        address = town.wallet().address
-        query = tl.encode_query("getAccountState", at(town.chain.head, address))
+        address = network.wallet().address
+        query = tl.encode_query("getAccountState", at(network.chain.head, address))
         reply = await connection.query(query, 5.0)
         answer = tl.decode(reply.body, "liteServer.accountState")
         await connection.close()
     finally:
         await server.close()
-    if fault is Fault.LYING_BALANCE:
+    if fault is Fault.FALSE_BALANCE:
         with pytest.raises(ProofError, match="account state proof invalid"):
             verify(answer, address)
     else:
-        assert verify(answer, address).storage.balance.grams == START
+        assert verify(answer, address).storage.balance.grams == INITIAL_BALANCE

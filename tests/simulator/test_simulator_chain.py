@@ -1,4 +1,4 @@
-"""Blocks of the simulated chain: what pytoniq and a real node's recording say of them."""
+"""Blocks of the simulated chain, compared with pytoniq and a recording of a real node."""
 
 import asyncio
 import hashlib
@@ -11,9 +11,10 @@ from pytoniq_core.tlb.block import Block as TlbBlock
 from pytoniq_core.tlb.block import BlockInfo, ShardStateUnsplit
 
 from tests.effort import effort
-from tonwatch.simulator import layouts
-from tonwatch.simulator.blocks import Block
-from tonwatch.simulator.chain import Chain
+from tests.simulator.chains import empty_chain
+from tonwatch.simulator.chain import block_layout
+from tonwatch.simulator.chain.blocks import Block
+from tonwatch.simulator.chain.chain import Chain
 from tonwatch.ton.cells import cell as cells
 
 # Header proof of masterchain block 2016, as validator-engine v2025.10 sent it.
@@ -30,7 +31,7 @@ REAL_HEADER_PROOF = bytes.fromhex(
 
 
 class Clock:
-    """A wall clock that moves when told."""
+    """A wall clock that is set by hand."""
 
     def __init__(self, now: float = 1_800_000_000.25) -> None:
         self.now = now
@@ -57,11 +58,11 @@ def both(chain: Chain) -> list[Block]:
 
 def test_a_header_proof_has_the_shape_of_a_recorded_one() -> None:
     real = Cell.one_from_boc(REAL_HEADER_PROOF)
-    assert shape(Cell.one_from_boc(Chain().head.header_proof)) == shape(real)
+    assert shape(Cell.one_from_boc(empty_chain().head.header_proof)) == shape(real)
 
 
 def test_hashes_of_a_block_are_those_of_its_bytes() -> None:
-    for block in both(Chain(backfill=3)):
+    for block in both(empty_chain(backfill=3)):
         assert block.id.root_hash == Cell.one_from_boc(block.data).hash
         assert block.id.file_hash == hashlib.sha256(block.data).digest()
         assert block.state.hash == read(block.state).hash
@@ -71,9 +72,9 @@ def test_hashes_of_a_block_are_those_of_its_bytes() -> None:
         )
 
 
-def test_a_header_proof_leads_to_the_block_and_tells_its_time_and_number() -> None:
+def test_a_header_proof_proves_the_blocks_time_and_seqno() -> None:
     clock = Clock()
-    chain = Chain(clock=clock, backfill=3)
+    chain = empty_chain(clock=clock, backfill=3)
     for block in both(chain):
         proof = Cell.one_from_boc(block.header_proof)
         check_proof(proof, block.id.root_hash)
@@ -82,11 +83,11 @@ def test_a_header_proof_leads_to_the_block_and_tells_its_time_and_number() -> No
         assert info.seqno == 3
         assert info.gen_utime == 1_800_000_000
         assert info.shard.workchain_id == block.id.workchain
-        assert info.shard.calculate_shard_signed() == layouts.WHOLE_SHARD
+        assert info.shard.calculate_shard_signed() == block_layout.WHOLE_SHARD
 
 
 def test_another_blocks_proof_does_not_pass_for_this_one() -> None:
-    chain = Chain(backfill=2)
+    chain = empty_chain(backfill=2)
     other = chain.block(1)
     assert other is not None
     with pytest.raises(Exception, match="hash"):
@@ -94,7 +95,7 @@ def test_another_blocks_proof_does_not_pass_for_this_one() -> None:
 
 
 def test_each_block_names_the_one_before_it_and_the_first_the_zerostate() -> None:
-    chain = Chain(backfill=3)
+    chain = empty_chain(backfill=3)
     before = chain.zerostate
     for seqno in (1, 2, 3):
         block = chain.block(seqno)
@@ -105,7 +106,7 @@ def test_each_block_names_the_one_before_it_and_the_first_the_zerostate() -> Non
 
 
 def test_a_state_update_leads_from_the_state_before_to_the_state_after() -> None:
-    chain = Chain(backfill=2)
+    chain = empty_chain(backfill=2)
     first = chain.block(1)
     assert first is not None
     update = TlbBlock.deserialize(read(chain.head.root).begin_parse()).state_update
@@ -114,7 +115,7 @@ def test_a_state_update_leads_from_the_state_before_to_the_state_after() -> None
 
 
 def test_pytoniq_reads_whole_blocks_and_states() -> None:
-    chain = Chain(backfill=2)
+    chain = empty_chain(backfill=2)
     for block in both(chain):
         parsed = TlbBlock.deserialize(read(block.root).begin_parse())
         assert parsed.value_flow.to_next_blk.grams == 0
@@ -124,7 +125,7 @@ def test_pytoniq_reads_whole_blocks_and_states() -> None:
 
 
 def test_a_masterchain_block_lists_the_basechain_block_under_it() -> None:
-    master, shard = both(Chain(backfill=2))
+    master, shard = both(empty_chain(backfill=2))
     listed = (
         TlbBlock.deserialize(read(master.root).begin_parse()).extra.custom.shard_hashes[0].list[0]
     )
@@ -146,19 +147,19 @@ def test_a_cell_of_any_bits_is_the_same_to_pytoniq(head: str, data: bytes, tail:
 
 
 def test_a_bag_of_cells_keeps_several_roots_in_order() -> None:
-    one, two = Chain(backfill=2).head.root, Chain("b").head.root
+    one, two = empty_chain(backfill=2).head.root, empty_chain("b").head.root
     assert [cell.hash for cell in Cell.from_boc(cells.boc(two, one))] == [two.hash, one.hash]
 
 
-def test_a_seed_is_a_network() -> None:
-    one, same, other = Chain("one"), Chain("one"), Chain("other")
+def test_a_seed_names_a_network() -> None:
+    one, same, other = empty_chain("one"), empty_chain("one"), empty_chain("other")
     assert one.zerostate == same.zerostate
     assert one.zerostate != other.zerostate
     assert one.head.id.root_hash != other.head.id.root_hash
 
 
 def test_an_id_is_written_as_the_node_writes_it() -> None:
-    block_id = Chain().head.id
+    block_id = empty_chain().head.id
     fields = block_id.tl()
     assert BlockIdExt.from_dict(fields).to_bytes()[16:] == block_id.root_hash + block_id.file_hash
     assert str(block_id).startswith("(-1,8000000000000000,1):")
@@ -167,7 +168,7 @@ def test_an_id_is_written_as_the_node_writes_it() -> None:
 
 def test_block_time_is_the_clocks_whole_seconds_and_never_goes_back() -> None:
     clock = Clock(1_800_000_000.9)
-    chain = Chain(clock=clock)
+    chain = empty_chain(clock=clock)
     assert chain.head.gen_utime == 1_800_000_000
     clock.now = 1_800_000_001.1
     assert chain.advance().gen_utime == 1_800_000_001
@@ -176,7 +177,7 @@ def test_block_time_is_the_clocks_whole_seconds_and_never_goes_back() -> None:
 
 
 def test_history_is_bounded() -> None:
-    chain = Chain(history=5, backfill=12)
+    chain = empty_chain(history=5, backfill=12)
     assert (chain.oldest.seqno, chain.head.seqno) == (8, 12)
     assert chain.block(7) is None
     assert chain.block(13) is None
@@ -187,14 +188,14 @@ def test_history_is_bounded() -> None:
 
 def test_the_block_at_a_moment() -> None:
     clock = Clock(1_800_000_000.0)
-    chain = Chain(clock=clock, interval=0.5, backfill=10)
+    chain = empty_chain(clock=clock, interval=0.5, backfill=10)
     assert chain.at(1_800_000_000.0).seqno == 10
     assert chain.at(1_799_999_999.4).seqno == 8
     assert chain.at(1_799_999_000.0).seqno == 1, "nothing older is kept"
 
 
-async def test_blocks_come_on_the_grid_of_the_loops_clock() -> None:
-    chain = Chain(interval=0.02)
+async def test_blocks_keep_to_their_intervals_on_the_loops_clock() -> None:
+    chain = empty_chain(interval=0.02)
     loop = asyncio.get_running_loop()
     made = asyncio.Event()
     chain.subscribe(lambda: made.set() if chain.head.seqno >= 11 else None)
@@ -208,7 +209,7 @@ async def test_blocks_come_on_the_grid_of_the_loops_clock() -> None:
 
 
 async def test_a_stalled_chain_makes_no_blocks_until_it_runs_again() -> None:
-    chain = Chain(interval=0.01)
+    chain = empty_chain(interval=0.01)
     chain.stalled = True
     running = asyncio.create_task(chain.run())
     await asyncio.sleep(0.05)
@@ -224,7 +225,7 @@ async def test_a_stalled_chain_makes_no_blocks_until_it_runs_again() -> None:
 
 
 def test_an_unsubscribed_listener_is_not_called() -> None:
-    chain = Chain()
+    chain = empty_chain()
     heard: list[int] = []
     unsubscribe = chain.subscribe(lambda: heard.append(chain.head.seqno))
     chain.advance()
@@ -236,11 +237,11 @@ def test_an_unsubscribed_listener_is_not_called() -> None:
 @pytest.mark.parametrize("wrong", [{"interval": 0.0}, {"history": 0}, {"backfill": 0}], ids=str)
 def test_impossible_chains_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        Chain(**wrong)  # type: ignore[arg-type]  # the point of the test
+        empty_chain(**wrong)  # type: ignore[arg-type]  # the point of the test
 
 
 def test_a_block_is_cheap() -> None:
-    chain = Chain()
+    chain = empty_chain()
     # A simulated day has 216,000 blocks.
     with effort(50 * 1000):
         chain.advance(50)

@@ -1,13 +1,13 @@
-"""Messages from outside to simulated contracts: taken once, or refused in the node's words."""
+"""External messages to simulated contracts: accepted once, or rejected with the node's texts."""
 
 import pytest
 
-from tests.simulator.asking import NOBODY, ask, everybody, node
-from tests.simulator.town import WALLETS, Town
-from tonwatch.simulator.contracts import ContractThrew
-from tonwatch.simulator.letters import Letter
-from tonwatch.simulator.signing import signed_body
-from tonwatch.simulator.wallets import COIN, Wallet
+from tests.simulator.node_queries import UNUSED_ADDRESS, all_addresses, ask, node
+from tests.simulator.wallet_network import WALLETS, WalletNetwork
+from tonwatch.simulator.chain.external_messages import ContractThrew
+from tonwatch.simulator.chain.messages import SimMessage
+from tonwatch.simulator.contracts.wallets.kinds import signed_body
+from tonwatch.simulator.contracts.wallets.wallet import COIN, Wallet
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import cell as cells
 from tonwatch.ton.cells.cell import cell
@@ -15,86 +15,88 @@ from tonwatch.ton.contracts.wallets import REJECTIONS, exit_code, unacceptable_m
 from tonwatch.ton.liteserver.tl import Fields
 
 
-def send(town: Town, message: bytes, **wrong: object) -> Fields:
-    return ask(node(town, **wrong), "sendMessage", body=message)
+def send(network: WalletNetwork, message: bytes, **wrong: object) -> Fields:
+    return ask(node(network, **wrong), "sendMessage", body=message)
 
 
-def order(wallet: Wallet, now: float) -> bytes:
-    """What only the owner can write."""
-    body = signed_body(wallet.contract, wallet.key, wallet.orders, int(now), ())
-    return cells.boc(Letter(source=None, destination=wallet.address, body=body).cell)
+def signed_message(wallet: Wallet, now: float) -> bytes:
+    """A message signed by the owner."""
+    body = signed_body(wallet.wallet_kind, wallet.key, wallet.seqno, int(now), ())
+    return cells.boc(SimMessage(source=None, destination=wallet.address, body=body).cell)
 
 
-def test_every_wallet_refuses_what_cannot_be_accepted(town: Town) -> None:
-    for wallet in town.world.wallets:
-        message = unacceptable_message(wallet.contract, wallet.address, bytes(range(64)))
-        answer = send(town, message)
+def test_every_wallet_rejects_the_unacceptable_message(network: WalletNetwork) -> None:
+    for wallet in network.world.wallets:
+        message = unacceptable_message(wallet.wallet_kind, wallet.address, bytes(range(64)))
+        answer = send(network, message)
         assert answer["code"] == 0
-        assert exit_code(answer["message"]) in REJECTIONS[wallet.contract]
+        assert exit_code(answer["message"]) in REJECTIONS[wallet.wallet_kind]
         name = wallet.address.hash.hex().upper()
         assert answer["message"].startswith(
             "cannot apply external message to current state : External message was not accepted\n"
             "Cannot run message on account: inbound external message rejected by transaction "
             f"{name}:\nexitcode="
         )
-        # It may be sent again: only what was accepted is remembered.
-        assert send(town, message) == answer
+        # It may be sent again: only accepted messages are duplicates.
+        assert send(network, message) == answer
 
 
 @pytest.mark.parametrize("name", WALLETS)
-def test_the_owners_order_is_carried_out_once(name: str) -> None:
-    town = Town()
-    wallet = town.wallet(name)
-    message = order(wallet, town.clock.now)
-    assert send(town, message)["status"] == 1
-    assert "duplicate message" in send(town, message)["message"]
-    town.run(2)
-    (only,) = town.history(wallet.address)
+def test_the_owners_message_is_executed_once(name: str) -> None:
+    network = WalletNetwork()
+    wallet = network.wallet(name)
+    message = signed_message(wallet, network.clock.now)
+    assert send(network, message)["status"] == 1
+    assert "duplicate message" in send(network, message)["message"]
+    network.run(2)
+    (only,) = network.history(wallet.address)
     assert only.messages_out == ()
-    assert (only.compute_ok, only.action_ok, wallet.orders) == (True, True, 1)
+    assert (only.compute_ok, only.action_ok, wallet.seqno) == (True, True, 1)
 
 
-def test_an_order_that_has_become_void_meanwhile_is_dropped() -> None:
-    town = Town(["payroll"])
-    first = order(town.wallet(), town.clock.now)
-    other = order(town.wallet(), town.clock.now + 1)
-    assert [send(town, each)["status"] for each in (first, other)] == [1, 1]
-    town.run(2)
-    assert len(town.history(town.wallet().address)) == 1
+def test_a_message_whose_seqno_was_used_meanwhile_is_dropped() -> None:
+    network = WalletNetwork(["payroll"])
+    first = signed_message(network.wallet(), network.clock.now)
+    other = signed_message(network.wallet(), network.clock.now + 1)
+    assert [send(network, each)["status"] for each in (first, other)] == [1, 1]
+    network.run(2)
+    assert len(network.history(network.wallet().address)) == 1
 
 
-def test_payouts_are_orders_that_the_wallets_own_checks_accept() -> None:
-    town = Town()
-    for wallet in town.world.wallets:
-        account = town.accounts.get(wallet.address)
+def test_payouts_are_messages_that_the_wallets_own_checks_accept() -> None:
+    network = WalletNetwork()
+    for wallet in network.world.wallets:
+        account = network.accounts.get(wallet.address)
         assert account is not None
-        town.world.pay(wallet.name, COIN)
-        town.run(2)
-        (paid,) = town.history(wallet.address)
+        network.world.pay(wallet.name, COIN)
+        network.run(2)
+        (paid,) = network.history(wallet.address)
         assert paid.message_in is not None
-        wallet.orders = 0
+        wallet.seqno = 0
         try:
-            wallet.accept(account, paid.message_in.body, paid.time)
+            wallet.receive_external(account, paid.message_in.body, paid.time)
         except ContractThrew as thrown:
-            pytest.fail(f"{wallet.contract}: {thrown}")
+            pytest.fail(f"{wallet.wallet_kind}: {thrown}")
 
 
 def external(address: Address) -> bytes:
-    return cells.boc(Letter(source=None, destination=address, body=cell(b"hello")).cell)
+    return cells.boc(SimMessage(source=None, destination=address, body=cell(b"hello")).cell)
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("nobody", "Failed to unpack account state"),
-        ("somebody", "exitcode=0, steps=0, gas_used=0"),
+        ("unused", "Failed to unpack account state"),
+        ("filler account", "exitcode=0, steps=0, gas_used=0"),
         ("registry", "exitcode=11"),
         ("payroll's usdt", "exitcode=11"),
         ("payroll", "exitcode=9"),
     ],
 )
-def test_messages_to_accounts_that_take_none(town: Town, name: str, text: str) -> None:
-    answer = send(town, external(everybody(town).get(name, NOBODY)))
+def test_messages_to_accounts_that_accept_none(
+    network: WalletNetwork, name: str, text: str
+) -> None:
+    answer = send(network, external(all_addresses(network).get(name, UNUSED_ADDRESS)))
     assert answer["code"] == 0
     assert answer["message"].startswith("cannot apply external message to current state : ")
     assert text in answer["message"]
@@ -109,11 +111,13 @@ def test_messages_to_accounts_that_take_none(town: Town, name: str, text: str) -
     ],
     ids=["bytes", "internal", "empty"],
 )
-def test_what_is_no_message(town: Town, message: bytes, text: str) -> None:
-    assert text in send(town, message)["message"]
+def test_what_is_no_message(network: WalletNetwork, message: bytes, text: str) -> None:
+    assert text in send(network, message)["message"]
 
 
-def test_a_node_that_rejects_all_says_why(town: Town) -> None:
-    answer = send(town, order(town.wallet(), town.clock.now), rejects=True)
+def test_a_node_that_rejects_all_gives_the_reason(network: WalletNetwork) -> None:
+    answer = send(
+        network, signed_message(network.wallet(), network.clock.now), rejects_externals=True
+    )
     assert answer["code"] == 0
     assert "configuration parameter 43 is invalid" in answer["message"]

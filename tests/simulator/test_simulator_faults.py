@@ -1,10 +1,11 @@
-"""Every fault of every kind of server, as a peer sees it; and what is left when it ends."""
+"""Every fault of every kind of server, as a client sees it, and its end."""
 
 import asyncio
 
 import pytest
 
-from tests.simulator.lab import (
+from tests.simulator.chains import empty_chain
+from tests.simulator.small_network import (
     NOW,
     PATIENCE,
     SILENCE,
@@ -14,17 +15,17 @@ from tests.simulator.lab import (
     connect,
     get,
     info,
-    lab,
     outcome,
     pick,
+    small_network,
     time_for,
     until,
 )
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.liteserver import LiteServer
-from tonwatch.simulator.toncenter import Toncenter
-from tonwatch.simulator.wallets import Contract, Wallet
+from tonwatch.simulator.contracts.upgradable import UpgradableContract
+from tonwatch.simulator.contracts.wallets.wallet import Wallet
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.liteserver.server import LiteServer
+from tonwatch.simulator.servers.registry import SERVERS
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.liteserver import tl
 
@@ -67,7 +68,7 @@ REFUSED, LOST, SILENT, CLOSED = (
 async def test_a_new_connection_to_a_liteserver(
     fault: Fault, connecting: Reason, ping: Reason | None, query: Reason | None
 ) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.node.set_fault(fault)
         assert await a_connection(it.node, time_for(connecting)) == connecting
         if query is not None and ping is not None:
@@ -94,8 +95,8 @@ async def test_a_new_connection_to_a_liteserver(
     ],
     ids=str,
 )
-async def test_an_open_connection_feels_a_fault_at_once(fault: Fault, query: Reason) -> None:
-    async with lab() as it:
+async def test_a_fault_applies_to_an_open_connection_at_once(fault: Fault, query: Reason) -> None:
+    async with small_network() as it:
         connection = await connect(it.node)
         await info(connection)
         await it.node.set_fault(fault)
@@ -103,8 +104,8 @@ async def test_an_open_connection_feels_a_fault_at_once(fault: Fault, query: Rea
         await connection.close()
 
 
-async def test_a_hanging_node_answers_no_ping_and_drops_whom_it_ignored_when_it_is_back() -> None:
-    async with lab() as it:
+async def test_a_hanging_node_answers_no_ping_and_drops_ignored_connections_afterwards() -> None:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.HANG)
         assert await outcome(connection.ping(SILENCE)) == Reason.QUERY_TIMEOUT
@@ -116,7 +117,7 @@ async def test_a_hanging_node_answers_no_ping_and_drops_whom_it_ignored_when_it_
 
 
 async def test_a_slow_answer_comes_after_its_delay_and_is_fresh() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW, 0.1)
         asked = asyncio.create_task(connection.query(tl.encode_query("getTime", {}), PATIENCE))
@@ -129,7 +130,7 @@ async def test_a_slow_answer_comes_after_its_delay_and_is_fresh() -> None:
 
 
 async def test_a_lagging_node_follows_late() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.LAG, 20)
         assert (await info(connection))["last"]["seqno"] == 30
@@ -143,7 +144,7 @@ async def test_a_lagging_node_follows_late() -> None:
 
 
 async def test_a_lagging_node_does_not_know_newer_blocks() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.LAG, 20)
         head = {"workchain": -1, "shard": -(1 << 63), "seqno": 80}
@@ -154,8 +155,8 @@ async def test_a_lagging_node_does_not_know_newer_blocks() -> None:
         await connection.close()
 
 
-async def test_a_shard_client_that_lags_far_is_passed_over() -> None:
-    async with lab() as it:
+async def test_a_shard_client_that_lags_far_is_not_used() -> None:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SHARD_LAG)
         assert (await info(connection, mode=0))["last"]["seqno"] == 80
@@ -163,8 +164,8 @@ async def test_a_shard_client_that_lags_far_is_passed_over() -> None:
         await connection.close()
 
 
-async def test_a_stalled_node_stays_where_it_was_even_when_the_chain_forgets_the_block() -> None:
-    async with lab() as it:
+async def test_a_stalled_node_keeps_its_block_longer_than_the_chain() -> None:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.STALL)
         it.chain._blocks = type(it.chain._blocks)(it.chain._blocks, maxlen=5)
@@ -179,7 +180,7 @@ async def test_a_stalled_node_stays_where_it_was_even_when_the_chain_forgets_the
 
 
 async def test_a_node_of_another_network() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.WRONG_NETWORK)
         foreign = await info(connection)
@@ -190,7 +191,7 @@ async def test_a_node_of_another_network() -> None:
 
 @pytest.mark.parametrize("skew", [30.0, -30.0])
 async def test_a_wrong_clock(skew: float) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.CLOCK_SKEW, skew)
         answer = await info(connection)
@@ -226,7 +227,7 @@ async def test_a_wrong_clock(skew: float) -> None:
     ids=str,
 )
 async def test_a_provider_with_a_fault(fault: Fault, sees: int | str) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.provider.set_fault(fault)
         timeout = SILENCE if sees == "TimeoutError" else PATIENCE
         status, body = await get(it.provider, "getMasterchainInfo", timeout)
@@ -236,8 +237,8 @@ async def test_a_provider_with_a_fault(fault: Fault, sees: int | str) -> None:
         assert (await get(it.provider, "getMasterchainInfo"))[0] == 200
 
 
-async def test_a_throttled_provider_says_so_in_the_documented_words() -> None:
-    async with lab() as it:
+async def test_a_throttled_provider_answers_the_documented_error() -> None:
+    async with small_network() as it:
         await it.provider.set_fault(Fault.THROTTLE)
         answer = await get(it.provider, "getMasterchainInfo")
         assert answer == (429, {"ok": False, "result": "Ratelimit exceed", "code": 429})
@@ -248,8 +249,10 @@ async def test_a_throttled_provider_says_so_in_the_documented_words() -> None:
     [(Fault.LAG, 20, 35), (Fault.STALL, None, 80), (Fault.WRONG_NETWORK, None, 7)],
     ids=str,
 )
-async def test_where_a_provider_stands(fault: Fault, value: float | None, seqno: int) -> None:
-    async with lab() as it:
+async def test_the_head_of_a_provider_with_a_fault(
+    fault: Fault, value: float | None, seqno: int
+) -> None:
+    async with small_network() as it:
         await it.provider.set_fault(fault, value)
         it.clock.now += 2
         it.chain.advance()
@@ -259,7 +262,7 @@ async def test_where_a_provider_stands(fault: Fault, value: float | None, seqno:
 
 
 async def test_a_hanging_provider_answers_when_it_is_back() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.provider.set_fault(Fault.HANG)
         asked = asyncio.create_task(get(it.provider, "getMasterchainInfo"))
         await until(lambda: it.provider._http is not None and it.provider._http.connections)
@@ -268,7 +271,7 @@ async def test_a_hanging_provider_answers_when_it_is_back() -> None:
 
 
 async def test_refusing_ends_the_providers_open_connections() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         reader, writer = await asyncio.open_connection(it.provider.host, it.provider.port)
         writer.write(b"GET /api/v2/healthcheck HTTP/1.1\r\nHost: x\r\n\r\n")
         assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
@@ -300,7 +303,7 @@ async def test_refusing_ends_the_providers_open_connections() -> None:
 async def test_what_cannot_be_set(
     kind: str, fault: Fault, value: float | None, message: str
 ) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         target = pick(it, kind)
         with pytest.raises(ValueError, match=message):
             await target.set_fault(fault, value)
@@ -309,19 +312,20 @@ async def test_what_cannot_be_set(
 
 @pytest.mark.parametrize("fault", [Fault.WRONG_NETWORK, Fault.FORK], ids=str)
 async def test_without_another_chain_no_server_can_follow_it(fault: Fault) -> None:
-    server = LiteServer("alone", Chain())
+    server = LiteServer("alone", empty_chain())
     assert fault not in server.supported
     with pytest.raises(ValueError, match=f"cannot {fault}"):
         await server.set_fault(fault)
 
 
 def test_every_fault_is_supported_somewhere() -> None:
-    assert LiteServer.can | Toncenter.can | Wallet.can | Contract.can == set(Fault)
+    servers = frozenset[Fault]().union(*(server.supported_faults for server in SERVERS.values()))
+    assert servers | Wallet.supported_faults | UpgradableContract.supported_faults == set(Fault)
 
 
 @pytest.mark.parametrize("kind", ["node", "provider"])
 async def test_the_port_stays_the_same_through_refusing(kind: str) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         target = pick(it, kind)
         port = target.port
         await target.set_fault(Fault.REFUSE)
@@ -335,7 +339,7 @@ async def test_the_port_stays_the_same_through_refusing(kind: str) -> None:
 @pytest.mark.parametrize("fault", [None, *Fault], ids=str)
 async def test_closing_leaves_nothing_behind(fault: Fault | None) -> None:
     before = asyncio.all_tasks()
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         for target in (it.node, it.provider):
             if fault in target.supported:
@@ -355,7 +359,7 @@ async def test_closing_leaves_nothing_behind(fault: Fault | None) -> None:
         await it.provider.close()
         await asyncio.gather(*asked)
         await connection.close()
-        assert it.node.peers == set()
+        assert it.node.connections == set()
         ports = [it.node.port, it.provider.port]
     assert asyncio.all_tasks() == before
     for port in ports:

@@ -1,4 +1,4 @@
-"""A fork: the same network and past, another present; and no blocks that nobody wants."""
+"""A fork: the same network and past, other new blocks; made only while a server follows it."""
 
 import asyncio
 import base64
@@ -9,13 +9,22 @@ from pytoniq_core.boc.cell import Cell
 from pytoniq_core.proof.check_proof import check_block_header_proof
 from pytoniq_core.tlb.block import BlockInfo
 
-from tests.simulator.lab import NOW, PATIENCE, Lab, connect, get, info, lab, until
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.fork import Fork
-from tonwatch.simulator.layouts import WHOLE_SHARD
-from tonwatch.simulator.liteserver import LiteServer
+from tests.simulator.chains import empty_chain
+from tests.simulator.small_network import (
+    NOW,
+    PATIENCE,
+    SmallNetwork,
+    connect,
+    get,
+    info,
+    small_network,
+    until,
+)
+from tonwatch.simulator.chain.block_layout import WHOLE_SHARD
+from tonwatch.simulator.chain.fork import Fork
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
+from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.ton.adnl import wire
 from tonwatch.ton.adnl.connection import AdnlConnection
 from tonwatch.ton.liteserver import tl
@@ -23,7 +32,7 @@ from tonwatch.ton.liteserver import tl
 FORKED_AT = 80
 
 
-def grow(it: Lab, blocks: int) -> None:
+def grow(it: SmallNetwork, blocks: int) -> None:
     for _ in range(blocks):
         it.clock.now += 0.4
         it.chain.advance()
@@ -39,8 +48,8 @@ async def root_hash(connection: AdnlConnection, seqno: int, workchain: int = -1)
     return str((await look_up(connection, seqno, workchain))["id"]["root_hash"])
 
 
-async def test_a_forked_node_has_the_same_past_and_another_present() -> None:
-    async with lab() as it:
+async def test_a_forked_node_has_the_same_past_and_other_new_blocks() -> None:
+    async with small_network() as it:
         connection = await connect(it.node)
         healthy = await info(connection)
         await it.node.set_fault(Fault.FORK)
@@ -64,7 +73,7 @@ async def test_a_forked_node_has_the_same_past_and_another_present() -> None:
 
 
 async def test_a_forks_answers_agree_and_its_proofs_hold() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.FORK)
         grow(it, 3)
@@ -83,7 +92,7 @@ async def test_a_forks_answers_agree_and_its_proofs_hold() -> None:
 
 
 async def test_all_who_follow_the_fork_follow_the_same_one() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.FORK)
         grow(it, 2)
@@ -102,12 +111,12 @@ async def test_all_who_follow_the_fork_follow_the_same_one() -> None:
         grow(it, 1)
         _, body = await get(it.provider, "getMasterchainInfo")
         assert isinstance(body, dict)
-        assert body["result"]["last"]["seqno"] == FORKED_AT + 5, "the other one follows it still"
+        assert body["result"]["last"]["seqno"] == FORKED_AT + 5, "the other one still follows it"
         await connection.close()
 
 
-async def test_a_fork_that_nobody_follows_is_forgotten_and_the_next_one_begins_now() -> None:
-    async with lab() as it:
+async def test_a_fork_ends_without_followers_and_the_next_one_begins_now() -> None:
+    async with small_network() as it:
         await it.node.set_fault(Fault.FORK)
         grow(it, 3)
         await it.node.set_fault(Fault.LAG)
@@ -120,7 +129,7 @@ async def test_a_fork_that_nobody_follows_is_forgotten_and_the_next_one_begins_n
 
 
 async def test_a_fork_set_anew_stays_the_same() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.node.set_fault(Fault.FORK)
         grow(it, 3)
         before = it.node.view().head
@@ -128,8 +137,8 @@ async def test_a_fork_set_anew_stays_the_same() -> None:
         assert it.node.view().head is before
 
 
-async def test_who_waits_for_a_block_of_the_fork_gets_it() -> None:
-    async with lab() as it:
+async def test_a_query_that_waits_for_a_block_of_the_fork_is_answered() -> None:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.FORK)
         ask = tl.encode_query("getMasterchainInfo", {})
@@ -148,7 +157,7 @@ async def test_who_waits_for_a_block_of_the_fork_gets_it() -> None:
 
 
 def test_a_fork_of_a_bounded_history_is_bounded() -> None:
-    chain = Chain(history=5, backfill=5, clock=lambda: NOW)
+    chain = empty_chain(history=5, backfill=5, clock=lambda: NOW)
     branch = Fork(chain).join()
     for _ in range(20):
         chain.advance()
@@ -157,7 +166,7 @@ def test_a_fork_of_a_bounded_history_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.WRONG_NETWORK, Fault.FORK], ids=str)
-async def test_blocks_of_another_chain_are_made_only_while_somebody_follows_it(
+async def test_blocks_of_another_chain_are_made_only_while_a_server_follows_it(
     fault: Fault,
 ) -> None:
     async with Simulator(block_interval=0.01, backfill=0) as simulator:
@@ -172,7 +181,7 @@ async def test_blocks_of_another_chain_are_made_only_while_somebody_follows_it(
         assert simulator.foreign.head.seqno <= made + 1, "the one that was due is still made"
 
 
-async def test_a_node_comes_to_a_foreign_network_that_is_up_to_date() -> None:
+async def test_a_node_joins_a_foreign_network_with_fresh_blocks() -> None:
     async with Simulator(block_interval=0.05, backfill=0) as simulator:
         node: LiteServer = simulator.liteservers[0]
         await node.set_fault(Fault.WRONG_NETWORK)

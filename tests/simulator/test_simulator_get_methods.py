@@ -1,4 +1,4 @@
-"""What get methods of simulated contracts answer."""
+"""Results of get methods of simulated contracts."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from pytoniq_core.boc.address import Address as TlbAddress
 from pytoniq_core.boc.cell import Cell as TlbCell
 from pytoniq_core.proof.check_proof import check_account_proof, check_shard_proof
 
-from tests.simulator.asking import NOBODY, ask, at, everybody, ext, node
-from tests.simulator.town import Town
-from tonwatch.simulator.methods import method_id
+from tests.simulator.node_queries import UNUSED_ADDRESS, all_addresses, ask, at, ext, node
+from tests.simulator.wallet_network import WalletNetwork
+from tonwatch.simulator.chain.get_methods import method_id
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import cell as cells
 from tonwatch.ton.cells.boc import read_one
@@ -21,13 +21,17 @@ from tonwatch.ton.liteserver.tl import Fields
 
 
 def run(
-    town: Town, address: Address, method: str, arguments: Sequence[int | Cell] = (), mode: int = 4
+    network: WalletNetwork,
+    address: Address,
+    method: str,
+    arguments: Sequence[int | Cell] = (),
+    mode: int = 4,
 ) -> Fields:
     return ask(
-        node(town),
+        node(network),
         "runSmcMethod",
         mode=mode,
-        **at(town.chain.head, address),
+        **at(network.chain.head, address),
         method_id=method_id(method),
         params=cells.boc(write_stack(arguments)),
     )
@@ -37,49 +41,49 @@ def results(answer: Fields) -> tuple[int | Cell | None, ...]:
     return read_stack(read_one(answer["result"]))
 
 
-def test_seqno_is_that_of_the_next_order(town: Town) -> None:
+def test_seqno_is_that_of_the_next_message(network: WalletNetwork) -> None:
     found = {}
-    for wallet in town.world.wallets:
-        answer = run(town, wallet.address, "seqno")
-        found[wallet.contract] = (answer["exit_code"], results(answer))
+    for wallet in network.world.wallets:
+        answer = run(network, wallet.address, "seqno")
+        found[wallet.wallet_kind] = (answer["exit_code"], results(answer))
     without = {WalletKind.HIGHLOAD_V2, WalletKind.HIGHLOAD_V3}
     assert {kind for kind, answer in found.items() if answer == (11, ())} == without
     assert all(answer == (0, (2,)) for kind, answer in found.items() if kind not in without)
 
 
-def test_the_master_knows_everybodys_jetton_wallet(town: Town) -> None:
-    master = everybody(town)["master"]
-    for wallet in town.world.wallets:
-        answer = run(town, master, "get_wallet_address", [owner_argument(wallet.address)])
+def test_the_master_returns_the_jetton_wallet_of_any_owner(network: WalletNetwork) -> None:
+    master = all_addresses(network)["master"]
+    for wallet in network.world.wallets:
+        answer = run(network, master, "get_wallet_address", [owner_argument(wallet.address)])
         (found,) = results(answer)
         assert isinstance(found, Cell)
         assert Slice(found).address() == wallet.jettons.address
-    (found,) = results(run(town, master, "get_wallet_address", [owner_argument(NOBODY)]))
+    (found,) = results(run(network, master, "get_wallet_address", [owner_argument(UNUSED_ADDRESS)]))
     assert isinstance(found, Cell)
     elsewhere = Slice(found).address()
     assert elsewhere is not None
-    assert town.accounts.get(elsewhere) is None
+    assert network.accounts.get(elsewhere) is None
 
 
-def test_jetton_wallets_say_what_their_storage_says(town: Town) -> None:
-    wallet = town.wallet()
-    balance, owner, master, code = results(run(town, wallet.jettons.address, "get_wallet_data"))
+def test_jetton_wallets_return_what_they_store(network: WalletNetwork) -> None:
+    wallet = network.wallet()
+    balance, owner, master, code = results(run(network, wallet.jettons.address, "get_wallet_data"))
     assert isinstance(owner, Cell)
     assert isinstance(master, Cell)
     assert isinstance(code, Cell)
-    account = town.accounts.get(wallet.jettons.address)
+    account = network.accounts.get(wallet.jettons.address)
     assert account is not None
     assert account.data is not None
     assert account.code is not None
     assert Slice(owner).address() == wallet.address
-    assert Slice(master).address() == everybody(town)["master"]
-    assert balance == balance_in(account.data, wallet.address, everybody(town)["master"])
+    assert Slice(master).address() == all_addresses(network)["master"]
+    assert balance == balance_in(account.data, wallet.address, all_addresses(network)["master"])
     assert code.hash == account.code.hash
 
 
-def test_the_master_tells_about_the_jetton(town: Town) -> None:
+def test_the_master_returns_the_jettons_data(network: WalletNetwork) -> None:
     supply, mintable, _, content, code = results(
-        run(town, everybody(town)["master"], "get_jetton_data")
+        run(network, all_addresses(network)["master"], "get_jetton_data")
     )
     assert isinstance(supply, int)
     assert supply > 0
@@ -94,20 +98,22 @@ def test_the_master_tells_about_the_jetton(town: Town) -> None:
         ("payroll", "get_wallet_data", 11),
         ("registry", "seqno", 11),
         ("master", "get_wallet_address", 9),
-        ("somebody", "seqno", -256),
-        ("nobody", "seqno", -256),
+        ("filler account", "seqno", -256),
+        ("unused", "seqno", -256),
     ],
 )
-def test_methods_that_cannot_be_run(town: Town, name: str, method: str, code: int) -> None:
-    address = everybody(town).get(name, NOBODY)
-    answer = run(town, address, method)
+def test_methods_that_cannot_be_run(
+    network: WalletNetwork, name: str, method: str, code: int
+) -> None:
+    address = all_addresses(network).get(name, UNUSED_ADDRESS)
+    answer = run(network, address, method)
     assert (answer["exit_code"], results(answer)) == (code, ())
-    assert town.world.run_method(town.accounts, address, method, []) == (code, ())
+    assert network.world.run_method(network.accounts, address, method, []) == (code, ())
 
 
-def test_a_method_comes_with_the_proofs_that_are_asked_for(town: Town) -> None:
-    address = town.wallet().address
-    plain, proven = (run(town, address, "seqno", mode=mode) for mode in (4, 7))
+def test_a_method_comes_with_the_proofs_that_are_asked_for(network: WalletNetwork) -> None:
+    address = network.wallet().address
+    plain, proven = (run(network, address, "seqno", mode=mode) for mode in (4, 7))
     assert "proof" not in plain
     assert plain["result"] == proven["result"]
     root = TlbCell.one_from_boc(proven["state_proof"])[0]

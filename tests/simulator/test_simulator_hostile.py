@@ -1,4 +1,4 @@
-"""Servers that would hurt a careless client: drops, floods, proofs of something else."""
+"""Faults against careless clients: slow bytes, endless answers, proofs of other blocks."""
 
 import asyncio
 from typing import Any
@@ -8,10 +8,19 @@ import pytest
 from pytoniq_core.boc.cell import Cell
 from pytoniq_core.proof.check_proof import check_proof
 
-from tests.simulator.lab import PATIENCE, Lab, connect, get, info, lab, outcome, until
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.layouts import WHOLE_SHARD
-from tonwatch.simulator.outbox import GIANT
+from tests.simulator.small_network import (
+    PATIENCE,
+    SmallNetwork,
+    connect,
+    get,
+    info,
+    outcome,
+    small_network,
+    until,
+)
+from tonwatch.simulator.chain.block_layout import WHOLE_SHARD
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.liteserver.sender import GIANT
 from tonwatch.ton.adnl import wire
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.liteserver import tl
@@ -19,8 +28,8 @@ from tonwatch.ton.liteserver import tl
 # Byte by byte.
 
 
-async def test_an_answer_that_drips_is_whole_in_the_end() -> None:
-    async with lab() as it:
+async def test_an_answer_that_comes_byte_by_byte_is_complete() -> None:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW_DRIP, 0.001)
         reply = await connection.query(tl.encode_query("getTime", {}), PATIENCE)
@@ -29,8 +38,8 @@ async def test_an_answer_that_drips_is_whole_in_the_end() -> None:
         await connection.close()
 
 
-async def test_two_answers_that_drip_keep_their_order() -> None:
-    async with lab() as it:
+async def test_two_answers_that_come_byte_by_byte_keep_their_order() -> None:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW_DRIP, 0.0)
         asked = outcome(info(connection)), outcome(connection.ping(PATIENCE))
@@ -39,12 +48,17 @@ async def test_two_answers_that_drip_keep_their_order() -> None:
 
 
 @pytest.mark.parametrize("then", [None, Fault.SLOW, Fault.LAG], ids=str)
-async def test_what_drips_comes_at_once_when_the_fault_ends(then: Fault | None) -> None:
-    async with lab() as it:
+async def test_the_rest_comes_at_once_when_slow_drip_ends(then: Fault | None) -> None:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW_DRIP, 1000)
         asked = asyncio.create_task(outcome(info(connection)))
-        await until(lambda: any(peer._outbox and peer._outbox._dripping for peer in it.node.peers))
+        await until(
+            lambda: any(
+                connection._sender and connection._sender._slow_bytes
+                for connection in it.node.connections
+            )
+        )
         if then is None:
             await it.node.clear_fault()
         else:
@@ -53,8 +67,8 @@ async def test_what_drips_comes_at_once_when_the_fault_ends(then: Fault | None) 
         await connection.close()
 
 
-async def test_who_asks_for_more_than_drips_is_cut_off() -> None:
-    async with lab() as it:
+async def test_a_client_that_queues_too_many_slow_bytes_is_disconnected() -> None:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW_DRIP, 1000)
         asked = [outcome(connection.ping(PATIENCE)) for _ in range(1000)]
@@ -62,8 +76,8 @@ async def test_who_asks_for_more_than_drips_is_cut_off() -> None:
         await connection.close()
 
 
-async def test_a_providers_body_drips() -> None:
-    async with lab() as it:
+async def test_a_providers_body_comes_byte_by_byte() -> None:
+    async with small_network() as it:
         await it.provider.set_fault(Fault.SLOW_DRIP, 0.05)
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session,
@@ -76,11 +90,11 @@ async def test_a_providers_body_drips() -> None:
             assert (await response.content.read()).endswith(b"}")
 
 
-# Too much.
+# Giant answers.
 
 
-async def test_a_giant_frame_is_announced_and_really_sent() -> None:
-    async with lab() as it:
+async def test_a_giant_frame_is_announced_and_sent_in_full() -> None:
+    async with small_network() as it:
         await it.node.set_fault(Fault.GIANT_ANSWER)
         handshake, session = wire.open_session(it.node.public_key, 2 * GIANT)
         reader, writer = await asyncio.open_connection(it.node.host, it.node.port)
@@ -97,25 +111,25 @@ async def test_a_giant_frame_is_announced_and_really_sent() -> None:
         await writer.wait_closed()
 
 
-async def test_a_giant_frame_that_nobody_reads_waits_in_bounded_memory() -> None:
-    async with lab() as it:
+async def test_a_giant_frame_that_is_not_read_waits_in_bounded_memory() -> None:
+    async with small_network() as it:
         await it.node.set_fault(Fault.GIANT_ANSWER)
         handshake, session = wire.open_session(it.node.public_key)
         reader, writer = await asyncio.open_connection(it.node.host, it.node.port, limit=1024)
         writer.write(handshake)
         list(session.feed(await reader.readexactly(68)))
         writer.write(session.seal(wire.Message(wire.PING, bytes(8)).encode()))
-        (peer,) = it.node.peers
-        await until(lambda: peer._outbox and peer._outbox._paused)
-        assert peer._transport is not None
-        assert peer._transport.get_write_buffer_size() < 1 << 20
+        (connection,) = it.node.connections
+        await until(lambda: connection._sender and connection._sender._paused)
+        assert connection._transport is not None
+        assert connection._transport.get_write_buffer_size() < 1 << 20
         await it.node.clear_fault()
-        await until(lambda: not it.node.peers)  # what follows could not be read
+        await until(lambda: not it.node.connections)  # what follows could not be read
         writer.close()
 
 
-async def test_a_new_connection_after_a_giant_answer_is_well() -> None:
-    async with lab() as it:
+async def test_a_new_connection_after_a_giant_answer_works() -> None:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.GIANT_ANSWER)
         assert await outcome(info(connection)) == Reason.ANSWER_TOO_LARGE
@@ -127,7 +141,7 @@ async def test_a_new_connection_after_a_giant_answer_is_well() -> None:
 
 
 async def test_a_providers_body_has_no_end() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.provider.set_fault(Fault.GIANT_ANSWER)
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session,
@@ -143,10 +157,10 @@ async def test_a_providers_body_has_no_end() -> None:
         assert (await get(it.provider, "getMasterchainInfo"))[0] == 200
 
 
-# Proofs of something else.
+# Proofs of other blocks.
 
 
-async def header_of_head(it: Lab) -> tl.Fields:
+async def header_of_head(it: SmallNetwork) -> tl.Fields:
     connection = await connect(it.node)
     head = it.chain.head.id.tl()
     query = tl.encode_query("getBlockHeader", {"id": head, "mode": 0})
@@ -156,7 +170,7 @@ async def header_of_head(it: Lab) -> tl.Fields:
 
 
 async def test_a_bad_proof_is_well_formed_and_belongs_to_another_block() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         good = await header_of_head(it)
         await it.node.set_fault(Fault.BAD_PROOF)
         bad = await header_of_head(it)
@@ -173,7 +187,7 @@ async def test_a_bad_proof_is_well_formed_and_belongs_to_another_block() -> None
 @pytest.mark.parametrize("workchain", [-1, 0])
 @pytest.mark.parametrize("seqno", [1, 40])
 async def test_every_kind_of_proof_is_bad(workchain: int, seqno: int) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.BAD_PROOF)
         block = it.chain.block(seqno)

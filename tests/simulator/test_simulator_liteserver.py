@@ -1,4 +1,4 @@
-"""The simulated liteserver as its peers see it: answers, errors, the shard client, the wire."""
+"""The simulated liteserver as its clients see it: answers, errors, the shard client, frames."""
 
 import asyncio
 import base64
@@ -14,10 +14,10 @@ from pytoniq_core.proof.check_proof import check_block_header_proof, check_shard
 from pytoniq_core.tl.block import BlockIdExt
 from pytoniq_core.tlb.block import ShardStateUnsplit
 
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.layouts import WHOLE_SHARD, BlockId
-from tonwatch.simulator.liteserver import LiteServer
+from tests.simulator.chains import empty_chain
+from tonwatch.simulator.chain.block_layout import WHOLE_SHARD, BlockId
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.ton.adnl import wire
 from tonwatch.ton.adnl.connection import AdnlConnection
 from tonwatch.ton.liteserver import tl
@@ -39,12 +39,12 @@ class Clock:
         return self.now
 
 
-class Lab:
+class SmallNetwork:
     """A chain of 80 blocks on a fake clock, one liteserver, and a connection to it."""
 
     def __init__(self, *, legacy: bool = False, history: int = 4096) -> None:
         self.clock = Clock()
-        self.chain = Chain(clock=self.clock, backfill=80, history=history)
+        self.chain = empty_chain(clock=self.clock, backfill=80, history=history)
         self.server = LiteServer("node", self.chain, legacy=legacy)
         self.connection: AdnlConnection
 
@@ -69,8 +69,10 @@ def read_error(body: bytes) -> tuple[int, str]:
 
 
 @asynccontextmanager
-async def lab(*, legacy: bool = False, history: int = 4096) -> AsyncIterator[Lab]:
-    made = Lab(legacy=legacy, history=history)
+async def small_network(
+    *, legacy: bool = False, history: int = 4096
+) -> AsyncIterator[SmallNetwork]:
+    made = SmallNetwork(legacy=legacy, history=history)
     await made.server.start()
     server = made.server
     made.connection = await AdnlConnection.open(
@@ -87,11 +89,11 @@ def lookup(seqno: int, workchain: int = -1) -> dict[str, object]:
     return {"mode": 1, "id": {"workchain": workchain, "shard": WHOLE_SHARD, "seqno": seqno}}
 
 
-# An independent peer.
+# A client that shares no code.
 
 
 async def test_pytoniqs_own_client_believes_it() -> None:
-    chain = Chain(backfill=20)
+    chain = empty_chain(backfill=20)
     server = LiteServer("node", chain)
     await server.start()
     key = base64.b64encode(server.public_key).decode()
@@ -120,7 +122,7 @@ async def test_pytoniqs_own_client_believes_it() -> None:
 
 
 async def test_pytoniqs_block_updater_follows_the_chain() -> None:
-    chain = Chain()
+    chain = empty_chain()
     server = LiteServer("node", chain)
     await server.start()
     client = LiteClient(server.host, server.port, base64.b64encode(server.public_key).decode())
@@ -139,7 +141,7 @@ async def test_pytoniqs_block_updater_follows_the_chain() -> None:
 
 
 async def test_time_version_and_head() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         assert (await it.ask("getTime", "currentTime"))["now"] == NOW
         version = await it.ask("getVersion", "version")
         assert (version["version"], version["capabilities"], version["now"]) == (0x101, 15, NOW)
@@ -154,7 +156,7 @@ async def test_time_version_and_head() -> None:
 
 
 async def test_a_legacy_node_has_no_mode_1() -> None:
-    async with lab(legacy=True) as it:
+    async with small_network(legacy=True) as it:
         assert (await it.ask("getVersion", "version"))["capabilities"] == 7
         error = await it.error("getMasterchainInfoExt", mode=1)
         assert error == (-400, "unsupported getMasterchainInfo mode")
@@ -170,7 +172,7 @@ async def test_a_legacy_node_has_no_mode_1() -> None:
     ids=["by seqno", "by lt", "by utime"],
 )
 async def test_lookup(arguments: dict[str, int], seqno: int) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         block = {"workchain": -1, "shard": WHOLE_SHARD, "seqno": arguments.pop("seqno")}
         header = await it.ask("lookupBlock", "blockHeader", id=block, **arguments)
         assert header["id"]["seqno"] == seqno
@@ -180,7 +182,7 @@ async def test_lookup(arguments: dict[str, int], seqno: int) -> None:
 
 @pytest.mark.parametrize("account", [MISSING, MASTER_MISSING], ids=["basechain", "masterchain"])
 async def test_a_missing_account_is_proven_missing(account: dict[str, object]) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         head = it.chain.head
         state = await it.ask("getAccountState", "accountState", id=head.id.tl(), account=account)
         assert state["state"] == b""
@@ -207,19 +209,19 @@ async def test_a_missing_account_is_proven_missing(account: dict[str, object]) -
     ids=["unknown function", "trailing bytes", "cut short", "empty query"],
 )
 async def test_a_wrong_query(query: bytes, error: tuple[int, str]) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         body = await it.raw(bytes.fromhex("df068c79") + wire.tl_bytes(query))
         assert read_error(body) == error
 
 
 async def test_a_query_that_is_no_liteserver_query() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         code, text = read_error(await it.raw(b"\xef\xbe\xad\xde"))
         assert (code, text) == (0, "Unknown constructor found 0xdeadbeef at 4")
 
 
 async def test_a_block_of_the_future() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         assert await it.error("lookupBlock", **lookup(102016)) == (
             651,
             (
@@ -238,7 +240,7 @@ async def test_a_block_of_the_future() -> None:
 
 
 async def test_a_block_with_another_hash() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         block = it.chain.head.id._replace(root_hash=b"\xab" * 32)
         code, text = await it.error("getBlockHeader", id=block.tl(), mode=0)
         assert code == 651
@@ -246,7 +248,7 @@ async def test_a_block_with_another_hash() -> None:
 
 
 async def test_a_forgotten_block() -> None:
-    async with lab(history=50) as it:
+    async with small_network(history=50) as it:
         code, text = await it.error("lookupBlock", **lookup(10))
         assert code == 651
         assert "seqno not in db" in text
@@ -256,7 +258,7 @@ async def test_a_forgotten_block() -> None:
 
 
 async def test_the_shard_client_serves_until_it_is_16_s_old() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.server.set_fault(Fault.SHARD_LAG, 30)  # 12 s
         assert [await it.last(0), await it.last(1)] == [50, 50]
         assert (await it.ask("getMasterchainInfo", "masterchainInfo"))["last"]["seqno"] == 50
@@ -266,7 +268,7 @@ async def test_the_shard_client_serves_until_it_is_16_s_old() -> None:
 
 
 async def test_accounts_beyond_the_shard_client_are_not_ready() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.server.set_fault(Fault.SHARD_LAG, 60)
         head = it.chain.head.id.tl()
         code, text = await it.error("getAccountState", id=head, account=MISSING)
@@ -279,7 +281,7 @@ async def test_accounts_beyond_the_shard_client_are_not_ready() -> None:
 
 
 async def test_on_a_stalled_chain_both_modes_name_its_last_block() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         it.clock.now += 60
         assert [await it.last(0), await it.last(1)] == [80, 80], "there is nothing newer"
 
@@ -296,7 +298,7 @@ def wait_for(seqno: int, milliseconds: int) -> bytes:
 
 
 async def test_waiting_for_a_block_ends_with_the_block() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         waiting = asyncio.create_task(it.raw(wait_for(81, 5000)))
         await it.connection.ping(5)  # behind the query on the same wire
         assert not waiting.done()
@@ -314,18 +316,18 @@ async def test_waiting_for_a_block_ends_with_the_block() -> None:
     ids=["in vain", "too far ahead"],
 )
 async def test_waiting(seqno: int, milliseconds: int, error: tuple[int, str]) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         assert read_error(await it.raw(wait_for(seqno, milliseconds))) == error
 
 
 async def test_a_lost_connection_waits_for_nothing() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         waiting = asyncio.create_task(it.raw(wait_for(81, 60_000)))
         await it.connection.ping(5)
         await it.connection.close()
         await asyncio.gather(waiting, return_exceptions=True)
         async with asyncio.timeout(5):
-            while it.server.peers:
+            while it.server.connections:
                 await asyncio.sleep(0.001)
         assert it.chain._listeners == []
 
@@ -343,7 +345,7 @@ async def read_to_end(reader: asyncio.StreamReader) -> bytes:
 
 @pytest.mark.parametrize("kind", ["random", "for another key"])
 async def test_a_wrong_handshake_is_answered_by_closing(kind: str) -> None:
-    async with lab() as it:
+    async with small_network() as it:
         other = LiteServer("other", it.chain)
         packet = bytes(256) if kind == "random" else wire.open_session(other.public_key)[0]
         reader, writer = await asyncio.open_connection(it.server.host, it.server.port)
@@ -354,7 +356,7 @@ async def test_a_wrong_handshake_is_answered_by_closing(kind: str) -> None:
 
 
 async def test_a_handshake_in_pieces_is_a_handshake_and_one_cut_short_gets_silence() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         packet, session = wire.open_session(it.server.public_key)
         reader, writer = await asyncio.open_connection(it.server.host, it.server.port)
         writer.write(packet[:100])
@@ -369,7 +371,7 @@ async def test_a_handshake_in_pieces_is_a_handshake_and_one_cut_short_gets_silen
 
 
 async def test_garbage_after_the_handshake_closes_the_connection() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         packet, _ = wire.open_session(it.server.public_key)
         reader, writer = await asyncio.open_connection(it.server.host, it.server.port)
         writer.write(packet + bytes(1000))
@@ -379,7 +381,7 @@ async def test_garbage_after_the_handshake_closes_the_connection() -> None:
 
 
 async def test_an_empty_adnl_query_gets_no_answer() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         with pytest.raises(Exception, match="no answer within"):
             await it.connection.query(b"", 0.05)
         await it.connection.ping(5)
@@ -387,11 +389,11 @@ async def test_an_empty_adnl_query_gets_no_answer() -> None:
 
 async def test_nothing_is_left_behind() -> None:
     before = asyncio.all_tasks()
-    async with lab() as it:
+    async with small_network() as it:
         await it.server.set_fault(Fault.SLOW, 60)
         slow = asyncio.create_task(it.raw(tl.encode_query("getTime", {})))
         await it.connection.ping(5)
         await it.server.close()
         await asyncio.gather(slow, return_exceptions=True)
-        assert it.server.peers == set()
+        assert it.server.connections == set()
     assert asyncio.all_tasks() == before

@@ -15,9 +15,9 @@ from pytoniq_core.crypto.ciphers import create_aes_ctr_cipher
 
 from tonwatch.simulator.command import run_simulator
 from tonwatch.simulator.control import Control
-from tonwatch.simulator.faults import ActiveFault, Fault, parse_assignment
+from tonwatch.simulator.faults.fault import ActiveFault, Fault, parse_assignment
 from tonwatch.simulator.network import Simulator, UnknownTarget
-from tonwatch.simulator.scenario import Scenario, Step
+from tonwatch.simulator.scenarios.scenario import Scenario, Step
 from tonwatch.ton.adnl.connection import AdnlConnection
 from tonwatch.ton.liteserver import tl
 
@@ -50,7 +50,7 @@ async def test_the_config_names_servers_that_answer() -> None:
 
 async def test_names_can_be_chosen_but_not_twice() -> None:
     simulator = Simulator(liteservers=["own", "public-1"], providers=0, backfill=0)
-    assert [target.name for target in simulator.targets] == ["own", "public-1"]
+    assert [target.name for target in simulator.servers] == ["own", "public-1"]
     for names in (["a", "a"], ["chain"]):
         with pytest.raises(ValueError, match="is taken"):
             Simulator(liteservers=names, backfill=0)
@@ -71,7 +71,7 @@ async def test_faults_by_name() -> None:
         await simulator.set_fault("node-1", Fault.LAG, 10)
         await simulator.set_fault("provider-1", Fault.THROTTLE)
         await simulator.set_fault("chain", Fault.STALL)
-        faults = {target.name: target.fault for target in simulator.targets}
+        faults = {target.name: target.fault for target in simulator.servers}
         assert faults == {
             "node-1": ActiveFault(Fault.LAG, 10),
             "node-2": None,
@@ -104,9 +104,7 @@ async def test_a_port_that_is_taken_closes_what_was_started() -> None:
     ],
     ids=["unknown target", "chain", "unsupported"],
 )
-def test_faults_that_make_no_sense(
-    target: str, fault: Fault, error: type[Exception], message: str
-) -> None:
+def test_impossible_faults(target: str, fault: Fault, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Simulator(backfill=0).check(target, fault)
 
@@ -178,7 +176,7 @@ async def test_a_fault_is_set_and_ended() -> None:
         assert simulator.target("node-1").fault is None
 
 
-async def test_the_chain_is_stalled_and_set_going() -> None:
+async def test_the_chain_is_stalled_and_continued() -> None:
     async with controlled() as (simulator, control, session):
         url = f"{control.url}/targets/chain/fault"
         async with session.put(url, json={"fault": "stall"}) as response:
@@ -208,7 +206,7 @@ EXAMPLE = 'the body must be JSON such as {"fault": "lag", "value": 30}'
         ("node-1", "", 400, EXAMPLE),
     ],
 )
-async def test_orders_that_make_no_sense(name: str, body: str, status: int, message: str) -> None:
+async def test_invalid_requests(name: str, body: str, status: int, message: str) -> None:
     async with controlled() as (_, control, session):
         url = f"{control.url}/targets/{name}/fault"
         async with session.put(url, data=body) as response:
@@ -231,12 +229,12 @@ COMMAND: dict[str, Any] = {"pace": 1.0, "base_port": 0, "control_port": 0}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-async def test_the_command_prints_a_config_and_runs_until_told_to_stop(
+async def test_the_command_prints_a_config_and_runs_until_a_signal(
     number: signal.Signals,
 ) -> None:
     out = io.StringIO()
     broken = Scenario(steps=(Step(set={"node-2": "lag:30"}),))
-    running = asyncio.create_task(run_simulator(broken, out=out, news=io.StringIO(), **COMMAND))
+    running = asyncio.create_task(run_simulator(broken, out=out, log=io.StringIO(), **COMMAND))
     async with asyncio.timeout(10):
         while "providers:" not in out.getvalue():
             await asyncio.sleep(0.01)
@@ -262,12 +260,10 @@ async def test_the_command_prints_a_config_and_runs_until_told_to_stop(
     ],
     ids=str,
 )
-async def test_the_command_refuses_what_makes_no_sense(
-    change: dict[str, Any], message: str
-) -> None:
-    out, news = io.StringIO(), io.StringIO()
+async def test_the_command_refuses_invalid_arguments(change: dict[str, Any], message: str) -> None:
+    out, log = io.StringIO(), io.StringIO()
     with pytest.raises(ValueError, match=message):
         await run_simulator(
-            **({"scenario": Scenario()} | COMMAND | change | {"out": out, "news": news})
+            **({"scenario": Scenario()} | COMMAND | change | {"out": out, "log": log})
         )
-    assert out.getvalue() == news.getvalue() == ""
+    assert out.getvalue() == log.getvalue() == ""

@@ -1,4 +1,4 @@
-"""What varies while nothing is wrong, from the same seeds each time."""
+"""What varies without faults, from the same seeds each time."""
 
 import asyncio
 from itertools import islice
@@ -7,12 +7,12 @@ from statistics import mean, median
 
 import pytest
 
-from tests.simulator.lab import NOW, PATIENCE, connect, get, info, lab, outcome
+from tests.simulator.chains import empty_chain
+from tests.simulator.small_network import NOW, PATIENCE, connect, get, info, outcome, small_network
 from tests.virtual_time import VirtualLoop, run
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.faults import Fault
+from tonwatch.simulator.chain.noise import EVERYDAY, NONE, Noise
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
-from tonwatch.simulator.noise import EVERYDAY, NONE, Noise
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.liteserver import tl
 
@@ -45,19 +45,19 @@ def test_a_seed_gives_the_same_intervals() -> None:
     [{"block_spread": 1.0}, {"loss": 1.1}, {"jitter": -0.1}, {"gap_every": -1}, {"step_back": -1}],
     ids=str,
 )
-def test_noise_that_cannot_be(wrong: dict[str, float]) -> None:
+def test_impossible_noise(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Noise(**wrong)  # type: ignore[arg-type]  # the point of the test
 
 
 def test_pauses_that_leave_no_time_for_blocks() -> None:
     with pytest.raises(ValueError, match="too short"):
-        Chain(noise=Noise(gap_every=4.0))
+        empty_chain(noise=Noise(gap_every=4.0))
 
 
 def test_a_chain_with_noise_produces_its_blocks_in_the_same_time_each_run() -> None:
     async def some_time(loop: VirtualLoop) -> list[float]:
-        chain = Chain(noise=EVERYDAY, clock=loop.wall, history=4000)
+        chain = empty_chain(noise=EVERYDAY, clock=loop.wall, history=4000)
         running = asyncio.create_task(chain.run())
         await asyncio.sleep(1200)
         running.cancel()
@@ -69,7 +69,7 @@ def test_a_chain_with_noise_produces_its_blocks_in_the_same_time_each_run() -> N
 
 
 async def test_latency_is_added_to_each_answer() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         it.node.noise = Noise(jitter=0.02)
         query = tl.encode_query("getTime", {})
@@ -82,7 +82,7 @@ async def test_latency_is_added_to_each_answer() -> None:
 
 
 async def test_noise_comes_on_top_of_a_fault() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         await it.node.set_fault(Fault.SLOW, 0.05)
         it.node.noise = Noise(jitter=0.03)
@@ -96,7 +96,7 @@ async def test_noise_comes_on_top_of_a_fault() -> None:
 
 
 async def test_single_answers_are_lost() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         connection = await connect(it.node)
         it.node.noise = it.provider.noise = Noise(loss=1.0)
         assert await outcome(info(connection, timeout=0.1)) == Reason.QUERY_TIMEOUT

@@ -1,4 +1,4 @@
-"""Payouts of the simulated wallets: every transaction is real, and every unit is accounted for."""
+"""Payouts of the simulated wallets: real transactions, and totals that are right to the unit."""
 
 import pytest
 from pytoniq_core.boc.cell import Cell as TlbCell
@@ -7,11 +7,18 @@ from pytoniq_core.tlb.block import ShardStateUnsplit
 from pytoniq_core.tlb.transaction import Transaction as TlbTransaction
 
 from tests.effort import effort
-from tests.simulator.town import WALLETS, Town, balance_of_books, count_jettons, count_native
-from tonwatch.simulator.books import NATIVE
-from tonwatch.simulator.fork import Fork
-from tonwatch.simulator.jetton import USDT
-from tonwatch.simulator.wallets import COIN, JETTONS_AT_START, KINDS, START
+from tests.simulator.wallet_network import (
+    WALLETS,
+    WalletNetwork,
+    count_jettons,
+    count_native,
+    expected_balances,
+)
+from tonwatch.simulator.chain.fork import Fork
+from tonwatch.simulator.contracts.expected_totals import NATIVE
+from tonwatch.simulator.contracts.jetton import USDT
+from tonwatch.simulator.contracts.wallets.kinds import KINDS
+from tonwatch.simulator.contracts.wallets.wallet import COIN, INITIAL_BALANCE, INITIAL_JETTONS
 from tonwatch.ton.cells import cell as cells
 from tonwatch.ton.cells.cell import Cell
 from tonwatch.ton.contracts.wallets import WalletKind, kind_of, read_data
@@ -21,19 +28,19 @@ def parse(root: Cell) -> TlbCell:
     return TlbCell.one_from_boc(cells.boc(root))
 
 
-def test_nothing_moves_where_nobody_pays() -> None:
-    town = Town()
-    town.run(60)
-    assert town.history(town.wallet().address) == []
-    assert balance_of_books(town, "payroll") == (START, JETTONS_AT_START)
-    assert town.balance(town.wallet()) == START
+def test_nothing_happens_without_payouts() -> None:
+    network = WalletNetwork()
+    network.run(60)
+    assert network.history(network.wallet().address) == []
+    assert expected_balances(network, "payroll") == (INITIAL_BALANCE, INITIAL_JETTONS)
+    assert network.balance(network.wallet()) == INITIAL_BALANCE
 
 
-def test_there_is_a_wallet_of_each_kind_and_their_code_says_so() -> None:
-    town = Town()
+def test_there_is_a_wallet_of_each_kind_with_its_code() -> None:
+    network = WalletNetwork()
     found = []
-    for wallet in town.world.wallets:
-        account = town.accounts.get(wallet.address)
+    for wallet in network.world.wallets:
+        account = network.accounts.get(wallet.address)
         assert account is not None
         assert account.code is not None
         assert account.data is not None
@@ -45,150 +52,152 @@ def test_there_is_a_wallet_of_each_kind_and_their_code_says_so() -> None:
 
 
 @pytest.mark.parametrize("name", WALLETS)
-def test_a_native_payout_leaves_in_one_transaction(name: str) -> None:
-    town = Town()
-    wallet = town.wallet(name)
-    town.world.pay(name, 123_456_789)
-    town.run(2)
-    (only,) = town.history(wallet.address)
+def test_a_native_payout_is_one_transaction(name: str) -> None:
+    network = WalletNetwork()
+    wallet = network.wallet(name)
+    network.world.pay(name, 123_456_789)
+    network.run(2)
+    (only,) = network.history(wallet.address)
     (sent,) = only.messages_out
     assert sent.value == 123_456_789
     assert only.message_in is not None
     assert only.message_in.source is None
     assert (only.exit_code, only.action_code) == (0, 0)
-    assert town.balance(wallet) == START - 123_456_789 - only.fees
+    assert network.balance(wallet) == INITIAL_BALANCE - 123_456_789 - only.fees
     assert only.previous is None
-    assert town.accounts.get(sent.destination) is None if sent.destination else False
+    assert network.accounts.get(sent.destination) is None if sent.destination else False
 
 
 def test_a_jetton_payout_takes_three_blocks() -> None:
-    town = Town()
-    wallet = town.wallet()
-    town.world.pay("payroll", 7_000_001, USDT)
-    town.chain.advance()
-    assert [len(town.history(at)) for at in (wallet.address, wallet.jettons.address)] == [1, 0]
-    town.chain.advance()
-    assert [len(town.history(at)) for at in (wallet.address, wallet.jettons.address)] == [1, 1]
-    town.chain.advance()
-    assert [len(town.history(at)) for at in (wallet.address, wallet.jettons.address)] == [2, 1]
-    assert town.jettons(wallet) == JETTONS_AT_START - 7_000_001
-    paid, excesses = town.history(wallet.address)
+    network = WalletNetwork()
+    wallet = network.wallet()
+    network.world.pay("payroll", 7_000_001, USDT)
+    network.chain.advance()
+    assert [len(network.history(at)) for at in (wallet.address, wallet.jettons.address)] == [1, 0]
+    network.chain.advance()
+    assert [len(network.history(at)) for at in (wallet.address, wallet.jettons.address)] == [1, 1]
+    network.chain.advance()
+    assert [len(network.history(at)) for at in (wallet.address, wallet.jettons.address)] == [2, 1]
+    assert network.jettons(wallet) == INITIAL_JETTONS - 7_000_001
+    paid, excesses = network.history(wallet.address)
     assert excesses.message_in is not None
     assert 0 < excesses.message_in.value < paid.messages_out[0].value
 
 
 def test_a_wallet_makes_one_payout_a_block_in_order() -> None:
-    town = Town()
+    network = WalletNetwork()
     for amount in (1, 2, 3):
-        town.world.pay("payroll", amount * COIN)
-    town.chain.advance()
-    assert len(town.history(town.wallet().address)) == 1
-    town.chain.advance(5)
-    values = [each.messages_out[0].value for each in town.history(town.wallet().address)]
+        network.world.pay("payroll", amount * COIN)
+    network.chain.advance()
+    assert len(network.history(network.wallet().address)) == 1
+    network.chain.advance(5)
+    values = [each.messages_out[0].value for each in network.history(network.wallet().address)]
     assert values == [COIN, 2 * COIN, 3 * COIN]
 
 
 @pytest.mark.parametrize(
     ("wallet", "amount", "asset"),
-    [("nobody", 1, NATIVE), ("payroll", 1, "gold"), ("payroll", -1, NATIVE)],
+    [("unused", 1, NATIVE), ("payroll", 1, "gold"), ("payroll", -1, NATIVE)],
     ids=["wallet", "asset", "amount"],
 )
-def test_what_cannot_be_asked_for(wallet: str, amount: int, asset: str) -> None:
+def test_impossible_payouts(wallet: str, amount: int, asset: str) -> None:
     with pytest.raises(ValueError, match="cannot pay"):
-        Town().world.pay(wallet, amount, asset)
+        WalletNetwork().world.pay(wallet, amount, asset)
 
 
 @pytest.mark.parametrize(
     ("asset", "amount", "failures"),
     [
-        (NATIVE, START + 1, {NATIVE: {("action", 37): 1}, USDT: {}}),
-        (USDT, JETTONS_AT_START + 1, {NATIVE: {}, USDT: {("compute", 47): 1}}),
+        (NATIVE, INITIAL_BALANCE + 1, {NATIVE: {("action", 37): 1}, USDT: {}}),
+        (USDT, INITIAL_JETTONS + 1, {NATIVE: {}, USDT: {("compute", 47): 1}}),
     ],
     ids=[NATIVE, USDT],
 )
 def test_what_a_wallet_does_not_have_it_fails_to_pay(
     asset: str, amount: int, failures: dict[str, dict[tuple[str, int], int]]
 ) -> None:
-    town = Town()
-    town.world.pay("payroll", amount, asset)
-    town.run(5)
-    books = town.world.books["payroll"]
-    assert {name: dict(book.failures) for name, book in books.items()} == failures
-    assert town.jettons(town.wallet()) == JETTONS_AT_START
-    # The jetton wallet sends the coins back that came with the order.
-    assert books[NATIVE].bounced == (asset == USDT)
+    network = WalletNetwork()
+    network.world.pay("payroll", amount, asset)
+    network.run(5)
+    expected_totals = network.world.expected_totals["payroll"]
+    assert {name: dict(totals.failures) for name, totals in expected_totals.items()} == failures
+    assert network.jettons(network.wallet()) == INITIAL_JETTONS
+    # The jetton wallet bounces the attached coins.
+    assert expected_totals[NATIVE].bounced == (asset == USDT)
 
 
 @pytest.mark.parametrize(
     ("kind", "unsent"),
     [(kind, kind not in {WalletKind.V3R1, WalletKind.V3R2, WalletKind.V4R2}) for kind in KINDS],
 )
-def test_newer_wallets_pass_over_what_they_cannot_pay(kind: WalletKind, unsent: bool) -> None:
+def test_newer_wallets_skip_what_they_cannot_pay(kind: WalletKind, unsent: bool) -> None:
     names = [str(kind) for kind in KINDS]
-    town = Town(names)
-    town.world.pay(kind, START + 1)
-    town.world.pay(kind, COIN)
-    town.run(5)
-    book = town.world.books[kind][NATIVE]
-    assert (book.unsent, dict(book.failures)) == ((1, {}) if unsent else (0, {("action", 37): 1}))
-    assert (book.messages_sent, book.sent) == (1, COIN)
+    network = WalletNetwork(names)
+    network.world.pay(kind, INITIAL_BALANCE + 1)
+    network.world.pay(kind, COIN)
+    network.run(5)
+    totals = network.world.expected_totals[kind][NATIVE]
+    assert (totals.unsent, dict(totals.failures)) == (
+        (1, {}) if unsent else (0, {("action", 37): 1})
+    )
+    assert (totals.messages_sent, totals.sent) == (1, COIN)
 
 
-def test_money_comes_in_before_a_wallet_runs_dry() -> None:
-    town = Town(["payroll"])
+def test_a_wallet_is_refilled_before_it_is_empty() -> None:
+    network = WalletNetwork(["payroll"])
     for _ in range(40):
-        town.world.pay("payroll", 40 * COIN)
-        town.world.pay("payroll", 150 * 10**6, USDT)
-    town.run(60)
-    assert town.balance(town.wallet()) > START // 3
-    assert town.jettons(town.wallet()) > JETTONS_AT_START // 3
-    assert town.world.books["payroll"][USDT].received > 0
+        network.world.pay("payroll", 40 * COIN)
+        network.world.pay("payroll", 150 * 10**6, USDT)
+    network.run(60)
+    assert network.balance(network.wallet()) > INITIAL_BALANCE // 3
+    assert network.jettons(network.wallet()) > INITIAL_JETTONS // 3
+    assert network.world.expected_totals["payroll"][USDT].received > 0
 
 
-def test_a_transfers_tip_of_one_nanocoin_runs_nothing() -> None:
-    town = Town(["payroll"])
+def test_a_notification_with_one_nanocoin_skips_the_compute_phase() -> None:
+    network = WalletNetwork(["payroll"])
     for _ in range(20):
-        town.world.pay("payroll", 150 * 10**6, USDT)
-    town.run(20)
-    assert town.world.books["payroll"][NATIVE].skipped == {"no_gas": 1}
+        network.world.pay("payroll", 150 * 10**6, USDT)
+    network.run(20)
+    assert network.world.expected_totals["payroll"][NATIVE].skipped == {"no_gas": 1}
 
 
 of_half_an_hour = pytest.mark.xdist_group("half an hour of payouts")
 
 
 @pytest.fixture(scope="module")
-def busy() -> Town:
+def busy() -> WalletNetwork:
     """Half an hour of payouts."""
-    town = Town(payouts_per_minute=10)
-    town.run(1_800)
-    return town
+    network = WalletNetwork(payouts_per_minute=10)
+    network.run(1_800)
+    return network
 
 
 @pytest.mark.parametrize("name", WALLETS)
 @of_half_an_hour
-def test_the_books_are_what_the_transactions_come_to(busy: Town, name: str) -> None:
+def test_expected_totals_are_those_of_the_transactions(busy: WalletNetwork, name: str) -> None:
     wallet = busy.wallet(name)
     native, jettons = busy.history(wallet.address), busy.history(wallet.jettons.address)
-    assert count_native(native, wallet.jettons.address) == busy.world.books[name][NATIVE]
-    assert count_jettons(jettons) == busy.world.books[name][USDT]
-    assert busy.world.books[name][NATIVE].messages_sent > 100
-    assert busy.world.books[name][USDT].messages_sent > 100
+    assert count_native(native, wallet.jettons.address) == busy.world.expected_totals[name][NATIVE]
+    assert count_jettons(jettons) == busy.world.expected_totals[name][USDT]
+    assert busy.world.expected_totals[name][NATIVE].messages_sent > 100
+    assert busy.world.expected_totals[name][USDT].messages_sent > 100
 
 
 @pytest.mark.parametrize("name", WALLETS)
 @of_half_an_hour
-def test_balances_are_what_the_books_say(busy: Town, name: str) -> None:
+def test_balances_follow_from_expected_totals(busy: WalletNetwork, name: str) -> None:
     wallet = busy.wallet(name)
-    assert (busy.balance(wallet), busy.jettons(wallet)) == balance_of_books(busy, name)
+    assert (busy.balance(wallet), busy.jettons(wallet)) == expected_balances(busy, name)
 
 
 @of_half_an_hour
-def test_coins_of_a_jetton_wallet_are_accounted_for(busy: Town) -> None:
+def test_the_balance_of_a_jetton_wallet_follows_from_its_transactions(busy: WalletNetwork) -> None:
     wallet = busy.wallet()
     address = wallet.jettons.address
     account = busy.accounts.get(address)
     assert account is not None
-    balance = wallet.jettons.first.balance
+    balance = wallet.jettons.initial.balance
     for each in busy.history(address):
         balance += each.message_in.value if each.message_in else 0
         balance -= sum(sent.value for sent in each.messages_out) + each.fees
@@ -196,7 +205,7 @@ def test_coins_of_a_jetton_wallet_are_accounted_for(busy: Town) -> None:
 
 
 @of_half_an_hour
-def test_transactions_are_linked_without_a_gap(busy: Town) -> None:
+def test_transactions_are_linked_without_a_gap(busy: WalletNetwork) -> None:
     before = None
     for each in busy.history(busy.wallet().address):
         assert each.previous == before
@@ -207,7 +216,7 @@ def test_transactions_are_linked_without_a_gap(busy: Town) -> None:
 
 
 @of_half_an_hour
-def test_pytoniq_reads_every_transaction(busy: Town) -> None:
+def test_pytoniq_reads_every_transaction(busy: WalletNetwork) -> None:
     wallet = busy.wallet("batches")
     for address in (wallet.address, wallet.jettons.address):
         for each in busy.history(address):
@@ -226,8 +235,8 @@ def test_pytoniq_reads_every_transaction(busy: Town) -> None:
 
 
 @of_half_an_hour
-def test_every_block_is_true_about_coins(busy: Town) -> None:
-    moved = 0
+def test_the_value_flow_of_every_block_is_right(busy: WalletNetwork) -> None:
+    jetton_change = 0
     for seqno in range(busy.chain.head.seqno - 200, busy.chain.head.seqno + 1):
         master = busy.chain.block(seqno)
         assert master is not None
@@ -236,12 +245,12 @@ def test_every_block_is_true_about_coins(busy: Town) -> None:
         coming = flow.from_prev_blk.grams + flow.imported.grams
         going = flow.to_next_blk.grams + flow.exported.grams + flow.fees_collected.grams
         assert coming == going
-        moved += flow.exported.grams
-    assert moved
+        jetton_change += flow.exported.grams
+    assert jetton_change
 
 
 @of_half_an_hour
-def test_pytoniq_reads_the_state_and_its_sums(busy: Town) -> None:
+def test_pytoniq_reads_the_state_and_its_totals(busy: WalletNetwork) -> None:
     shard = busy.chain.head.shard
     assert shard is not None
     state = ShardStateUnsplit.deserialize(parse(shard.state).begin_parse())
@@ -254,29 +263,29 @@ def test_pytoniq_reads_the_state_and_its_sums(busy: Town) -> None:
 
 def test_the_same_seed_gives_the_same_payouts() -> None:
     one, two, other = (
-        Town(["payroll"], payouts_per_minute=20, seed=seed) for seed in ("a", "a", "b")
+        WalletNetwork(["payroll"], payouts_per_minute=20, seed=seed) for seed in ("a", "a", "b")
     )
-    for town in (one, two, other):
-        town.run(120)
+    for network in (one, two, other):
+        network.run(120)
     assert one.chain.head.id == two.chain.head.id
-    assert one.world.books == two.world.books
-    assert one.world.books != other.world.books
+    assert one.world.expected_totals == two.world.expected_totals
+    assert one.world.expected_totals != other.world.expected_totals
 
 
 def test_a_fork_has_the_same_accounts_in_other_blocks() -> None:
-    town = Town(["payroll"], payouts_per_minute=60)
-    fork = Fork(town.chain)
+    network = WalletNetwork(["payroll"], payouts_per_minute=60)
+    fork = Fork(network.chain)
     ledger = fork.join()
-    town.run(30)
-    assert ledger.head.id != town.chain.head.id
-    assert ledger.head.seqno == town.chain.head.seqno
+    network.run(30)
+    assert ledger.head.id != network.chain.head.id
+    assert ledger.head.seqno == network.chain.head.seqno
     assert ledger.head.shard is not None
-    assert ledger.head.shard.accounts is town.accounts
-    assert ledger.world is town.world
+    assert ledger.head.shard.accounts is network.accounts
+    assert ledger.world is network.world
     fork.leave()
 
 
 def test_a_day_of_payouts_is_quick() -> None:
-    town = Town(["payroll", "refunds"], payouts_per_minute=2)
+    network = WalletNetwork(["payroll", "refunds"], payouts_per_minute=2)
     with effort(200 * 1000):
-        town.chain.advance(200)
+        network.chain.advance(200)

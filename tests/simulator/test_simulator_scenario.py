@@ -1,4 +1,4 @@
-"""Scenarios: what is written is done in its time, and what cannot be done is said before."""
+"""Scenarios: steps run at their times, and impossible ones are errors before the start."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,8 @@ from tests import virtual_time
 from tests.configs import configured
 from tests.virtual_time import VirtualLoop
 from tonwatch.runtime.runtime import running
-from tonwatch.simulator import scenario
 from tonwatch.simulator.network import Simulator
-from tonwatch.simulator.scenario import Scenario, Step, load, parse, play, shipped
+from tonwatch.simulator.scenarios.scenario import Scenario, Step, load, parse, play, shipped
 
 STEPS = [
     {"at": "10s", "set": {"node-1": "lag:30", "provider-1": "throttle"}, "say": "trouble"},
@@ -28,49 +27,49 @@ def read(tmp_path: Path, content: Any) -> Scenario:
 
 
 def faults(simulator: Simulator) -> dict[str, str]:
-    return {each.name: str(each.fault) for each in simulator.targets if each.fault is not None}
+    return {each.name: str(each.fault) for each in simulator.servers if each.fault is not None}
 
 
 class TestPlay:
     def test_the_steps_in_their_time(self) -> None:
-        story = Scenario.model_validate({"steps": STEPS, "duration": "2m"})
-        told: list[tuple[int, str, dict[str, str]]] = []
+        scenario = Scenario.model_validate({"steps": STEPS, "duration": "2m"})
+        reported: list[tuple[int, str, dict[str, str]]] = []
 
         async def main(loop: VirtualLoop) -> int:
-            async with story.simulator(clock=loop.wall) as simulator:
+            async with scenario.simulator(clock=loop.wall) as simulator:
                 began = loop.time()
 
-                def tell(text: str) -> None:
-                    told.append((round(loop.time() - began), text, faults(simulator)))
+                def report(text: str) -> None:
+                    reported.append((round(loop.time() - began), text, faults(simulator)))
 
-                await play(story, simulator, tell=tell)
+                await play(scenario, simulator, report=report)
                 assert faults(simulator) == {}
                 return round(loop.time() - began)
 
         assert virtual_time.run(main) == 120
-        assert told == [
+        assert reported == [
             (10, "trouble", {"node-1": "lag:30", "provider-1": "throttle"}),
             (60, "node-1: cleared, node-2: refuse", {"node-2": "refuse", "provider-1": "throttle"}),
             (90, "all faults: cleared", {}),
         ]
 
     def test_faster(self) -> None:
-        story = Scenario.model_validate({"steps": STEPS, "duration": "2m"})
+        scenario = Scenario.model_validate({"steps": STEPS, "duration": "2m"})
 
         async def main(loop: VirtualLoop) -> float:
-            async with story.simulator(clock=loop.wall) as simulator:
+            async with scenario.simulator(clock=loop.wall) as simulator:
                 began = loop.time()
-                await play(story, simulator, pace=4)
+                await play(scenario, simulator, pace=4)
                 return loop.time() - began
 
         assert round(virtual_time.run(main)) == 30
 
     def test_without_a_duration_faults_stay(self) -> None:
-        story = Scenario.model_validate({"steps": STEPS[:1]})
+        scenario = Scenario.model_validate({"steps": STEPS[:1]})
 
         async def main(loop: VirtualLoop) -> dict[str, str]:
-            async with story.simulator(clock=loop.wall) as simulator:
-                await play(story, simulator)
+            async with scenario.simulator(clock=loop.wall) as simulator:
+                await play(scenario, simulator)
                 return faults(simulator)
 
         assert virtual_time.run(main) == {"node-1": "lag:30", "provider-1": "throttle"}
@@ -92,6 +91,10 @@ class TestFiles:
             (
                 {"network": {"providers": -1}},
                 "network.providers: write how many, or a list of names",
+            ),
+            (
+                {"network": {"providers": [{"name": "a", "kin": "b"}]}},
+                "network.providers: write a server as its name, or as {name: NAME, kind: KIND}",
             ),
             ("steps: [", "mine.yaml:1: not YAML"),
             ("- 1", "mine.yaml: Input should be"),
@@ -118,7 +121,7 @@ class TestFiles:
             ({"set": {"node-1": "bad_json"}}, "node-1 (liteserver) cannot bad_json"),
         ],
     )
-    def test_what_cannot_be_done_is_said_before_it_starts(
+    def test_impossible_steps_are_errors_before_the_start(
         self, step: dict[str, Any], words: str
     ) -> None:
         with pytest.raises(ValueError) as caught:
@@ -137,25 +140,25 @@ class TestFiles:
 
 @pytest.mark.parametrize("name", shipped())
 def test_what_is_shipped_can_be_played_to_its_end(name: str) -> None:
-    story = load(name)
-    assert story.description
-    assert story.duration is not None
-    assert all(step.say for step in story.steps)
+    scenario = load(name)
+    assert scenario.description
+    assert scenario.duration is not None
+    assert all(step.say for step in scenario.steps)
 
     async def main(loop: VirtualLoop) -> dict[str, str]:
-        async with story.simulator(clock=loop.wall) as simulator:
-            await play(story, simulator)
+        async with scenario.simulator(clock=loop.wall) as simulator:
+            await play(scenario, simulator)
             return faults(simulator)
 
     assert virtual_time.run(main) == {}
 
 
 class TestTheNetwork:
-    async def test_a_saved_configuration_works_next_time(self) -> None:
+    async def test_a_saved_configuration_works_for_the_next_run(self) -> None:
         first, second = Simulator(base_port=23_450), Simulator(base_port=23_450)
         assert first.config() == second.config()
         async with second:
-            ports = [target.port for target in second.targets]
+            ports = [target.port for target in second.servers]
             assert ports == [23_450, 23_451, 23_452]
             assert second.config() == first.config()
 
@@ -178,4 +181,4 @@ class TestTheNetwork:
 
 def test_a_parsed_part_keeps_its_source() -> None:
     with pytest.raises(ValueError, match=r"^here: at: write a duration"):
-        parse(scenario.Step, {"at": "soon"}, "here")
+        parse(Step, {"at": "soon"}, "here")

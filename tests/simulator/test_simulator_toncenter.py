@@ -1,4 +1,4 @@
-"""The simulated provider when nothing is wrong: shapes, keys, limits, errors."""
+"""The simulated provider without faults: shapes, keys, limits, errors."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -8,15 +8,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.toncenter import Toncenter
+from tests.simulator.chains import empty_chain
+from tonwatch.simulator.servers.toncenter_v2.server import ToncenterV2
 
 SHARD = "-9223372036854775808"
 
 
 @asynccontextmanager
-async def provider(**arguments: Any) -> AsyncIterator[tuple[Toncenter, aiohttp.ClientSession]]:
-    made = Toncenter("provider", Chain(backfill=10), **arguments)
+async def provider(**arguments: Any) -> AsyncIterator[tuple[ToncenterV2, aiohttp.ClientSession]]:
+    made = ToncenterV2("provider", empty_chain(backfill=10), **arguments)
     await made.start()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
         yield made, session
@@ -24,7 +24,7 @@ async def provider(**arguments: Any) -> AsyncIterator[tuple[Toncenter, aiohttp.C
 
 
 async def get(
-    made: Toncenter, session: aiohttp.ClientSession, method: str, **headers: str
+    made: ToncenterV2, session: aiohttp.ClientSession, method: str, **headers: str
 ) -> tuple[int, Any]:
     async with session.get(f"{made.url}/{method}", headers=headers) as response:
         return response.status, await response.json()

@@ -8,13 +8,13 @@ import aiohttp
 import pytest
 from aiolimiter import AsyncLimiter
 
-from tests.simulator.lab import NOW, Clock
-from tonwatch.simulator.chain import Chain
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.toncenter import Toncenter
-from tonwatch.simulator.toncenter_accounts import LIE
-from tonwatch.simulator.wallets import Wallet
-from tonwatch.simulator.world import World
+from tests.simulator.small_network import NOW, Clock
+from tonwatch.simulator.chain.chain import Chain
+from tonwatch.simulator.contracts.wallets.wallet import Wallet
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.toncenter_v2.account_methods import BALANCE_ERROR
+from tonwatch.simulator.servers.toncenter_v2.server import ToncenterV2
+from tonwatch.simulator.world.world import World
 from tonwatch.targets.toncenter_v2.client import ToncenterClient
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import boc, cell
@@ -27,7 +27,7 @@ from tonwatch.ton.http import HttpClient, Timing, open_session
 R = Reason
 KEY = "a-key"
 TIMEOUT = 5.0
-NOBODY = Address(0, bytes(range(32)))
+UNUSED_ADDRESS = Address(0, bytes(range(32)))
 NAMES = ["hot", "warm", "mild", "cool"]
 
 
@@ -37,7 +37,7 @@ class Scene(NamedTuple):
     clock: Clock
     world: World
     chain: Chain
-    provider: Toncenter
+    provider: ToncenterV2
     client: ToncenterClient
 
     @property
@@ -45,7 +45,7 @@ class Scene(NamedTuple):
         return self.world.wallets[0]
 
     def pay(self, *amounts: int) -> None:
-        """Pay these, each in a block of its own a second after the one before."""
+        """Pay these amounts, one a block and a block a second."""
         for amount in amounts:
             self.world.pay("hot", amount)
             self.wait(1.0)
@@ -76,8 +76,8 @@ class Scene(NamedTuple):
 async def scene() -> AsyncIterator[Scene]:
     clock = Clock()
     world = World("here", wallets=NAMES)
-    chain = Chain("here", clock=clock, backfill=5, world=world)
-    provider = Toncenter("provider", chain, api_key=KEY)
+    chain = Chain("here", world, clock=clock, backfill=5)
+    provider = ToncenterV2("provider", chain, api_key=KEY)
     await provider.start()
     try:
         async with open_session() as session:
@@ -107,7 +107,7 @@ class TestAccounts:
             account = found.account
             assert account.status is AccountStatus.ACTIVE
             assert (account.balance, account.last) == (kept.balance, kept.last)
-            assert wallets.kind_of(account.code_hash) is it.wallet.contract
+            assert wallets.kind_of(account.code_hash) is it.wallet.wallet_kind
             assert account.data is not None
             assert kept.data is not None
             assert account.data.hash == kept.data.hash
@@ -124,9 +124,9 @@ class TestAccounts:
         assert again.account.balance == before.account.balance > now.account.balance
         assert again.seqno == before.seqno
 
-    async def test_nobody(self) -> None:
+    async def test_unused(self) -> None:
         async with scene() as it:
-            account = (await it.account(NOBODY)).account
+            account = (await it.account(UNUSED_ADDRESS)).account
         assert account.status is AccountStatus.MISSING
         assert (account.balance, account.last, account.data) == (0, None, None)
 
@@ -145,14 +145,14 @@ class TestAccounts:
         assert error.reason is R.UPSTREAM_FAILED
         assert "cannot find block (-1,8000000000000000) seqno=1000" in error.detail
 
-    async def test_a_lie(self) -> None:
+    async def test_a_false_balance(self) -> None:
         async with scene() as it:
             honest = (await it.account(it.wallet.address)).account
-            await it.provider.set_fault(Fault.LYING_BALANCE)
+            await it.provider.set_fault(Fault.FALSE_BALANCE)
             account = (await it.account(it.wallet.address)).account
-            nobody = (await it.account(NOBODY)).account
-        assert account.balance == honest.balance + LIE
-        assert nobody.status is AccountStatus.MISSING
+            unused = (await it.account(UNUSED_ADDRESS)).account
+        assert account.balance == honest.balance + BALANCE_ERROR
+        assert unused.status is AccountStatus.MISSING
 
 
 class TestTransactions:
@@ -217,7 +217,7 @@ class TestMethods:
         async with scene() as it:
             it.pay(5)
             exit_code, stack = await it.run(it.wallet.address, "seqno")
-        assert (exit_code, stack) == (0, (it.wallet.orders,))
+        assert (exit_code, stack) == (0, (it.wallet.seqno,))
 
     async def test_a_jetton_wallet(self) -> None:
         async with scene() as it:
@@ -234,7 +234,7 @@ class TestMethods:
     async def test_none_such(self) -> None:
         async with scene() as it:
             assert await it.run(it.wallet.address, "get_nothing") == (11, ())
-            assert await it.run(NOBODY, "seqno") == (-13, ())
+            assert await it.run(UNUSED_ADDRESS, "seqno") == (-13, ())
 
 
 class TestMessages:
@@ -242,10 +242,10 @@ class TestMessages:
     async def test_the_wallet_refuses(self, number: int) -> None:
         async with scene() as it:
             wallet = it.world.wallets[number]
-            message = wallets.unacceptable_message(wallet.contract, wallet.address, bytes(64))
+            message = wallets.unacceptable_message(wallet.wallet_kind, wallet.address, bytes(64))
             error = await error_of(it.send(message))
         assert error.reason is R.MESSAGE_REJECTED
-        assert wallets.exit_code(error.detail) in wallets.REJECTIONS[wallet.contract]
+        assert wallets.exit_code(error.detail) in wallets.REJECTIONS[wallet.wallet_kind]
 
     @pytest.mark.parametrize(
         ("message", "says"),
@@ -258,9 +258,9 @@ class TestMessages:
         assert error.reason is R.MESSAGE_REJECTED
         assert says in error.detail
 
-    async def test_nobody_is_there(self) -> None:
+    async def test_no_account(self) -> None:
         async with scene() as it:
-            message = wallets.unacceptable_message(it.wallet.contract, NOBODY, bytes(64))
+            message = wallets.unacceptable_message(it.wallet.wallet_kind, UNUSED_ADDRESS, bytes(64))
             error = await error_of(it.send(message))
         assert error.reason is R.MESSAGE_REJECTED
         assert "Failed to unpack account state" in error.detail
@@ -269,7 +269,7 @@ class TestMessages:
         async with scene() as it:
             await it.provider.set_fault(Fault.REJECT_EXTERNALS)
             wallet = it.wallet
-            message = wallets.unacceptable_message(wallet.contract, wallet.address, bytes(64))
+            message = wallets.unacceptable_message(wallet.wallet_kind, wallet.address, bytes(64))
             error = await error_of(it.send(message))
         assert error.reason is R.MESSAGE_REJECTED
         assert "configuration parameter 43 is invalid" in error.detail
@@ -277,7 +277,7 @@ class TestMessages:
 
 
 Sent = dict[str, Any]
-ADDRESS = str(NOBODY)
+ADDRESS = str(UNUSED_ADDRESS)
 
 
 @pytest.mark.parametrize(
@@ -313,9 +313,7 @@ ADDRESS = str(NOBODY)
         ),
     ],
 )
-async def test_what_is_asked_wrongly(
-    verb: str, method: str, sent: Sent, status: int, text: str
-) -> None:
+async def test_invalid_requests(verb: str, method: str, sent: Sent, status: int, text: str) -> None:
     async with (
         scene() as it,
         aiohttp.ClientSession(headers={"X-API-Key": KEY}) as session,
@@ -337,11 +335,11 @@ async def test_the_key_is_needed_for_posts_too() -> None:
 
 
 async def test_history_without_a_beginning() -> None:
-    """As people ask in a browser: the last ten; of nobody, none."""
+    """The last ten by default, as in a browser; none of an unused account."""
     async with scene() as it, aiohttp.ClientSession(headers={"X-API-Key": KEY}) as session:
         it.pay(5, 6)
         answers = []
-        for address in (it.wallet.address, NOBODY):
+        for address in (it.wallet.address, UNUSED_ADDRESS):
             url = f"{it.provider.url}/getTransactions?address={address}"
             async with session.get(url) as response:
                 answers.append((await response.json())["result"])

@@ -1,4 +1,4 @@
-"""Unreachable for real: the kernel drops what is sent to the port."""
+"""The fault unreachable: the kernel drops packets to the port."""
 
 import asyncio
 import contextlib
@@ -7,9 +7,19 @@ import time
 
 import pytest
 
-from tests.simulator.lab import PATIENCE, SILENCE, a_query, connect, get, info, lab, outcome, pick
-from tonwatch.simulator.faults import Fault
-from tonwatch.simulator.unreachable import BlackHole
+from tests.simulator.small_network import (
+    PATIENCE,
+    SILENCE,
+    a_query,
+    connect,
+    get,
+    info,
+    outcome,
+    pick,
+    small_network,
+)
+from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.unreachable import UnreachablePort
 from tonwatch.ton.errors import Reason
 
 KINDS = ["node", "provider"]
@@ -29,8 +39,8 @@ async def opens(port: int, within: float) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_connecting_times_out_for_everybody_until_it_is_cleared(kind: str) -> None:
-    async with lab() as it:
+async def test_connecting_times_out_for_all_until_it_is_cleared(kind: str) -> None:
+    async with small_network() as it:
         target = pick(it, kind)
         await target.set_fault(Fault.UNREACHABLE)
         tries = [opens(target.port, within=1.5) for _ in range(10)]  # a repeated SYN comes at 1 s
@@ -39,8 +49,8 @@ async def test_connecting_times_out_for_everybody_until_it_is_cleared(kind: str)
         assert await opens(target.port, PATIENCE)
 
 
-async def test_who_is_still_trying_when_it_ends_gets_through() -> None:
-    async with lab() as it:
+async def test_a_client_that_still_tries_when_it_ends_is_connected() -> None:
+    async with small_network() as it:
         await it.node.set_fault(Fault.UNREACHABLE)
         trying = asyncio.create_task(opens(it.node.port, PATIENCE))
         await asyncio.sleep(SILENCE)
@@ -49,8 +59,8 @@ async def test_who_is_still_trying_when_it_ends_gets_through() -> None:
         assert await trying, "the kernel repeats the SYN"
 
 
-async def test_open_connections_fall_silent_and_stay_open() -> None:
-    async with lab() as it:
+async def test_open_connections_get_no_answers_and_stay_open() -> None:
+    async with small_network() as it:
         idle, asking = await connect(it.node), await connect(it.node)
         await it.node.set_fault(Fault.UNREACHABLE)
         assert await outcome(info(asking, timeout=SILENCE)) == Reason.QUERY_TIMEOUT
@@ -64,8 +74,8 @@ async def test_open_connections_fall_silent_and_stay_open() -> None:
         await asking.close()
 
 
-async def test_a_providers_open_connections_fall_silent() -> None:
-    async with lab() as it:
+async def test_a_providers_open_connections_get_no_answers() -> None:
+    async with small_network() as it:
         reader, writer = await asyncio.open_connection(it.provider.host, it.provider.port)
         request = b"GET /api/v2/healthcheck HTTP/1.1\r\nHost: x\r\n\r\n"
         writer.write(request)
@@ -81,8 +91,8 @@ async def test_a_providers_open_connections_fall_silent() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("then", [Fault.REFUSE, Fault.FLAP, Fault.UNREACHABLE], ids=str)
-async def test_another_fault_takes_its_place_on_the_same_port(kind: str, then: Fault) -> None:
-    async with lab() as it:
+async def test_another_fault_replaces_it_on_the_same_port(kind: str, then: Fault) -> None:
+    async with small_network() as it:
         target = pick(it, kind)
         port = target.port
         await target.set_fault(Fault.UNREACHABLE)
@@ -98,7 +108,7 @@ async def test_another_fault_takes_its_place_on_the_same_port(kind: str, then: F
 
 
 async def test_a_port_that_is_taken_leaves_no_fault_behind() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.provider.close()
         it.provider.port = it.node.port
         with pytest.raises(OSError, match="in use"):
@@ -106,11 +116,11 @@ async def test_a_port_that_is_taken_leaves_no_fault_behind() -> None:
         assert it.provider.fault is None
 
 
-def test_a_black_hole_gives_everything_back() -> None:
+def test_an_unreachable_port_closes_all_its_sockets() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
     for _ in range(3):
-        hole = BlackHole("127.0.0.1", port)
+        hole = UnreachablePort("127.0.0.1", port)
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             socket.create_connection(("127.0.0.1", port), timeout=0.2)
@@ -120,18 +130,18 @@ def test_a_black_hole_gives_everything_back() -> None:
             socket.create_connection(("127.0.0.1", port), timeout=1)
 
 
-def test_a_kernel_that_takes_them_all_is_not_called_unreachable(
+def test_a_kernel_that_accepts_all_connections_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     roomy = socket.create_server(("127.0.0.1", 0), backlog=50)
     monkeypatch.setattr(socket, "create_server", lambda *_, **__: roomy)
     with pytest.raises(OSError, match="does not drop"):
-        BlackHole("127.0.0.1", roomy.getsockname()[1])
+        UnreachablePort("127.0.0.1", roomy.getsockname()[1])
     assert roomy.fileno() == -1, "closed"
 
 
 async def test_a_provider_that_is_unreachable_from_the_start_of_a_request() -> None:
-    async with lab() as it:
+    async with small_network() as it:
         await it.provider.set_fault(Fault.UNREACHABLE)
         asked = asyncio.create_task(get(it.provider, "getMasterchainInfo"))
         await asyncio.sleep(SILENCE)

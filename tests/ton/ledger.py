@@ -12,7 +12,7 @@ from typing import Final
 
 from pytoniq_core.tl.block import BlockIdExt
 
-from tonwatch.simulator.proofs import merkle_update, pruned
+from tonwatch.simulator.chain.merkle import merkle_update, pruned
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell, boc, cell
 from tonwatch.ton.liteserver.tl import Fields

@@ -10,7 +10,7 @@ from pytoniq_core.boc.cell import Cell as Theirs
 
 from tests.effort import effort
 from tests.ton.peers import recorded
-from tonwatch.simulator.proofs import Keep, merkle_proof, merkle_update, pruned
+from tonwatch.simulator.chain.merkle import Keep, merkle_proof, merkle_update, pruned
 from tonwatch.ton.cells.boc import MAX_CELLS, read_boc, read_one
 from tonwatch.ton.cells.cell import MERKLE_PROOF, Cell, Slice, boc, cell
 from tonwatch.ton.errors import BadAnswer, ProofInvalid, Reason

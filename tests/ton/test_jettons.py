@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from pytoniq_core.boc.address import Address as PytoniqAddress
 from pytoniq_core.boc.builder import Builder
 
-from tonwatch.simulator.contracts import jetton_wallet_data
-from tonwatch.simulator.writer import Writer
+from tonwatch.simulator.chain.cell_builder import CellBuilder
+from tonwatch.simulator.contracts.jetton import jetton_wallet_data
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell, cell
 from tonwatch.ton.contracts.jettons import (
@@ -40,8 +40,8 @@ def test_the_code_may_be_a_library() -> None:
     assert balance_in(data, OWNER, MASTER) == 5
 
 
-def stored(*, status: bool = False) -> Writer:
-    writer = Writer().uint(0, 4) if status else Writer()
+def stored(*, status: bool = False) -> CellBuilder:
+    writer = CellBuilder().uint(0, 4) if status else CellBuilder()
     return writer.coins(5).address(OWNER).address(MASTER)
 
 
@@ -61,7 +61,7 @@ def stored(*, status: bool = False) -> Writer:
         pytest.param(stored(status=True).ref(CODE).cell(), OWNER, MASTER, id="status and code"),
         pytest.param(cell(), OWNER, MASTER, id="empty"),
         pytest.param(LIBRARY, OWNER, MASTER, id="a library"),
-        pytest.param(Writer().coins(5).cell(), OWNER, MASTER, id="cut short"),
+        pytest.param(CellBuilder().coins(5).cell(), OWNER, MASTER, id="cut short"),
     ],
 )
 def test_other_storage_has_no_balance(data: Cell, owner: Address, master: Address) -> None:
@@ -84,7 +84,7 @@ OPS = {
 
 
 def body(kind: MoveKind, amount: int) -> Cell:
-    writer = Writer().uint(OPS[kind], 32).uint(77, 64)
+    writer = CellBuilder().uint(OPS[kind], 32).uint(77, 64)
     if kind == MoveKind.EXCESSES:
         return writer.cell()
     return writer.coins(amount).address(OWNER).address(OTHER).uint(0, 1).coins(1).uint(0, 1).cell()
@@ -116,8 +116,8 @@ def test_a_bounced_move_is_read_from_its_first_256_bits(kind: MoveKind, amount: 
 @given(kind=st.sampled_from(MoveKind), amount=amounts)
 def test_a_move_that_bounced_in_the_new_format_is_read(kind: MoveKind, amount: int) -> None:
     expected = Move(kind, 0 if kind == MoveKind.EXCESSES else amount)
-    info = Writer().currencies(1).uint(0, 96).cell()
-    new = Writer().uint(0xFFFFFFFE, 32).ref(body(kind, amount)).ref(info)
+    info = CellBuilder().currencies(1).uint(0, 96).cell()
+    new = CellBuilder().uint(0xFFFFFFFE, 32).ref(body(kind, amount)).ref(info)
     assert read_bounced(new.uint(1, 8).uint(33, 32).uint(0, 1).cell()) == expected
 
 

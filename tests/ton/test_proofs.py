@@ -14,7 +14,7 @@ from pytoniq_core.tlb.account import Account as TheirAccount
 
 from tests.ton.ledger import LAST, Ledger, account, active, prove
 from tests.ton.peers import recorded
-from tonwatch.simulator.proofs import pruned
+from tonwatch.simulator.chain.merkle import pruned
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.boc import read_boc, read_one
 from tonwatch.ton.cells.cell import Cell, Slice, boc, cell

@@ -13,8 +13,8 @@ from pytoniq_core.tlb.transaction import MessageAny
 from pytoniq_core.tlb.transaction import Transaction as PytoniqTransaction
 
 from tests.ton.peers import recorded
-from tonwatch.simulator.proofs import pruned
-from tonwatch.simulator.writer import Writer
+from tonwatch.simulator.chain.cell_builder import CellBuilder
+from tonwatch.simulator.chain.merkle import pruned
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.boc import read_boc, read_one
 from tonwatch.ton.cells.cell import Cell, Slice, boc, cell
@@ -90,7 +90,7 @@ bodies = st.builds(
 @st.composite
 def messages(draw: st.DrawFn) -> Cell:
     """Messages of all kinds, with everything that may be in them."""
-    writer = Writer()
+    writer = CellBuilder()
     match draw(st.sampled_from(["internal", "in", "out"])):
         case "internal":
             writer.uint(0, 1).uint(draw(st.integers(0, 7)), 3).address(ACCOUNT).address(OTHER)
@@ -101,7 +101,7 @@ def messages(draw: st.DrawFn) -> Cell:
         case _:
             writer.uint(0b11, 2).address(ACCOUNT).address(None).uint(0, 64 + 32)
     init = draw(st.sampled_from(["none", "reference", "inline"]))
-    state = Writer().uint(0, 2).maybe_ref(cell(b"code")).maybe_ref(None).maybe_ref(None)
+    state = CellBuilder().uint(0, 2).maybe_ref(cell(b"code")).maybe_ref(None).maybe_ref(None)
     match init:
         case "none":
             writer.uint(0, 1)
@@ -143,11 +143,11 @@ def transaction(
 ) -> Cell:
     """``Transaction``."""
     out = out or []
-    held = Writer().maybe_ref(message_in).maybe_ref(out_root or dictionary(out)).cell()
-    writer = Writer().uint(0b0111, 4).take(ACCOUNT.hash).uint(10, 64)
+    held = CellBuilder().maybe_ref(message_in).maybe_ref(out_root or dictionary(out)).cell()
+    writer = CellBuilder().uint(0b0111, 4).take(ACCOUNT.hash).uint(10, 64)
     writer.take(previous[1]).uint(previous[0], 64).uint(1_800_000_000, 32)
     writer.uint(len(out) if count is None else count, 15).uint(0b1010, 4).ref(held)
-    update = Writer().uint(0x72, 8).take(bytes(64)).cell()
+    update = CellBuilder().uint(0x72, 8).take(bytes(64)).cell()
     return writer.currencies(fees).ref(update).ref(description).cell()
 
 
@@ -155,16 +155,16 @@ SKIPPED: Final = {"no_state": "00", "bad_state": "01", "no_gas": "10", "suspende
 
 
 def computed(
-    writer: Writer, *, code: int = 0, success: bool = True, credit: bool = False
-) -> Writer:
-    details = Writer().variable(5000, 3).variable(10**6, 3)
+    writer: CellBuilder, *, code: int = 0, success: bool = True, credit: bool = False
+) -> CellBuilder:
+    details = CellBuilder().variable(5000, 3).variable(10**6, 3)
     details.uint(0b1, 1).variable(10_000, 2) if credit else details.uint(0, 1)
     details.uint(0, 8).uint(code, 32).uint(0, 1).uint(50, 32).take(bytes(64))
     return writer.uint(0b1 << 3 | success << 2, 4).coins(4000).ref(details.cell())
 
 
 def acted(code: int = 0, *, fees: bool = False, unsent: int = 0) -> Cell:
-    writer = Writer().uint((code == 0) << 2 | 0b10, 3).uint(0, 1)
+    writer = CellBuilder().uint((code == 0) << 2 | 0b10, 3).uint(0, 1)
     for _ in range(2):
         writer.uint(fees, 1)
         if fees:
@@ -177,25 +177,25 @@ def acted(code: int = 0, *, fees: bool = False, unsent: int = 0) -> Cell:
     return writer.variable(1, 3).variable(300, 3).cell()
 
 
-Compute = Callable[[Writer], Writer]
+Compute = Callable[[CellBuilder], CellBuilder]
 
 
 def ordinary(compute: Compute, action: Cell | None, *, aborted: bool) -> Cell:
-    writer = Writer().uint(0, 4).uint(1, 1).uint(0, 2)
+    writer = CellBuilder().uint(0, 4).uint(1, 1).uint(0, 2)
     return compute(writer).maybe_ref(action).uint(aborted, 1).uint(0, 2).cell()
 
 
 def with_storage_and_credit(compute: Compute, action: Cell | None, *, aborted: bool) -> Cell:
-    writer = Writer().uint(0, 4).uint(1, 1)
+    writer = CellBuilder().uint(0, 4).uint(1, 1)
     writer.uint(1, 1).coins(55).uint(1, 1).coins(66).uint(0b10, 2)  # storage; now frozen
     writer.uint(1, 1).uint(1, 1).coins(77).currencies(88)  # credit
-    bounce = Writer().uint(0b1, 1).variable(1, 3).variable(300, 3).coins(5).coins(6).cell()
+    bounce = CellBuilder().uint(0b1, 1).variable(1, 3).variable(300, 3).coins(5).coins(6).cell()
     writer = compute(writer).maybe_ref(action).uint(aborted, 1)
     return writer.uint(1, 1).rest(bounce).uint(0, 1).cell()
 
 
 def tick(compute: Compute, action: Cell | None, *, aborted: bool) -> Cell:
-    writer = Writer().uint(0b0010, 4).coins(5).uint(0, 2)
+    writer = CellBuilder().uint(0b0010, 4).coins(5).uint(0, 2)
     return compute(writer).maybe_ref(action).uint(aborted, 1).uint(0, 1).cell()
 
 
@@ -264,7 +264,7 @@ def test_messages_that_were_passed_over(action: Cell, unsent: int) -> None:
 
 
 def test_a_transaction_of_storage_alone() -> None:
-    description = Writer().uint(0b0001, 4).coins(5).uint(0, 1).uint(0, 1).cell()
+    description = CellBuilder().uint(0b0001, 4).coins(5).uint(0, 1).uint(0, 1).cell()
     root = transaction(description)
     assert outcome(root) == (None, None, False, None, False, False)
     agree(root)
@@ -284,7 +284,7 @@ def test_any_transaction_reads_as_pytoniq_reads_it(
 
 def test_as_many_messages_as_a_transaction_can_send_in_order() -> None:
     out = [
-        Writer().uint(0b0100, 4).address(ACCOUNT).address(OTHER).currencies(value).coins(0)
+        CellBuilder().uint(0b0100, 4).address(ACCOUNT).address(OTHER).currencies(value).coins(0)
         .coins(1).uint(0, 96).uint(0, 2).cell()
         for value in range(255)
     ]  # fmt: skip
@@ -299,31 +299,31 @@ def test_as_many_messages_as_a_transaction_can_send_in_order() -> None:
 )
 def test_what_was_paid_for_instant_routing_reached_the_receiver(disabled: bool, value: int) -> None:
     """As a real executor of transactions counted it until such fees were abolished."""
-    root = Writer().uint(disabled << 2 | 0b01, 4).address(ACCOUNT).address(OTHER).currencies(1)
+    root = CellBuilder().uint(disabled << 2 | 0b01, 4).address(ACCOUNT).address(OTHER).currencies(1)
     message = parse_message(root.coins(3).coins(5).uint(0, 96).uint(0, 2).cell())
     assert (message.value, message.forward_fee) == (value, 5)
     assert (message.bounced, message.bounce) == (True, False)
 
 
 def test_the_empty_body_is_an_empty_cell() -> None:
-    root = Writer().uint(0b10, 2).address(None).address(ACCOUNT).coins(0).uint(0, 2).cell()
+    root = CellBuilder().uint(0b10, 2).address(None).address(ACCOUNT).coins(0).uint(0, 2).cell()
     assert parse_message(root).body.hash == EMPTY.hash
 
 
 def fork(left: Cell, right: Cell) -> Cell:
-    return Writer().uint(0, 2).ref(left).ref(right).cell()
+    return CellBuilder().uint(0, 2).ref(left).ref(right).cell()
 
 
 def bomb() -> Cell:
     """A dictionary of 32768 messages in 17 cells."""
-    message = Writer().uint(0b10, 2).address(None).address(ACCOUNT).coins(0).uint(0, 2).cell()
-    at = Writer().uint(0, 2).ref(message).cell()
+    message = CellBuilder().uint(0b10, 2).address(None).address(ACCOUNT).coins(0).uint(0, 2).cell()
+    at = CellBuilder().uint(0, 2).ref(message).cell()
     for _ in range(15):
         at = fork(at, at)
     return at
 
 
-ONE: Final = Writer().uint(0b10, 2).address(None).address(ACCOUNT).coins(0).uint(0, 2).cell()
+ONE: Final = CellBuilder().uint(0b10, 2).address(None).address(ACCOUNT).coins(0).uint(0, 2).cell()
 
 
 @pytest.mark.parametrize(

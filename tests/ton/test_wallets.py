@@ -12,8 +12,8 @@ from pytoniq.contract.wallets import highload, highload_v3, wallet, wallet_v5
 from pytoniq_core.boc.cell import Cell as PytoniqCell
 from pytoniq_core.tlb.transaction import MessageAny
 
-from tonwatch.simulator.codes import CODES
-from tonwatch.simulator.contracts import ContractThrew, accept_external, wallet_data
+from tonwatch.simulator.chain.external_messages import ContractThrew
+from tonwatch.simulator.contracts.wallets.kinds import CODES, accept_external, wallet_data
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.boc import read_one
 from tonwatch.ton.cells.cell import Cell, Slice, cell

@@ -12,9 +12,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 from tonwatch.commands import logs
 from tonwatch.commands import run as daemon
 from tonwatch.config.models import Log, config_model
-from tonwatch.simulator import scenario
 from tonwatch.simulator.network import Simulator
-from tonwatch.simulator.scenario import Scenario
+from tonwatch.simulator.scenarios import scenario
+from tonwatch.simulator.scenarios.scenario import Scenario
 from tonwatch.targets import registry
 
 
@@ -61,7 +61,7 @@ async def _run(state_dir: str, *, port: int, pace: float, out: TextIO) -> None:
         stories: list[asyncio.Task[None]] = []
 
         def serving(url: str) -> None:
-            targets = ", ".join(target.name for target in simulator.targets)
+            targets = ", ".join(target.name for target in simulator.servers)
             wallets = ", ".join(wallet.name for wallet in simulator.world.wallets)
             _say(out, _WELCOME.format(url=url, targets=targets, wallets=wallets))
             stories.append(asyncio.create_task(_play(incidents, simulator, pace, out)))
@@ -90,7 +90,7 @@ async def _play(incidents: Scenario, simulator: Simulator, pace: float, out: Tex
     """Break one thing after another, again and again."""
     while True:
         await scenario.play(
-            incidents, simulator, pace=pace, tell=lambda text: _say(out, f"{_now()}  * {text}")
+            incidents, simulator, pace=pace, report=lambda text: _say(out, f"{_now()}  * {text}")
         )
 
 

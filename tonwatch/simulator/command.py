@@ -1,4 +1,4 @@
-"""``tonwatch simulate``: the network alone, for rehearsals and for other tools."""
+"""``tonwatch simulate``: the simulated network alone, for rehearsals and other tools."""
 
 import asyncio
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tonwatch.simulator.control import Control
-from tonwatch.simulator.scenario import Scenario, load, play, shipped
+from tonwatch.simulator.scenarios.scenario import Scenario, load, play, shipped
 
 _HEADER = """\
 # A simulated TON network is running: {interval:g} s a block. Ctrl-C ends it.
@@ -17,7 +17,7 @@ _HEADER = """\
 # Save this output as simulated.yaml, then watch the network with
 #     tonwatch run --config simulated.yaml
 #
-# Break something, and mend it again:
+# Set a fault, and end it:
 #     curl -X PUT {url}/targets/{name}/fault -d '{{"fault": "lag", "value": 30}}'
 #     curl -X DELETE {url}/targets/{name}/fault
 # All targets and the faults they support:
@@ -26,50 +26,50 @@ _HEADER = """\
 
 
 async def run_simulator(
-    scenario: Scenario, *, pace: float, base_port: int, control_port: int, out: TextIO, news: TextIO
+    scenario: Scenario, *, pace: float, base_port: int, control_port: int, out: TextIO, log: TextIO
 ) -> None:
-    """Run a network and play its scenario; it goes on until SIGINT or SIGTERM.
+    """Run a network and its scenario until SIGINT or SIGTERM.
 
     Args:
-        scenario: the network, and what goes wrong in it.
-        pace: how much faster than written steps follow each other.
-        base_port: port of the first target, the others follow; 0 for free ports.
+        scenario: the network and the steps.
+        pace: factor by which the steps are faster than written.
+        base_port: port of the first target, the others have the next ones; 0 for free ports.
         control_port: port of the control API on 127.0.0.1; 0 for a free one.
         out: gets a configuration for tonwatch with a comment on how to use it.
-        news: is told each step as it happens.
+        log: gets a line for each step.
 
     Raises:
-        ValueError: an argument makes no sense; nothing was started.
+        ValueError: an argument is invalid; nothing was started.
         OSError: a port is taken.
     """
     simulator = scenario.simulator(base_port=base_port)
-    last_port = base_port + len(simulator.targets) - 1
+    last_port = base_port + len(simulator.servers) - 1
     if not 0 <= base_port <= last_port <= 65535:
         raise ValueError(f"the ports {base_port} to {last_port} are not all from 1 to 65535")
 
-    def tell(text: str) -> None:
+    def report(text: str) -> None:
         with suppress(BrokenPipeError):
-            print(f"{time.strftime('%H:%M:%S')}  {text}", file=news, flush=True)
+            print(f"{time.strftime('%H:%M:%S')}  {text}", file=log, flush=True)
 
-    async def story() -> None:
+    async def steps() -> None:
         try:
-            await play(scenario, simulator, pace=pace, tell=tell)
+            await play(scenario, simulator, pace=pace, report=report)
         except OSError as error:
-            # Whoever rehearses still has the network and the control port.
-            tell(f"the scenario ends here: {error}")
+            # The network and the control port can still be used.
+            report(f"the scenario ends here: {error}")
             return
         if scenario.duration is not None:
-            tell("the scenario is over; all is well until Ctrl-C")
+            report("the scenario is over; no more faults until Ctrl-C")
 
     async with simulator, Control(simulator, control_port) as control:
-        name = simulator.targets[0].name
+        name = simulator.servers[0].name
         out.write(_HEADER.format(interval=simulator.chain.interval, url=control.url, name=name))
         out.write(simulator.config_yaml(_new_state_dir()))
         out.flush()
         if scenario.description:
-            tell(scenario.description)
-        playing = asyncio.create_task(story(), name="scenario")
-        await _until_told_to_stop()
+            report(scenario.description)
+        playing = asyncio.create_task(steps(), name="scenario")
+        await _wait_for_signal()
         playing.cancel()
         with suppress(asyncio.CancelledError):
             await playing
@@ -84,11 +84,11 @@ def list_scenarios(out: TextIO) -> None:
 
 
 def _new_state_dir() -> str:
-    """A place that does not exist yet; tonwatch makes it where it is needed."""
+    """A path that does not exist yet; tonwatch creates it if it has wallets."""
     return str(Path(tempfile.gettempdir()) / f"tonwatch-simulated-{time.time_ns()}")
 
 
-async def _until_told_to_stop() -> None:
+async def _wait_for_signal() -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     signals = (signal.SIGINT, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The control port: faults over HTTP, for people with curl and for scripts."""
+"""The control port: sets and lists faults over HTTP."""
 
 import json
 from types import TracebackType
@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
-from tonwatch.simulator.faults import ActiveFault, Fault, describe, parse_fault
+from tonwatch.simulator.faults.fault import ActiveFault, Fault, describe, parse_fault
 from tonwatch.simulator.network import CHAIN, Simulator, UnknownTarget
 
 _MAX_BODY: Final = 4096
@@ -15,16 +15,15 @@ _MAX_BODY: Final = 4096
 class Control:
     """Listens inside ``async with``.
 
-    ``GET /targets``: every server, wallet and contract with its kind, its fault and the faults
-    that it supports.
+    ``GET /targets``: all targets with their kinds, faults and supported faults.
     ``PUT /targets/NAME/fault`` with ``{"fault": "lag", "value": 30}``: set one.
-    ``DELETE /targets/NAME/fault``: end it.
+    ``DELETE /targets/NAME/fault``: end the fault.
 
     Answers are JSON; a failure is ``{"error": TEXT}`` with 404 for an unknown
-    target and 400 for anything else, and the text names what would be valid.
+    target and 400 for anything else; the text names what is valid.
 
     Args:
-        simulator: what is controlled.
+        simulator: the network.
         port: port on 127.0.0.1; 0 for a free one.
 
     Attributes:
@@ -80,7 +79,7 @@ class Control:
     async def _set(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         try:
-            fault, value = _read_order(await request.text())
+            fault, value = _read_fault(await request.text())
             await self._simulator.set_fault(name, fault, value)
         except UnknownTarget as error:
             return _error(404, error)
@@ -113,18 +112,18 @@ def _fault(active: ActiveFault | None) -> dict[str, Any] | None:
     return {"fault": active.fault, "value": active.value} if active is not None else None
 
 
-def _read_order(body: str) -> tuple[Fault, float | None]:
+def _read_fault(body: str) -> tuple[Fault, float | None]:
     example = 'the body must be JSON such as {"fault": "lag", "value": 30}'
     try:
-        order = json.loads(body)
+        wanted = json.loads(body)
     except (ValueError, RecursionError):
         raise ValueError(example) from None
-    fault = order.get("fault") if isinstance(order, dict) else None
+    fault = wanted.get("fault") if isinstance(wanted, dict) else None
     if not isinstance(fault, str):
-        raise ValueError(example)  # noqa: TRY004 - it is the caller's body that is wrong
-    if unknown := order.keys() - {"fault", "value"}:
+        raise ValueError(example)  # noqa: TRY004 - the request is invalid, not a type in this program
+    if unknown := wanted.keys() - {"fault", "value"}:
         raise ValueError(f"unknown key {min(unknown)!r}; {example}")
-    value = order.get("value")
+    value = wanted.get("value")
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise ValueError(f"value must be a number; {example}")
     return parse_fault(fault), value

@@ -1,8 +1,6 @@
-"""A small TON network in one process: a chain, liteservers, providers, wallets, faults."""
+"""A small TON network in one process: a chain, servers, contracts, faults."""
 
 import asyncio
-import base64
-import hashlib
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -12,20 +10,24 @@ from typing import Any, Final, Self
 
 import yaml
 
-from tonwatch.simulator import jetton
-from tonwatch.simulator import noise as noises
-from tonwatch.simulator.breakable import Breakable
-from tonwatch.simulator.chain import HISTORY, Chain
-from tonwatch.simulator.faults import ActiveFault, Fault
-from tonwatch.simulator.fork import Fork
-from tonwatch.simulator.liteserver import LiteServer
-from tonwatch.simulator.noise import Noise
-from tonwatch.simulator.target import Target
-from tonwatch.simulator.toncenter import Toncenter
-from tonwatch.simulator.world import World
+from tonwatch.simulator.chain import noise as noises
+from tonwatch.simulator.chain.chain import HISTORY, Chain
+from tonwatch.simulator.chain.fork import Fork
+from tonwatch.simulator.chain.noise import Noise
+from tonwatch.simulator.contracts import jetton
+from tonwatch.simulator.faults.breakable import Breakable
+from tonwatch.simulator.faults.fault import ActiveFault, Fault
+from tonwatch.simulator.servers.base import SimulatedServer
+from tonwatch.simulator.servers.http_provider import HttpProvider
+from tonwatch.simulator.servers.liteserver.server import LiteServer
+from tonwatch.simulator.servers.registry import SECTIONS, SERVERS, ServerSpec, specs
+from tonwatch.simulator.world.world import World
 
 CHAIN: Final = "chain"
 """The name under which the whole network takes `Fault.STALL`."""
+
+_PRIMARIES: Final = "liteservers"
+"""The section whose first servers have the role primary."""
 
 
 class UnknownTarget(ValueError):
@@ -37,28 +39,28 @@ class Simulator:
 
     Args:
         liteservers: how many (``node-1``, ``node-2``, ...), or their names.
-        providers: how many (``provider-1``, ...), or their names.
+        providers: how many (``provider-1``, ...), or their names; of another kind than
+            toncenter-v2 with that.
         wallets: how many (``wallet-1``, ...), or their names.
-        contracts: how many contracts that only are there (``contract-1``, ...), or their names.
-        payouts_per_minute: how many each wallet makes by itself, 60 at most.
+        contracts: how many contracts besides wallets (``contract-1``, ...), or their names.
+        payouts_per_minute: scheduled payouts of each wallet, 60 at most.
         primaries: how many liteservers, from the first, have the role primary
             in `config`; the others and all providers are references.
-        external: names of targets that `config` says are not on this machine.
+        external: names of servers that `config` marks as not on this machine.
         seed: names the network, and makes its blocks and all keys.
-        base_port: the port of the first target, the next one has the next, and
-            so on, liteservers before providers; 0 for free ports.
+        base_port: the port of the first server, the next one has the next, and so on; 0 for
+            free ports.
         block_interval: average seconds between blocks.
-        backfill: seconds of blocks that exist from the start, so that a node
-            can be behind at once.
-        automatic: False produces no blocks; whoever uses it calls `chain.advance`.
+        backfill: seconds of blocks that exist from the start, so that a node can lag at once.
+        automatic: False produces no blocks but those of `chain.advance`.
         clock: the wall clock in seconds.
-        noise: what varies while nothing is wrong; each target's own `noise` can
-            be replaced later. Only providers are behind load balancers: its
-            `step_back` is theirs.
+        noise: what varies without faults; each server's own `noise` can be replaced
+            later; `step_back` is only for kinds behind load balancers.
 
     Attributes:
+        servers: all of them, liteservers first.
         chain: the network.
-        world: its wallets and contracts, and what they do.
+        world: its wallets and contracts.
         foreign: another network, for `Fault.WRONG_NETWORK`; it makes blocks
             only while a server belongs to it.
         fork: a fork of the chain, for `Fault.FORK`; the same for all servers.
@@ -67,8 +69,8 @@ class Simulator:
     def __init__(
         self,
         *,
-        liteservers: int | Sequence[str] = 2,
-        providers: int | Sequence[str] = 1,
+        liteservers: int | Sequence[str | ServerSpec] = 2,
+        providers: int | Sequence[str | ServerSpec] = 1,
         wallets: int | Sequence[str] = 0,
         contracts: int | Sequence[str] = 0,
         payouts_per_minute: float = 0.0,
@@ -91,60 +93,68 @@ class Simulator:
         )
         self.chain = Chain(
             seed,
+            self.world,
             interval=block_interval,
             clock=clock,
             backfill=blocks,
             noise=noise,
-            world=self.world,
         )
         self.foreign = Chain(
-            f"not {seed}", interval=block_interval, clock=clock, noise=noise, on_demand=True
+            f"not {seed}",
+            World(),
+            interval=block_interval,
+            clock=clock,
+            noise=noise,
+            on_demand=True,
         )
         self.fork = Fork(self.chain)
         ports = count(base_port) if base_port else repeat(0)
-        common: dict[str, Any] = {"foreign": self.foreign, "fork": self.fork}
-        self.liteservers = [
-            LiteServer(
-                name,
-                self.chain,
-                port=next(ports),
-                key=hashlib.sha256(f"key of {name} in {seed}".encode()).digest(),
-                noise=replace(noise, step_back=0),
-                **common,
-            )
-            for name in _names(liteservers, "node")
-        ]
-        self.providers = [
-            Toncenter(name, self.chain, port=next(ports), noise=noise, **common)
-            for name in _names(providers, "provider")
+        self.servers = [
+            self._server(spec, seed, next(ports), noise)
+            for spec in (*specs("liteservers", liteservers), *specs("providers", providers))
         ]
         self._primaries = primaries
         self._external = frozenset(external)
         self._automatic = automatic
         self._targets: dict[str, Breakable] = {}
-        for each in (*self.targets, *self.world.actors):
+        for each in (*self.servers, *self.world.breakable):
             if each.name == CHAIN or each.name in self._targets:
                 raise ValueError(f"the name {each.name!r} is taken")
             self._targets[each.name] = each
-        servers = {target.name for target in self.targets}
-        for name in self._external - servers:
-            raise UnknownTarget(f"no target {name!r}; servers are: {', '.join(sorted(servers))}")
+        names = {server.name for server in self.servers}
+        for name in self._external - names:
+            raise UnknownTarget(f"no target {name!r}; servers are: {', '.join(sorted(names))}")
         self._tasks: list[asyncio.Task[None]] = []
 
+    def _server(self, spec: ServerSpec, seed: str, port: int, noise: Noise) -> SimulatedServer:
+        server = SERVERS[spec.kind]
+        return server.in_network(
+            seed,
+            spec.name,
+            self.chain,
+            port=port,
+            noise=noise if server.load_balanced else replace(noise, step_back=0),
+            foreign=self.foreign,
+            fork=self.fork,
+        )
+
     @property
-    def targets(self) -> list[Target]:
-        """All servers."""
-        return [*self.liteservers, *self.providers]
+    def liteservers(self) -> list[LiteServer]:
+        return [server for server in self.servers if isinstance(server, LiteServer)]
+
+    @property
+    def providers(self) -> list[HttpProvider]:
+        return [server for server in self.servers if isinstance(server, HttpProvider)]
 
     @property
     def breakable(self) -> list[Breakable]:
-        """All that can have a fault, besides the chain itself."""
+        """All targets of faults but the chain itself."""
         return list(self._targets.values())
 
     async def __aenter__(self) -> Self:
         try:
-            for target in self.targets:
-                await target.start()
+            for server in self.servers:
+                await server.start()
         except BaseException:
             await self._close()
             raise
@@ -168,13 +178,13 @@ class Simulator:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        for target in self.targets:
-            await target.close()
+        for server in self.servers:
+            await server.close()
 
     # Faults.
 
     def target(self, name: str) -> Breakable:
-        """The server, wallet or contract called `name`.
+        """The server, wallet or contract named `name`.
 
         Raises:
             UnknownTarget: there is none; the text names all.
@@ -185,11 +195,11 @@ class Simulator:
             known = ", ".join([*self._targets, CHAIN])
             raise UnknownTarget(f"no target {name!r}; targets are: {known}") from None
 
-    def known(self, target: str) -> None:
-        """Do nothing if `target` can have a fault.
+    def check_target(self, target: str) -> None:
+        """Do nothing if there is such a target.
 
         Raises:
-            UnknownTarget: there is none of this name; the text names all.
+            UnknownTarget: there is none; the text names all.
         """
         if target != CHAIN:
             self.target(target)
@@ -208,7 +218,7 @@ class Simulator:
         return ActiveFault.of(fault, value)
 
     async def set_fault(self, target: str, fault: Fault, value: float | None = None) -> None:
-        """Give a target a fault in place of the one it has; ``chain`` stalls the network.
+        """Set the fault of a target; ``chain`` stalls the network.
 
         Raises:
             UnknownTarget, ValueError: as `check`.
@@ -220,7 +230,7 @@ class Simulator:
             await self.target(target).set_fault(checked.fault, value)
 
     async def clear(self, target: str | None = None) -> None:
-        """End the fault of `target`, or of everything.
+        """End the fault of `target`, or all faults.
 
         Raises:
             UnknownTarget: no such target.
@@ -233,37 +243,28 @@ class Simulator:
         elif target != CHAIN:
             await self.target(target).clear_fault()
 
-    # What tonwatch is told.
+    # tonwatch's configuration.
 
     def config(self) -> dict[str, Any]:
-        """A configuration for tonwatch that watches all of this."""
+        """A configuration with which tonwatch watches the network."""
         return {
             "network": self.chain.zerostate.root_hash.hex(),
-            "liteservers": [
-                {
-                    "name": node.name,
-                    "host": node.host,
-                    "port": node.port,
-                    "key": base64.b64encode(node.public_key).decode(),
-                    "role": "primary" if index < self._primaries else "reference",
-                    **self._place(node),
-                }
-                for index, node in enumerate(self.liteservers)
-            ],
-            "providers": [
-                {
-                    "name": provider.name,
-                    "kind": provider.kind,
-                    "url": provider.url,
-                    "requests_per_second": 10,
-                    "role": "reference",
-                    **self._place(provider),
-                }
-                for provider in self.providers
-            ],
+            **{section: self._section(section) for section in SECTIONS},
             **({"wallets": self._wallets()} if self.world.wallets else {}),
             **({"contracts": self._contracts()} if self.world.contracts else {}),
         }
+
+    def _section(self, section: str) -> list[dict[str, Any]]:
+        servers = [server for server in self.servers if server.section == section]
+        primaries = servers[: self._primaries] if section == _PRIMARIES else []
+        return [
+            {
+                **server.config(),
+                "role": "primary" if server in primaries else "reference",
+                **({"local": False} if server.name in self._external else {}),
+            }
+            for server in servers
+        ]
 
     def _wallets(self) -> list[dict[str, Any]]:
         return [
@@ -295,15 +296,12 @@ class Simulator:
             for contract in self.world.contracts
         ]
 
-    def _place(self, target: Target) -> dict[str, bool]:
-        return {"local": False} if target.name in self._external else {}
-
     def config_yaml(self, state_dir: str) -> str:
         """`config` as the file that ``tonwatch --config`` reads.
 
         Args:
-            state_dir: where payouts are to be counted on from, where there are wallets. Each run
-                needs a new one: it has the same wallets and another history.
+            state_dir: for payout progress, where there are wallets. Each run needs a new one: the
+                wallets are the same, their transactions are not.
         """
         content = self.config()
         if self.world.wallets:

@@ -22,7 +22,10 @@ from tonwatch.runtime.runtime import Assembly, assembled
 from tonwatch.serve.health import VERSION
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.scene import Scene
-from tonwatch.simulator import noise, scenario, wallets, world
+from tonwatch.simulator.chain import noise
+from tonwatch.simulator.contracts.wallets import wallet as wallets
+from tonwatch.simulator.scenarios import scenario
+from tonwatch.simulator.world import world
 from tonwatch.watch.view import INTERVAL
 
 SCENARIO: Final = Path(__file__).with_name("evening.yaml")
@@ -87,7 +90,7 @@ async def _play(
 def _rich_wallets() -> None:
     """Give wallets so much that they last for days, not for hours."""
     for module in (wallets, world):
-        for name in ("START", "JETTONS_AT_START", "LOW", "JETTONS_LOW"):
+        for name in ("INITIAL_BALANCE", "INITIAL_JETTONS", "REFILL_BELOW", "REFILL_JETTONS_BELOW"):
             if hasattr(module, name):
                 setattr(module, name, getattr(module, name) * _RICHER)
 

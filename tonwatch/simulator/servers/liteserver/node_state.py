@@ -1,0 +1,101 @@
+"""The state of a node on which its answers depend: its view of the chain and its faults.
+
+Texts and codes are those of validator-engine v2025.10 where a recording has them, otherwise of
+the node's ``validator/impl/liteserver.cpp``.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from tonwatch.simulator.chain.block_layout import BASECHAIN, MASTERCHAIN, WHOLE_SHARD, BlockId
+from tonwatch.simulator.chain.blocks import Block
+from tonwatch.simulator.servers.view import View
+from tonwatch.ton.adnl import wire
+from tonwatch.ton.liteserver.tl import Fields
+
+FAILURE: Final = -400
+NOT_READY: Final = 651
+RATE_LIMITED: Final = 429
+"""The code of a proxy in front of a node; nodes have no rate limit."""
+TIMEOUT: Final = 652
+
+_ERROR: Final = bytes.fromhex("48e1a9bb")
+
+Answer = tuple[str, dict[str, Any]]
+"""A constructor without ``liteServer.`` and its fields."""
+
+
+class LiteError(Exception):
+    """Is answered as ``liteServer.error``."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code = code
+        super().__init__(text)
+
+    def encode(self) -> bytes:
+        # pytoniq's TL writer leaves `string` fields out.
+        text = wire.tl_bytes(str(self).encode())
+        return _ERROR + self.code.to_bytes(4, "little", signed=True) + text
+
+
+class NodeState(NamedTuple):
+    """The state of a node when it answers.
+
+    Attributes:
+        view: its view of the chain.
+        now: its clock, Unix seconds.
+        legacy: it is older than May 2026.
+        bad_proofs: its proofs belong to other blocks.
+        false_balances: it changes balances of accounts.
+        history: seconds for which it keeps transactions; None for no limit.
+        rejects_externals: it rejects all external messages.
+    """
+
+    view: View
+    now: float
+    legacy: bool = False
+    bad_proofs: bool = False
+    false_balances: bool = False
+    history: float | None = None
+    rejects_externals: bool = False
+
+    def proven(self, block: Block) -> Block:
+        """The block whose proof is sent with `block`."""
+        if not self.bad_proofs:
+            return block
+        before = self.view.find(block.seqno - 1)
+        if before is not None:
+            return in_workchain(before, block.id.workchain)
+        return block.shard or self.view.head
+
+    def load(self, wanted: Fields) -> Block:
+        """The block with this id.
+
+        Raises:
+            LiteError: this node does not have it.
+        """
+        workchain, seqno = wanted["workchain"], wanted["seqno"]
+        found = self.view.find(seqno)
+        block_id = BlockId(
+            workchain, seqno, bytes.fromhex(wanted["root_hash"]), bytes.fromhex(wanted["file_hash"])
+        )
+        if found is not None and wanted["shard"] == WHOLE_SHARD:
+            block = in_workchain(found, workchain)
+            applied = block is found or seqno <= self.view.shard_client.seqno
+            if applied and block.id == block_id:
+                return block
+        raise LiteError(NOT_READY, self.not_in_db(block_id))
+
+    def not_in_db(self, block_id: BlockId) -> str:
+        """The error text for a block that this node does not have."""
+        _, head, shard_client = self.view
+        text = f"cannot load block {block_id} : block {block_id.short} is not in db"
+        if block_id.workchain != MASTERCHAIN:
+            lag = f"shard_client_seqno={shard_client.seqno} ls_seqno={head.seqno}"
+            return f"{text} (possibly out of sync: {lag})"
+        if block_id.seqno > head.seqno:
+            return f"{text} (last known masterchain block: {head.seqno})"
+        return text
+
+
+def in_workchain(master: Block, workchain: int) -> Block:
+    return master.shard if workchain == BASECHAIN and master.shard is not None else master

@@ -141,7 +141,7 @@ def _now(board: Board) -> None:
 
 def _looking(board: Board) -> None:
     board.row("How it looks")
-    results = m("tonwatch_probe_results_total")
+    results = m("tonwatch_probes_total")
     board.side_by_side(
         8,
         (

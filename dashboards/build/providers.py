@@ -48,7 +48,7 @@ def _answers(board: Board) -> None:
 
 
 def _failures(board: Board) -> None:
-    results = PROVIDERS.m("tonwatch_probe_results_total")
+    results = PROVIDERS.m("tonwatch_probes_total")
     board.row("Limits and failures")
     board.side_by_side(
         7,

@@ -13,6 +13,7 @@ from dashboards.build.panels import series, states
 from dashboards.build.query import (
     RATE,
     Query,
+    grown,
     lately,
     m,
     of_targets,
@@ -168,7 +169,7 @@ class Targets:
                 ),
                 Column("Role", label="role", width=90),
                 *columns,
-                Column("Failed", self._failed(KEY), unit="percentunit"),
+                Column("Failed", self._failed(), unit="percentunit"),
                 Column(
                     "Answered",
                     "1000 * " + self.each("tonwatch_target_last_answer_timestamp_seconds"),
@@ -182,15 +183,20 @@ class Targets:
             empty="none configured",
         )
 
-    def _failed(self, by: str) -> str:
+    def _failed(self) -> str:
         """Share of a target's probes."""
-        failed = self.m("tonwatch_probe_results_total", 'reason!="ok"')
-        ended = self.m("tonwatch_probe_results_total")
-        return (
-            f"sum by ({by}) (rate({failed}{RATE}))"
-            f"\n/ on ({KEY}) group_left ()"
-            f"\n  (sum by ({KEY}) (rate({ended}{RATE})) > 0)"
-        )
+        failed = self.m("tonwatch_probes_total", 'outcome="failed"')
+        return f"sum by ({KEY}) (increase({failed}{RATE}))\n/ {self._ended()}"
+
+    def _failed_by_reason(self) -> str:
+        """The same for each reason."""
+        failed = grown(self.m("tonwatch_probe_failures_total"), "$__rate_interval")
+        by_reason = f"sum by ({KEY}, reason) (\n  {failed}\n)"
+        return f"{by_reason}\n/ on ({KEY}) group_left ()\n  {self._ended()}"
+
+    def _ended(self) -> str:
+        ended = self.m("tonwatch_probes_total")
+        return f"(sum by ({KEY}) (increase({ended}{RATE})) > 0)"
 
     def _over_time(self) -> dashboard.Panel:
         return states(
@@ -236,7 +242,7 @@ class Targets:
             " says that it cannot; purple: it refuses us; yellow: what it says is wrong; grey: our"
             " own failure. The runbook of its state says what each reason means.",
             Query(
-                f"{self._failed(f'{KEY}, reason')} > 0",
+                f"{self._failed_by_reason()} > 0",
                 "{{target}} {{reason}} · {{instance}}",
             ),
             stacked=True,

@@ -15,6 +15,7 @@ from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.reading import Metric
 from tonwatch.serve.scene import Scene
 from tonwatch.serve.shown import shown
+from tonwatch.ton.errors import Reason
 from tonwatch.ton.wallets import WalletKind
 
 ALL: tuple[Metric[Any], ...] = tuple(
@@ -76,6 +77,7 @@ def everything(stage: Stage) -> None:
         stage.answer(PUBLIC, -8, clock_offset=8.1)
         stage.answer(PROVIDER, -8)
         stage.put(NODE, Probe.CONNECT, {"connect": 0.001, "handshake": 0.002, "query": 0.001})
+        stage.fail(PUBLIC, Reason.OVERLOADED, probe=Probe.CONNECT)
         stage.watcher.look()
 
 
@@ -84,7 +86,7 @@ def everything_there_is(till: Till) -> None:
     everything(till)
     till.all_read()
     till.read("cold", kind=WalletKind.HIGHLOAD_V3, last_clean=1_790_000_000)
-    troubled = replace(till.failed(2), last_time=1_799_999_000, skipped={"no_gas": 1})
+    troubled = replace(till.failed(2), returned=5, unsent=1, bounced=1, skipped={"no_gas": 1})
     till.walk("hot", tally=troubled)
     till.messages_arrive()
     till.watcher.look()

@@ -16,7 +16,7 @@ from tests.serve.conftest import Client
 from tests.serve.scraping import Scrape
 from tests.serve.stage import NODE, Stage
 from tonwatch.internal_errors import QUIET, Component
-from tonwatch.serve import app, catalogue, health, page, wallet_metrics
+from tonwatch.serve import app, catalogue, health, page
 from tonwatch.serve.metrics import Exposition
 from tonwatch.serve.scene import Scene
 from tonwatch.serve.traffic import Refusal
@@ -254,20 +254,6 @@ class TestErrorsOfOurs:
         assert "itself has a bug" not in text
         assert "its log failed 2 times, last at" in text
 
-    async def test_writing_ahead_of_scrapes_goes_on(
-        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(app, "WARM_EACH", 0.01)
-        warmed = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        with monkeypatch.context() as patch:
-            patch.setattr(Exposition, "warm", broken)
-            await until(lambda: stage.watcher.errors.counts()[Component.METRICS] >= 2)
-            assert (await client.get("/metrics")).status == 200
-        monkeypatch.setattr(Exposition, "warm", lambda _: loop.call_soon_threadsafe(warmed.set))
-        async with asyncio.timeout(10):
-            await warmed.wait()
-
     async def test_a_hook(
         self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -367,39 +353,25 @@ class TestBusy:
         assert stage.watcher.errors.counts()[Component.HTTP] == 2, "busy is no further failure"
         gate.set()
 
-    @pytest.mark.parametrize("doing", ["a scrape", "writing ahead"])
     async def test_metrics_recover_from_hanging(
-        self,
-        client: Client,
-        stage: Stage,
-        monkeypatch: pytest.MonkeyPatch,
-        gate: threading.Event,
-        doing: str,
+        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
     ) -> None:
-        """Within the lock that guards what is kept, as often as there are spare threads."""
+        """As often as there are spare threads."""
         stage.healthy()
-        group = catalogue.GROUPS[0] if doing == "a scrape" else wallet_metrics.WALLETS
-        hangs, begun = iter([True] * 3), threading.Semaphore(0)
+        hangs = iter([True] * 3)
 
         def sources(scene: Scene) -> Any:
             if next(hangs, False):
-                begun.release()
                 gate.wait()
-            return group.sources(scene)
+            return catalogue.CHAIN.sources(scene)
 
-        patched = replace(group, sources=sources)
-        groups = tuple(patched if each is group else each for each in catalogue.GROUPS)
-        monkeypatch.setattr(catalogue, "GROUPS", groups)
+        patched = replace(catalogue.CHAIN, sources=sources)
+        monkeypatch.setattr(catalogue, "GROUPS", (patched, *catalogue.GROUPS[1:]))
         with monkeypatch.context() as patch:
             patch.setattr(app, "SCRAPE_HANGS", 0.05)
-            if doing == "a scrape":
-                patch.setattr(app, "WITHIN", 0.1)
-                for _ in range(3):
-                    assert (await client.get("/metrics")).status == 503
-            else:
-                patch.setattr(app, "WARM_EACH", 0.01)
-                for _ in range(3):
-                    await until(lambda: begun.acquire(blocking=False))
+            patch.setattr(app, "WITHIN", 0.1)
+            for _ in range(3):
+                assert (await client.get("/metrics")).status == 503
         assert (await client.get("/metrics")).status == 200
 
     async def test_a_scrape_that_hangs_does_not_hold_up_pages(

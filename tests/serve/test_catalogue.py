@@ -56,7 +56,8 @@ def test_every_value_of_a_label_is_documented(till: Till) -> None:
         if label not in CONFIGURED | FREE and value not in {"usdt", "liteserver", "toncenter-v2"}
     }
     assert {label for label, _ in told} == {
-        *("state", "cause", "phase", "kind", "asset", "probe", "reason", "component")
+        *("state", "cause", "phase", "asset", "probe", "reason", "component"),
+        *("outcome", "status", "wallet_version", "proven", "transaction_phase", "skip_reason"),
     }
     assert {(label, value) for label, value in told if f"`{value}`" not in values} == set()
 
@@ -65,7 +66,7 @@ def test_no_series_of_wallets_where_there_are_none(stage: Stage) -> None:
     everything(stage)
     names = {family.name for family in scrape(stage).families}
     assert not {name for name in names if "_wallet_" in name or "_contract_" in name}
-    assert not scrape(stage).values("tonwatch_probe_results_total", probe="balance")
+    assert not scrape(stage).values("tonwatch_probes_total", probe="balance")
 
 
 def test_the_documentation_is_up_to_date() -> None:

@@ -111,4 +111,4 @@ def test_everything_is_shown(data: st.DataObject) -> None:
     view = till.watcher.view
     assert json.loads(as_text(document(view, till.config)))["targets"]
     assert "hot" in render(till)
-    assert scrape(till).values("tonwatch_wallet_sent_total", wallet="hot")
+    assert scrape(till).values("tonwatch_wallet_sent_amount_total", wallet="hot")

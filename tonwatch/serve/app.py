@@ -2,8 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
@@ -29,17 +28,14 @@ WITHIN: Final = 10.0
 """Seconds that writing an answer may take, waiting for a thread included."""
 
 SCRAPE_HANGS: Final = 30.0
-"""Seconds after which a thread that writes metrics is given up. Longer than anybody waits: one
-that is only slow still finishes what the next scrape need not write again."""
+"""Seconds after which a thread that writes metrics is given up. Longer than anybody waits: whoever
+asks again meanwhile is told that it is busy."""
 
 RETRY_AFTER: Final = 5
 """Seconds after which whoever found us busy may try again."""
 
 _GZIP_FROM: Final = 1024
 """Bytes; below that gzip costs more than it saves."""
-
-WARM_EACH = 1.0
-"""Seconds; each time a fifteenth of all wallets has been read anew."""
 
 _GZIP_LEVEL: Final = 1
 """Metrics are the same words over and over: level 6 takes twice the time for a tenth less."""
@@ -64,7 +60,6 @@ def build(watcher: Watcher, config: Config, executors: Executors) -> web.Applica
     app = web.Application(middlewares=[_plain_errors(watcher.errors), _no_bodies])
     app[TRAFFIC] = site.traffic
     app.on_response_prepare.append(site.headers)
-    app.cleanup_ctx.append(site.keep_warm)
     app.router.add_get("/", site.root)
     app.router.add_get("/metrics", site.metrics)
     app.router.add_get("/live", site.live)
@@ -82,26 +77,6 @@ class _Site:
         self._exposition = Exposition(self._scene, watcher.errors)
         self._bodies = Bodies(lambda: watcher.view)
 
-    async def keep_warm(self, _: web.Application) -> AsyncIterator[None]:
-        """Between scrapes, write what has changed: of thousands of wallets that takes long."""
-
-        errors = self._watcher.errors
-
-        async def warm() -> None:
-            while True:
-                await asyncio.sleep(WARM_EACH)
-                # While scrapes keep the thread busy they write what has changed themselves.
-                with errors.guard(Component.METRICS, "between scrapes"), suppress(Busy):
-                    await _in_thread(
-                        self._executors.scrapes, SCRAPE_HANGS, lambda: self._usable().warm()
-                    )
-
-        task = asyncio.create_task(warm(), name="metrics")
-        yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
     async def headers(self, _: web.Request, response: web.StreamResponse) -> None:
         """An exception here would end the connection without an answer."""
         with self._watcher.errors.guard(Component.HTTP, "headers"):
@@ -118,7 +93,7 @@ class _Site:
         content_type = format_for(accept).content_type
 
         def make(_: View) -> Body:
-            return Body(_packed(self._usable().write(accept)[0], zipped=zipped))
+            return Body(_packed(self._exposition.write(accept)[0], zipped=zipped))
 
         kind = ("metrics", content_type, zipped, self._shown_still())
         run = partial(_in_thread, self._executors.scrapes, SCRAPE_HANGS)
@@ -199,14 +174,6 @@ class _Site:
             pass
         text = f"busy; try again in {RETRY_AFTER} s\n"
         raise web.HTTPServiceUnavailable(text=text, headers={hdrs.RETRY_AFTER: str(RETRY_AFTER)})
-
-    def _usable(self) -> Exposition:
-        """For the thread that writes metrics, of which there is one: if there is another still at
-        it, that one was given up, and what it holds with it.
-        """
-        if self._exposition.busy:
-            self._exposition = Exposition(self._scene, self._watcher.errors)
-        return self._exposition
 
     def _shown_still(self) -> bool:
         return self._watcher.age(self._watcher.view) < shown_for(self._config)

@@ -7,7 +7,7 @@ what the other does not.
 from typing import Any, Final
 
 from tonwatch.serve import reading, wallet_metrics
-from tonwatch.serve.reading import Group, Metric, of_known, one_of
+from tonwatch.serve.reading import Group, Metric, current_state, of_known, one_of
 from tonwatch.serve.scene import Scene, Seen, targets
 from tonwatch.serve.thresholds import UNITS, Unit
 from tonwatch.watch.finding import Cause
@@ -55,8 +55,8 @@ _VERDICT: Final[tuple[Metric[Scene], ...]] = (
     Metric(
         "tonwatch_diagnosis",
         "gauge",
-        "1 for the cause that is named for all that is wrong, 0 for every other.",
-        lambda s: one_of(Cause, s.view.diagnosis.cause),
+        "1 for the cause that is diagnosed; `sources_disagree` is also there at 0.",
+        lambda s: current_state(s.view.diagnosis.cause, Cause.SOURCES_DISAGREE),
         labels=("cause",),
     ),
     Metric(
@@ -208,10 +208,17 @@ _TARGET: Final[tuple[Metric[Seen], ...]] = (
 
 _PROBE: Final[tuple[Metric[Seen], ...]] = (
     Metric(
-        "tonwatch_probe_results_total",
+        "tonwatch_probes_total",
         "counter",
-        "Probes that ended, by how.",
-        reading.results,
+        "Probes that ended, by outcome (`ok`, `failed`).",
+        reading.probes,
+        labels=("probe", "outcome"),
+    ),
+    Metric(
+        "tonwatch_probe_failures_total",
+        "counter",
+        "Probes that failed, by reason. Each reason appears with its first failure.",
+        reading.failures,
         labels=("probe", "reason"),
     ),
     Metric(

@@ -1,7 +1,7 @@
 """The two formats of an exposition: text 0.0.4 and OpenMetrics 1.0, as prometheus_client writes.
 
-Both have the same samples, one on a line, under different heads: so lines are made once and
-kept. Source: prometheus.io/docs/instrumenting/exposition_formats and the OpenMetrics standard.
+Both have the same samples, one on a line, under different heads.
+Source: prometheus.io/docs/instrumenting/exposition_formats and the OpenMetrics standard.
 """
 
 from collections.abc import Callable, Iterable
@@ -100,7 +100,6 @@ class FamilyWriter:
 
     def __init__(self, metric: Metric[Any], labels: tuple[str, ...]) -> None:
         self.metric = metric
-        self.read: Callable[[Any], Any] = metric.read
         names = (*labels, *metric.labels)
         self._name = metric.name
         self._own = len(metric.labels)
@@ -129,10 +128,10 @@ class FamilyWriter:
         Raises:
             Exception: of whatever kind, where that is not what it must be.
         """
-        if told is None:
-            return b""
         if self.labelled:
             return "".join([self._sample(names, point) for point in told]).encode()
+        if told is None:
+            return b""
         return f"{self._name}{names[1]}{number(told)}\n".encode()
 
     def _sample(self, names: Names, point: Point) -> str:

@@ -7,13 +7,12 @@ leaves the exposition.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from typing import Final, Generic, Literal, TypeVar
 
 from tonwatch.probes.sample import Probe
-from tonwatch.serve.reasons import REASONS
 from tonwatch.serve.scene import Scene, Seen
 from tonwatch.serve.thresholds import Unit, unit_of
+from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Histogram
 from tonwatch.watch.judge import WALLET_ROUNDS
 from tonwatch.watch.states import State
@@ -69,26 +68,24 @@ class Group(Generic[Of]):
         labels: that tell the things apart; the first of every family.
         metrics: the families.
         sources: the things in a scene, each with the values of `labels`.
-        token: what a thing's values follow from; while it is the same object as at the last
-            scrape, so are the values. None where they are read anew each time.
     """
 
     title: str
     labels: tuple[str, ...]
     metrics: tuple[Metric[Of], ...]
     sources: Callable[[Scene], Iterable[tuple[tuple[str, ...], Of]]]
-    token: Callable[[Of], object] | None = None
 
 
 def one_of(members: type[StrEnum], current: StrEnum) -> tuple[Point, ...]:
     """A state set: 1 for the one that holds, 0 for every other."""
-    return state_set(tuple(members), current)
-
-
-@cache
-def state_set(members: tuple[str, ...], current: str) -> tuple[Point, ...]:
-    """Likewise, of words. There are few of these, and thousands of things share them."""
     return tuple(((str(member),), float(member == current)) for member in members)
+
+
+def current_state(current: str, *always: str) -> tuple[Point, ...]:
+    """The part of a state set that somebody uses: 1 for the state that holds, and 0 for those of
+    the others that alert rules select, which must find them from the first scrape."""
+    others = (((str(state),), 0.0) for state in always if state != current)
+    return (((str(current),), 1.0), *others)
 
 
 def of_known(seen: Seen, value: float) -> float | None:
@@ -118,15 +115,21 @@ def version(seen: Seen) -> Iterable[Point]:
         yield (f"{told >> 8}.{told & 255}",), 1
 
 
-def results(seen: Seen) -> Iterable[Point]:
-    """By probe and reason: all that there can be, and any that there was."""
+def probes(seen: Seen) -> Iterable[Point]:
+    """By probe and outcome, all from 0."""
     record = seen.record
-    possible = REASONS.get(record.target.kind, {})
     for probe in record.target.probes:
-        reasons = dict.fromkeys(possible.get(probe, ()))
-        reasons.update(dict.fromkeys(reason for asked, reason in record.results if asked is probe))
-        for reason in reasons:
-            yield (probe.value, reason.value), record.results.get((probe, reason), 0)
+        ok = record.results.get((probe, Reason.OK), 0)
+        ended = sum(count for (asked, _), count in record.results.items() if asked is probe)
+        yield (probe.value, "ok"), ok
+        yield (probe.value, "failed"), ended - ok
+
+
+def failures(seen: Seen) -> Iterable[Point]:
+    """By probe and reason, as far as they have occurred."""
+    for (probe, reason), count in seen.record.results.items():
+        if reason is not Reason.OK:
+            yield (probe.value, reason.value), count
 
 
 def durations(seen: Seen) -> Iterable[Point]:

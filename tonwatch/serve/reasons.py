@@ -1,4 +1,4 @@
-"""How probes can end, and payouts can fail: counters of exactly these start at 0."""
+"""How probes can end, and why compute phases are skipped."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -63,8 +63,7 @@ REASONS: Final[Mapping[str, Mapping[Probe, tuple[Reason, ...]]]] = {
         Probe.WRITE: (*_TONCENTER, Reason.OVERLOADED, Reason.MESSAGE_REJECTED),
     },
 }
-"""How probes can end, by kind of target. Their counters start at 0: a counter that only appears
-with its first failure hides that failure from `rate` and `increase`."""
+"""How probes can end, by kind of target."""
 
 SKIPPED: Final = ("no_state", "bad_state", "no_gas", "suspended")
 """Why a transaction has no compute phase. Source: `ComputeSkipReason` in block.tlb."""

@@ -47,14 +47,14 @@ class Scene:
         return self.view.snapshot.monotonic - sample.finished <= limit
 
 
-class Held(NamedTuple):
-    """What the metrics of an asset are read off.
+class WalletContext(NamedTuple):
+    """What the metrics of a wallet are read off.
 
     Attributes:
-        asked: whether there is anybody who can tell what is held.
+        asked: whether there is a target that accounts can be read from.
     """
 
-    holding: Holding
+    verdict: WalletVerdict
     asked: bool
 
 
@@ -82,30 +82,25 @@ def targets(scene: Scene) -> Iterator[tuple[tuple[str], Seen]]:
             yield (name,), Seen(scene, record, verdicts[name])
 
 
-def wallets(scene: Scene) -> Iterator[tuple[tuple[str], WalletVerdict]]:
+def wallets(scene: Scene) -> Iterator[tuple[tuple[str], WalletContext]]:
     """Every wallet, by its label."""
-    for name, wallet in scene.view.judgement.purses.wallets.items():
-        yield (name,), wallet
-
-
-def assets(scene: Scene) -> Iterator[tuple[tuple[str, str], Held]]:
-    """Every asset of every wallet, by its labels."""
     asked = can_be_asked(scene.view.judgement)
-    for labels, holding in _holdings(scene):
-        yield labels, Held(holding, asked)
+    for name, wallet in scene.view.judgement.purses.wallets.items():
+        yield (name,), WalletContext(wallet, asked)
+
+
+def assets(scene: Scene) -> Iterator[tuple[tuple[str, str], Holding]]:
+    """Every asset of every wallet, by its labels."""
+    for name, wallet in scene.view.judgement.purses.wallets.items():
+        for asset, holding in wallet.holdings.items():
+            yield (name, asset), holding
 
 
 def payouts(scene: Scene) -> Iterator[tuple[tuple[str, str], Paying]]:
     """Every asset whose payouts are counted, by its labels."""
-    for labels, holding in _holdings(scene):
+    for labels, holding in assets(scene):
         if holding.walked is not None:
             yield labels, Paying(holding, holding.walked)
-
-
-def _holdings(scene: Scene) -> Iterator[tuple[tuple[str, str], Holding]]:
-    for name, wallet in scene.view.judgement.purses.wallets.items():
-        for asset, holding in wallet.holdings.items():
-            yield (name, asset), holding
 
 
 def contracts(scene: Scene) -> Iterator[tuple[tuple[str], ContractVerdict]]:

@@ -7,54 +7,63 @@ from tonwatch.amounts import NATIVE_DECIMALS, in_coins
 from tonwatch.probes.reading import Reading
 from tonwatch.probes.tally import OTHER_CODE
 from tonwatch.serve import scene
-from tonwatch.serve.reading import Group, Metric, Point, state_set
-from tonwatch.serve.scene import Held, Paying
+from tonwatch.serve.reading import Group, Metric, Point, current_state
+from tonwatch.serve.scene import Paying, WalletContext
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.wallet_config import NATIVE
-from tonwatch.watch.wallets import ContractVerdict, WalletVerdict
+from tonwatch.watch.wallets import ContractVerdict, Holding
 
 UNKNOWN: Final = "unknown"
 
-ACCOUNT_STATES: Final = (*AccountStatus, UNKNOWN)
+ACCOUNT_STATUSES: Final = (*AccountStatus, UNKNOWN)
 
 OTHER: Final = "other"
-"""Stands for all further exit codes, once too many different ones have occurred."""
+"""All further exit codes, once too many different ones have occurred; contracts that are no known
+version of a wallet."""
 
 
-def _state(reading: Reading | None) -> Iterable[Point]:
-    told = reading.status if reading is not None else None
-    return state_set(ACCOUNT_STATES, told or UNKNOWN)
+def _status(reading: Reading | None, always: AccountStatus | str) -> Iterable[Point]:
+    status = reading.status if reading is not None else None
+    return current_state(status or UNKNOWN, always)
 
 
-def _kind(wallet: WalletVerdict) -> Iterable[Point]:
-    kind = wallet.reading.kind if wallet.reading is not None else None
-    return () if kind is None else (((kind.value,), 1),)
+def _info(context: WalletContext) -> Iterable[Point]:
+    wallet = context.verdict
+    if wallet.reading is not None:
+        version = wallet.reading.kind
+        known = [h.reading for h in wallet.holdings.values() if h.reading is not None]
+        proven = all(reading.proven for reading in known)
+        yield (version.value if version is not None else OTHER, str(proven).lower()), 1
 
 
-def _low(wallet: WalletVerdict) -> float | None:
-    """Known where one asset is low, or every one that has a minimum is known not to be."""
-    known_of_all = wanted = False
-    for holding in wallet.holdings.values():
-        if holding.minimum is not None:
-            amount = holding.amount
-            if amount is not None and amount < holding.minimum:
-                return 1.0
-            known_of_all = amount is not None and (known_of_all or not wanted)
-            wanted = True
-    return 0.0 if known_of_all else None
+def _balance_time(context: WalletContext) -> float | None:
+    """The oldest block time; None where no source has told one."""
+    readings = (holding.reading for holding in context.verdict.holdings.values())
+    times = [each.time for each in readings if each is not None and each.time is not None]
+    return min(times, default=None)
 
 
-def _coins(units: int | None, decimals: int) -> float | None:
+def _backlog(context: WalletContext) -> float | None:
+    """Of the assets whose balance is known: otherwise nobody can tell what else there is."""
+    known = [
+        holding.walked.backlog
+        for holding in context.verdict.holdings.values()
+        if holding.walked is not None and holding.reading is not None
+    ]
+    return sum(known) if known else None
+
+
+def _gaps(context: WalletContext) -> float | None:
+    holdings = context.verdict.holdings.values()
+    counted = [holding.walked.tally.gaps for holding in holdings if holding.walked is not None]
+    return sum(counted) if counted else None
+
+
+def _amount(units: int | None, decimals: int) -> float | None:
     return None if units is None else in_coins(units, decimals)
 
 
-def _proven(held: Held) -> float | None:
-    reading = held.holding.reading
-    return None if reading is None or reading.amount is None else float(reading.proven)
-
-
-def _failures(paying: Paying) -> Iterable[Point]:
-    """By phase and code, as far as they have occurred: of 2**32 codes not all can start at 0."""
+def _failed(paying: Paying) -> Iterable[Point]:
     for (phase, code), count in paying.walked.tally.failures.items():
         yield (phase, OTHER if code == OTHER_CODE else str(code)), count
 
@@ -64,190 +73,150 @@ def _skipped(paying: Paying) -> Iterable[Point]:
         yield (reason,), count
 
 
-_WALLETS: Final[tuple[Metric[WalletVerdict], ...]] = (
+_WALLETS: Final[tuple[Metric[WalletContext], ...]] = (
     Metric(
-        "tonwatch_wallet_state",
+        "tonwatch_wallet_status",
         "gauge",
-        "1 for the state that its account is in, 0 for every other.",
-        lambda w: _state(w.reading),
-        labels=("state",),
+        "1 for the status of its account; `frozen` is also there at 0.",
+        lambda c: _status(c.verdict.reading, AccountStatus.FROZEN),
+        labels=("status",),
     ),
     Metric(
-        "tonwatch_wallet_kind_info",
+        "tonwatch_wallet_info",
         "info",
-        "Always 1: the kind of wallet, recognised by its code. Absent where it is none of these.",
-        _kind,
-        labels=("kind",),
-    ),
-    Metric(
-        "tonwatch_wallet_seqno",
-        "gauge",
-        "Seqno that its next message must have. Absent for kinds of wallets without one.",
-        lambda w: w.reading.seqno if w.reading else None,
-    ),
-    Metric(
-        "tonwatch_wallet_last_clean_timestamp_seconds",
-        "gauge",
-        "When a highload wallet last forgot old queries (v2: the newest of these), Unix time in"
-        " seconds; 0 for never.",
-        lambda w: w.reading.last_clean if w.reading else None,
-    ),
-    Metric(
-        "tonwatch_wallet_low",
-        "gauge",
-        "1 while it holds less of any asset than that asset's minimum, else 0. Absent where it"
-        " has no minimum, or what it holds is not known.",
-        _low,
-    ),
-    Metric(
-        "tonwatch_wallet_recent_failures",
-        "gauge",
-        "Payouts of its own that have failed within the threshold `payout_window`. Absent where"
-        " payouts are not counted.",
-        lambda w: len(w.failed) if w.counted else None,
-    ),
-    Metric(
-        "tonwatch_wallet_recent_bounces",
-        "gauge",
-        "Payouts that came back within the threshold `payout_window`. Absent where payouts are not"
-        " counted.",
-        lambda w: len(w.bounced) if w.counted else None,
-    ),
-)
-
-_ASSETS: Final[tuple[Metric[Held], ...]] = (
-    Metric(
-        "tonwatch_wallet_balance",
-        "gauge",
-        "What it holds, in whole coins; 0 where there is no account. Divided by the rate of"
-        " `tonwatch_wallet_sent_total`, and for the native coin of `tonwatch_wallet_fees_total`,"
-        " it gives the seconds that it lasts.",
-        lambda h: _coins(h.holding.amount, h.holding.decimals),
-    ),
-    Metric(
-        "tonwatch_wallet_balance_minimum",
-        "gauge",
-        "The configured minimum, in whole coins. Absent where there is none.",
-        lambda h: _coins(h.holding.minimum, h.holding.decimals),
-        lasting=True,
+        "Always 1: the version of the wallet, recognised by its code, and whether all of its"
+        " balances follow by Merkle proofs from a block (`true`) or rest on what a server says"
+        " (`false`). Absent while its account cannot be read.",
+        _info,
+        labels=("wallet_version", "proven"),
     ),
     Metric(
         "tonwatch_wallet_balance_timestamp_seconds",
         "gauge",
-        "When the block was made whose state tells the balance, Unix time in seconds. Absent"
-        " where the source does not say.",
-        lambda h: h.holding.reading.time if h.holding.reading else None,
+        "Time of the block at which its balances were read, the oldest of its assets; Unix time in"
+        " seconds. Absent where the source does not tell.",
+        _balance_time,
     ),
     Metric(
-        "tonwatch_wallet_balance_proven",
+        "tonwatch_wallet_balance_read_failing",
         "gauge",
-        "1 while the balance follows by Merkle proofs from a block, 0 while it is a source's word.",
-        _proven,
+        "1 while the balance of one of its assets cannot be read although a target answers, 0"
+        " otherwise. /health names the asset.",
+        lambda c: float(c.asked and bool(c.verdict.unread)),
     ),
     Metric(
-        "tonwatch_wallet_unread",
+        "tonwatch_wallet_recent_failed_payouts",
         "gauge",
-        "1 while it cannot be read although there is somebody to ask, as the finding"
-        " `wallet_unread` says; 0 while it is read, or nobody can tell.",
-        lambda h: float(h.asked and h.holding.unread),
+        "Payouts of its own that failed within the threshold `payout_window`. Absent where"
+        " payouts are not counted.",
+        lambda c: len(c.verdict.failed) if c.verdict.counted else None,
+    ),
+    Metric(
+        "tonwatch_wallet_recent_bounced_payouts",
+        "gauge",
+        "Payouts that bounced within the threshold `payout_window`. Absent where payouts are not"
+        " counted.",
+        lambda c: len(c.verdict.bounced) if c.verdict.counted else None,
+    ),
+    Metric(
+        "tonwatch_wallet_backlog_transactions",
+        "gauge",
+        "Known transactions of the wallet and its jetton wallets that are not counted yet; while"
+        " there are some, its counters are too low.",
+        _backlog,
+    ),
+    Metric(
+        "tonwatch_wallet_history_gaps_total",
+        "counter",
+        "Stretches of its history, jetton wallets included, that no target had any more before"
+        " they were counted.",
+        _gaps,
+    ),
+)
+
+_ASSETS: Final[tuple[Metric[Holding], ...]] = (
+    Metric(
+        "tonwatch_wallet_balance",
+        "gauge",
+        "Balance, in units of the asset; 0 where there is no account. Divided by the rate of"
+        " `tonwatch_wallet_sent_amount_total`, and for `native` of"
+        " `tonwatch_wallet_fees_amount_total` as well, it gives the seconds that it lasts.",
+        lambda h: _amount(h.amount, h.decimals),
+    ),
+    Metric(
+        "tonwatch_wallet_balance_minimum",
+        "gauge",
+        "Configured minimum balance, in units of the asset. Absent where there is none.",
+        lambda h: _amount(h.minimum, h.decimals),
+        lasting=True,
     ),
 )
 
 _PAYOUTS: Final[tuple[Metric[Paying], ...]] = (
     Metric(
-        "tonwatch_wallet_sent_total",
+        "tonwatch_wallet_sent_amount_total",
         "counter",
-        "What left it for others, in whole coins; of the native coin also what goes along with"
-        " transfers of jettons. Its rate is what the balance lasts by.",
-        lambda p: _coins(p.walked.tally.sent, p.holding.decimals),
+        "Amount sent to others, in units of the asset; of `native` also what is attached to"
+        " jetton transfers.",
+        lambda p: _amount(p.walked.tally.sent, p.holding.decimals),
     ),
     Metric(
-        "tonwatch_wallet_received_total",
+        "tonwatch_wallet_received_amount_total",
         "counter",
-        "What others sent to it, in whole coins.",
-        lambda p: _coins(p.walked.tally.received, p.holding.decimals),
+        "Amount received from others, in units of the asset.",
+        lambda p: _amount(p.walked.tally.received, p.holding.decimals),
     ),
     Metric(
-        "tonwatch_wallet_returned_total",
+        "tonwatch_wallet_bounced_amount_total",
         "counter",
-        "What came back after it had been sent, in whole coins.",
-        lambda p: _coins(p.walked.tally.returned, p.holding.decimals),
+        "Amount that bounced back after it had been sent, in units of the asset. Appears with the"
+        " first.",
+        lambda p: _amount(p.walked.tally.returned or None, p.holding.decimals),
     ),
     Metric(
-        "tonwatch_wallet_fees_total",
+        "tonwatch_wallet_fees_amount_total",
         "counter",
-        "Fees of its transactions, in whole native coins for every asset: a jetton's wallet pays"
-        " its own from what messages bring along.",
-        lambda p: _coins(p.walked.tally.fees, NATIVE_DECIMALS),
+        "Fees of the wallet's transactions, in units of the native coin; of `native` only, since"
+        " a jetton wallet pays its fees from what messages bring along.",
+        lambda p: (
+            _amount(p.walked.tally.fees, NATIVE_DECIMALS) if p.holding.asset == NATIVE else None
+        ),
     ),
     Metric(
-        "tonwatch_wallet_messages_sent_total",
+        "tonwatch_wallet_sent_messages_total",
         "counter",
-        "Payments: messages to others, or transfers of the jetton.",
+        "Payouts sent: messages to others, or transfers of the jetton.",
         lambda p: p.walked.tally.messages_sent,
     ),
     Metric(
-        "tonwatch_wallet_unsent_total",
+        "tonwatch_wallet_bounced_messages_total",
         "counter",
-        "Messages that its transactions were to send and did not, though they succeeded: messages"
-        " of mode 2 are passed over where coins lack or the destination is no address. Of the"
-        " native coin only.",
-        lambda p: p.walked.tally.unsent if p.holding.asset == NATIVE else None,
+        "Messages to others that bounced. Appears with the first.",
+        lambda p: p.walked.tally.bounced or None,
     ),
     Metric(
-        "tonwatch_wallet_bounces_total",
+        "tonwatch_wallet_skipped_messages_total",
         "counter",
-        "Messages to others that bounced.",
-        lambda p: p.walked.tally.bounced,
+        "Messages that the action phase skipped although the transaction succeeded: send mode 2"
+        " ignores errors, such as a balance too low or an invalid address. Of `native` only."
+        " Appears with the first.",
+        lambda p: (p.walked.tally.unsent or None) if p.holding.asset == NATIVE else None,
     ),
     Metric(
-        "tonwatch_wallet_transactions_total",
+        "tonwatch_wallet_failed_transactions_total",
         "counter",
-        "Transactions that have been counted, each once.",
-        lambda p: p.walked.tally.transactions,
+        "Transactions whose compute or action phase failed, whoever caused them. Each code appears"
+        " with its first failure.",
+        _failed,
+        labels=("transaction_phase", "exit_code"),
     ),
     Metric(
-        "tonwatch_wallet_failed_total",
+        "tonwatch_wallet_compute_skipped_transactions_total",
         "counter",
-        "Transactions whose compute or action phase failed, whatever the exit code and whoever"
-        " caused them.",
-        lambda p: sum(p.walked.tally.failures.values()),
-    ),
-    Metric(
-        "tonwatch_wallet_failures_total",
-        "counter",
-        "Transactions whose compute or action phase failed, by that phase and its exit code; only"
-        " those that have occurred.",
-        _failures,
-        labels=("phase", "exit_code"),
-    ),
-    Metric(
-        "tonwatch_wallet_skipped_total",
-        "counter",
-        "Transactions without a compute phase, by the reason for it; only those that have"
-        " occurred. Strangers who send too little cause most of them.",
+        "Transactions whose compute phase was skipped; most were sent too little by others. Each"
+        " reason appears with the first.",
         _skipped,
-        labels=("reason",),
-    ),
-    Metric(
-        "tonwatch_wallet_payout_gaps_total",
-        "counter",
-        "Stretches of history that no source had any more before they were counted.",
-        lambda p: p.walked.tally.gaps,
-    ),
-    Metric(
-        "tonwatch_wallet_payout_backlog",
-        "gauge",
-        "Transactions known to be not counted yet; while there are some, the totals are behind.",
-        lambda p: p.walked.backlog if p.holding.reading else None,
-    ),
-    Metric(
-        "tonwatch_wallet_last_transaction_timestamp_seconds",
-        "gauge",
-        "When the newest counted transaction was made, Unix time in seconds. Absent before the"
-        " first.",
-        lambda p: p.walked.tally.last_time,
-        lasting=True,
+        labels=("skip_reason",),
     ),
     Metric(
         "tonwatch_wallet_payouts_since_timestamp_seconds",
@@ -260,11 +229,11 @@ _PAYOUTS: Final[tuple[Metric[Paying], ...]] = (
 
 _CONTRACTS: Final[tuple[Metric[ContractVerdict], ...]] = (
     Metric(
-        "tonwatch_contract_state",
+        "tonwatch_contract_status",
         "gauge",
-        "1 for the state that its account is in, 0 for every other.",
-        lambda c: _state(c.reading),
-        labels=("state",),
+        "1 for the status of its account; `unknown` is also there at 0.",
+        lambda c: _status(c.reading, UNKNOWN),
+        labels=("status",),
     ),
     Metric(
         "tonwatch_contract_code_matches",
@@ -275,34 +244,7 @@ _CONTRACTS: Final[tuple[Metric[ContractVerdict], ...]] = (
     ),
 )
 
-WALLETS: Final = Group(
-    "Wallets",
-    ("wallet",),
-    _WALLETS,
-    scene.wallets,
-    # Verdicts are kept while nothing is new.
-    lambda wallet: wallet,
-)
-ASSETS: Final = Group(
-    "What wallets hold",
-    ("wallet", "asset"),
-    _ASSETS,
-    scene.assets,
-    # What is read is not unread, whoever can be asked.
-    lambda held: held.holding.reading,
-)
-PAYOUTS: Final = Group(
-    "Payouts",
-    ("wallet", "asset"),
-    _PAYOUTS,
-    scene.payouts,
-    # Of what is held only whether it is known: that changes every few seconds, payouts rarely.
-    lambda paying: paying.walked if paying.holding.reading is not None else None,
-)
-CONTRACTS: Final = Group(
-    "Contracts",
-    ("contract",),
-    _CONTRACTS,
-    scene.contracts,
-    lambda contract: contract.reading,
-)
+WALLETS: Final = Group("Wallets", ("wallet",), _WALLETS, scene.wallets)
+ASSETS: Final = Group("Balances", ("wallet", "asset"), _ASSETS, scene.assets)
+PAYOUTS: Final = Group("Payouts", ("wallet", "asset"), _PAYOUTS, scene.payouts)
+CONTRACTS: Final = Group("Contracts", ("contract",), _CONTRACTS, scene.contracts)

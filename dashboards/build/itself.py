@@ -1,5 +1,7 @@
 """Whether tonwatch itself can be believed."""
 
+from typing import Final
+
 from grafana_foundation_sdk.models import dashboard
 
 from dashboards.build import links, meaning
@@ -9,6 +11,8 @@ from dashboards.build.panels import series, states
 from dashboards.build.query import RATE, Query, coded_by, m, threshold
 from dashboards.build.stats import ALL_IS_GOOD, count, stat
 from dashboards.build.tables import Column, table
+
+EVALUATED: Final = "tonwatch_last_evaluation_timestamp_seconds"
 
 
 def itself() -> Board:
@@ -20,7 +24,7 @@ def itself() -> Board:
 
 
 def _now(board: Board) -> None:
-    phase = coded_by("phase", "tonwatch_readiness", meaning.PHASES, "job, instance")
+    phase = coded_by("readiness", "tonwatch_readiness", meaning.PHASES, "job, instance")
     board.side_by_side(
         3,
         (
@@ -43,7 +47,7 @@ def _now(board: Board) -> None:
                 "Last judged",
                 "Age of the oldest last judgement. It is seconds, plus the time since the last"
                 " scrape; where it grows, tonwatch hangs.",
-                Query(f"time() - min({m('tonwatch_view_timestamp_seconds')})"),
+                Query(f"time() - min({m(EVALUATED)})"),
                 unit="s",
                 decimals=0,
                 empty="no tonwatch",
@@ -100,7 +104,7 @@ def _now(board: Board) -> None:
                     ),
                     Column(
                         "Judged",
-                        f"1000 * max by (job, instance) ({m('tonwatch_view_timestamp_seconds')})",
+                        f"1000 * max by (job, instance) ({m(EVALUATED)})",
                         unit="dateTimeFromNow",
                         width=140,
                     ),
@@ -242,7 +246,7 @@ def _process(board: Board) -> None:
     )
     seconds, *counts = (
         f"max by (threshold) ({m(f'tonwatch_threshold_{unit}')})"
-        for unit in ("seconds", "blocks", "interruptions", "failures", "bounces", "transactions")
+        for unit in ("seconds", "blocks", "interruptions", "payouts", "transactions")
     )
     board.row("What it judges by")
     board.side_by_side(

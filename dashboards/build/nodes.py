@@ -24,15 +24,15 @@ def nodes() -> Board:
         "In sync in: by the rate at which it has caught up so far. Messages: whether the newest"
         " probing message came through to the wallet.",
         [
-            Column("Behind", NODES.each("tonwatch_target_behind_seconds"), unit="s"),
-            Column("Blocks behind", NODES.each("tonwatch_target_behind_blocks")),
-            Column("Shard gap", NODES.each("tonwatch_target_shard_gap_blocks")),
+            Column("Behind", NODES.each("tonwatch_target_lag_seconds"), unit="s"),
+            Column("Blocks behind", NODES.each("tonwatch_target_lag_blocks")),
+            Column("Shard gap", NODES.each("tonwatch_target_shard_client_lag_blocks")),
             Column(
-                "In sync in", NODES.each("tonwatch_target_catch_up_seconds"), unit="dtdurations"
+                "In sync in", NODES.each("tonwatch_target_sync_eta_seconds"), unit="dtdurations"
             ),
             Column("Latency", NODES.each("tonwatch_target_latency_seconds"), unit="s"),
             Column("Clock", NODES.each("tonwatch_target_clock_offset_seconds"), unit="s"),
-            comes_through(NODES.each("tonwatch_target_write_path")),
+            comes_through(NODES.each("tonwatch_target_accepts_external_messages")),
         ],
     )
     _sync(board)
@@ -55,7 +55,7 @@ def _sync(board: Board) -> None:
                 "Blocks that the shard client, which serves accounts, is behind the node's own"
                 " masterchain. Over the orange line it is lagging, over the red one not ready.",
                 [
-                    Query(NODES.lately("tonwatch_target_shard_gap_blocks"), NAMED),
+                    Query(NODES.lately("tonwatch_target_shard_client_lag_blocks"), NAMED),
                     threshold("shard_gap_warn"),
                     threshold("shard_gap_unready", bad=True),
                 ],
@@ -79,7 +79,7 @@ def _sync(board: Board) -> None:
 
 
 def _answers(board: Board) -> None:
-    steps = NODES.m("tonwatch_probe_phase_seconds", 'probe="connect"')
+    steps = NODES.m("tonwatch_probe_phase_duration_seconds", 'probe="connect"')
     board.row("Answers")
     board.side_by_side(
         8,
@@ -100,7 +100,7 @@ def _answers(board: Board) -> None:
     board.side_by_side(
         7,
         (12, NODES.failures("Down", "NotSynced")),
-        (12, write_path(NODES.m("tonwatch_target_write_path"), "node")),
+        (12, write_path(NODES.m("tonwatch_target_accepts_external_messages"), "node")),
     )
 
 
@@ -132,7 +132,7 @@ def _steadiness(board: Board) -> None:
                 " Many of either: several servers behind one address, or a bad way to it.",
                 [
                     NODES.a_minute("tonwatch_target_dropped_answers_total", f"{NAMED} dropped"),
-                    NODES.a_minute("tonwatch_target_steps_back_total", f"{NAMED} back"),
+                    NODES.a_minute("tonwatch_target_seqno_regressions_total", f"{NAMED} back"),
                 ],
                 bars=True,
                 unit="short",

@@ -26,7 +26,9 @@ from dashboards.build.tables import Column, table
 from dashboards.build.targets import NAMED, Targets, behind
 from tonwatch.watch.finding import Cause
 
-AGE: Final = f"{m('tonwatch_view_timestamp_seconds')} - {m('tonwatch_head_timestamp_seconds')}"
+AGE: Final = (
+    f"{m('tonwatch_last_evaluation_timestamp_seconds')} - {m('tonwatch_head_timestamp_seconds')}"
+)
 
 CHOSEN: Final = 'instance=~"$instance|"'
 """Of alerts, those without an instance too: of services, and that no tonwatch is there."""
@@ -84,7 +86,7 @@ def _verdict(board: Board) -> None:
             stat(
                 "Ready",
                 "What /ready tells those who ask whether payouts and reads may go on.",
-                Query(f"max by (phase) ({m('tonwatch_readiness')} == 1)", "{{phase}}"),
+                Query(f"max by (readiness) ({m('tonwatch_readiness')} == 1)", "{{readiness}}"),
                 names=True,
                 filled=True,
                 unit="none",
@@ -164,7 +166,7 @@ def _who(board: Board) -> None:
 
 def _targets(title: str, targets: Targets, uid: str) -> dashboard.Panel:
     kinds = targets.kinds
-    distance = of_kind("tonwatch_target_behind_seconds", kinds)
+    distance = of_kind("tonwatch_target_lag_seconds", kinds)
     latency = of_kind("tonwatch_target_latency_seconds", kinds)
     return table(
         title,

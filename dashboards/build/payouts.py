@@ -162,7 +162,7 @@ def failures(board: Board) -> None:
                 empty="no wallet has payouts",
             ),
         ),
-        (8, write_path(m("tonwatch_target_write_path"), "target")),
+        (8, write_path(m("tonwatch_target_accepts_external_messages"), "target")),
     )
 
 

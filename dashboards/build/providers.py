@@ -24,10 +24,10 @@ def providers() -> Board:
         "Messages: whether the newest probing message came through to the wallet.",
         [
             Column("Kind", label="kind", width=120),
-            Column("Behind", PROVIDERS.each("tonwatch_target_behind_seconds"), unit="s"),
-            Column("Blocks behind", PROVIDERS.each("tonwatch_target_behind_blocks")),
+            Column("Behind", PROVIDERS.each("tonwatch_target_lag_seconds"), unit="s"),
+            Column("Blocks behind", PROVIDERS.each("tonwatch_target_lag_blocks")),
             Column("Latency", PROVIDERS.each("tonwatch_target_latency_seconds"), unit="s"),
-            comes_through(PROVIDERS.each("tonwatch_target_write_path")),
+            comes_through(PROVIDERS.each("tonwatch_target_accepts_external_messages")),
         ],
     )
     _answers(board)
@@ -53,7 +53,7 @@ def _failures(board: Board) -> None:
     board.side_by_side(
         7,
         (12, PROVIDERS.failures("Throttled", "Unauthorized", "Down")),
-        (12, write_path(PROVIDERS.m("tonwatch_target_write_path"), "provider")),
+        (12, write_path(PROVIDERS.m("tonwatch_target_accepts_external_messages"), "provider")),
     )
     board.side_by_side(
         7,
@@ -76,7 +76,7 @@ def _failures(board: Board) -> None:
                 "Steps back, a minute",
                 "How often the seqno went back: different servers behind one address that are not"
                 " equally far. A few are usual behind load balancers.",
-                PROVIDERS.a_minute("tonwatch_target_steps_back_total", NAMED),
+                PROVIDERS.a_minute("tonwatch_target_seqno_regressions_total", NAMED),
                 bars=True,
                 unit="short",
                 empty="none went back",

@@ -105,7 +105,7 @@ class Targets:
                 6,
                 self._worst(
                     "Furthest behind",
-                    self.lately("tonwatch_target_behind_seconds"),
+                    self.lately("tonwatch_target_lag_seconds"),
                     f"The distance to the head of the chosen {self.word} that is furthest behind.",
                     "Lagging",
                 ),
@@ -172,7 +172,7 @@ class Targets:
                 Column("Failed", self._failed(), unit="percentunit"),
                 Column(
                     "Answered",
-                    "1000 * " + self.each("tonwatch_target_last_answer_timestamp_seconds"),
+                    "1000 * " + self.each("tonwatch_target_last_success_timestamp_seconds"),
                     unit="dateTimeFromNow",
                     width=140,
                 ),
@@ -258,7 +258,7 @@ class Targets:
             "Interruptions",
             "How often it stopped answering and came back within the configured window; a single"
             " lost answer counts a third. Over the line it is flapping.",
-            [Query(self.m("tonwatch_target_interruptions"), NAMED), threshold("flapping")],
+            [Query(self.m("tonwatch_target_recent_interruptions"), NAMED), threshold("flapping")],
             unit="short",
             runbooks=[self.alert("Flapping")],
         )
@@ -275,7 +275,7 @@ def behind(title: str, chosen: Sequence[str], *runbooks: str) -> dashboard.Panel
         "Seconds that the last block is older than the head of the chain. Over the orange line"
         " it is lagging, over the red one not ready.",
         [
-            Query(lately("tonwatch_target_behind_seconds", *chosen), NAMED),
+            Query(lately("tonwatch_target_lag_seconds", *chosen), NAMED),
             threshold("behind_warn"),
             threshold("behind_unready", bad=True),
         ],

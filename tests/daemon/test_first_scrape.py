@@ -21,8 +21,8 @@ from tonwatch.simulator.network import Simulator
 OF_PROMETHEUS: Final = ("up", "ALERTS")
 
 ONLY_THEN: Final = {
-    "tonwatch_clock_offset_seconds": "our clock is off",
-    "tonwatch_target_catch_up_seconds": "it is lagging and catches up",
+    "tonwatch_local_clock_offset_seconds": "our clock is off",
+    "tonwatch_target_sync_eta_seconds": "it is lagging and catches up",
 }
 """Gauges that have a value only while something holds."""
 
@@ -84,7 +84,7 @@ def missing(samples: list[Sample]) -> set[str]:
 MEASURED: Final = re.compile(
     r"tonwatch_(chain_stalled|egress_broken|contract_code_matches|wallet_balance\b"
     r"|wallet_(sent|received|fees|history|backlog|payouts|recent)_\w+"
-    r"|target_(usable|latency_seconds|behind_\w+|interruptions|clock_offset_seconds))"
+    r"|target_(usable|latency_seconds|lag_seconds|recent_interruptions|clock_offset_seconds))"
 )
 """Values that nobody knows before a target has answered; unknown is absent."""
 

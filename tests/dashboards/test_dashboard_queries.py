@@ -40,7 +40,7 @@ VALUES: Final = {
     "state": {*State},
     "status": {*AccountStatus, "unknown"},
     "outcome": {"ok", "failed"},
-    "phase": {*Phase},
+    "readiness": {*Phase},
     "kind": {"liteserver"},
     "severity": {"critical", "warning", "info"},
     "alertstate": {"firing"},
@@ -129,7 +129,7 @@ def test_counters_are_rates_of_a_fitting_window(subtests: pytest.Subtests) -> No
 
 def test_reads_what_is_emitted() -> None:
     """The tests above mean something."""
-    assert series()["tonwatch_target_behind_seconds"] == {"job", "instance", "target"}
+    assert series()["tonwatch_target_lag_seconds"] == {"job", "instance", "target"}
     assert left(promql.parse("sum by (target) (rate(tonwatch_probes_total[5m]))")) == {"target"}
     for wrong in (
         "tonwatch_no_such_thing",

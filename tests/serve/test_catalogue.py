@@ -1,14 +1,27 @@
 """The catalogue of metrics: what it names is emitted, documented, and named as Prometheus asks."""
 
+import re
+import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Clock
+from tests.programs import program
 from tests.serve.purses import Till
-from tests.serve.scraping import ALL, everything, everything_there_is, names_of, scrape
+from tests.serve.scraping import (
+    ALL,
+    everything,
+    everything_there_is,
+    names_of,
+    scene_of,
+    scrape,
+    written,
+)
 from tests.serve.stage import Stage
 from tonwatch.serve import catalogue, metrics
+from tonwatch.serve.metrics import Exposition
 
 
 @pytest.fixture
@@ -43,7 +56,7 @@ def test_labels_are_as_it_says(till: Till) -> None:
 
 
 CONFIGURED = {"target", "wallet", "contract"}
-FREE = {"version", "exit_code", "le", "role", "local", "threshold"}
+FREE = {"version", "protocol_version", "exit_code", "le", "role", "local", "threshold"}
 
 
 def test_every_value_of_a_label_is_documented(till: Till) -> None:
@@ -58,8 +71,23 @@ def test_every_value_of_a_label_is_documented(till: Till) -> None:
     assert {label for label, _ in told} == {
         *("state", "cause", "phase", "asset", "probe", "reason", "component"),
         *("outcome", "status", "wallet_version", "proven", "transaction_phase", "skip_reason"),
+        *("readiness", "refusal"),
     }
     assert {(label, value) for label, value in told if f"`{value}`" not in values} == set()
+
+
+def test_a_label_means_one_thing() -> None:
+    """Each is explained once, but for `reason`: by the probe that failed."""
+    _, values = metrics.documentation().split("## Values of labels")
+    explained = Counter(
+        label
+        for names in re.findall(r"^- ((?:`\w+`(?:, )?)+)", values, re.MULTILINE)
+        for label in re.findall(r"`(\w+)`", names)
+    )
+    assert [label for label, times in explained.items() if times > 1] == ["reason"]
+    labels = {label for group in catalogue.GROUPS for label in group.labels}
+    labels |= {label for metric in ALL for label in metric.labels}
+    assert set(explained) == labels | {"component"}
 
 
 def test_no_series_of_wallets_where_there_are_none(stage: Stage) -> None:
@@ -74,6 +102,15 @@ def test_the_documentation_is_up_to_date() -> None:
     assert written.read_text(encoding="utf-8") == metrics.documentation(), (
         "write it anew: python -m tonwatch.serve.metrics > docs/metrics.md"
     )
+
+
+def test_promtool_has_nothing_to_say(till: Till) -> None:
+    tool = program("promtool")
+    text = written(Exposition(scene_of(till), till.watcher.errors))
+    checked = subprocess.run(
+        [tool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
 def test_conventions(subtests: pytest.Subtests) -> None:

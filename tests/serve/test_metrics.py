@@ -55,7 +55,7 @@ class TestFormats:
         families = {family.name: family for family in parse_openmetrics(body)}
         assert families["tonwatch_probe_duration_seconds"].type == "histogram"
         assert families["tonwatch_probe_duration_seconds"].unit == "seconds"
-        assert families["tonwatch_target_shard_gap_blocks"].unit == "blocks"
+        assert families["tonwatch_target_shard_client_lag_blocks"].unit == "blocks"
         assert families["tonwatch_target"].type == "info"
         assert body.endswith("# EOF\n")
         assert "_created" not in body
@@ -90,17 +90,19 @@ class TestValues:
             "tonwatch_target_seqno": seqno,
             "tonwatch_target_block_timestamp_seconds": int(stage.clock.wall_time - 1),
             "tonwatch_target_shard_client_seqno": seqno - 1,
-            "tonwatch_target_shard_gap_blocks": 1,
-            "tonwatch_target_behind_seconds": 0,
-            "tonwatch_target_behind_blocks": 0,
+            "tonwatch_target_shard_client_lag_blocks": 1,
+            "tonwatch_target_lag_seconds": 0,
+            "tonwatch_target_lag_blocks": 0,
             "tonwatch_target_clock_offset_seconds": 0.1,
             "tonwatch_target_latency_seconds": 0.0004,
-            "tonwatch_target_last_answer_timestamp_seconds": stage.clock.wall_time,
-            "tonwatch_target_steps_back_total": 0,
+            "tonwatch_target_last_success_timestamp_seconds": stage.clock.wall_time,
+            "tonwatch_target_seqno_regressions_total": 0,
             "tonwatch_target_dropped_answers_total": 2,
         }
         assert {name: seen.value(name, target="node") for name in expected} == expected
-        assert seen.value("tonwatch_target_protocol_version_info", target="node", version="1.1")
+        assert seen.value(
+            "tonwatch_target_protocol_version_info", target="node", protocol_version="1.1"
+        )
         assert seen.value(
             "tonwatch_target_info",
             target="toncenter",
@@ -137,7 +139,7 @@ class TestValues:
         assert seen.values("tonwatch_diagnosis", cause="sources_disagree") == [0]
         assert len(seen.values("tonwatch_diagnosis")) == 2, "no rule selects the others"
         assert len(seen.values("tonwatch_readiness")) == len(Phase)
-        assert seen.holding("tonwatch_readiness", "phase") == ["unready"]
+        assert seen.holding("tonwatch_readiness", "readiness") == ["unready"]
         assert seen.value("tonwatch_ready") == 0
 
     def test_thresholds_are_the_configured_ones(self, clock: Clock) -> None:
@@ -161,15 +163,15 @@ class TestValues:
     def test_the_time_until_in_sync(self, stage: Stage) -> None:
         stage.catching_up()
         seen = scrape(stage)
-        assert seen.value("tonwatch_target_catch_up_seconds", target="node") == pytest.approx(15, 1)
-        assert len(seen.values("tonwatch_target_catch_up_seconds")) == 1
+        assert seen.value("tonwatch_target_sync_eta_seconds", target="node") == pytest.approx(15, 1)
+        assert len(seen.values("tonwatch_target_sync_eta_seconds")) == 1
         assert seen.holding("tonwatch_diagnosis", "cause") == ["node_catching_up"]
 
     def test_interruptions(self, stage: Stage) -> None:
         stage.flapping()
         seen = scrape(stage)
-        assert seen.value("tonwatch_target_interruptions", target="node") == 3
-        assert seen.value("tonwatch_target_interruptions", target="public-1") == 0
+        assert seen.value("tonwatch_target_recent_interruptions", target="node") == 3
+        assert seen.value("tonwatch_target_recent_interruptions", target="public-1") == 0
         assert seen.holding("tonwatch_target_state", "state", target="node") == ["flapping"]
 
     def test_a_fork_is_a_state(self, stage: Stage) -> None:
@@ -263,22 +265,22 @@ JUDGED = [
     "tonwatch_target_seqno",
     "tonwatch_target_block_timestamp_seconds",
     "tonwatch_target_shard_client_seqno",
-    "tonwatch_target_shard_gap_blocks",
-    "tonwatch_target_behind_seconds",
-    "tonwatch_target_behind_blocks",
-    "tonwatch_target_catch_up_seconds",
-    "tonwatch_target_interruptions",
+    "tonwatch_target_shard_client_lag_blocks",
+    "tonwatch_target_lag_seconds",
+    "tonwatch_target_lag_blocks",
+    "tonwatch_target_sync_eta_seconds",
+    "tonwatch_target_recent_interruptions",
     "tonwatch_target_clock_offset_seconds",
     "tonwatch_target_latency_seconds",
     "tonwatch_target_protocol_version_info",
-    "tonwatch_probe_phase_seconds",
+    "tonwatch_probe_phase_duration_seconds",
 ]
 WHOLE = [
     "tonwatch_head_seqno",
     "tonwatch_head_timestamp_seconds",
     "tonwatch_chain_stalled",
     "tonwatch_egress_broken",
-    "tonwatch_clock_offset_seconds",
+    "tonwatch_local_clock_offset_seconds",
 ]
 
 
@@ -301,7 +303,7 @@ class TestAbsence:
         stage.watcher.look()
         seen = scrape(stage)
         assert seen.holding("tonwatch_target_state", "state", target="node") == ["unknown"]
-        told = seen.value("tonwatch_target_last_answer_timestamp_seconds", target="node")
+        told = seen.value("tonwatch_target_last_success_timestamp_seconds", target="node")
         assert told == answered
 
     @pytest.mark.parametrize(
@@ -321,13 +323,13 @@ class TestAbsence:
         stage.put(NODE, probe, {"query": 0.001})
         stage.clock.advance(age)
         stage.watcher.look()
-        told = scrape(stage).values("tonwatch_probe_phase_seconds", probe=probe.value)
+        told = scrape(stage).values("tonwatch_probe_phase_duration_seconds", probe=probe.value)
         assert told == ([0.001] if shown else [])
 
     def test_what_a_provider_does_not_tell_is_absent(self, stage: Stage) -> None:
         stage.healthy()
         seen = scrape(stage)
-        assert seen.values("tonwatch_target_shard_gap_blocks", target="toncenter") == []
+        assert seen.values("tonwatch_target_shard_client_lag_blocks", target="toncenter") == []
         assert seen.values("tonwatch_target_clock_offset_seconds", target="toncenter") == []
 
     def test_a_stopped_watcher_leaves_only_what_stays_true(self, clock: Clock) -> None:

@@ -51,8 +51,8 @@ class TestBetweenTwoJudgements:
         [
             "tonwatch_target_up",
             "tonwatch_target_seqno",
-            "tonwatch_target_behind_seconds",
-            "tonwatch_probe_phase_seconds",
+            "tonwatch_target_lag_seconds",
+            "tonwatch_probe_phase_duration_seconds",
             "tonwatch_head_seqno",
         ],
     )
@@ -127,7 +127,7 @@ class TestNotJudged:
         assert not seen.values("tonwatch_ready")
         assert not seen.values("tonwatch_target_up")
         assert seen.values("tonwatch_target_info")
-        assert seen.value("tonwatch_view_timestamp_seconds") == judged
+        assert seen.value("tonwatch_last_evaluation_timestamp_seconds") == judged
 
     async def test_the_document(self, clock: Clock) -> None:
         till = Till(clock)

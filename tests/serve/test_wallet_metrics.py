@@ -333,10 +333,12 @@ class TestWritePath:
         till.put(NODE, Probe.WRITE, {}, reason=reason)
         till.clock.advance(age)
         till.watcher.look()
-        assert scrape(till).values("tonwatch_target_write_path", target="node") == told
+        assert (
+            scrape(till).values("tonwatch_target_accepts_external_messages", target="node") == told
+        )
 
     def test_nobody_has_been_sent_one(self, clock: Clock) -> None:
-        assert scrape(Till(clock)).values("tonwatch_target_write_path") == []
+        assert scrape(Till(clock)).values("tonwatch_target_accepts_external_messages") == []
 
 
 class TestProbes:
@@ -358,11 +360,8 @@ def test_thresholds_of_payouts(clock: Clock) -> None:
     configured = {"payout_failures": 2, "payout_bounces": 7, "payout_backlog": 90}
     till = Till(clock, thresholds=configured | {"payout_window": "5m"})
     seen = scrape(till)
-    told = {
-        unit: seen.values(f"tonwatch_threshold_{unit}")
-        for unit in ("failures", "bounces", "transactions")
-    }
-    assert told == {"failures": [2], "bounces": [7], "transactions": [90]}
+    told = {unit: seen.values(f"tonwatch_threshold_{unit}") for unit in ("payouts", "transactions")}
+    assert told == {"payouts": [2, 7], "transactions": [90]}
     assert seen.value("tonwatch_threshold_seconds", threshold="payout_window") == 300
 
 

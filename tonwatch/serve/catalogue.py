@@ -18,35 +18,36 @@ _CHAIN: Final[tuple[Metric[Scene], ...]] = (
     Metric(
         "tonwatch_head_seqno",
         "gauge",
-        "Seqno of the highest masterchain block that two targets support, or the only one"
-        " that answers.",
+        "Seqno of the highest masterchain block that two targets confirm, or the only one that"
+        " answers: the head of the chain.",
         lambda s: s.view.judgement.head.seqno if s.view.judgement.head else None,
     ),
     Metric(
         "tonwatch_head_timestamp_seconds",
         "gauge",
-        "When that block was made (gen_utime, whole seconds), Unix time in seconds.",
+        "Time of the head (gen_utime, whole seconds), Unix time in seconds.",
         lambda s: s.view.judgement.head.gen_utime if s.view.judgement.head else None,
     ),
     Metric(
         "tonwatch_chain_stalled",
         "gauge",
         "1 while at least two targets answer and none has had a new block for the threshold"
-        " `stalled`. Absent while none answers.",
+        " `stalled`, else 0. Absent while none answers.",
         lambda s: None if s.view.judgement.idle is None else float(s.view.judgement.stalled),
     ),
     Metric(
-        "tonwatch_clock_offset_seconds",
+        "tonwatch_local_clock_offset_seconds",
         "gauge",
-        "Seconds that our clock is behind the servers' clocks and the times in the blocks. Only"
-        " present while that is at least the threshold `clock_warn` and it is ours that is off.",
+        "Offset of the servers' clocks and block times from the local clock, in seconds: positive"
+        " where the local clock is slow. Only present while it is at least the threshold"
+        " `clock_warn` and most servers agree.",
         lambda s: s.view.judgement.clock_offset,
     ),
     Metric(
         "tonwatch_egress_broken",
         "gauge",
-        "1 while none of the external targets can be reached, else 0. Absent where fewer than two"
-        " are configured, or one has not been asked.",
+        "1 while no external target can be reached, else 0. Absent where fewer than two are"
+        " configured, or one has not been probed.",
         reading.egress,
     ),
 )
@@ -62,7 +63,7 @@ _VERDICT: Final[tuple[Metric[Scene], ...]] = (
     Metric(
         "tonwatch_diagnosis_since_timestamp_seconds",
         "gauge",
-        "When that cause was first named, Unix time in seconds.",
+        "When the cause was first diagnosed, Unix time in seconds.",
         lambda s: s.view.diagnosis.since,
     ),
     Metric(
@@ -74,9 +75,9 @@ _VERDICT: Final[tuple[Metric[Scene], ...]] = (
     Metric(
         "tonwatch_readiness",
         "gauge",
-        "1 for the phase that /ready tells, 0 for every other.",
+        "1 for the readiness that /ready answers, 0 for every other.",
         lambda s: one_of(Phase, s.view.readiness.phase),
-        labels=("phase",),
+        labels=("readiness",),
     ),
 )
 
@@ -84,8 +85,7 @@ _TARGET: Final[tuple[Metric[Seen], ...]] = (
     Metric(
         "tonwatch_target_info",
         "info",
-        "Always 1: what a target is, what for, and whether it is reached without a network"
-        " (`true`, `false`).",
+        "Always 1: kind and role of a target, and whether it is on this machine (`true`, `false`).",
         reading.info,
         labels=("kind", "role", "local"),
         lasting=True,
@@ -93,13 +93,13 @@ _TARGET: Final[tuple[Metric[Seen], ...]] = (
     Metric(
         "tonwatch_target_up",
         "gauge",
-        "1 while it answers our questions, else 0.",
+        "1 while it answers probes, else 0.",
         lambda s: of_known(s, float(s.verdict.up)),
     ),
     Metric(
         "tonwatch_target_state",
         "gauge",
-        "1 for the state it is in, 0 for every other.",
+        "1 for the state of the target, 0 for every other.",
         lambda s: one_of(State, s.verdict.state),
         labels=("state",),
     ),
@@ -118,90 +118,93 @@ _TARGET: Final[tuple[Metric[Seen], ...]] = (
     Metric(
         "tonwatch_target_block_timestamp_seconds",
         "gauge",
-        "When that block was made (gen_utime, whole seconds), Unix time in seconds.",
+        "Time of its last masterchain block (gen_utime, whole seconds), Unix time in seconds.",
         lambda s: s.verdict.head.gen_utime if s.verdict.head else None,
     ),
     Metric(
         "tonwatch_target_shard_client_seqno",
         "gauge",
-        "Masterchain seqno up to which it has applied shards: what accounts are read at.",
+        "Seqno of the last masterchain block whose shard blocks it has applied: accounts are read"
+        " at this block.",
         lambda s: s.verdict.head.shard_client_seqno if s.verdict.head else None,
     ),
     Metric(
-        "tonwatch_target_shard_gap_blocks",
+        "tonwatch_target_shard_client_lag_blocks",
         "gauge",
-        "Blocks that its shard client is behind its own masterchain.",
+        "Lag of its shard client to its own last masterchain block, in blocks.",
         lambda s: s.verdict.shard_gap,
     ),
     Metric(
-        "tonwatch_target_behind_seconds",
+        "tonwatch_target_lag_seconds",
         "gauge",
-        "Seconds that its last block is older than the head of the chain.",
+        "Lag of its last masterchain block to the head of the chain, in seconds of block time.",
         lambda s: s.verdict.behind_seconds,
     ),
     Metric(
-        "tonwatch_target_behind_blocks",
+        "tonwatch_target_lag_blocks",
         "gauge",
-        "Blocks that it misses to the head of the chain.",
+        "Lag of its last masterchain block to the head of the chain, in blocks.",
         lambda s: s.verdict.behind_blocks,
     ),
     Metric(
-        "tonwatch_target_catch_up_seconds",
+        "tonwatch_target_sync_eta_seconds",
         "gauge",
-        "Seconds until it is in sync, by the rate at which it has caught up so far. Only present"
-        " while it is lagging and catches up.",
+        "Estimated seconds until it is in sync, at the rate at which its lag shrinks. Only present"
+        " while it is lagging and catching up.",
         lambda s: s.verdict.in_sync_in,
     ),
     Metric(
-        "tonwatch_target_interruptions",
+        "tonwatch_target_recent_interruptions",
         "gauge",
-        "How often it stopped answering and came back within the threshold `flapping_window`;"
-        " a single lost answer counts a third.",
+        "Interruptions within the threshold `flapping_window`: it stopped answering and answered"
+        " again. A single lost answer counts a third.",
         lambda s: of_known(s, s.verdict.interruptions),
     ),
     Metric(
         "tonwatch_target_clock_offset_seconds",
         "gauge",
-        "Seconds that its clock is ahead of ours; exact to half a second.",
+        "Offset of its clock from the local clock, in seconds, exact to half a second: positive"
+        " where its clock is fast.",
         lambda s: s.verdict.head.clock_offset if s.verdict.head else None,
     ),
     Metric(
         "tonwatch_target_latency_seconds",
         "gauge",
-        "Median seconds of its last answers, connecting not counted.",
+        "Median latency of its last answers, in seconds, without connecting.",
         lambda s: s.verdict.latency,
     ),
     Metric(
-        "tonwatch_target_write_path",
+        "tonwatch_target_accepts_external_messages",
         "gauge",
-        "1 while the newest message that a wallet must refuse was refused by the wallet itself,"
-        " 0 while it was not. Absent where none is sent, or for 2.5 `probe.write_interval`.",
+        "1 while external messages are accepted: the wallet itself rejected the last probe message,"
+        " which it must; else 0. Absent where none is sent, and 2.5 `probe.write_interval` after"
+        " the last.",
         reading.write_path,
     ),
     Metric(
         "tonwatch_target_protocol_version_info",
         "info",
-        "Always 1: the version of the liteserver protocol that it speaks.",
+        "Always 1: the version of its liteserver protocol.",
         reading.version,
-        labels=("version",),
+        labels=("protocol_version",),
     ),
     Metric(
-        "tonwatch_target_last_answer_timestamp_seconds",
+        "tonwatch_target_last_success_timestamp_seconds",
         "gauge",
-        "When it was last asked something that it answered well, Unix time in seconds.",
+        "When a probe last succeeded, Unix time in seconds.",
         lambda s: s.record.answered,
         lasting=True,
     ),
     Metric(
-        "tonwatch_target_steps_back_total",
+        "tonwatch_target_seqno_regressions_total",
         "counter",
-        "How often its seqno went back; load balancers do that.",
+        "Times that its seqno went back, as it does behind load balancers.",
         lambda s: s.record.steps_back,
     ),
     Metric(
         "tonwatch_target_dropped_answers_total",
         "counter",
-        "Answers that came too late or that nobody asked for.",
+        "Answers that were dropped: too late, or to no query.",
         lambda s: s.record.dropped_answers,
     ),
 )
@@ -224,22 +227,22 @@ _PROBE: Final[tuple[Metric[Seen], ...]] = (
     Metric(
         "tonwatch_probe_duration_seconds",
         "histogram",
-        "Seconds from the start of a probe to its end, good or bad; waiting for our own"
-        " rate limit not counted. Of the probes `head` and `connect`.",
+        "Duration of probes `head` and `connect`, successful or not, in seconds, without waiting"
+        " for the configured rate limit.",
         reading.durations,
         labels=("probe",),
     ),
     Metric(
-        "tonwatch_probe_phase_seconds",
+        "tonwatch_probe_phase_duration_seconds",
         "gauge",
-        "Seconds that each step of the newest probe took, as far as it came.",
+        "Duration of each phase of the last probe, in seconds, as far as it came.",
         reading.phases,
         labels=("probe", "phase"),
     ),
     Metric(
         "tonwatch_probe_overruns_total",
         "counter",
-        "Beats skipped because the probe before was still running.",
+        "Probes skipped because the one before was still running.",
         lambda s: (
             ((probe.value,), s.record.overruns.get(probe, 0)) for probe in s.record.target.probes
         ),
@@ -251,8 +254,7 @@ _MEASURED: Final[dict[Unit, str]] = {
     "seconds": "Configured thresholds of time, in seconds.",
     "blocks": "Configured thresholds of distance, in blocks.",
     "interruptions": "Configured thresholds that count interruptions.",
-    "failures": "Configured thresholds that count failed payouts.",
-    "bounces": "Configured thresholds that count payouts that came back.",
+    "payouts": "Configured thresholds that count payouts.",
     "transactions": "Configured thresholds that count transactions.",
 }
 
@@ -285,33 +287,33 @@ _ITSELF: Final[tuple[Metric[Scene], ...]] = (
         lasting=True,
     ),
     Metric(
-        "tonwatch_view_timestamp_seconds",
+        "tonwatch_last_evaluation_timestamp_seconds",
         "gauge",
-        "When the targets were last judged together, which all other values belong to; Unix time"
-        " in seconds. Where it stays behind, tonwatch itself hangs.",
+        "When targets and wallets were last evaluated: the time that all other values belong to;"
+        " Unix time in seconds. While it does not change, tonwatch itself hangs.",
         lambda s: s.view.judgement.wall,
         lasting=True,
     ),
     Metric(
         "tonwatch_http_connections",
         "gauge",
-        "Connections to tonwatch's own HTTP server that are open now.",
+        "Open connections to tonwatch's own HTTP server.",
         lambda s: s.traffic.connections,
         lasting=True,
     ),
     Metric(
         "tonwatch_http_connections_refused_total",
         "counter",
-        "Connections to tonwatch's own HTTP server that were refused or cut off, by why.",
+        "Connections to tonwatch's own HTTP server that were refused or closed early.",
         lambda s: (((why.value,), count) for why, count in s.traffic.refused.items()),
-        labels=("reason",),
+        labels=("refusal",),
     ),
     *(_threshold(unit) for unit in UNITS),
 )
 
 
 def _once(scene: Scene) -> tuple[tuple[tuple[()], Scene]]:
-    """The whole house, of which there is one."""
+    """The scene itself."""
     return (((), scene),)
 
 

@@ -26,9 +26,7 @@ from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
 
 ERRORS: Final = "tonwatch_internal_errors_total"
-ERRORS_HELP: Final = (
-    "Failures of tonwatch itself, by the component that failed: bugs, which its log names."
-)
+ERRORS_HELP: Final = "Failures of tonwatch itself, by component: bugs, which its log describes."
 
 
 class Exposition:
@@ -130,9 +128,9 @@ base units; points in time are Unix time in seconds, so that age is `time() - me
 
 
 _VALUES: Final = f"""\
-- `phase` of `tonwatch_probe_phase_seconds`: the steps of a probe, such as `resolve`, `connect`,
-  `handshake`, `ping`, `query`; a step not needed or not reached is absent
-- `asset`: `native` for the network's own coin, or the configured name of a jetton
+- `phase` of a probe, such as `resolve`, `connect`, `handshake`, `ping`, `query`; one that was not
+  needed or not reached is absent
+- `asset`: `native` for the network's coin, or the configured name of a jetton
 - `transaction_phase`: `compute`, `action`
 - `exit_code`: the exit code of that phase; `{OTHER}` for all further ones where too many different
   ones have occurred
@@ -156,15 +154,21 @@ def documentation() -> str:
         lines.append("")
     lines += [
         "## Values of labels\n",
-        f"- `state` of `tonwatch_target_state`: {_words(State)}",
+        "- `target`, `wallet`, `contract`: configured names",
+        f"- `kind` of a target: {_words(REASONS)}",
+        "- `role` of a target: `primary`, `reference`",
+        "- `local`, whether a target is on this machine: `true`, `false`",
+        "- `version` of tonwatch",
+        "- `protocol_version` of a liteserver, such as `1.1`",
+        f"- `state` of a target: {_words(State)}",
         f"- `status`, of the account of a wallet or contract: {_words(ACCOUNT_STATUSES)}",
         f"- `cause`, in the order of blame: {_words(Cause)}",
-        f"- `phase` of `tonwatch_readiness`: {_words(Phase)}",
+        f"- `readiness`: {_words(Phase)}",
         f"- `wallet_version`: {_words(WalletKind)}; `{OTHER}` for other contracts",
         "- `proven`: `true`, `false`",
         f"- `skip_reason`, why a compute phase was skipped: {_words(SKIPPED)}",
-        f"- `component` of `{ERRORS}`: {_words(Component)}",
-        f"- `reason` of `tonwatch_http_connections_refused_total`: {_words(Refusal)}",
+        f"- `component` of tonwatch: {_words(Component)}",
+        f"- `refusal` of a connection: {_words(Refusal)}",
         _VALUES,
     ]
     lines += [

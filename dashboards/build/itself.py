@@ -44,8 +44,8 @@ def _now(board: Board) -> None:
         (
             6,
             stat(
-                "Last judged",
-                "Age of the oldest last judgement. It is seconds, plus the time since the last"
+                "Last evaluation",
+                "Age of the oldest last evaluation. It is seconds, plus the time since the last"
                 " scrape; where it grows, tonwatch hangs.",
                 Query(f"time() - min({m(EVALUATED)})"),
                 unit="s",
@@ -84,8 +84,8 @@ def _now(board: Board) -> None:
             12,
             table(
                 "Instances",
-                "Every chosen tonwatch: whether it is scraped, what /ready tells, when it last"
-                " judged, its version and when it started.",
+                "Every chosen tonwatch: whether it is scraped, what /ready answers, when it last"
+                " evaluated, its version and when it started.",
                 [
                     Column("Instance", label="instance"),
                     Column(
@@ -103,7 +103,7 @@ def _now(board: Board) -> None:
                         width=100,
                     ),
                     Column(
-                        "Judged",
+                        "Evaluated",
                         f"1000 * max by (job, instance) ({m(EVALUATED)})",
                         unit="dateTimeFromNow",
                         width=140,
@@ -119,7 +119,7 @@ def _now(board: Board) -> None:
                     Column("Version", label="version", width=80),
                     Column("Job", label="job"),
                 ],
-                sort="Judged",
+                sort="Evaluated",
                 descending=False,
                 unit="none",
                 empty="no tonwatch",
@@ -133,7 +133,7 @@ def _now(board: Board) -> None:
             24,
             states(
                 "Readiness",
-                "What /ready told over time. A gap means that tonwatch was not there.",
+                "What /ready answered over time. A gap means that tonwatch was not there.",
                 Query(phase, "{{instance}}"),
                 unit="none",
                 mappings=meaning.words(meaning.PHASES),
@@ -144,7 +144,7 @@ def _now(board: Board) -> None:
 
 
 def _looking(board: Board) -> None:
-    board.row("How it looks")
+    board.row("Probes")
     results = m("tonwatch_probes_total")
     board.side_by_side(
         8,
@@ -178,8 +178,8 @@ def _looking(board: Board) -> None:
         (
             8,
             series(
-                "Our clock",
-                "How far the clock of tonwatch's machine is behind the clocks of half of the"
+                "Local clock",
+                "How slow the clock of tonwatch's machine is against the clocks of half of the"
                 " servers, ahead where negative. Beyond the lines, where most agree, it is ours"
                 " that is off.",
                 [
@@ -248,7 +248,7 @@ def _process(board: Board) -> None:
         f"max by (threshold) ({m(f'tonwatch_threshold_{unit}')})"
         for unit in ("seconds", "blocks", "interruptions", "payouts", "transactions")
     )
-    board.row("What it judges by")
+    board.row("Thresholds")
     board.side_by_side(
         11,
         (12, _configured("Configured times", "s", "of time", seconds)),

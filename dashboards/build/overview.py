@@ -23,7 +23,7 @@ from dashboards.build.query import (
 )
 from dashboards.build.stats import stat
 from dashboards.build.tables import Column, table
-from dashboards.build.targets import NAMED, Targets, behind
+from dashboards.build.targets import NAMED, Targets, lag
 from tonwatch.watch.finding import Cause
 
 AGE: Final = (
@@ -74,8 +74,9 @@ def _verdict(board: Board) -> None:
         (
             4,
             stat(
-                "Named since",
-                "When that cause was first named; where the chosen tonwatches differ, the latest.",
+                "Diagnosed since",
+                "When that cause was first diagnosed; where the chosen tonwatches differ, the"
+                " latest.",
                 Query(f"1000 * max({m('tonwatch_diagnosis_since_timestamp_seconds')})"),
                 unit="dateTimeFromNow",
                 empty="unknown",
@@ -152,7 +153,7 @@ def _who(board: Board) -> None:
         (
             24,
             states(
-                "How targets stood",
+                "States of targets",
                 "The state of every target over time. A gap means that tonwatch was not there or"
                 " knew nothing.",
                 Query(target_states(), NAMED),
@@ -170,8 +171,8 @@ def _targets(title: str, targets: Targets, uid: str) -> dashboard.Panel:
     latency = of_kind("tonwatch_target_latency_seconds", kinds)
     return table(
         title,
-        "How each stands now, the worst first: its state, how far it is behind the head of the"
-        " chain, and its median latency. Its name leads to all about it.",
+        "How each is now, the worst first: its state, its lag to the head of the chain,"
+        " and its median latency. Its name leads to all about it.",
         [
             Column("Name", label="target", link=links.drill_down(uid, targets.variable)),
             Column(
@@ -182,7 +183,7 @@ def _targets(title: str, targets: Targets, uid: str) -> dashboard.Panel:
                 width=130,
             ),
             Column("Role", label="role", width=90),
-            Column("Behind", distance, unit="s", width=90),
+            Column("Lag", distance, unit="s", width=90),
             Column("Latency", latency, unit="s", width=90),
             Column("Instance", label="instance"),
         ],
@@ -226,7 +227,7 @@ def _chain(board: Board) -> None:
         8,
         (
             12,
-            behind("Behind the head, by target", (), "TonwatchNodeLagging", "TonwatchLagCritical"),
+            lag("Lag to the head, by target", (), "TonwatchNodeLagging", "TonwatchLagCritical"),
         ),
         (
             12,

@@ -35,7 +35,7 @@ def payments(board: Board) -> None:
         (
             8,
             series(
-                "Sent, coins an hour",
+                "Sent, amount an hour",
                 "What left each wallet; of the native coin also what goes along with transfers of"
                 " jettons.",
                 Query(an_hour("tonwatch_wallet_sent_amount_total"), NAMED),
@@ -70,7 +70,7 @@ def payments(board: Board) -> None:
         (
             8,
             series(
-                "Payments a minute",
+                "Payouts a minute",
                 "Messages to others and transfers of jettons. A wallet that used to pay and is flat"
                 " at zero has stopped.",
                 Query(a_minute("tonwatch_wallet_sent_messages_total"), NAMED),
@@ -85,7 +85,7 @@ def payments(board: Board) -> None:
 
 
 def failures(board: Board) -> None:
-    board.row("What goes wrong")
+    board.row("Failures")
     board.side_by_side(
         8,
         (8, troubles(WALLET)),
@@ -137,7 +137,7 @@ def failures(board: Board) -> None:
             series(
                 "Transactions to count",
                 "Known transactions that are not counted yet. Over the line totals are reported as"
-                " behind; it should fall by itself.",
+                " too low; it should fall by itself.",
                 [
                     Query(
                         f"max by (wallet) ({of_wallets('tonwatch_wallet_backlog_transactions')})",
@@ -154,7 +154,7 @@ def failures(board: Board) -> None:
         (
             8,
             series(
-                "Fees, coins an hour",
+                "Fees, amount an hour",
                 "Fees of each wallet's transactions, in the native coin.",
                 Query(an_hour("tonwatch_wallet_fees_amount_total"), NAMED),
                 stacked=True,

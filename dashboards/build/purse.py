@@ -35,7 +35,7 @@ def each(metric: str) -> str:
 
 
 def in_range(metric: str) -> str:
-    """Coins within the dashboard's time range."""
+    """Amount within the dashboard's time range."""
     return f"max by ({ROW}) (increase({of_assets(metric)}[$__range]))"
 
 
@@ -53,7 +53,7 @@ def in_all(metric: str) -> str:
 
 
 def an_hour(metric: str) -> str:
-    """Coins, as a rate that people can imagine."""
+    """Amounts, as a rate that people can imagine."""
     return f"3600 * max by ({KEY}) (rate({of_assets(metric)}{RATE}))"
 
 

@@ -104,9 +104,9 @@ class Targets:
             (
                 6,
                 self._worst(
-                    "Furthest behind",
+                    "Highest lag",
                     self.lately("tonwatch_target_lag_seconds"),
-                    f"The distance to the head of the chosen {self.word} that is furthest behind.",
+                    f"The lag to the head of the chain of the chosen {self.word} that lags most.",
                     "Lagging",
                 ),
             ),
@@ -171,7 +171,7 @@ class Targets:
                 *columns,
                 Column("Failed", self._failed(), unit="percentunit"),
                 Column(
-                    "Answered",
+                    "Last success",
                     "1000 * " + self.each("tonwatch_target_last_success_timestamp_seconds"),
                     unit="dateTimeFromNow",
                     width=140,
@@ -209,8 +209,8 @@ class Targets:
             empty="no targets",
         )
 
-    def behind(self, *troubles: str) -> dashboard.Panel:
-        return behind("Behind the head", [self.chosen], *map(self.alert, troubles))
+    def lag(self, *troubles: str) -> dashboard.Panel:
+        return lag("Lag to the head", [self.chosen], *map(self.alert, troubles))
 
     def latency(self) -> dashboard.Panel:
         return series(
@@ -238,9 +238,9 @@ class Targets:
     def failures(self, *troubles: str) -> dashboard.Panel:
         return series(
             "Failed probes, by reason",
-            "Share of all probes of a target that end so. Red: there is no way there; orange: it"
-            " says that it cannot; purple: it refuses us; yellow: what it says is wrong; grey: our"
-            " own failure. The runbook of its state says what each reason means.",
+            "Share of all probes of a target that end so. Red: it cannot be reached; orange:"
+            " it cannot answer; purple: it refuses access; yellow: its answer is wrong; grey: a"
+            " failure of tonwatch. The runbook of its state says what each reason means.",
             Query(
                 f"{self._failed_by_reason()} > 0",
                 "{{target}} {{reason}} · {{instance}}",
@@ -256,8 +256,8 @@ class Targets:
     def interruptions(self) -> dashboard.Panel:
         return series(
             "Interruptions",
-            "How often it stopped answering and came back within the configured window; a single"
-            " lost answer counts a third. Over the line it is flapping.",
+            "How often it stopped answering and answered again within the configured window; a"
+            " single lost answer counts a third. Over the line it is flapping.",
             [Query(self.m("tonwatch_target_recent_interruptions"), NAMED), threshold("flapping")],
             unit="short",
             runbooks=[self.alert("Flapping")],
@@ -268,12 +268,12 @@ class Targets:
         return Query(f"60 * rate({self.m(metric)}{RATE}) > 0", named)
 
 
-def behind(title: str, chosen: Sequence[str], *runbooks: str) -> dashboard.Panel:
-    """How far targets are behind, with the limits."""
+def lag(title: str, chosen: Sequence[str], *runbooks: str) -> dashboard.Panel:
+    """How far targets lag, with the limits."""
     return series(
         title,
-        "Seconds that the last block is older than the head of the chain. Over the orange line"
-        " it is lagging, over the red one not ready.",
+        "Seconds of block time from the last block of each to the head of the chain. Over the"
+        " orange line it is lagging, over the red one not ready.",
         [
             Query(lately("tonwatch_target_lag_seconds", *chosen), NAMED),
             threshold("behind_warn"),

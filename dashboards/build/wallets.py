@@ -100,7 +100,7 @@ def _now(board: Board) -> None:
         (
             4,
             count(
-                "Cannot be read",
+                "Balance read failing",
                 "Wallets of which a balance cannot be read although a target answers. What is shown"
                 " of it ends there.",
                 in_all("tonwatch_wallet_balance_read_failing"),
@@ -112,9 +112,9 @@ def _now(board: Board) -> None:
         (
             4,
             stat(
-                "Not counted yet",
+                "Backlog",
                 "Known transactions that are not counted yet. While there are some, all totals"
-                " below are behind.",
+                " below are too low.",
                 Query(in_all("tonwatch_wallet_backlog_transactions")),
                 unit="none",
                 empty="not counted",
@@ -127,7 +127,7 @@ def _now(board: Board) -> None:
         (
             24,
             table(
-                "What wallets hold",
+                "Balances",
                 "Each wallet's assets now, the shortest runway first. Sent and received are"
                 " of the time range chosen above.",
                 [

@@ -5,7 +5,7 @@ Source: prometheus.io/docs/instrumenting/exposition_formats and the OpenMetrics 
 """
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -157,6 +157,7 @@ class FamilyWriter:
         yield f"{self._sum % plain}{number(value.sum)}\n"
 
 
+@cache  # of the few names and labels that the catalogue has
 def _template(name: str, labels: tuple[str, ...]) -> tuple[str, Callable[[tuple[str, ...]], Any]]:
     """A sample's name and labels to be filled in, and what puts values in the labels' order."""
     order = sorted(range(len(labels)), key=labels.__getitem__)

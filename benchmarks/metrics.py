@@ -26,8 +26,8 @@ from tonwatch.probes.payouts import Walked
 from tonwatch.probes.reading import AccountKey, Reading
 from tonwatch.probes.tally import Tally
 from tonwatch.serve import app
-from tonwatch.serve.metrics import Exposition
-from tonwatch.serve.scene import Scene
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.contexts import ScrapeContext
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.address import Address
 from tonwatch.ton.transactions import TransactionId
@@ -182,9 +182,11 @@ def _memory(make: Callable[[], Any]) -> tuple[Any, float]:
     return made, taken / _MEBI
 
 
-def _exposition(house: House) -> Exposition:
+def _exposition(house: House) -> MetricsCollector:
     errors = house.watcher.errors
-    return Exposition(lambda: Scene(house.watcher.view, house.config, "", alive=True), errors)
+    return MetricsCollector(
+        lambda: ScrapeContext(house.watcher.view, house.config, "", alive=True), errors
+    )
 
 
 def _kept() -> float:

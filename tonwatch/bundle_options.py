@@ -219,7 +219,7 @@ def _severities(
 
 
 def _labels(written: Sequence[str]) -> dict[str, str]:
-    from tonwatch.serve import catalogue
+    from tonwatch.serve.metrics import catalogue
 
     table = _pairs("--label", written)
     taken = {"alertname", "instance", "job", "severity", *_OF_RULES}

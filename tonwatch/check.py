@@ -11,7 +11,7 @@ from tonwatch.config import Config
 from tonwatch.internal_errors import InternalError
 from tonwatch.probes.reading import AccountKey, Reading
 from tonwatch.probes.sample import Probe
-from tonwatch.serve.health import as_text, document
+from tonwatch.serve.health.document import as_text, document
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.scheduler import Asker, Job
 from tonwatch.watch.sentences import duration

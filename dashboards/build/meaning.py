@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from grafana_foundation_sdk.models import dashboard
 
-from tonwatch.serve.wallet_metrics import ACCOUNT_STATUSES, UNKNOWN
+from tonwatch.serve.metrics.wallets import ACCOUNT_STATUSES, UNKNOWN
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.finding import Cause

@@ -11,7 +11,6 @@ from dashboards.build.meaning import BAD, OK, WARN
 from dashboards.build.nodes import NODES
 from dashboards.build.panels import gauges, series, states
 from dashboards.build.providers import PROVIDERS
-from dashboards.build.purse import KEY, runways, troubles
 from dashboards.build.query import (
     Query,
     coded_by,
@@ -24,6 +23,7 @@ from dashboards.build.query import (
 from dashboards.build.stats import stat
 from dashboards.build.tables import Column, table
 from dashboards.build.targets import NAMED, Targets, lag
+from dashboards.build.wallet_queries import KEY, runways, troubles
 from tonwatch.watch.finding import Cause
 
 AGE: Final = (

@@ -7,7 +7,9 @@ from grafana_foundation_sdk.models import dashboard
 from dashboards.build import meaning
 from dashboards.build.board import Board
 from dashboards.build.panels import series
-from dashboards.build.purse import (
+from dashboards.build.query import Query, grown, m, threshold
+from dashboards.build.tables import Column, table
+from dashboards.build.wallet_queries import (
     KEY,
     NAMED,
     WALLET,
@@ -18,8 +20,6 @@ from dashboards.build.purse import (
     since_the_last_bar,
     troubles,
 )
-from dashboards.build.query import Query, grown, m, threshold
-from dashboards.build.tables import Column, table
 from dashboards.build.write_path import write_path
 from tonwatch.watch.wallet_findings import MEANINGS
 

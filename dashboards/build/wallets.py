@@ -7,7 +7,10 @@ from dashboards.build.board import Board, Choice
 from dashboards.build.meaning import BAD, OK
 from dashboards.build.panels import series, states
 from dashboards.build.payouts import failures, payments
-from dashboards.build.purse import (
+from dashboards.build.query import Query, coded_by, m
+from dashboards.build.stats import count, stat
+from dashboards.build.tables import Column, table
+from dashboards.build.wallet_queries import (
     ASSET,
     KEY,
     NAMED,
@@ -21,9 +24,6 @@ from dashboards.build.purse import (
     runway,
     runways,
 )
-from dashboards.build.query import Query, coded_by, m
-from dashboards.build.stats import count, stat
-from dashboards.build.tables import Column, table
 
 SEEN: Final = "job, instance, wallet"
 

@@ -10,10 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from tests.serve.purses import Till
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
 from tonwatch.probes.sample import Probe
-from tonwatch.serve import catalogue
-from tonwatch.serve.metrics import Exposition
-from tonwatch.serve.reading import Metric
-from tonwatch.serve.scene import Scene
+from tonwatch.serve.metrics import catalogue
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.contexts import ScrapeContext
+from tonwatch.serve.metrics.family import Metric
 from tonwatch.serve.shown import shown
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.wallets import WalletKind
@@ -50,20 +50,20 @@ class Scrape:
         ]
 
 
-def scene_of(stage: Stage) -> Callable[[], Scene]:
-    def now() -> Scene:
+def context_of(stage: Stage) -> Callable[[], ScrapeContext]:
+    def now() -> ScrapeContext:
         view, alive = shown(stage.watcher.view, stage.config, stage.watcher.age(stage.watcher.view))
-        return Scene(view, stage.config, "1.2.3", alive)
+        return ScrapeContext(view, stage.config, "1.2.3", alive)
 
     return now
 
 
-def written(exposition: Exposition, accept: str = "") -> str:
+def written(exposition: MetricsCollector, accept: str = "") -> str:
     return b"".join(exposition.write(accept)[0]).decode()
 
 
 def scrape(stage: Stage) -> Scrape:
-    return Scrape(written(Exposition(scene_of(stage), stage.watcher.errors)))
+    return Scrape(written(MetricsCollector(context_of(stage), stage.watcher.errors)))
 
 
 def everything(stage: Stage) -> None:

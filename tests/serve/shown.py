@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 from tests.serve.stage import Stage
-from tonwatch.serve import page
-from tonwatch.serve.health import document
+from tonwatch.serve.health import page
+from tonwatch.serve.health.document import document
 
 
 def render(stage: Stage, *, refresh: bool = True) -> str:

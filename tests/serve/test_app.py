@@ -16,9 +16,12 @@ from tests.serve.conftest import Client
 from tests.serve.scraping import Scrape
 from tests.serve.stage import NODE, Stage
 from tonwatch.internal_errors import QUIET, Component
-from tonwatch.serve import app, catalogue, health, page
-from tonwatch.serve.metrics import Exposition
-from tonwatch.serve.scene import Scene
+from tonwatch.serve import app
+from tonwatch.serve.health import document as health_document
+from tonwatch.serve.health import page
+from tonwatch.serve.metrics import catalogue
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.contexts import ScrapeContext
 from tonwatch.serve.traffic import Refusal
 from tonwatch.ton.errors import Reason
 
@@ -126,13 +129,13 @@ async def test_scrapes_of_one_moment_are_written_once(
     client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    write = Exposition.write
+    write = MetricsCollector.write
 
-    def counted(self: Exposition, accept: str) -> Any:
+    def counted(self: MetricsCollector, accept: str) -> Any:
         written.append(accept)
         return write(self, accept)
 
-    monkeypatch.setattr(Exposition, "write", counted)
+    monkeypatch.setattr(MetricsCollector, "write", counted)
 
     async def scrape(**headers: str) -> bytes:
         response = await client.get("/metrics", headers=headers, auto_decompress=False)
@@ -199,7 +202,7 @@ class TestErrorsOfOurs:
     ) -> None:
         stage.healthy()
         with monkeypatch.context() as patch, capture_logs() as lines:
-            patch.setattr(health, "document", broken)
+            patch.setattr(health_document, "document", broken)
             for _ in range(3):
                 response = await client.get("/health")
                 text = "internal error; see tonwatch's log\n"
@@ -275,13 +278,13 @@ class TestBusy:
 
     @pytest.fixture
     def hanging(self, monkeypatch: pytest.MonkeyPatch, gate: threading.Event) -> None:
-        document = health.document
+        document = health_document.document
 
         def hang(*args: Any, **more: Any) -> Any:
             gate.wait()
             return document(*args, **more)
 
-        monkeypatch.setattr(health, "document", hang)
+        monkeypatch.setattr(health_document, "document", hang)
 
     @pytest.mark.usefixtures("hanging")
     async def test_many_readers(self, client: Client, stage: Stage, gate: threading.Event) -> None:
@@ -324,14 +327,14 @@ class TestBusy:
         self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
     ) -> None:
         stage.healthy()
-        document, hangs = health.document, iter([True])
+        document, hangs = health_document.document, iter([True])
 
         def once(*args: Any, **more: Any) -> Any:
             if next(hangs, False):
                 gate.wait()
             return document(*args, **more)
 
-        monkeypatch.setattr(health, "document", once)
+        monkeypatch.setattr(health_document, "document", once)
         with monkeypatch.context() as patched:
             patched.setattr(app, "WITHIN", 0.05)
             assert (await client.get("/health")).status == 503
@@ -360,7 +363,7 @@ class TestBusy:
         stage.healthy()
         hangs = iter([True] * 3)
 
-        def sources(scene: Scene) -> Any:
+        def sources(scene: ScrapeContext) -> Any:
             if next(hangs, False):
                 gate.wait()
             return catalogue.CHAIN.sources(scene)
@@ -378,7 +381,7 @@ class TestBusy:
         self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
     ) -> None:
         stage.healthy()
-        monkeypatch.setattr(Exposition, "write", lambda *_: gate.wait())
+        monkeypatch.setattr(MetricsCollector, "write", lambda *_: gate.wait())
         with monkeypatch.context() as patched:
             patched.setattr(app, "WITHIN", 0.05)
             assert (await client.get("/metrics")).status == 503

@@ -7,9 +7,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from benchmarks.metrics import House
 from tests.conftest import Clock
 from tests.serve.purses import Till
-from tests.serve.scraping import everything_there_is, scene_of, written
-from tonwatch.serve.metrics import Exposition
-from tonwatch.serve.scene import Scene
+from tests.serve.scraping import context_of, everything_there_is, written
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.contexts import ScrapeContext
 
 
 def within(body: str, limit: int) -> None:
@@ -28,7 +28,7 @@ def test_two_liteservers_a_provider_and_two_wallets(clock: Clock) -> None:
     """Every metric has a value, and some probes and payouts have failed."""
     till = Till(clock)
     everything_there_is(till)
-    within(written(Exposition(scene_of(till), till.watcher.errors)), 350)
+    within(written(MetricsCollector(context_of(till), till.watcher.errors)), 350)
 
 
 def test_a_thousand_wallets_of_two_assets() -> None:
@@ -36,5 +36,5 @@ def test_a_thousand_wallets_of_two_assets() -> None:
     house = House()
     house.read()
     house.walk()
-    scene = Scene(house.watcher.view, house.config, "1.2.3", alive=True)
-    within(written(Exposition(lambda: scene, house.watcher.errors)), 25_000)
+    scene = ScrapeContext(house.watcher.view, house.config, "1.2.3", alive=True)
+    within(written(MetricsCollector(lambda: scene, house.watcher.errors)), 25_000)

@@ -12,16 +12,17 @@ from tests.programs import program
 from tests.serve.purses import Till
 from tests.serve.scraping import (
     ALL,
+    context_of,
     everything,
     everything_there_is,
     names_of,
-    scene_of,
     scrape,
     written,
 )
 from tests.serve.stage import Stage
-from tonwatch.serve import catalogue, metrics
-from tonwatch.serve.metrics import Exposition
+from tonwatch.serve.metrics import catalogue, collector
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.docs import documentation
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_what_it_names_is_emitted_and_nothing_else(till: Till) -> None:
         for sample in family.samples
         if not sample.name.startswith("process_")
     }
-    named = {name for metric in ALL for name in names_of(metric)} | {metrics.ERRORS}
+    named = {name for metric in ALL for name in names_of(metric)} | {collector.ERRORS}
     assert emitted == named
 
 
@@ -60,7 +61,7 @@ FREE = {"version", "protocol_version", "exit_code", "le", "role", "local", "thre
 
 
 def test_every_value_of_a_label_is_documented(till: Till) -> None:
-    _, values = metrics.documentation().split("## Values of labels")
+    _, values = documentation().split("## Values of labels")
     told = {
         (label, value)
         for family in scrape(till).families
@@ -78,7 +79,7 @@ def test_every_value_of_a_label_is_documented(till: Till) -> None:
 
 def test_a_label_means_one_thing() -> None:
     """Each is explained once, but for `reason`: by the probe that failed."""
-    _, values = metrics.documentation().split("## Values of labels")
+    _, values = documentation().split("## Values of labels")
     explained = Counter(
         label
         for names in re.findall(r"^- ((?:`\w+`(?:, )?)+)", values, re.MULTILINE)
@@ -99,14 +100,14 @@ def test_no_series_of_wallets_where_there_are_none(stage: Stage) -> None:
 
 def test_the_documentation_is_up_to_date() -> None:
     written = Path(__file__).parents[2] / "docs" / "metrics.md"
-    assert written.read_text(encoding="utf-8") == metrics.documentation(), (
+    assert written.read_text(encoding="utf-8") == documentation(), (
         "write it anew: python -m tonwatch.serve.metrics > docs/metrics.md"
     )
 
 
 def test_promtool_has_nothing_to_say(till: Till) -> None:
     tool = program("promtool")
-    text = written(Exposition(scene_of(till), till.watcher.errors))
+    text = written(MetricsCollector(context_of(till), till.watcher.errors))
     checked = subprocess.run(
         [tool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )

@@ -16,10 +16,10 @@ from prometheus_client.utils import floatToGoString
 from tests.conftest import Clock
 from tests.serve import families
 from tests.serve.purses import Till
-from tests.serve.scraping import everything_there_is, scene_of, written
-from tonwatch.serve.exposition import FamilyWriter, escaped, format_for, names_of, number
-from tonwatch.serve.metrics import Exposition
-from tonwatch.serve.reading import Metric
+from tests.serve.scraping import context_of, everything_there_is, written
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.exposition import FamilyWriter, escaped, format_for, names_of, number
+from tonwatch.serve.metrics.family import Metric
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 PROMETHEUS_3 = (
@@ -43,12 +43,16 @@ def of_tonwatch(body: str) -> str:
 
 class TestAsPrometheusClientWrites:
     def test_text(self, till: Till) -> None:
-        theirs = generate_latest(families.registry(scene_of(till)())).decode()
-        assert of_tonwatch(written(Exposition(scene_of(till), till.watcher.errors))) == theirs
+        theirs = generate_latest(families.registry(context_of(till)())).decode()
+        assert (
+            of_tonwatch(written(MetricsCollector(context_of(till), till.watcher.errors))) == theirs
+        )
 
     def test_openmetrics(self, till: Till) -> None:
-        theirs = generate_openmetrics(families.registry(scene_of(till)())).decode()
-        ours = of_tonwatch(written(Exposition(scene_of(till), till.watcher.errors), OPENMETRICS))
+        theirs = generate_openmetrics(families.registry(context_of(till)())).decode()
+        ours = of_tonwatch(
+            written(MetricsCollector(context_of(till), till.watcher.errors), OPENMETRICS)
+        )
         assert f"{ours}# EOF\n" == theirs
 
     @pytest.mark.parametrize(
@@ -56,10 +60,12 @@ class TestAsPrometheusClientWrites:
     )
     def test_it_is_parsed_to_the_same_families(self, till: Till, accept: str, parse: Any) -> None:
         generate = generate_openmetrics if accept else generate_latest
-        theirs = generate(families.registry(scene_of(till)())).decode()
+        theirs = generate(families.registry(context_of(till)())).decode()
         ours = [
             family
-            for family in parse(written(Exposition(scene_of(till), till.watcher.errors), accept))
+            for family in parse(
+                written(MetricsCollector(context_of(till), till.watcher.errors), accept)
+            )
             if not family.name.startswith("process_")
         ]
         assert len(ours) > 60

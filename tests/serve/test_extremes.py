@@ -14,8 +14,8 @@ from tests.serve.shown import render
 from tests.serve.stage import NODE, PROVIDER, PUBLIC
 from tonwatch.probes.sample import Head, Probe
 from tonwatch.probes.tally import OTHER_CODE, Tally, Trouble, TroubleKind
-from tonwatch.serve.health import as_text, document
-from tonwatch.serve.words import date, rfc3339, time_of_day
+from tonwatch.serve.health.document import as_text, document
+from tonwatch.serve.text import date, rfc3339, time_of_day
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.ton.transactions import TransactionId

@@ -11,8 +11,8 @@ from tests.effort import effort
 from tests.serve.purses import COLD, HOT, HOT_USDT, MASTER, VAULT, Till
 from tests.serve.shown import described
 from tonwatch.probes.tally import OTHER_CODE, RECENT, Tally, Trouble, TroubleKind
-from tonwatch.serve import purses
-from tonwatch.serve.health import as_text, document
+from tonwatch.serve.health import wallet_status
+from tonwatch.serve.health.document import as_text, document
 from tonwatch.ton import address
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
@@ -156,7 +156,9 @@ def test_the_last_troubles_come_first_and_are_few(till: Till) -> None:
     recent = tuple(Trouble(time, TroubleKind.BOUNCED, "", None, lt) for lt in range(RECENT))
     till.walk("hot", tally=Tally(recent=recent))
     told = said(till)[0]["payouts"]["recent"]
-    assert [each["lt"] for each in told] == [str(RECENT - 1 - n) for n in range(purses.RECENT)]
+    assert [each["lt"] for each in told] == [
+        str(RECENT - 1 - n) for n in range(wallet_status.RECENT)
+    ]
     assert told[0]["phase"] is None
 
 

@@ -15,10 +15,10 @@ from tests.serve.purses import Till
 from tests.serve.scraping import (
     ALL,
     Scrape,
+    context_of,
     everything,
     everything_there_is,
     names_of,
-    scene_of,
     scrape,
     written,
 )
@@ -26,11 +26,11 @@ from tests.serve.stage import NODE, PROVIDER, Stage
 from tonwatch.config import Thresholds
 from tonwatch.internal_errors import QUIET, Component
 from tonwatch.probes.sample import Probe
-from tonwatch.serve import catalogue, metrics
-from tonwatch.serve.metrics import Exposition
-from tonwatch.serve.reading import Metric
+from tonwatch.serve.metrics import catalogue, collector, targets
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.contexts import ScrapeContext
+from tonwatch.serve.metrics.family import Metric
 from tonwatch.serve.reasons import REASONS
-from tonwatch.serve.scene import Scene
 from tonwatch.serve.thresholds import UNITS
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.board import Histogram, Target
@@ -348,7 +348,7 @@ class TestAbsence:
             if metric.lasting or metric.type in {"counter", "histogram"}
             for name in names_of(metric)
         }
-        assert left == lasting | {metrics.ERRORS}
+        assert left == lasting | {collector.ERRORS}
 
 
 class TestGuards:
@@ -367,7 +367,7 @@ class TestGuards:
         assert seen.values("tonwatch_target_seqno", target="node") == []
         assert len(seen.values("tonwatch_target_seqno")) == 2
         assert seen.value("tonwatch_target_up", target="node") == 1
-        assert seen.value(metrics.ERRORS, component="metrics") == 5
+        assert seen.value(collector.ERRORS, component="metrics") == 5
 
     async def test_no_500(self, client: Client, broken: Stage) -> None:
         assert broken is not None
@@ -378,7 +378,9 @@ class TestGuards:
     ) -> None:
         watcher, views = broken.watcher, [broken.watcher.view]
         errors = watcher.errors
-        exposition = Exposition(lambda: Scene(views[-1], broken.config, "", alive=True), errors)
+        exposition = MetricsCollector(
+            lambda: ScrapeContext(views[-1], broken.config, "", alive=True), errors
+        )
         for _ in range(3):
             exposition.write("")
         assert capsys.readouterr().out.count("bug in tonwatch") == 5
@@ -387,7 +389,7 @@ class TestGuards:
         exposition.write("")
         body = written(exposition)
         assert capsys.readouterr().out.count("works again") == 5
-        assert Scrape(body).value(metrics.ERRORS, component="metrics") == 15
+        assert Scrape(body).value(collector.ERRORS, component="metrics") == 15
 
     @pytest.mark.parametrize(
         ("labels", "told"),
@@ -411,14 +413,14 @@ class TestGuards:
         labels: tuple[str, ...],
         told: Any,
     ) -> None:
-        bad: Metric[Scene] = Metric("tonwatch_bad", "gauge", "Bad.", lambda _: told, labels)
+        bad: Metric[ScrapeContext] = Metric("tonwatch_bad", "gauge", "Bad.", lambda _: told, labels)
         group = replace(catalogue.CHAIN, metrics=(bad, *catalogue.CHAIN.metrics))
         monkeypatch.setattr(catalogue, "GROUPS", (group, catalogue.ITSELF))
         stage.healthy()
         seen = scrape(stage)
         assert seen.values("tonwatch_bad") == []
         assert seen.value("tonwatch_head_seqno")
-        assert seen.value(metrics.ERRORS, component="metrics") == 1
+        assert seen.value(collector.ERRORS, component="metrics") == 1
 
     @pytest.mark.parametrize(
         "value",
@@ -430,13 +432,13 @@ class TestGuards:
     def test_a_histogram_that_is_none_is_left_out(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch, value: Any
     ) -> None:
-        bad: Metric[Scene] = Metric(
+        bad: Metric[ScrapeContext] = Metric(
             "tonwatch_bad", "histogram", "Bad.", lambda _: [(("one",), value)], ("label",)
         )
         monkeypatch.setattr(catalogue, "GROUPS", (replace(catalogue.CHAIN, metrics=(bad,)),))
         seen = scrape(stage)
         assert seen.values("tonwatch_bad_count") == []
-        assert seen.value(metrics.ERRORS, component="metrics") == 1
+        assert seen.value(collector.ERRORS, component="metrics") == 1
 
     def test_what_cannot_be_listed_costs_its_group(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
@@ -444,15 +446,15 @@ class TestGuards:
         def broken(_: object) -> Any:
             raise RuntimeError("hunter2")
 
-        group = replace(catalogue.TARGETS, sources=broken)
-        groups = [group if each is catalogue.TARGETS else each for each in catalogue.GROUPS]
+        group = replace(targets.TARGETS, sources=broken)
+        groups = [group if each is targets.TARGETS else each for each in catalogue.GROUPS]
         monkeypatch.setattr(catalogue, "GROUPS", groups)
         stage.healthy()
         seen = scrape(stage)
         assert seen.values("tonwatch_target_up") == []
         assert seen.value("tonwatch_head_seqno")
         assert len(seen.values("tonwatch_probes_total")) > 10
-        assert seen.value(metrics.ERRORS, component="metrics") == 1
+        assert seen.value(collector.ERRORS, component="metrics") == 1
 
     @pytest.mark.parametrize("accept", ["", OPENMETRICS])
     def test_our_own_process_that_cannot_be_read(
@@ -461,24 +463,24 @@ class TestGuards:
         def broken(*_: object) -> Any:
             raise OSError(5, "Input/output error")
 
-        monkeypatch.setattr(metrics, "generate_latest", broken)
-        monkeypatch.setattr(metrics, "generate_openmetrics", broken)
+        monkeypatch.setattr(collector, "generate_latest", broken)
+        monkeypatch.setattr(collector, "generate_openmetrics", broken)
         stage.healthy()
-        body = written(Exposition(scene_of(stage), stage.watcher.errors), accept)
+        body = written(MetricsCollector(context_of(stage), stage.watcher.errors), accept)
         assert list((parse_openmetrics if accept else parse_text)(body))
         assert 'tonwatch_internal_errors_total{component="metrics"} 1.0' in body
 
     def test_no_scene_at_all(self, stage: Stage) -> None:
-        def broken() -> Scene:
+        def broken() -> ScrapeContext:
             raise RuntimeError("hunter2")
 
-        seen = Scrape(written(Exposition(broken, stage.watcher.errors)))
-        assert seen.value(metrics.ERRORS, component="metrics") == 1
+        seen = Scrape(written(MetricsCollector(broken, stage.watcher.errors)))
+        assert seen.value(collector.ERRORS, component="metrics") == 1
         assert seen.value("process_open_fds") > 0
 
     def test_every_component_begins_at_zero(self, stage: Stage) -> None:
         seen = scrape(stage)
-        assert [seen.value(metrics.ERRORS, component=each) for each in Component] == [0] * 9
+        assert [seen.value(collector.ERRORS, component=each) for each in Component] == [0] * 9
 
 
 def test_our_own_process_is_measured(stage: Stage) -> None:

@@ -10,7 +10,7 @@ from tests.conftest import Clock
 from tests.serve.shown import described, render, text_of
 from tests.serve.stage import NODE, OWN_BLOCK, PROVIDER, PUBLIC, Stage
 from tonwatch.probes.sample import Probe
-from tonwatch.serve import page
+from tonwatch.serve.health import page
 from tonwatch.ton.errors import Reason
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&\n\x00\ud800"

@@ -11,7 +11,7 @@ from tests.serve.purses import HOT, MASTER, Till
 from tests.serve.shown import render, text_of
 from tests.serve.stage import Stage
 from tonwatch.probes.sample import Probe
-from tonwatch.serve import page, purse_rows
+from tonwatch.serve.health import page, wallet_rows
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.watcher import View
@@ -24,9 +24,11 @@ def till(clock: Clock) -> Till:
     return Till(clock)
 
 
-def rows(till: Till) -> purse_rows.PurseRows:
+def rows(till: Till) -> wallet_rows.AccountRows:
     till.watcher.look()
-    shown: purse_rows.PurseRows = page.context(till.watcher.view, till.config, alive=True)["purses"]
+    shown: wallet_rows.AccountRows = page.context(till.watcher.view, till.config, alive=True)[
+        "accounts"
+    ]
     return shown
 
 

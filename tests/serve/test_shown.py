@@ -11,8 +11,8 @@ from tests.serve.purses import Till
 from tests.serve.scraping import Scrape, everything_there_is, scrape
 from tests.serve.shown import text_of
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
-from tonwatch.serve import page
-from tonwatch.serve.health import document
+from tonwatch.serve.health import page
+from tonwatch.serve.health.document import document
 from tonwatch.serve.shown import Shown, shown
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.watcher import BEAT

@@ -12,12 +12,13 @@ from aiohttp import hdrs, web
 from tonwatch.config import Config
 from tonwatch.executors import Busy, Executors, Threads
 from tonwatch.internal_errors import Component, InternalErrors
-from tonwatch.serve import health, page, ready
+from tonwatch.serve import ready
 from tonwatch.serve.bodies import Bodies, Body, Run
-from tonwatch.serve.exposition import format_for
-from tonwatch.serve.metrics import Exposition
+from tonwatch.serve.health import document, page
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.contexts import ScrapeContext
+from tonwatch.serve.metrics.exposition import format_for
 from tonwatch.serve.negotiation import prefers_page, takes_gzip
-from tonwatch.serve.scene import Scene
 from tonwatch.serve.shown import shown, shown_for
 from tonwatch.serve.traffic import TRAFFIC, Traffic
 from tonwatch.watch.watcher import LIVE_WITHIN, View, Watcher
@@ -74,7 +75,7 @@ class _Site:
         self._config = config
         self._executors = executors
         self.traffic = Traffic()
-        self._exposition = Exposition(self._scene, watcher.errors)
+        self._collector = MetricsCollector(self._context, watcher.errors)
         self._bodies = Bodies(lambda: watcher.view)
 
     async def headers(self, _: web.Request, response: web.StreamResponse) -> None:
@@ -93,7 +94,7 @@ class _Site:
         content_type = format_for(accept).content_type
 
         def make(_: View) -> Body:
-            return Body(_packed(self._exposition.write(accept)[0], zipped=zipped))
+            return Body(_packed(self._collector.write(accept)[0], zipped=zipped))
 
         kind = ("metrics", content_type, zipped, self._shown_still())
         run = partial(_in_thread, self._executors.scrapes, SCRAPE_HANGS)
@@ -133,8 +134,8 @@ class _Site:
             if as_page:
                 text = page.render(view, self._config, errors, alive=alive, refresh=refresh)
             else:
-                text = health.as_text(health.document(view, self._config, errors, alive=alive))
-                if health.status(view, alive=alive) == "fail":
+                text = document.as_text(document.document(view, self._config, errors, alive=alive))
+                if document.status(view, alive=alive) == "fail":
                     status = HTTPStatus.SERVICE_UNAVAILABLE
             return Body(_packed([text.encode(errors="replace")], zipped=zipped), status)
 
@@ -178,12 +179,12 @@ class _Site:
     def _shown_still(self) -> bool:
         return self._watcher.age(self._watcher.view) < shown_for(self._config)
 
-    def _scene(self) -> Scene:
+    def _context(self) -> ScrapeContext:
         view = self._watcher.view
         now, alive = shown(view, self._config, self._watcher.age(view))
         # Where it is not alive only what stays true is shown, of which `view` has the same.
         of = now if alive else view
-        return Scene(of, self._config, health.VERSION, alive, self.traffic)
+        return ScrapeContext(of, self._config, document.VERSION, alive, self.traffic)
 
 
 def _not_alive(seconds: float) -> str:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tonwatch.config import Config
 from tonwatch.durations import PositiveDuration
 from tonwatch.probes.sample import Probe
-from tonwatch.serve.words import count, plain, progress, readiness_count, why
+from tonwatch.serve.text import count, plain, progress, readiness_count, why
 from tonwatch.watch.readiness import Phase, Quorum, ask
 from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.verdict import Verdict

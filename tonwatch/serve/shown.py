@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from tonwatch.config import Config
 from tonwatch.probes.reading import Reading
-from tonwatch.serve.words import rfc3339
+from tonwatch.serve.text import rfc3339
 from tonwatch.watch.board import Record, Snapshot
 from tonwatch.watch.diagnosis import Diagnosis
 from tonwatch.watch.finding import Cause, Finding

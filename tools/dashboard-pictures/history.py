@@ -18,9 +18,9 @@ from tests.matrix.playing import OurClock
 from tests.virtual_time import VirtualLoop
 from tonwatch.assembly import Assembly, assembled
 from tonwatch.config import Config
-from tonwatch.serve.health import VERSION
-from tonwatch.serve.metrics import Exposition
-from tonwatch.serve.scene import Scene
+from tonwatch.serve.health.document import VERSION
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.contexts import ScrapeContext
 from tonwatch.simulator import noise, scenario, wallets, world
 from tonwatch.watch import scheduler
 from tonwatch.watch.watcher import BEAT
@@ -72,8 +72,8 @@ async def _play(
             asyncio.create_task(scheduler.run(parts.jobs, parts.board, Random(7), parts.errors)),
             asyncio.create_task(_look(parts)),
         )
-        exposition = Exposition(
-            lambda: Scene(parts.watcher.view, config, VERSION, alive=True), parts.errors
+        exposition = MetricsCollector(
+            lambda: ScrapeContext(parts.watcher.view, config, VERSION, alive=True), parts.errors
         )
         while loop.time() + SCRAPE < lasts:
             await asyncio.sleep(SCRAPE)
@@ -98,7 +98,7 @@ async def _look(parts: Assembly) -> None:
         await asyncio.sleep(BEAT)
 
 
-def _scrape(exposition: Exposition, clock: Callable[[], float], file: TextIO) -> None:
+def _scrape(exposition: MetricsCollector, clock: Callable[[], float], file: TextIO) -> None:
     families, _ = exposition.write("text/plain")
     lines = b"".join(families).decode().splitlines()
     samples = [line for line in lines if not line.startswith(("#", _MADE_UP))]

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.utils import floatToGoString
 
-from tonwatch.serve.reading import Metric, Point
+from tonwatch.serve.metrics.family import Metric, Point
 from tonwatch.watch.board import BUCKETS, Histogram
 
 _BOUNDS: Final = (*(floatToGoString(bound) for bound in BUCKETS), "+Inf")
@@ -118,21 +118,21 @@ class FamilyWriter:
         metric = self.metric
         return head(metric.name, metric.type, metric.help, metric.unit, openmetrics=openmetrics)
 
-    def write(self, names: Names, told: Any) -> bytes:
+    def write(self, names: Names, values: Any) -> bytes:
         """One source's samples.
 
         Args:
             names: the values of the group's labels.
-            told: what `read` has returned.
+            values: what `read` has returned.
 
         Raises:
             Exception: of whatever kind, where that is not what it must be.
         """
         if self.labelled:
-            return "".join([self._sample(names, point) for point in told]).encode()
-        if told is None:
+            return "".join([self._sample(names, point) for point in values]).encode()
+        if values is None:
             return b""
-        return f"{self._name}{names[1]}{number(told)}\n".encode()
+        return f"{self._name}{names[1]}{number(values)}\n".encode()
 
     def _sample(self, names: Names, point: Point) -> str:
         values, value = point

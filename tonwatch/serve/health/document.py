@@ -8,9 +8,9 @@ from typing import Any, Final
 from tonwatch.config import Config
 from tonwatch.internal_errors import InternalError
 from tonwatch.probes.sample import Sample
-from tonwatch.serve import purses
 from tonwatch.serve.disputes import Dispute, disputes
-from tonwatch.serve.words import evidence, rfc3339, why
+from tonwatch.serve.health import wallet_status
+from tonwatch.serve.text import evidence, rfc3339, why
 from tonwatch.watch.board import Record
 from tonwatch.watch.finding import Cause, Finding
 from tonwatch.watch.readiness import Phase, Standing
@@ -107,8 +107,8 @@ def document(
             _target(judgement.verdicts[name], record, view)
             for name, record in view.snapshot.records.items()
         ],
-        "wallets": purses.wallets(view, config),
-        "contracts": purses.contracts(view, config),
+        "wallets": wallet_status.wallets(view, config),
+        "contracts": wallet_status.contracts(view, config),
         "thresholds": config.thresholds.model_dump(),
     }
 

@@ -8,7 +8,7 @@ from tonwatch.amounts import written
 from tonwatch.config import Config
 from tonwatch.probes.payouts import Walked
 from tonwatch.probes.tally import RECENT, TroubleKind
-from tonwatch.serve.purses import age, friendly
+from tonwatch.serve.health.wallet_status import age, friendly
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.watch.finding import Cause, Finding
 from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict
@@ -119,7 +119,7 @@ class ContractRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PurseRows:
+class AccountRows:
     """Both tables.
 
     Attributes:
@@ -135,7 +135,7 @@ class PurseRows:
     left_troubled: int
 
 
-def purse_rows(view: View, config: Config, unsaid: Iterable[Finding]) -> PurseRows:
+def account_rows(view: View, config: Config, unsaid: Iterable[Finding]) -> AccountRows:
     """Make the tables.
 
     Args:
@@ -155,7 +155,7 @@ def purse_rows(view: View, config: Config, unsaid: Iterable[Finding]) -> PurseRo
     troubled = [name for name in order if levels[name][0] != "ok"]
     well = order[len(troubled) :]
     shown = [*troubled[:TROUBLED_SHOWN], *well[:WELL_SHOWN]]
-    return PurseRows(
+    return AccountRows(
         wallets=tuple(
             _wallet_row(
                 purses.wallets[name], view, config, levels[name], paying, notes.get(name, [])

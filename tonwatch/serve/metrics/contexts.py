@@ -1,4 +1,4 @@
-"""What metrics are read off: one View and what belongs to it."""
+"""What metrics are read from: one view, and its targets and wallets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,12 +16,13 @@ from tonwatch.watch.watcher import View
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What whole-house metrics are read off.
+class ScrapeContext:
+    """What the metrics of one scrape are read from.
 
     Attributes:
-        alive: whether the watcher still beats; if not, its view is of the past.
-        traffic: the connections of our own HTTP server.
+        version: of tonwatch.
+        alive: whether the view is still being renewed; if not, it is of the past.
+        traffic: connections of tonwatch's own HTTP server.
     """
 
     view: View
@@ -33,22 +34,22 @@ class Scene:
     def fresh(self, sample: Sample) -> bool:
         """Whether a sample is young enough to be shown.
 
-        What is asked rarely may be one beat older.
+        Probes that are run rarely may be one interval older.
         """
         probe = self.config.probe
-        beats = {
+        intervals = {
             Probe.CONNECT: probe.connect_interval,
             Probe.FORK: probe.fork_interval,
             Probe.BALANCE: probe.wallet_interval,
             Probe.COMPARE: probe.compare_interval,
             Probe.WRITE: probe.write_interval,
         }
-        limit = probe.stale_after + beats.get(sample.probe, 0.0)
+        limit = probe.stale_after + intervals.get(sample.probe, 0.0)
         return self.view.snapshot.monotonic - sample.finished <= limit
 
 
 class WalletContext(NamedTuple):
-    """What the metrics of a wallet are read off.
+    """What the metrics of a wallet are read from.
 
     Attributes:
         asked: whether there is a target that accounts can be read from.
@@ -58,52 +59,52 @@ class WalletContext(NamedTuple):
     asked: bool
 
 
-class Paying(NamedTuple):
-    """What the metrics of payouts are read off."""
+class PayoutContext(NamedTuple):
+    """What the payout metrics of one asset are read from."""
 
     holding: Holding
     walked: Walked
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a target's metrics are read off."""
+class TargetContext:
+    """What the metrics of a target are read from."""
 
-    scene: Scene
+    scrape: ScrapeContext
     record: Record
     verdict: Verdict
 
 
-def targets(scene: Scene) -> Iterator[tuple[tuple[str], Seen]]:
+def targets(context: ScrapeContext) -> Iterator[tuple[tuple[str], TargetContext]]:
     """Every target that has been judged, by its label."""
-    verdicts = scene.view.judgement.verdicts
-    for name, record in scene.view.snapshot.records.items():
+    verdicts = context.view.judgement.verdicts
+    for name, record in context.view.snapshot.records.items():
         if name in verdicts:
-            yield (name,), Seen(scene, record, verdicts[name])
+            yield (name,), TargetContext(context, record, verdicts[name])
 
 
-def wallets(scene: Scene) -> Iterator[tuple[tuple[str], WalletContext]]:
+def wallets(context: ScrapeContext) -> Iterator[tuple[tuple[str], WalletContext]]:
     """Every wallet, by its label."""
-    asked = can_be_asked(scene.view.judgement)
-    for name, wallet in scene.view.judgement.purses.wallets.items():
+    asked = can_be_asked(context.view.judgement)
+    for name, wallet in context.view.judgement.purses.wallets.items():
         yield (name,), WalletContext(wallet, asked)
 
 
-def assets(scene: Scene) -> Iterator[tuple[tuple[str, str], Holding]]:
+def assets(context: ScrapeContext) -> Iterator[tuple[tuple[str, str], Holding]]:
     """Every asset of every wallet, by its labels."""
-    for name, wallet in scene.view.judgement.purses.wallets.items():
+    for name, wallet in context.view.judgement.purses.wallets.items():
         for asset, holding in wallet.holdings.items():
             yield (name, asset), holding
 
 
-def payouts(scene: Scene) -> Iterator[tuple[tuple[str, str], Paying]]:
+def payouts(context: ScrapeContext) -> Iterator[tuple[tuple[str, str], PayoutContext]]:
     """Every asset whose payouts are counted, by its labels."""
-    for labels, holding in assets(scene):
+    for labels, holding in assets(context):
         if holding.walked is not None:
-            yield labels, Paying(holding, holding.walked)
+            yield labels, PayoutContext(holding, holding.walked)
 
 
-def contracts(scene: Scene) -> Iterator[tuple[tuple[str], ContractVerdict]]:
+def contracts(context: ScrapeContext) -> Iterator[tuple[tuple[str], ContractVerdict]]:
     """Every contract, by its label."""
-    for name, contract in scene.view.judgement.purses.contracts.items():
+    for name, contract in context.view.judgement.purses.contracts.items():
         yield (name,), contract

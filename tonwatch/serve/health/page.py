@@ -15,11 +15,11 @@ from markupsafe import Markup
 from tonwatch.config import Config
 from tonwatch.internal_errors import InternalError
 from tonwatch.probes.sample import Probe, Sample
-from tonwatch.serve import thresholds, words
+from tonwatch.serve import text, thresholds
 from tonwatch.serve.disputes import disputes
-from tonwatch.serve.health import VERSION, status
-from tonwatch.serve.purse_rows import purse_rows
-from tonwatch.serve.sparkline import Sparkline, sparkline
+from tonwatch.serve.health.document import VERSION, status
+from tonwatch.serve.health.sparkline import Sparkline, sparkline
+from tonwatch.serve.health.wallet_rows import account_rows
 from tonwatch.watch.board import FAILURES, HISTORY, Record
 from tonwatch.watch.sentences import blocks, duration
 from tonwatch.watch.states import MEANINGS, State
@@ -103,13 +103,13 @@ def context(
         "config": config,
         "disputes": disputes(view, config.zerostate),
         "errors": errors,
-        "evidence": words.evidence(view.diagnosis.finding, MAX_FINDINGS),
+        "evidence": text.evidence(view.diagnosis.finding, MAX_FINDINGS),
         "failures": _failure_rows(view),
         "kept": FAILURES,
         "now": view.snapshot.wall,
         "place": "wallet" if any(finding.account for finding in further) else "target",
-        "purses": purse_rows(view, config, further),
-        "readiness_count": words.readiness_count(view.readiness),
+        "accounts": account_rows(view, config, further),
+        "readiness_count": text.readiness_count(view.readiness),
         "refresh_interval": REFRESH,
         "rows": rows,
         "status": status(view, errors, alive=alive),
@@ -123,13 +123,13 @@ def context(
 
 @cache
 def _style() -> str:
-    return files("tonwatch.serve").joinpath("health.css").read_text(encoding="utf-8")
+    return files("tonwatch.serve.health").joinpath("page.css").read_text(encoding="utf-8")
 
 
 @cache
 def _template() -> Template:
     environment = Environment(
-        loader=PackageLoader("tonwatch.serve", ""),
+        loader=PackageLoader("tonwatch.serve.health", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -137,17 +137,17 @@ def _template() -> Template:
     )
     environment.filters |= {
         "blocks": blocks,
-        "clock": words.time_of_day,
-        "date": words.date,
+        "clock": text.time_of_day,
+        "date": text.date,
         "duration": duration,
-        "offset": words.offset,
-        "plain": words.plain,
-        "rfc3339": words.rfc3339,
+        "offset": text.offset,
+        "plain": text.plain,
+        "rfc3339": text.rfc3339,
         "short_hashes": short_hashes,
-        "short_time": words.short_time,
+        "short_time": text.short_time,
     }
-    environment.globals |= {"duration": duration, "short_time": words.short_time}
-    return environment.get_template("health.html")
+    environment.globals |= {"duration": duration, "short_time": text.short_time}
+    return environment.get_template("page.html")
 
 
 def _target_row(
@@ -191,10 +191,10 @@ def _note(view: View, config: Config, verdict: Verdict, unsaid: frozenset[str]) 
     name = verdict.target.name
     disputed = view.judgement.forks.undecided.get(name)
     parts = [
-        words.why(verdict) if name in unsaid else "",
+        text.why(verdict) if name in unsaid else "",
         "" if disputed is None else f"Its block {disputed} is disputed.",
         _interrupted(verdict, config),
-        words.progress(view.readiness.standings.get(name), config.readiness),
+        text.progress(view.readiness.standings.get(name), config.readiness),
     ]
     return " ".join(part for part in parts if part)
 

@@ -10,7 +10,7 @@ from tonwatch.config import Config
 from tonwatch.probes.payouts import Walked
 from tonwatch.probes.reading import Reading
 from tonwatch.probes.tally import OTHER_CODE, Trouble
-from tonwatch.serve.words import rfc3339
+from tonwatch.serve.text import rfc3339
 from tonwatch.ton.address import Address
 from tonwatch.ton.transactions import TransactionId
 from tonwatch.watch.wallets import ContractVerdict, Holding, WalletVerdict

@@ -1,104 +1,19 @@
-"""/metrics: all families, read off one View at each scrape.
+"""docs/metrics.md, made from the catalogue."""
 
-`python -m tonwatch.serve.metrics` writes docs/metrics.md to stdout.
-"""
+from collections.abc import Iterable
+from typing import Final
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
-
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.exposition import generate_latest
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-
-from tonwatch.internal_errors import Component, InternalErrors
-from tonwatch.serve import catalogue
-from tonwatch.serve.exposition import FamilyWriter, Names, format_for, head, names_of
-from tonwatch.serve.reading import Group, Metric
+from tonwatch.internal_errors import Component
+from tonwatch.serve.metrics import catalogue
+from tonwatch.serve.metrics.collector import ERRORS, ERRORS_HELP
+from tonwatch.serve.metrics.wallets import ACCOUNT_STATUSES, OTHER
 from tonwatch.serve.reasons import REASONS, SKIPPED
-from tonwatch.serve.scene import Scene
 from tonwatch.serve.traffic import Refusal
-from tonwatch.serve.wallet_metrics import ACCOUNT_STATUSES, OTHER
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.wallets import WalletKind
 from tonwatch.watch.finding import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
-
-ERRORS: Final = "tonwatch_internal_errors_total"
-ERRORS_HELP: Final = "Failures of tonwatch itself, by component: bugs, which its log describes."
-
-
-class Exposition:
-    """Writes the catalogue's metrics, and `process_*` of tonwatch's own process.
-
-    A value that cannot be read costs that value alone, and what cannot be listed costs its group.
-
-    Args:
-        scene: what values are read off, called for each scrape.
-        errors: what they cannot be read for is counted here; shown with all else that it counts.
-    """
-
-    def __init__(self, scene: Callable[[], Scene], errors: InternalErrors) -> None:
-        self._scene = scene
-        self._errors = errors
-        self._process = CollectorRegistry(auto_describe=False)
-        ProcessCollector(registry=self._process)
-
-    def write(self, accept: str) -> tuple[list[bytes], str]:
-        """The metrics family by family, in the format that `accept` prefers; its content type.
-
-        May be called from any thread.
-        """
-        content_type, openmetrics = format_for(accept)
-        families: list[bytes] = []
-        with self._errors.guard(Component.METRICS, "scene"):
-            scene = self._scene()
-            for group in catalogue.GROUPS:
-                with self._errors.guard(Component.METRICS, group.title):
-                    families += list(self._families(group, scene, openmetrics=openmetrics))
-        process = b"# EOF\n" if openmetrics else b""
-        with self._errors.guard(Component.METRICS, "process"):
-            process = (generate_openmetrics if openmetrics else generate_latest)(self._process)
-        families.append(head(ERRORS, "counter", ERRORS_HELP, "", openmetrics=openmetrics))
-        families += [
-            f'{ERRORS}{{component="{component}"}} {float(count)}\n'.encode()
-            for component, count in self._errors.counts().items()
-        ]
-        families.append(process)
-        return families, content_type
-
-    def _families(self, group: Group[Any], scene: Scene, *, openmetrics: bool) -> Iterator[bytes]:
-        """The families of a group, where there is anything that they could be of."""
-        sources = [
-            (labels, names_of(group.labels, labels), source)
-            for labels, source in group.sources(scene)
-        ]
-        for metric in group.metrics:
-            if sources and _shown(metric, scene):
-                writer = FamilyWriter(metric, group.labels)
-                yield writer.heads(openmetrics=openmetrics)
-                yield b"".join(self._samples(writer, sources))
-
-    def _samples(
-        self, writer: FamilyWriter, sources: Sequence[tuple[tuple[str, ...], Names, Any]]
-    ) -> Iterator[bytes]:
-        """The samples of a family that can be read, source by source."""
-        metric = writer.metric
-        failed = False
-        for labels, names, source in sources:
-            try:
-                yield writer.write(names, metric.read(source))
-            except Exception as error:  # noqa: BLE001 - must not take the other values with it
-                failed = True
-                self._errors.failed(Component.METRICS, metric.name, error, of=" ".join(labels))
-        if not failed:
-            self._errors.worked(Component.METRICS, metric.name)
-
-
-def _shown(metric: Metric[Any], scene: Scene) -> bool:
-    return scene.alive or metric.lasting or metric.type in {"counter", "histogram"}
-
 
 _INTRODUCTION: Final = """\
 # Metrics
@@ -182,7 +97,3 @@ def documentation() -> str:
 
 def _words(values: Iterable[str]) -> str:
     return ", ".join(f"`{value}`" for value in values)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(documentation())

@@ -6,9 +6,9 @@ from typing import Final
 from tonwatch.amounts import NATIVE_DECIMALS, in_coins
 from tonwatch.probes.reading import Reading
 from tonwatch.probes.tally import OTHER_CODE
-from tonwatch.serve import scene
-from tonwatch.serve.reading import Group, Metric, Point, current_state
-from tonwatch.serve.scene import Paying, WalletContext
+from tonwatch.serve.metrics import contexts
+from tonwatch.serve.metrics.contexts import PayoutContext, WalletContext
+from tonwatch.serve.metrics.family import Group, Metric, Point, current_state
 from tonwatch.ton.accounts import AccountStatus
 from tonwatch.wallet_config import NATIVE
 from tonwatch.watch.wallets import ContractVerdict, Holding
@@ -63,13 +63,13 @@ def _amount(units: int | None, decimals: int) -> float | None:
     return None if units is None else in_coins(units, decimals)
 
 
-def _failed(paying: Paying) -> Iterable[Point]:
-    for (phase, code), count in paying.walked.tally.failures.items():
+def _failed(context: PayoutContext) -> Iterable[Point]:
+    for (phase, code), count in context.walked.tally.failures.items():
         yield (phase, OTHER if code == OTHER_CODE else str(code)), count
 
 
-def _skipped(paying: Paying) -> Iterable[Point]:
-    for reason, count in paying.walked.tally.skipped.items():
+def _skipped(context: PayoutContext) -> Iterable[Point]:
+    for reason, count in context.walked.tally.skipped.items():
         yield (reason,), count
 
 
@@ -152,7 +152,7 @@ _ASSETS: Final[tuple[Metric[Holding], ...]] = (
     ),
 )
 
-_PAYOUTS: Final[tuple[Metric[Paying], ...]] = (
+_PAYOUTS: Final[tuple[Metric[PayoutContext], ...]] = (
     Metric(
         "tonwatch_wallet_sent_amount_total",
         "counter",
@@ -244,7 +244,7 @@ _CONTRACTS: Final[tuple[Metric[ContractVerdict], ...]] = (
     ),
 )
 
-WALLETS: Final = Group("Wallets", ("wallet",), _WALLETS, scene.wallets)
-ASSETS: Final = Group("Balances", ("wallet", "asset"), _ASSETS, scene.assets)
-PAYOUTS: Final = Group("Payouts", ("wallet", "asset"), _PAYOUTS, scene.payouts)
-CONTRACTS: Final = Group("Contracts", ("contract",), _CONTRACTS, scene.contracts)
+WALLETS: Final = Group("Wallets", ("wallet",), _WALLETS, contexts.wallets)
+ASSETS: Final = Group("Balances", ("wallet", "asset"), _ASSETS, contexts.assets)
+PAYOUTS: Final = Group("Payouts", ("wallet", "asset"), _PAYOUTS, contexts.payouts)
+CONTRACTS: Final = Group("Contracts", ("contract",), _CONTRACTS, contexts.contracts)

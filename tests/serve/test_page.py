@@ -40,7 +40,7 @@ def test_the_page_tells_what_was_before(stage: Stage) -> None:
     stage.recovered()
     html = render(stage)
     text = text_of(html)
-    assert re.search(r"Before .* 08:00:25 UTC 15 s node_down node refuses connections", text)
+    assert re.search(r"History .* 08:00:25 UTC 15 s node_down node refuses connections", text)
     assert re.search(r"08:00:05 UTC 20 s healthy All 3 targets", text)
     assert html.count('class="well"') == 2
 
@@ -55,7 +55,7 @@ def test_what_is_well_but_not_ready_yet_recovers(stage: Stage) -> None:
 
 
 def test_nothing_was_before_the_start(stage: Stage) -> None:
-    assert "Before" not in text_of(render(stage))
+    assert "History" not in text_of(render(stage))
 
 
 def test_the_page_shows_evidence_below_the_sentence(stage: Stage) -> None:

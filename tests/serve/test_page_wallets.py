@@ -35,7 +35,7 @@ def rows(till: Till) -> wallet_rows.AccountRows:
 def words(till: Till) -> str:
     """What a reader reads from the wallets to the next section."""
     till.watcher.look()
-    return text_of(render(till)).split(" Wallets ")[1].split(" Before ")[0]
+    return text_of(render(till)).split(" Wallets ")[1].split(" History ")[0]
 
 
 def test_all_is_well(till: Till) -> None:
@@ -103,7 +103,7 @@ Happens = Callable[[Till], object]
             id="bouncing",
         ),
         pytest.param(
-            lambda t: t.walk("hot", backlog=500), "warn", "counting behind", id="counting behind"
+            lambda t: t.walk("hot", backlog=500), "warn", "counting lags", id="counting lags"
         ),
     ],
 )
@@ -124,7 +124,7 @@ def test_what_cannot_be_read_is_unread(till: Till) -> None:
 
     till.beats(2, beat)
     hot, cold = rows(till).wallets
-    assert (hot.word, cold.word) == ("unread", "not known")
+    assert (hot.word, cold.word) == ("read failing", "not known")
     assert "The native of wallet hot cannot be read" in text_of(render(till))
     assert words(till).startswith("Wallet State Asset Balance Proof Sent")
 
@@ -187,7 +187,7 @@ def test_a_contract_that_cannot_be_read(till: Till) -> None:
     till.answers()
     till.unread("vault", "", Reason.BAD_ANSWER, "cut short")
     [row] = rows(till).contracts
-    assert (row.level, row.word, row.code) == ("warn", "unread", None)
+    assert (row.level, row.word, row.code) == ("warn", "read failing", None)
     assert "node: bad_answer: cut short" in words(till)
 
 
@@ -220,9 +220,9 @@ def silent(till: Till) -> View:
 @pytest.mark.parametrize(
     ("happens", "shown"),
     [
-        pytest.param(arriving, "writes arrive", id="arriving"),
-        pytest.param(failing, "last write failed", id="failing"),
-        pytest.param(silent, "writes not known", id="too old"),
+        pytest.param(arriving, "messages accepted", id="arriving"),
+        pytest.param(failing, "messages failing", id="failing"),
+        pytest.param(silent, "messages unknown", id="too old"),
     ],
 )
 def test_the_write_path_stands_with_its_target(

@@ -182,8 +182,8 @@ def _writes(record: Record, config: Config, now: float) -> str:
         return ""
     last = record.latest.get(Probe.WRITE)
     if last is None or now - last.finished > config.probe.stale_after + config.probe.write_interval:
-        return "writes not known"
-    return "writes arrive" if last.ok else "last write failed"
+        return "messages unknown"
+    return "messages accepted" if last.ok else "messages failing"
 
 
 def _note(view: View, config: Config, verdict: Verdict, unsaid: frozenset[str]) -> str:

@@ -25,9 +25,9 @@ _WORDS: Final = {
     Cause.WALLET_LOW: ("bad", "low"),
     Cause.PAYOUTS_FAILING: ("bad", "payouts failing"),
     Cause.PAYOUTS_BOUNCING: ("warn", "payouts bouncing"),
-    Cause.WALLET_UNREAD: ("warn", "unread"),
+    Cause.WALLET_UNREAD: ("warn", "read failing"),
     Cause.PAYOUTS_GAP: ("warn", "payouts not all counted"),
-    Cause.PAYOUTS_BEHIND: ("warn", "counting behind"),
+    Cause.PAYOUTS_BEHIND: ("warn", "counting lags"),
 }
 """How bad each finding on a wallet looks, and its name in a row; the worst first."""
 
@@ -59,7 +59,7 @@ class AssetRow:
         age: seconds since the state was made; None where not known.
         state: of the account, where there is something to say of it.
         sent: payments counted, and `amount` what they come to; None where they are not counted.
-        returned: payments that came back within the window; likewise.
+        returned: payments that bounced within the window; likewise.
         failed: payments that failed within the window; likewise.
         backlog: transactions not counted yet; likewise.
     """
@@ -240,7 +240,7 @@ def _contract_row(
     level, word = {
         True: ("ok", "as expected"),
         False: ("bad", "changed"),
-        None: ("warn", "unread") if unread else ("unknown", "not known"),
+        None: ("warn", "read failing") if unread else ("unknown", "not known"),
     }[contract.matches]
     sentences = [each.sentence for each in unsaid if each.cause is Cause.CONTRACT_CHANGED]
     return ContractRow(

@@ -34,8 +34,8 @@ base units; points in time are Unix time in seconds, so that age is `time() - me
   `increase` miss that first event; the dashboards count it with
   `metric - (metric offset 5m <= metric or 0 * metric)`. Counters of payouts are there once counting
   has begun, and go on across restarts.
-- Two liteservers, a provider and two wallets make about 330 series; 1,000 wallets of two assets about
-  24,000.
+- Two liteservers, a provider and two wallets make about 330 series; 1,000 wallets of two assets
+  about 24,000.
 - Names that end in `_amount_total`, and balances, are amounts in units of their asset, as floats;
   the exact ones are in `/health`. All other counters count what their names say.
 - State sets have a series at 1 for the value that holds. `tonwatch_target_state` and

@@ -43,7 +43,7 @@ async def _attacked(house: House) -> tuple[float, float, int, list[float], int]:
     serve = Serve(host="127.0.0.1", port=0)
     async with AsyncExitStack() as stack:
         threads = await stack.enter_async_context(executors.running())
-        application = app.build(house.watcher, house.config, threads)
+        application = app.build(house.watcher, threads, house.watcher.errors)
         url = await stack.enter_async_context(
             listening(application, serve, threads.lookups, house.watcher.errors, targets=1)
         )

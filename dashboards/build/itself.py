@@ -1,5 +1,7 @@
 """Whether tonwatch itself can be believed."""
 
+from typing import Final
+
 from grafana_foundation_sdk.models import dashboard
 
 from dashboards.build import links, meaning
@@ -9,6 +11,8 @@ from dashboards.build.panels import series, states
 from dashboards.build.query import RATE, Query, coded_by, m, threshold
 from dashboards.build.stats import ALL_IS_GOOD, count, stat
 from dashboards.build.tables import Column, table
+
+EVALUATED: Final = "tonwatch_last_evaluation_timestamp_seconds"
 
 
 def itself() -> Board:
@@ -20,7 +24,7 @@ def itself() -> Board:
 
 
 def _now(board: Board) -> None:
-    phase = coded_by("phase", "tonwatch_readiness", meaning.PHASES, "job, instance")
+    phase = coded_by("readiness", "tonwatch_readiness", meaning.PHASES, "job, instance")
     board.side_by_side(
         3,
         (
@@ -40,10 +44,10 @@ def _now(board: Board) -> None:
         (
             6,
             stat(
-                "Last judged",
-                "Age of the oldest last judgement. It is seconds, plus the time since the last"
+                "Last evaluation",
+                "Age of the oldest last evaluation. It is seconds, plus the time since the last"
                 " scrape; where it grows, tonwatch hangs.",
-                Query(f"time() - min({m('tonwatch_view_timestamp_seconds')})"),
+                Query(f"time() - min({m(EVALUATED)})"),
                 unit="s",
                 decimals=0,
                 empty="no tonwatch",
@@ -80,8 +84,8 @@ def _now(board: Board) -> None:
             12,
             table(
                 "Instances",
-                "Every chosen tonwatch: whether it is scraped, what /ready tells, when it last"
-                " judged, its version and when it started.",
+                "Every chosen tonwatch: whether it is scraped, what /ready answers, when it last"
+                " evaluated, its version and when it started.",
                 [
                     Column("Instance", label="instance"),
                     Column(
@@ -99,8 +103,8 @@ def _now(board: Board) -> None:
                         width=100,
                     ),
                     Column(
-                        "Judged",
-                        f"1000 * max by (job, instance) ({m('tonwatch_view_timestamp_seconds')})",
+                        "Evaluated",
+                        f"1000 * max by (job, instance) ({m(EVALUATED)})",
                         unit="dateTimeFromNow",
                         width=140,
                     ),
@@ -115,7 +119,7 @@ def _now(board: Board) -> None:
                     Column("Version", label="version", width=80),
                     Column("Job", label="job"),
                 ],
-                sort="Judged",
+                sort="Evaluated",
                 descending=False,
                 unit="none",
                 empty="no tonwatch",
@@ -129,7 +133,7 @@ def _now(board: Board) -> None:
             24,
             states(
                 "Readiness",
-                "What /ready told over time. A gap means that tonwatch was not there.",
+                "What /ready answered over time. A gap means that tonwatch was not there.",
                 Query(phase, "{{instance}}"),
                 unit="none",
                 mappings=meaning.words(meaning.PHASES),
@@ -140,8 +144,8 @@ def _now(board: Board) -> None:
 
 
 def _looking(board: Board) -> None:
-    board.row("How it looks")
-    results = m("tonwatch_probe_results_total")
+    board.row("Probes")
+    results = m("tonwatch_probes_total")
     board.side_by_side(
         8,
         (
@@ -174,8 +178,8 @@ def _looking(board: Board) -> None:
         (
             8,
             series(
-                "Our clock",
-                "How far the clock of tonwatch's machine is behind the clocks of half of the"
+                "Local clock",
+                "How slow the clock of tonwatch's machine is against the clocks of half of the"
                 " servers, ahead where negative. Beyond the lines, where most agree, it is ours"
                 " that is off.",
                 [
@@ -242,9 +246,9 @@ def _process(board: Board) -> None:
     )
     seconds, *counts = (
         f"max by (threshold) ({m(f'tonwatch_threshold_{unit}')})"
-        for unit in ("seconds", "blocks", "interruptions", "failures", "bounces", "transactions")
+        for unit in ("seconds", "blocks", "interruptions", "payouts", "transactions")
     )
-    board.row("What it judges by")
+    board.row("Thresholds")
     board.side_by_side(
         11,
         (12, _configured("Configured times", "s", "of time", seconds)),

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from grafana_foundation_sdk.models import dashboard
 
-from tonwatch.serve.wallet_metrics import ACCOUNT_STATES, UNKNOWN
+from tonwatch.serve.metrics.wallets import ACCOUNT_STATUSES, UNKNOWN
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.findings import Cause
@@ -183,6 +183,6 @@ def yes_no(yes: str = "yes", no: str = "no") -> list[dashboard.ValueMapping]:
 
 
 assert set(TARGET_STATES) == set(State), "a state without a colour"
-assert set(ACCOUNTS) == set(map(str, ACCOUNT_STATES)), "a state of accounts without a colour"
+assert set(ACCOUNTS) == set(map(str, ACCOUNT_STATUSES)), "a state of accounts without a colour"
 assert set(PHASES) == set(Phase), "a phase without a colour"
 assert {*chain(*REASONS.values()), Reason.OK} == set(Reason), "a reason without a colour"

@@ -8,7 +8,7 @@ from dashboards.build.panels import series
 from dashboards.build.query import RATE, Query, threshold
 from dashboards.build.tables import Column
 from dashboards.build.targets import NAMED, Targets
-from dashboards.build.write_path import comes_through, write_path
+from dashboards.build.write_path import accepted, write_path
 
 NODES: Final = Targets("node", 'kind="liteserver"', "node")
 
@@ -21,18 +21,16 @@ def nodes() -> Board:
     )
     NODES.now(
         board,
-        "In sync in: by the rate at which it has caught up so far. Messages: whether the newest"
-        " probing message came through to the wallet.",
+        "Sync ETA: at the rate at which its lag shrinks. External messages: whether the last probe"
+        " message was accepted and reached the wallet.",
         [
-            Column("Behind", NODES.each("tonwatch_target_behind_seconds"), unit="s"),
-            Column("Blocks behind", NODES.each("tonwatch_target_behind_blocks")),
-            Column("Shard gap", NODES.each("tonwatch_target_shard_gap_blocks")),
-            Column(
-                "In sync in", NODES.each("tonwatch_target_catch_up_seconds"), unit="dtdurations"
-            ),
+            Column("Lag", NODES.each("tonwatch_target_lag_seconds"), unit="s"),
+            Column("Lag, blocks", NODES.each("tonwatch_target_lag_blocks")),
+            Column("Shard client lag", NODES.each("tonwatch_target_shard_client_lag_blocks")),
+            Column("Sync ETA", NODES.each("tonwatch_target_sync_eta_seconds"), unit="dtdurations"),
             Column("Latency", NODES.each("tonwatch_target_latency_seconds"), unit="s"),
             Column("Clock", NODES.each("tonwatch_target_clock_offset_seconds"), unit="s"),
-            comes_through(NODES.each("tonwatch_target_write_path")),
+            accepted(NODES.each("tonwatch_target_accepts_external_messages")),
         ],
     )
     _sync(board)
@@ -47,15 +45,15 @@ def _sync(board: Board) -> None:
     board.row("In sync")
     board.side_by_side(
         8,
-        (8, NODES.behind("Lagging", "Stalled", "CatchingUp")),
+        (8, NODES.lag("Lagging", "Stalled", "CatchingUp")),
         (
             8,
             series(
-                "Shard client behind the masterchain",
-                "Blocks that the shard client, which serves accounts, is behind the node's own"
-                " masterchain. Over the orange line it is lagging, over the red one not ready.",
+                "Shard client lag",
+                "Lag of the shard client, which serves accounts, to the node's own masterchain, in"
+                " blocks. Over the orange line it is lagging, over the red one not ready.",
                 [
-                    Query(NODES.lately("tonwatch_target_shard_gap_blocks"), NAMED),
+                    Query(NODES.lately("tonwatch_target_shard_client_lag_blocks"), NAMED),
                     threshold("shard_gap_warn"),
                     threshold("shard_gap_unready", bad=True),
                 ],
@@ -69,7 +67,7 @@ def _sync(board: Board) -> None:
             series(
                 "New blocks a second",
                 "Masterchain blocks that each node takes in. The chain makes the same number for"
-                " all: more is catching up, fewer is falling behind.",
+                " all: more is catching up, fewer is lagging.",
                 Query(f"deriv({NODES.m('tonwatch_target_seqno')}{RATE})", NAMED),
                 unit="short",
                 runbooks=["TonwatchNodeStalled", "TonwatchChainStalled"],
@@ -79,7 +77,7 @@ def _sync(board: Board) -> None:
 
 
 def _answers(board: Board) -> None:
-    steps = NODES.m("tonwatch_probe_phase_seconds", 'probe="connect"')
+    steps = NODES.m("tonwatch_probe_phase_duration_seconds", 'probe="connect"')
     board.row("Answers")
     board.side_by_side(
         8,
@@ -88,9 +86,9 @@ def _answers(board: Board) -> None:
         (
             8,
             series(
-                "Where the time of probe connect goes",
-                "Seconds of each step of the newest probe, the slowest of the chosen: resolve,"
-                " connect and handshake are the way there, query is the answer's own time.",
+                "Phases of probe connect",
+                "Seconds of each phase of the last probe, the slowest of the chosen: resolve,"
+                " connect and handshake open the connection, query waits for the answer.",
                 Query(f"max by (phase) ({steps})", "{{phase}}"),
                 stacked=True,
                 unit="s",
@@ -100,7 +98,7 @@ def _answers(board: Board) -> None:
     board.side_by_side(
         7,
         (12, NODES.failures("Down", "NotSynced")),
-        (12, write_path(NODES.m("tonwatch_target_write_path"), "node")),
+        (12, write_path(NODES.m("tonwatch_target_accepts_external_messages"), "node")),
     )
 
 
@@ -113,8 +111,8 @@ def _steadiness(board: Board) -> None:
             8,
             series(
                 "Clocks",
-                "How far each node's clock is ahead of ours, or behind where negative. Beyond the"
-                " orange lines it is reported; where all are off alike, it is ours.",
+                "How far each node's clock is ahead of the local one, slow where negative. Beyond"
+                " the orange lines it is reported; where all are off alike, it is ours.",
                 [
                     Query(NODES.m("tonwatch_target_clock_offset_seconds"), NAMED),
                     threshold("clock_warn"),
@@ -128,11 +126,11 @@ def _steadiness(board: Board) -> None:
             8,
             series(
                 "Answers out of place, a minute",
-                "Answers that came too late or that nobody asked for, and steps back of the seqno."
-                " Many of either: several servers behind one address, or a bad way to it.",
+                "Answers that came too late or to no query, and seqno regressions. Many of either:"
+                " several servers at one address, or a bad network.",
                 [
                     NODES.a_minute("tonwatch_target_dropped_answers_total", f"{NAMED} dropped"),
-                    NODES.a_minute("tonwatch_target_steps_back_total", f"{NAMED} back"),
+                    NODES.a_minute("tonwatch_target_seqno_regressions_total", f"{NAMED} back"),
                 ],
                 bars=True,
                 unit="short",

@@ -11,7 +11,6 @@ from dashboards.build.meaning import BAD, OK, WARN
 from dashboards.build.nodes import NODES
 from dashboards.build.panels import gauges, series, states
 from dashboards.build.providers import PROVIDERS
-from dashboards.build.purse import KEY, runways, troubles
 from dashboards.build.query import (
     Query,
     coded_by,
@@ -23,10 +22,13 @@ from dashboards.build.query import (
 )
 from dashboards.build.stats import stat
 from dashboards.build.tables import Column, table
-from dashboards.build.targets import NAMED, Targets, behind
+from dashboards.build.targets import NAMED, Targets, lag
+from dashboards.build.wallet_queries import KEY, runways, troubles
 from tonwatch.watch.findings import Cause
 
-AGE: Final = f"{m('tonwatch_view_timestamp_seconds')} - {m('tonwatch_head_timestamp_seconds')}"
+AGE: Final = (
+    f"{m('tonwatch_last_evaluation_timestamp_seconds')} - {m('tonwatch_head_timestamp_seconds')}"
+)
 
 CHOSEN: Final = 'instance=~"$instance|"'
 """Of alerts, those without an instance too: of services, and that no tonwatch is there."""
@@ -72,8 +74,9 @@ def _verdict(board: Board) -> None:
         (
             4,
             stat(
-                "Named since",
-                "When that cause was first named; where the chosen tonwatches differ, the latest.",
+                "Diagnosed since",
+                "When that cause was first diagnosed; where the chosen tonwatches differ, the"
+                " latest.",
                 Query(f"1000 * max({m('tonwatch_diagnosis_since_timestamp_seconds')})"),
                 unit="dateTimeFromNow",
                 empty="unknown",
@@ -84,7 +87,7 @@ def _verdict(board: Board) -> None:
             stat(
                 "Ready",
                 "What /ready tells those who ask whether payouts and reads may go on.",
-                Query(f"max by (phase) ({m('tonwatch_readiness')} == 1)", "{{phase}}"),
+                Query(f"max by (readiness) ({m('tonwatch_readiness')} == 1)", "{{readiness}}"),
                 names=True,
                 filled=True,
                 unit="none",
@@ -150,7 +153,7 @@ def _who(board: Board) -> None:
         (
             24,
             states(
-                "How targets stood",
+                "States of targets",
                 "The state of every target over time. A gap means that tonwatch was not there or"
                 " knew nothing.",
                 Query(target_states(), NAMED),
@@ -164,12 +167,12 @@ def _who(board: Board) -> None:
 
 def _targets(title: str, targets: Targets, uid: str) -> dashboard.Panel:
     kinds = targets.kinds
-    distance = of_kind("tonwatch_target_behind_seconds", kinds)
+    distance = of_kind("tonwatch_target_lag_seconds", kinds)
     latency = of_kind("tonwatch_target_latency_seconds", kinds)
     return table(
         title,
-        "How each stands now, the worst first: its state, how far it is behind the head of the"
-        " chain, and its median latency. Its name leads to all about it.",
+        "How each is now, the worst first: its state, its lag to the head of the chain,"
+        " and its median latency. Its name leads to all about it.",
         [
             Column("Name", label="target", link=links.drill_down(uid, targets.variable)),
             Column(
@@ -180,7 +183,7 @@ def _targets(title: str, targets: Targets, uid: str) -> dashboard.Panel:
                 width=130,
             ),
             Column("Role", label="role", width=90),
-            Column("Behind", distance, unit="s", width=90),
+            Column("Lag", distance, unit="s", width=90),
             Column("Latency", latency, unit="s", width=90),
             Column("Instance", label="instance"),
         ],
@@ -224,7 +227,7 @@ def _chain(board: Board) -> None:
         8,
         (
             12,
-            behind("Behind the head, by target", (), "TonwatchNodeLagging", "TonwatchLagCritical"),
+            lag("Lag to the head, by target", (), "TonwatchNodeLagging", "TonwatchLagCritical"),
         ),
         (
             12,

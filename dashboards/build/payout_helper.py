@@ -82,7 +82,7 @@ def _a_minute(metric: str, by: str = _KEY) -> str:
 
 
 def _against_the_chain(board: Board) -> None:
-    paid = m("tonwatch_wallet_messages_sent_total")
+    paid = m("tonwatch_wallet_sent_messages_total")
     board.row("What the payout helper says against what the chain shows")
     board.side_by_side(
         8,

@@ -1,24 +1,31 @@
 """Payments of wallets, and what of them goes wrong."""
 
+from typing import Final
+
 from grafana_foundation_sdk.models import dashboard
 
 from dashboards.build import meaning
 from dashboards.build.board import Board
 from dashboards.build.panels import series
-from dashboards.build.purse import (
+from dashboards.build.query import Query, grown, m, threshold
+from dashboards.build.tables import Column, table
+from dashboards.build.wallet_queries import (
     KEY,
     NAMED,
     WALLET,
     a_minute,
     an_hour,
-    counted,
     of_assets,
+    of_wallets,
+    since_the_last_bar,
     troubles,
 )
-from dashboards.build.query import Query, m, threshold
-from dashboards.build.tables import Column, table
 from dashboards.build.write_path import write_path
 from tonwatch.watch.wallet_findings import MEANINGS
+
+FAILED: Final = "tonwatch_wallet_failed_transactions_total"
+
+BY_CODE: Final = f"{KEY}, transaction_phase, exit_code"
 
 
 def payments(board: Board) -> None:
@@ -28,10 +35,10 @@ def payments(board: Board) -> None:
         (
             8,
             series(
-                "Sent, coins an hour",
+                "Sent, amount an hour",
                 "What left each wallet; of the native coin also what goes along with transfers of"
                 " jettons.",
-                Query(an_hour("tonwatch_wallet_sent_total"), NAMED),
+                Query(an_hour("tonwatch_wallet_sent_amount_total"), NAMED),
                 stacked=True,
                 unit="short",
                 empty="no wallet has payouts",
@@ -40,11 +47,18 @@ def payments(board: Board) -> None:
         (
             8,
             series(
-                "Received and come back, coins an hour",
-                "What others sent, and what came back after it had been sent.",
+                "Received and bounced",
+                "Amounts since the bar before: what others sent, and what bounced back after it had"
+                " been sent.",
                 [
-                    Query(f"{an_hour('tonwatch_wallet_received_total')} > 0", f"{NAMED} received"),
-                    Query(f"{an_hour('tonwatch_wallet_returned_total')} > 0", f"{NAMED} came back"),
+                    Query(
+                        since_the_last_bar("tonwatch_wallet_received_amount_total"),
+                        f"{NAMED} received",
+                    ),
+                    Query(
+                        since_the_last_bar("tonwatch_wallet_bounced_amount_total"),
+                        f"{NAMED} bounced",
+                    ),
                 ],
                 bars=True,
                 stacked=True,
@@ -56,10 +70,10 @@ def payments(board: Board) -> None:
         (
             8,
             series(
-                "Payments a minute",
+                "Payouts a minute",
                 "Messages to others and transfers of jettons. A wallet that used to pay and is flat"
                 " at zero has stopped.",
-                Query(a_minute("tonwatch_wallet_messages_sent_total"), NAMED),
+                Query(a_minute("tonwatch_wallet_sent_messages_total"), NAMED),
                 bars=True,
                 stacked=True,
                 unit="short",
@@ -71,7 +85,7 @@ def payments(board: Board) -> None:
 
 
 def failures(board: Board) -> None:
-    board.row("What goes wrong")
+    board.row("Failures")
     board.side_by_side(
         8,
         (8, troubles(WALLET)),
@@ -79,26 +93,38 @@ def failures(board: Board) -> None:
         (
             8,
             series(
-                "Failed, not sent and come back, a minute",
-                "Transactions that failed or had no compute phase, payments that a transaction"
-                " passed over for a lack of coins, and messages that came back. Strangers who send"
-                " too little cause most of those without a compute phase.",
+                "Failed, skipped and bounced",
+                "Since the bar before: transactions that failed or whose compute phase was skipped,"
+                " messages that the action phase skipped for a lack of balance, and messages that"
+                " bounced. Others who send too little cause most skipped compute phases.",
                 [
-                    Query(f"{a_minute('tonwatch_wallet_failed_total')} > 0", f"{NAMED} failed"),
-                    Query(f"{a_minute('tonwatch_wallet_unsent_total')} > 0", f"{NAMED} not sent"),
                     Query(
-                        a_minute("tonwatch_wallet_skipped_total", f"{KEY}, reason") + " > 0",
-                        f"{NAMED} {{{{reason}}}}",
+                        f"sum by ({KEY}) ({since_the_last_bar(FAILED, BY_CODE)})",
+                        f"{NAMED} failed",
                     ),
-                    Query(f"{a_minute('tonwatch_wallet_bounces_total')} > 0", f"{NAMED} came back"),
+                    Query(
+                        since_the_last_bar("tonwatch_wallet_skipped_messages_total"),
+                        f"{NAMED} skipped",
+                    ),
+                    Query(
+                        since_the_last_bar(
+                            "tonwatch_wallet_compute_skipped_transactions_total",
+                            f"{KEY}, skip_reason",
+                        ),
+                        f"{NAMED} {{{{skip_reason}}}}",
+                    ),
+                    Query(
+                        since_the_last_bar("tonwatch_wallet_bounced_messages_total"),
+                        f"{NAMED} bounced",
+                    ),
                 ],
                 bars=True,
                 stacked=True,
                 unit="short",
                 colours={
-                    " (failed|not sent)$": meaning.BAD,
-                    " came back$": meaning.WARN,
-                    "^(?!.* (failed|not sent|came back)$)": meaning.NOT_KNOWN,
+                    " (failed|skipped)$": meaning.BAD,
+                    " bounced$": meaning.WARN,
+                    "^(?!.* (failed|skipped|bounced)$)": meaning.NOT_KNOWN,
                 },
                 empty="nothing went wrong",
             ),
@@ -111,9 +137,12 @@ def failures(board: Board) -> None:
             series(
                 "Transactions to count",
                 "Known transactions that are not counted yet. Over the line totals are reported as"
-                " behind; it should fall by itself.",
+                " too low; it should fall by itself.",
                 [
-                    Query(counted("tonwatch_wallet_payout_backlog"), NAMED),
+                    Query(
+                        f"max by (wallet) ({of_wallets('tonwatch_wallet_backlog_transactions')})",
+                        "{{wallet}}",
+                    ),
                     threshold("payout_backlog"),
                 ],
                 unit="short",
@@ -125,23 +154,19 @@ def failures(board: Board) -> None:
         (
             8,
             series(
-                "Fees, coins an hour",
-                "Fees of each wallet's transactions, in native coins for every asset.",
-                Query(an_hour("tonwatch_wallet_fees_total"), NAMED),
+                "Fees, amount an hour",
+                "Fees of each wallet's transactions, in the native coin.",
+                Query(an_hour("tonwatch_wallet_fees_amount_total"), NAMED),
                 stacked=True,
                 unit="short",
                 empty="no wallet has payouts",
             ),
         ),
-        (8, write_path(m("tonwatch_target_write_path"), "target")),
+        (8, write_path(m("tonwatch_target_accepts_external_messages"), "target")),
     )
 
 
 def _exit_codes() -> dashboard.Panel:
-    counter = of_assets("tonwatch_wallet_failures_total")
-    now, before = (
-        f"max by ({KEY}, phase, exit_code) ({counter}{when})" for when in ("", " offset $__range")
-    )
     meanings = {f"{phase} {code}": words for (phase, code), words in MEANINGS.items()}
     return table(
         "Failed transactions, by exit code",
@@ -159,9 +184,8 @@ def _exit_codes() -> dashboard.Panel:
             ),
             Column(
                 "Failed",
-                # A code has no counter before its first failure: an increase would miss that one.
-                f"label_join(\n  {now}\n  - ({before} or 0 * {now}) > 0,"
-                '\n  "code", " ", "phase", "exit_code"\n)',
+                f"label_join(\n  {grown(of_assets(FAILED), '$__range', BY_CODE)} > 0,"
+                '\n  "code", " ", "transaction_phase", "exit_code"\n)',
                 width=80,
             ),
         ],

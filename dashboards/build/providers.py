@@ -1,4 +1,4 @@
-"""RPC providers: whose word is worth how much, and what is left of our budget with them."""
+"""RPC providers: how correct and how fast they are, and what is left of the rate limits."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from dashboards.build.panels import series
 from dashboards.build.query import RATE, Query
 from dashboards.build.tables import Column
 from dashboards.build.targets import KEY, NAMED, Targets
-from dashboards.build.write_path import comes_through, write_path
+from dashboards.build.write_path import accepted, write_path
 
 PROVIDERS: Final = Targets("provider", 'kind!="liteserver"', "provider")
 
@@ -21,13 +21,13 @@ def providers() -> Board:
     )
     PROVIDERS.now(
         board,
-        "Messages: whether the newest probing message came through to the wallet.",
+        "External messages: whether the last probe message was accepted and reached the wallet.",
         [
             Column("Kind", label="kind", width=120),
-            Column("Behind", PROVIDERS.each("tonwatch_target_behind_seconds"), unit="s"),
-            Column("Blocks behind", PROVIDERS.each("tonwatch_target_behind_blocks")),
+            Column("Lag", PROVIDERS.each("tonwatch_target_lag_seconds"), unit="s"),
+            Column("Lag, blocks", PROVIDERS.each("tonwatch_target_lag_blocks")),
             Column("Latency", PROVIDERS.each("tonwatch_target_latency_seconds"), unit="s"),
-            comes_through(PROVIDERS.each("tonwatch_target_write_path")),
+            accepted(PROVIDERS.each("tonwatch_target_accepts_external_messages")),
         ],
     )
     _answers(board)
@@ -41,19 +41,19 @@ def _answers(board: Board) -> None:
     board.row("Answers")
     board.side_by_side(
         8,
-        (8, PROVIDERS.behind("Lagging", "Stalled")),
+        (8, PROVIDERS.lag("Lagging", "Stalled")),
         (8, PROVIDERS.latency()),
         (8, PROVIDERS.slowest()),
     )
 
 
 def _failures(board: Board) -> None:
-    results = PROVIDERS.m("tonwatch_probe_results_total")
+    results = PROVIDERS.m("tonwatch_probes_total")
     board.row("Limits and failures")
     board.side_by_side(
         7,
         (12, PROVIDERS.failures("Throttled", "Unauthorized", "Down")),
-        (12, write_path(PROVIDERS.m("tonwatch_target_write_path"), "provider")),
+        (12, write_path(PROVIDERS.m("tonwatch_target_accepts_external_messages"), "provider")),
     )
     board.side_by_side(
         7,
@@ -73,10 +73,10 @@ def _failures(board: Board) -> None:
         (
             8,
             series(
-                "Steps back, a minute",
-                "How often the seqno went back: different servers behind one address that are not"
-                " equally far. A few are usual behind load balancers.",
-                PROVIDERS.a_minute("tonwatch_target_steps_back_total", NAMED),
+                "Seqno regressions, a minute",
+                "How often the seqno went back: several servers at one address that differ in lag."
+                " A few are usual behind load balancers.",
+                PROVIDERS.a_minute("tonwatch_target_seqno_regressions_total", NAMED),
                 bars=True,
                 unit="short",
                 empty="none went back",

@@ -45,20 +45,16 @@ def threshold(name: str, *, bad: bool = False, negative: bool = False) -> Query:
     )
 
 
-def coded(metric: str, states: Iterable[str], by: str, *matchers: str) -> str:
+def coded_by(label: str, metric: str, states: Iterable[str], by: str, *matchers: str) -> str:
     """One number for each state set: which of its states it is in.
 
     Args:
-        metric: a state set, whose label `state` tells.
+        label: whose values are the states.
+        metric: the state set; states at 0 need not be there.
         states: in the order of their numbers, from 0.
         by: labels to keep.
         matchers: of further labels.
     """
-    return coded_by("state", metric, states, by, *matchers)
-
-
-def coded_by(label: str, metric: str, states: Iterable[str], by: str, *matchers: str) -> str:
-    """The same where another label than `state` tells."""
     parts = [
         m(metric, *matchers, f'{label}="{state}"') + f" * {code}"
         for state, code in codes(states).items()
@@ -69,6 +65,23 @@ def coded_by(label: str, metric: str, states: Iterable[str], by: str, *matchers:
 def lately(metric: str, *matchers: str) -> str:
     """The most that it was since the last point: a graph of hours shows every peak so."""
     return f"max_over_time({m(metric, *matchers)}{RATE})"
+
+
+def grown(counter: str, window: str, by: str = "") -> str:
+    """By how much a counter has grown that only appears with its first event: an increase would
+    miss that one, and zeros of all that could happen are many series.
+
+    Args:
+        counter: its selector.
+        window: how long.
+        by: labels over which to take the highest; all where empty.
+    """
+    now, before = (
+        f"max by ({by}) ({counter}{when})" if by else f"{counter}{when}"
+        for when in ("", f" offset {window}")
+    )
+    # Where it is less than before it began anew, from 0.
+    return f"{now}\n  - ({before} <= {now} or 0 * {now})"
 
 
 def of_targets(metric: str, *matchers: str) -> str:
@@ -83,7 +96,8 @@ def of_kind(metric: str, kind: str) -> str:
 
 
 def target_states(*matchers: str) -> str:
-    return coded("tonwatch_target_state", TARGET_STATES, "job, instance, target", *matchers)
+    by = "job, instance, target"
+    return coded_by("state", "tonwatch_target_state", TARGET_STATES, by, *matchers)
 
 
 def with_role(expr: str, *matchers: str) -> str:

@@ -33,7 +33,7 @@ def objectives(targets: Targets) -> tuple[tuple[int, dashboard.Panel], ...]:
                 targets,
                 "freshness",
                 "Fresh, share of a day",
-                "Share of the 24 hours before in which each was not behind the head by the"
+                "Share of the 24 hours before in which each did not lag by the"
                 " configured warning. It should stay above the objective. What is not known is no"
                 " miss.",
             ),

@@ -13,6 +13,7 @@ from dashboards.build.panels import series, states
 from dashboards.build.query import (
     RATE,
     Query,
+    grown,
     lately,
     m,
     of_targets,
@@ -103,9 +104,9 @@ class Targets:
             (
                 6,
                 self._worst(
-                    "Furthest behind",
-                    self.lately("tonwatch_target_behind_seconds"),
-                    f"The distance to the head of the chosen {self.word} that is furthest behind.",
+                    "Highest lag",
+                    self.lately("tonwatch_target_lag_seconds"),
+                    f"The lag to the head of the chain of the chosen {self.word} that lags most.",
                     "Lagging",
                 ),
             ),
@@ -168,10 +169,10 @@ class Targets:
                 ),
                 Column("Role", label="role", width=90),
                 *columns,
-                Column("Failed", self._failed(KEY), unit="percentunit"),
+                Column("Failed", self._failed(), unit="percentunit"),
                 Column(
-                    "Answered",
-                    "1000 * " + self.each("tonwatch_target_last_answer_timestamp_seconds"),
+                    "Last success",
+                    "1000 * " + self.each("tonwatch_target_last_success_timestamp_seconds"),
                     unit="dateTimeFromNow",
                     width=140,
                 ),
@@ -182,15 +183,20 @@ class Targets:
             empty="none configured",
         )
 
-    def _failed(self, by: str) -> str:
+    def _failed(self) -> str:
         """Share of a target's probes."""
-        failed = self.m("tonwatch_probe_results_total", 'reason!="ok"')
-        ended = self.m("tonwatch_probe_results_total")
-        return (
-            f"sum by ({by}) (rate({failed}{RATE}))"
-            f"\n/ on ({KEY}) group_left ()"
-            f"\n  (sum by ({KEY}) (rate({ended}{RATE})) > 0)"
-        )
+        failed = self.m("tonwatch_probes_total", 'outcome="failed"')
+        return f"sum by ({KEY}) (increase({failed}{RATE}))\n/ {self._ended()}"
+
+    def _failed_by_reason(self) -> str:
+        """The same for each reason."""
+        failed = grown(self.m("tonwatch_probe_failures_total"), "$__rate_interval")
+        by_reason = f"sum by ({KEY}, reason) (\n  {failed}\n)"
+        return f"{by_reason}\n/ on ({KEY}) group_left ()\n  {self._ended()}"
+
+    def _ended(self) -> str:
+        ended = self.m("tonwatch_probes_total")
+        return f"(sum by ({KEY}) (increase({ended}{RATE})) > 0)"
 
     def _over_time(self) -> dashboard.Panel:
         return states(
@@ -203,8 +209,8 @@ class Targets:
             empty="no targets",
         )
 
-    def behind(self, *troubles: str) -> dashboard.Panel:
-        return behind("Behind the head", [self.chosen], *map(self.alert, troubles))
+    def lag(self, *troubles: str) -> dashboard.Panel:
+        return lag("Lag to the head", [self.chosen], *map(self.alert, troubles))
 
     def latency(self) -> dashboard.Panel:
         return series(
@@ -232,11 +238,11 @@ class Targets:
     def failures(self, *troubles: str) -> dashboard.Panel:
         return series(
             "Failed probes, by reason",
-            "Share of all probes of a target that end so. Red: there is no way there; orange: it"
-            " says that it cannot; purple: it refuses us; yellow: what it says is wrong; grey: our"
-            " own failure. The runbook of its state says what each reason means.",
+            "Share of all probes of a target that end so. Red: it cannot be reached; orange:"
+            " it cannot answer; purple: it refuses access; yellow: its answer is wrong; grey: a"
+            " failure of tonwatch. The runbook of its state says what each reason means.",
             Query(
-                f"{self._failed(f'{KEY}, reason')} > 0",
+                f"{self._failed_by_reason()} > 0",
                 "{{target}} {{reason}} · {{instance}}",
             ),
             stacked=True,
@@ -250,9 +256,9 @@ class Targets:
     def interruptions(self) -> dashboard.Panel:
         return series(
             "Interruptions",
-            "How often it stopped answering and came back within the configured window; a single"
-            " lost answer counts a third. Over the line it is flapping.",
-            [Query(self.m("tonwatch_target_interruptions"), NAMED), threshold("flapping")],
+            "How often it stopped answering and answered again within the configured window; a"
+            " single lost answer counts a third. Over the line it is flapping.",
+            [Query(self.m("tonwatch_target_recent_interruptions"), NAMED), threshold("flapping")],
             unit="short",
             runbooks=[self.alert("Flapping")],
         )
@@ -262,14 +268,14 @@ class Targets:
         return Query(f"60 * rate({self.m(metric)}{RATE}) > 0", named)
 
 
-def behind(title: str, chosen: Sequence[str], *runbooks: str) -> dashboard.Panel:
-    """How far targets are behind, with the limits."""
+def lag(title: str, chosen: Sequence[str], *runbooks: str) -> dashboard.Panel:
+    """How far targets lag, with the limits."""
     return series(
         title,
-        "Seconds that the last block is older than the head of the chain. Over the orange line"
-        " it is lagging, over the red one not ready.",
+        "Seconds of block time from the last block of each to the head of the chain. Over the"
+        " orange line it is lagging, over the red one not ready.",
         [
-            Query(lately("tonwatch_target_behind_seconds", *chosen), NAMED),
+            Query(lately("tonwatch_target_lag_seconds", *chosen), NAMED),
             threshold("behind_warn"),
             threshold("behind_unready", bad=True),
         ],

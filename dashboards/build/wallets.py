@@ -7,23 +7,23 @@ from dashboards.build.board import Board, Choice
 from dashboards.build.meaning import BAD, OK
 from dashboards.build.panels import series, states
 from dashboards.build.payouts import failures, payments
-from dashboards.build.purse import (
+from dashboards.build.query import Query, coded_by, m
+from dashboards.build.stats import count, stat
+from dashboards.build.tables import Column, table
+from dashboards.build.wallet_queries import (
     ASSET,
     KEY,
     NAMED,
     ROW,
     WALLET,
-    counted,
     each,
     held,
     in_all,
     in_range,
+    of_wallets,
     runway,
     runways,
 )
-from dashboards.build.query import Query, coded, m
-from dashboards.build.stats import count, stat
-from dashboards.build.tables import Column, table
 
 SEEN: Final = "job, instance, wallet"
 
@@ -33,7 +33,7 @@ def wallets() -> Board:
         links.WALLETS,
         "Wallets and payouts: balances, how long they last, what is sent and what of it fails.",
         (
-            Choice("wallet", "Wallet", f"label_values({m('tonwatch_wallet_state')}, wallet)"),
+            Choice("wallet", "Wallet", f"label_values({m('tonwatch_wallet_status')}, wallet)"),
             Choice(
                 "asset", "Asset", f"label_values({m('tonwatch_wallet_balance', WALLET)}, asset)"
             ),
@@ -56,7 +56,9 @@ def _now(board: Board) -> None:
             count(
                 "Wallets low",
                 "Wallets that hold less of any asset than its configured minimum.",
-                in_all("tonwatch_wallet_low"),
+                "sum(\n  max by (wallet) (\n    "
+                f"{of_wallets('tonwatch_wallet_balance')}"
+                f"\n    < bool {of_wallets('tonwatch_wallet_balance_minimum')}\n  )\n)",
                 "TonwatchWalletLow",
                 empty="no minimum",
             ),
@@ -79,7 +81,7 @@ def _now(board: Board) -> None:
             count(
                 "Payouts failed lately",
                 "Payouts that failed within the configured window.",
-                in_all("tonwatch_wallet_recent_failures"),
+                in_all("tonwatch_wallet_recent_failed_payouts"),
                 "TonwatchPayoutsFailing",
                 empty="not counted",
             ),
@@ -87,9 +89,9 @@ def _now(board: Board) -> None:
         (
             4,
             count(
-                "Payouts came back lately",
+                "Payouts bounced lately",
                 "Payouts that their receivers refused within the configured window.",
-                in_all("tonwatch_wallet_recent_bounces"),
+                in_all("tonwatch_wallet_recent_bounced_payouts"),
                 "TonwatchPayoutsBouncing",
                 empty="not counted",
                 colour=meaning.WARN,
@@ -98,10 +100,10 @@ def _now(board: Board) -> None:
         (
             4,
             count(
-                "Cannot be read",
-                "Assets of wallets that cannot be read although there is somebody to ask. What is"
-                " shown of them ends there.",
-                f"sum({counted('tonwatch_wallet_unread')})",
+                "Balance read failing",
+                "Wallets of which a balance cannot be read although a target answers. What is shown"
+                " of it ends there.",
+                in_all("tonwatch_wallet_balance_read_failing"),
                 "TonwatchWalletUnread",
                 empty="no wallets",
                 colour=meaning.WARN,
@@ -110,10 +112,10 @@ def _now(board: Board) -> None:
         (
             4,
             stat(
-                "Not counted yet",
+                "Backlog",
                 "Known transactions that are not counted yet. While there are some, all totals"
-                " below are behind.",
-                Query(f"sum({counted('tonwatch_wallet_payout_backlog')})"),
+                " below are too low.",
+                Query(in_all("tonwatch_wallet_backlog_transactions")),
                 unit="none",
                 empty="not counted",
                 runbooks=["TonwatchPayoutsBehind"],
@@ -125,10 +127,9 @@ def _now(board: Board) -> None:
         (
             24,
             table(
-                "What wallets hold",
+                "Balances",
                 "Each wallet's assets now, the shortest runway first. Sent and received are"
-                " of the time range chosen above. Proven: the balance follows from a block by"
-                " Merkle proofs; told: it is a provider's word.",
+                " of the time range chosen above.",
                 [
                     Column("Wallet", label="wallet"),
                     Column("Asset", label="asset"),
@@ -149,26 +150,9 @@ def _now(board: Board) -> None:
                         decimals=1,
                         width=100,
                     ),
-                    Column("Sent", in_range("tonwatch_wallet_sent_total"), unit="locale"),
-                    Column("Received", in_range("tonwatch_wallet_received_total"), unit="locale"),
+                    Column("Sent", in_range("tonwatch_wallet_sent_amount_total"), unit="locale"),
                     Column(
-                        "Read",
-                        each("tonwatch_wallet_unread"),
-                        mappings=meaning.texts([("0", "yes", OK), ("1", "no", meaning.WARN)]),
-                        width=80,
-                    ),
-                    Column(
-                        "Balance is",
-                        each("tonwatch_wallet_balance_proven"),
-                        mappings=meaning.texts(
-                            [("1", "proven", OK), ("0", "told", meaning.NOT_KNOWN)]
-                        ),
-                        width=100,
-                    ),
-                    Column(
-                        "As of",
-                        f"1000 * {each('tonwatch_wallet_balance_timestamp_seconds')}",
-                        unit="dateTimeFromNow",
+                        "Received", in_range("tonwatch_wallet_received_amount_total"), unit="locale"
                     ),
                     Column("Instance", label="instance"),
                 ],
@@ -205,15 +189,60 @@ def _balances(board: Board) -> None:
 
 def _accounts(board: Board) -> None:
     board.row("Accounts")
+    read = of_wallets("tonwatch_wallet_balance_read_failing")
+    info = of_wallets("tonwatch_wallet_info")
+    board.side_by_side(
+        5,
+        (
+            24,
+            table(
+                "How balances are read",
+                "Each wallet's version, whether its balances can be read, and the time of the block"
+                " at which they were. Proven: they follow from a block by Merkle proofs; otherwise"
+                " a provider says so.",
+                [
+                    Column("Wallet", label="wallet"),
+                    Column("Version", label="wallet_version"),
+                    Column(
+                        "Read",
+                        f"max by ({SEEN}) ({read})\n  * on ({SEEN}) group_left (wallet_version,"
+                        f" proven) {info}\nor max by ({SEEN}) ({read}) unless on ({SEEN}) {info}",
+                        mappings=meaning.texts([("0", "yes", OK), ("1", "no", meaning.WARN)]),
+                        width=80,
+                    ),
+                    Column(
+                        "Proven",
+                        label="proven",
+                        mappings=meaning.texts(
+                            [("true", "yes", OK), ("false", "no", meaning.NOT_KNOWN)]
+                        ),
+                        width=100,
+                    ),
+                    Column(
+                        "As of",
+                        f"1000 * max by ({SEEN})"
+                        f" ({of_wallets('tonwatch_wallet_balance_timestamp_seconds')})",
+                        unit="dateTimeFromNow",
+                    ),
+                    Column("Instance", label="instance"),
+                ],
+                sort="As of",
+                descending=False,
+                unit="none",
+                empty="no wallets are configured",
+                runbooks=["TonwatchWalletUnread"],
+            ),
+        ),
+    )
     board.side_by_side(
         5,
         (
             12,
             states(
-                "States of wallets",
-                "The state of each wallet's account. A frozen one can neither pay nor be paid.",
+                "Status of wallets",
+                "The status of each wallet's account. A frozen one can neither pay nor be paid.",
                 Query(
-                    coded("tonwatch_wallet_state", meaning.ACCOUNTS, SEEN, WALLET),
+                    coded_by("status", "tonwatch_wallet_status", meaning.ACCOUNTS, SEEN, WALLET),
                     "{{wallet}} · {{instance}}",
                 ),
                 unit="none",
@@ -226,14 +255,15 @@ def _accounts(board: Board) -> None:
             12,
             table(
                 "Contracts",
-                "The contracts that are watched: the state of each one's account, and whether its"
+                "The contracts that are watched: the status of each one's account, and whether its"
                 " code is still the configured one.",
                 [
                     Column("Contract", label="contract"),
                     Column(
                         "State",
-                        coded(
-                            "tonwatch_contract_state",
+                        coded_by(
+                            "status",
+                            "tonwatch_contract_status",
                             meaning.ACCOUNTS,
                             "job, instance, contract",
                         ),

@@ -1,4 +1,4 @@
-"""Whether payouts can be sent through targets, shown by messages that a wallet must refuse."""
+"""Whether targets accept external messages, shown by some that a wallet must reject."""
 
 from grafana_foundation_sdk.models import dashboard
 
@@ -8,7 +8,7 @@ from dashboards.build.query import Query
 from dashboards.build.tables import Column
 from dashboards.build.targets import NAMED
 
-_WORDS = meaning.yes_no("come through", "do not")
+_WORDS = meaning.yes_no("accepted", "not accepted")
 
 
 def write_path(asked: str, of: str) -> dashboard.Panel:
@@ -19,8 +19,8 @@ def write_path(asked: str, of: str) -> dashboard.Panel:
         of: what they are called.
     """
     return states(
-        "Messages come through",
-        "Whether the newest message that a wallet must refuse was refused by the wallet itself."
+        "External messages accepted",
+        "Whether the last probe message, which the wallet must reject, reached it and was rejected."
         f" While it is not, payouts sent through this {of} do not happen.",
         Query(asked, NAMED),
         unit="none",
@@ -30,6 +30,6 @@ def write_path(asked: str, of: str) -> dashboard.Panel:
     )
 
 
-def comes_through(values: str) -> Column:
+def accepted(values: str) -> Column:
     """How it is now."""
-    return Column("Messages", values, mappings=_WORDS, width=120)
+    return Column("External messages", values, mappings=_WORDS, width=120)

@@ -10,7 +10,7 @@ import yaml
 
 from tests.alerts.unit_tests import selectors
 from tests.shipped import ALERTS, Rule, rules
-from tonwatch.serve import catalogue, metrics
+from tonwatch.serve.metrics import catalogue, collector
 from tonwatch.serve.thresholds import UNITS
 from tonwatch.watch.findings import Cause, alert_of
 
@@ -114,7 +114,11 @@ LABELS: Final = {
     metric.name: {*group.labels, *metric.labels}
     for group in catalogue.GROUPS
     for metric in group.metrics
-} | {metrics.ERRORS: set(), "up": set(), "ALERTS": {"alertname", "alertstate", "severity", *ABOUT}}
+} | {
+    collector.ERRORS: set(),
+    "up": set(),
+    "ALERTS": {"alertname", "alertstate", "severity", *ABOUT},
+}
 TARGET_LABELS: Final = {"instance", "job"}
 EVERY_LABEL: Final = TARGET_LABELS.union(*LABELS.values())
 

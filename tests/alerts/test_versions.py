@@ -75,8 +75,8 @@ def states(tmp_path: Path) -> Path:
         series |= {
             f'tonwatch_target_info{{{of_it},kind="{kind}",role="{role}",local="{local}"}}': "1x20",
             f'tonwatch_target_state{{{of_it},state="{state}"}}': "1x20",
-            f"tonwatch_target_behind_seconds{{{of_it}}}": "12x20",
-            f"tonwatch_target_interruptions{{{of_it}}}": "4x20",
+            f"tonwatch_target_lag_seconds{{{of_it}}}": "12x20",
+            f"tonwatch_target_recent_interruptions{{{of_it}}}": "4x20",
             f"tonwatch_target_latency_seconds{{{of_it}}}": "2x20",
             f"tonwatch_target_clock_offset_seconds{{{of_it}}}": "3x20",
         }

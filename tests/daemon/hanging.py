@@ -10,8 +10,8 @@ from typing import Any
 
 from tonwatch import cli
 from tonwatch.payouts import checkpoints as books
-from tonwatch.serve import health
-from tonwatch.serve.metrics import Exposition
+from tonwatch.serve.health import document as health_document
+from tonwatch.serve.metrics.collector import MetricsCollector
 from tonwatch.system import regular_file
 from tonwatch.ton import names
 
@@ -31,8 +31,8 @@ def main() -> int:
     names._look_up = hang("names")
     regular_file.read = hang("secrets")
     books._content = hang("checkpoints")
-    Exposition.write = hang("scrapes")  # type: ignore[method-assign]
-    health.document = hang("pages")
+    MetricsCollector.write = hang("scrapes")  # type: ignore[method-assign]
+    health_document.document = hang("pages")
     return cli.main(arguments)
 
 

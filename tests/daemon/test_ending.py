@@ -262,7 +262,7 @@ async def test_nothing_runs_in_the_default_executor(content: dict[str, Any]) -> 
 
     async def counted() -> bool:
         text = (await get(f"{url}/metrics"))[1]
-        return "tonwatch_wallet_transactions_total{" in text
+        return "tonwatch_wallet_sent_messages_total{" in text
 
     async with asyncio.timeout(30):
         while not await counted():

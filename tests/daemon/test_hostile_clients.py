@@ -96,8 +96,8 @@ async def test_silent_clients_take_nothing_from_probes(tmp_path: Path) -> None:
                 assert scrape.value("process_open_fds") < DESCRIPTORS - 20
                 assert scrape.value("tonwatch_http_connections") > 100
                 refused = "tonwatch_http_connections_refused_total"
-                assert scrape.value(refused, reason="displaced") > SILENT - DESCRIPTORS
-                assert scrape.value(refused, reason="not_accepted") == 0
+                assert scrape.value(refused, refusal="displaced") > SILENT - DESCRIPTORS
+                assert scrape.value(refused, refusal="not_accepted") == 0
             async with asyncio.timeout(10):
                 connections = SILENT
                 while connections > 2:

@@ -12,7 +12,12 @@ BOARDS: Final[dict[str, dict[str, Any]]] = {
     path.stem: json.loads(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.json")
 }
 
-BUILT_IN: Final = {"__rate_interval": "5m", "__range": "1h", "__url_time_range": "from=now-1h"}
+BUILT_IN: Final = {
+    "__rate_interval": "5m",
+    "__interval": "1m",
+    "__range": "1h",
+    "__url_time_range": "from=now-1h",
+}
 
 
 def variables(board: dict[str, Any]) -> dict[str, dict[str, Any]]:

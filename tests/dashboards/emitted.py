@@ -9,8 +9,8 @@ from typing import Any, Final
 import promql_parser as promql
 
 from tests import shipped
-from tonwatch.serve import catalogue
-from tonwatch.serve.metrics import ERRORS
+from tonwatch.serve.metrics import catalogue
+from tonwatch.serve.metrics.collector import ERRORS
 
 ROOT: Final = Path(__file__).parents[2]
 

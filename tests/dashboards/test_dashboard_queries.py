@@ -10,6 +10,7 @@ from tests.dashboards.boards import BOARDS, parsed
 from tests.dashboards.emitted import labels_of, left, series
 from tonwatch.config.models import Thresholds
 from tonwatch.samples.sample import Probe
+from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
@@ -35,9 +36,11 @@ QUERIES: Final = [
 VALUES: Final = {
     "threshold": {*Thresholds.model_fields},
     "probe": {*Probe},
-    "reason": {*Reason, "ok"},
-    "state": {*State, "active", "uninitialized", "frozen", "missing", "unknown"},
-    "phase": {*Phase},
+    "reason": {*Reason},
+    "state": {*State},
+    "status": {*AccountStatus, "unknown"},
+    "outcome": {"ok", "failed"},
+    "readiness": {*Phase},
     "kind": {"liteserver"},
     "severity": {"critical", "warning", "info"},
     "alertstate": {"firing"},
@@ -120,20 +123,19 @@ def test_counters_are_rates_of_a_fitting_window(subtests: pytest.Subtests) -> No
     for query in QUERIES:
         with subtests.test(query.name):
             windows = set(re.findall(r"\[(.*?)\]", query.text))
-            assert windows <= {"$__rate_interval", "$__range"}
+            windows |= set(re.findall(r"offset (\S+?)\)*(?:\s|$)", query.text))
+            assert windows <= {"$__rate_interval", "$__range", "$__interval"}
 
 
 def test_reads_what_is_emitted() -> None:
     """The tests above mean something."""
-    assert series()["tonwatch_target_behind_seconds"] == {"job", "instance", "target"}
-    assert left(promql.parse("sum by (target) (rate(tonwatch_probe_results_total[5m]))")) == {
-        "target"
-    }
+    assert series()["tonwatch_target_lag_seconds"] == {"job", "instance", "target"}
+    assert left(promql.parse("sum by (target) (rate(tonwatch_probes_total[5m]))")) == {"target"}
     for wrong in (
         "tonwatch_no_such_thing",
         'tonwatch_ready{target="x"}',
         "sum by (wallet) (tonwatch_target_up)",
-        "tonwatch_target_up * on (wallet) tonwatch_wallet_low",
+        "tonwatch_target_up * on (wallet) tonwatch_wallet_info",
         "tonwatch_target_up * on (target) group_left (version) tonwatch_target_info",
     ):
         with pytest.raises(AssertionError):

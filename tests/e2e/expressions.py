@@ -46,7 +46,7 @@ QUIET: Final[Mapping[str, str]] = {
         )
     },
     "tonwatch.yaml: TonwatchPayoutsStopped critical": _DAYS,
-    "recording.yaml: wallet:tonwatch_wallet_messages_sent:increase1h_min1d": _DAYS,
+    "recording.yaml: wallet:tonwatch_wallet_sent_messages:increase1h_min1d": _DAYS,
     "services.yaml: TonwatchWalletApiTrafficDrop warning": _DAYS,
     "services.yaml: TonwatchPayoutsUnaccounted critical": "its share is of 65 real minutes",
     "tonwatch.yaml: TonwatchInternalErrors warning": "it takes a bug in tonwatch",

@@ -25,7 +25,7 @@ async def served(stage: Stage) -> AsyncIterator[Client]:
     """A client before the application that shows what is on `stage`."""
     async with (
         executors.running() as threads,
-        TestClient(TestServer(build(stage.watcher, stage.config, threads))) as made,
+        TestClient(TestServer(build(stage.watcher, threads, stage.watcher.errors))) as made,
     ):
         yield made
 

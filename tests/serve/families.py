@@ -15,9 +15,9 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from tonwatch.serve import catalogue, metrics
-from tonwatch.serve.reading import Group, Metric
-from tonwatch.serve.scene import Scene
+from tonwatch.serve.metrics import catalogue, collector
+from tonwatch.serve.metrics.contexts import ScrapeContext
+from tonwatch.serve.metrics.family import Group, Metric
 from tonwatch.system.internal_errors import Component
 from tonwatch.watch.store import BUCKETS
 
@@ -25,7 +25,7 @@ BOUNDS = (*(floatToGoString(bound) for bound in BUCKETS), "+Inf")
 
 
 class _Collector(Collector):
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: ScrapeContext) -> None:
         self._scene = scene
 
     def collect(self) -> Iterator[Family]:
@@ -33,13 +33,13 @@ class _Collector(Collector):
             sources = list(group.sources(self._scene))
             if sources:
                 yield from (_family(group, metric, sources) for metric in group.metrics)
-        errors = CounterMetricFamily(metrics.ERRORS, metrics.ERRORS_HELP, labels=("component",))
+        errors = CounterMetricFamily(collector.ERRORS, collector.ERRORS_HELP, labels=("component",))
         for component in Component:
             errors.add_metric((component,), 0)
         yield errors
 
 
-def registry(scene: Scene) -> CollectorRegistry:
+def registry(scene: ScrapeContext) -> CollectorRegistry:
     """Every family of the catalogue; nothing of our own process."""
     made = CollectorRegistry(auto_describe=False)
     made.register(_Collector(scene))

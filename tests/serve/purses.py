@@ -16,7 +16,7 @@ from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.store import Store
+from tonwatch.watch.store import Store as Board
 from tonwatch.watch.view import View
 
 HOT: Final = Address(0, b"\x11" * 32)
@@ -57,10 +57,10 @@ class Till(Stage):
             for each in (NODE, PUBLIC, PROVIDER)
         )
         self.accounts = list(wallet_jobs.watched(self.config))
-        self.store = Store(self.targets, self.accounts)
+        self.board = Board(self.targets, self.accounts)
         self.watcher = Watcher(
             self.config,
-            self.store,
+            self.board,
             wall=clock.wall,
             monotonic=clock.monotonic,
             errors=InternalErrors(wall=clock.wall, monotonic=clock.monotonic),
@@ -69,7 +69,7 @@ class Till(Stage):
     def read(self, name: str, asset: str = "native", **told: Any) -> None:
         """An account is read."""
         watched = next(each for each in self.accounts if each.key == (name, asset))
-        self.store.add(self._reading(watched, **told))
+        self.board.add(self._reading(watched, **told))
 
     def unread(
         self,
@@ -92,7 +92,7 @@ class Till(Stage):
             "opening": 0,
         }
         key = AccountKey(name, asset)
-        self.store.add(Walked(key=key, finished=self.clock.monotonic_time, **(values | told)))
+        self.board.add(Walked(key=key, finished=self.clock.monotonic_time, **(values | told)))
 
     def failed(self, count: int, code: int = 37, ago: float = 60.0) -> Tally:
         """A tally in which so many payouts have failed."""
@@ -117,7 +117,7 @@ class Till(Stage):
     def all_read(self) -> None:
         """Every account is read, and payouts are counted where that is asked for."""
         for watched in self.accounts:
-            self.store.add(self._reading(watched))
+            self.board.add(self._reading(watched))
         paying = {wallet.name for wallet in self.config.wallets if wallet.payouts}
         for watched in self.accounts:
             if watched.key.name in paying and watched.key.asset:

@@ -10,12 +10,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from tests.serve.purses import Till
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
 from tonwatch.samples.sample import Probe
-from tonwatch.serve import catalogue
-from tonwatch.serve.metrics import Exposition
-from tonwatch.serve.reading import Metric
-from tonwatch.serve.scene import Scene
-from tonwatch.serve.shown import shown
+from tonwatch.serve.metrics import catalogue
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.contexts import ScrapeContext
+from tonwatch.serve.metrics.family import Metric
 from tonwatch.ton.contracts.wallets import WalletKind
+from tonwatch.ton.errors import Reason
+from tonwatch.watch.shown import shown
 
 ALL: tuple[Metric[Any], ...] = tuple(
     metric for group in catalogue.GROUPS for metric in group.metrics
@@ -49,20 +50,20 @@ class Scrape:
         ]
 
 
-def scene_of(stage: Stage) -> Callable[[], Scene]:
-    def now() -> Scene:
-        view, alive = shown(stage.watcher.view, stage.config, stage.watcher.age(stage.watcher.view))
-        return Scene(view, stage.config, "1.2.3", alive)
+def context_of(stage: Stage) -> Callable[[], ScrapeContext]:
+    def now() -> ScrapeContext:
+        view, alive = shown(stage.watcher.view, stage.watcher.age(stage.watcher.view))
+        return ScrapeContext(view, "1.2.3", alive)
 
     return now
 
 
-def written(exposition: Exposition, accept: str = "") -> str:
+def written(exposition: MetricsCollector, accept: str = "") -> str:
     return b"".join(exposition.write(accept)[0]).decode()
 
 
 def scrape(stage: Stage) -> Scrape:
-    return Scrape(written(Exposition(scene_of(stage), stage.watcher.errors)))
+    return Scrape(written(MetricsCollector(context_of(stage), stage.watcher.errors)))
 
 
 def everything(stage: Stage) -> None:
@@ -76,6 +77,7 @@ def everything(stage: Stage) -> None:
         stage.answer(PUBLIC, -8, clock_offset=8.1)
         stage.answer(PROVIDER, -8)
         stage.put(NODE, Probe.CONNECT, {"connect": 0.001, "handshake": 0.002, "query": 0.001})
+        stage.fail(PUBLIC, Reason.OVERLOADED, probe=Probe.CONNECT)
         stage.watcher.look()
 
 
@@ -84,7 +86,7 @@ def everything_there_is(till: Till) -> None:
     everything(till)
     till.all_read()
     till.read("cold", kind=WalletKind.HIGHLOAD_V3, last_clean=1_790_000_000)
-    troubled = replace(till.failed(2), last_time=1_799_999_000, skipped={"no_gas": 1})
+    troubled = replace(till.failed(2), returned=5, unsent=1, bounced=1, skipped={"no_gas": 1})
     till.walk("hot", tally=troubled)
     till.messages_arrive()
     till.watcher.look()

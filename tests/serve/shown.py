@@ -4,16 +4,16 @@ from html.parser import HTMLParser
 from typing import Any
 
 from tests.serve.stage import Stage
-from tonwatch.serve import page
-from tonwatch.serve.health import document
+from tonwatch.serve.health import page
+from tonwatch.serve.health.document import document
 
 
 def render(stage: Stage, *, refresh: bool = True) -> str:
-    return page.render(stage.watcher.view, stage.config, alive=True, refresh=refresh)
+    return page.render(stage.watcher.view, alive=True, refresh=refresh)
 
 
 def described(stage: Stage) -> dict[str, Any]:
-    return document(stage.watcher.view, stage.config)
+    return document(stage.watcher.view)
 
 
 def text_of(html: str) -> str:

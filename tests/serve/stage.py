@@ -1,4 +1,4 @@
-"""A real Watcher over a store that the test fills by hand, on clocks that the test moves."""
+"""A real Watcher over a board that the test fills by hand, on clocks that the test moves."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from tonwatch.samples.target import Target
 from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
-from tonwatch.watch.store import Store
+from tonwatch.watch.store import Store as Board
 from tonwatch.watch.view import View
 
 NODE = make_target("node", "liteserver", "primary")
@@ -32,11 +32,11 @@ class Stage:
     ) -> None:
         self.clock = clock
         self.targets = targets
-        self.store = Store(targets, dropped_answers=lambda _: 2)
+        self.board = Board(targets, dropped_answers=lambda _: 2)
         self.config = configured(config)
         self.watcher = Watcher(
             self.config,
-            self.store,
+            self.board,
             wall=clock.wall,
             monotonic=clock.monotonic,
             errors=InternalErrors(wall=clock.wall, monotonic=clock.monotonic),
@@ -77,7 +77,7 @@ class Stage:
 
     def put(self, target: Target, probe: Probe, phases: dict[str, float], **rest: Any) -> None:
         """A sample that ends now."""
-        self.store.add(
+        self.board.add(
             Sample(
                 target=target.name,
                 probe=probe,
@@ -95,7 +95,7 @@ class Stage:
             self.answer(target)
 
     def beats(self, count: int, beat: Callable[[], None]) -> View:
-        """Let `beat` fill the store `count` times, five seconds apart, with a look after each."""
+        """Let `beat` fill the board `count` times, five seconds apart, with a look after each."""
         for _ in range(count):
             self.clock.advance(5.0)
             beat()

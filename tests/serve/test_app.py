@@ -15,9 +15,12 @@ from structlog.testing import capture_logs
 from tests.serve.conftest import Client
 from tests.serve.scraping import Scrape
 from tests.serve.stage import NODE, Stage
-from tonwatch.serve import app, catalogue, health, page, wallet_metrics
-from tonwatch.serve.metrics import Exposition
-from tonwatch.serve.scene import Scene
+from tonwatch.serve import app
+from tonwatch.serve.health import document as health_document
+from tonwatch.serve.health import page
+from tonwatch.serve.metrics import catalogue
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.contexts import ScrapeContext
 from tonwatch.serve.traffic import Refusal
 from tonwatch.system.internal_errors import QUIET, Component
 from tonwatch.ton.errors import Reason
@@ -126,13 +129,13 @@ async def test_scrapes_of_one_moment_are_written_once(
     client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    write = Exposition.write
+    write = MetricsCollector.write
 
-    def counted(self: Exposition, accept: str) -> Any:
+    def counted(self: MetricsCollector, accept: str) -> Any:
         written.append(accept)
         return write(self, accept)
 
-    monkeypatch.setattr(Exposition, "write", counted)
+    monkeypatch.setattr(MetricsCollector, "write", counted)
 
     async def scrape(**headers: str) -> bytes:
         response = await client.get("/metrics", headers=headers, auto_decompress=False)
@@ -199,7 +202,7 @@ class TestErrorsOfOurs:
     ) -> None:
         stage.healthy()
         with monkeypatch.context() as patch, capture_logs() as lines:
-            patch.setattr(health, "document", broken)
+            patch.setattr(health_document, "document", broken)
             for _ in range(3):
                 response = await client.get("/health")
                 text = "internal error; see tonwatch's log\n"
@@ -254,20 +257,6 @@ class TestErrorsOfOurs:
         assert "itself has a bug" not in text
         assert "its log failed 2 times, last at" in text
 
-    async def test_writing_ahead_of_scrapes_goes_on(
-        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(app, "WARM_EACH", 0.01)
-        warmed = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        with monkeypatch.context() as patch:
-            patch.setattr(Exposition, "warm", broken)
-            await until(lambda: stage.watcher.errors.counts()[Component.METRICS] >= 2)
-            assert (await client.get("/metrics")).status == 200
-        monkeypatch.setattr(Exposition, "warm", lambda _: loop.call_soon_threadsafe(warmed.set))
-        async with asyncio.timeout(10):
-            await warmed.wait()
-
     async def test_a_hook(
         self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -289,13 +278,13 @@ class TestBusy:
 
     @pytest.fixture
     def hanging(self, monkeypatch: pytest.MonkeyPatch, gate: threading.Event) -> None:
-        document = health.document
+        document = health_document.document
 
         def hang(*args: Any, **more: Any) -> Any:
             gate.wait()
             return document(*args, **more)
 
-        monkeypatch.setattr(health, "document", hang)
+        monkeypatch.setattr(health_document, "document", hang)
 
     @pytest.mark.usefixtures("hanging")
     async def test_many_readers(self, client: Client, stage: Stage, gate: threading.Event) -> None:
@@ -338,14 +327,14 @@ class TestBusy:
         self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
     ) -> None:
         stage.healthy()
-        document, hangs = health.document, iter([True])
+        document, hangs = health_document.document, iter([True])
 
         def once(*args: Any, **more: Any) -> Any:
             if next(hangs, False):
                 gate.wait()
             return document(*args, **more)
 
-        monkeypatch.setattr(health, "document", once)
+        monkeypatch.setattr(health_document, "document", once)
         with monkeypatch.context() as patched:
             patched.setattr(app, "WITHIN", 0.05)
             assert (await client.get("/health")).status == 503
@@ -367,46 +356,32 @@ class TestBusy:
         assert stage.watcher.errors.counts()[Component.HTTP] == 2, "busy is no further failure"
         gate.set()
 
-    @pytest.mark.parametrize("doing", ["a scrape", "writing ahead"])
     async def test_metrics_recover_from_hanging(
-        self,
-        client: Client,
-        stage: Stage,
-        monkeypatch: pytest.MonkeyPatch,
-        gate: threading.Event,
-        doing: str,
+        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
     ) -> None:
-        """Within the lock that guards what is kept, as often as there are spare threads."""
+        """As often as there are spare threads."""
         stage.healthy()
-        group = catalogue.GROUPS[0] if doing == "a scrape" else wallet_metrics.WALLETS
-        hangs, begun = iter([True] * 3), threading.Semaphore(0)
+        hangs = iter([True] * 3)
 
-        def sources(scene: Scene) -> Any:
+        def sources(scene: ScrapeContext) -> Any:
             if next(hangs, False):
-                begun.release()
                 gate.wait()
-            return group.sources(scene)
+            return catalogue.CHAIN.sources(scene)
 
-        patched = replace(group, sources=sources)
-        groups = tuple(patched if each is group else each for each in catalogue.GROUPS)
-        monkeypatch.setattr(catalogue, "GROUPS", groups)
+        patched = replace(catalogue.CHAIN, sources=sources)
+        monkeypatch.setattr(catalogue, "GROUPS", (patched, *catalogue.GROUPS[1:]))
         with monkeypatch.context() as patch:
             patch.setattr(app, "SCRAPE_HANGS", 0.05)
-            if doing == "a scrape":
-                patch.setattr(app, "WITHIN", 0.1)
-                for _ in range(3):
-                    assert (await client.get("/metrics")).status == 503
-            else:
-                patch.setattr(app, "WARM_EACH", 0.01)
-                for _ in range(3):
-                    await until(lambda: begun.acquire(blocking=False))
+            patch.setattr(app, "WITHIN", 0.1)
+            for _ in range(3):
+                assert (await client.get("/metrics")).status == 503
         assert (await client.get("/metrics")).status == 200
 
     async def test_a_scrape_that_hangs_does_not_hold_up_pages(
         self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
     ) -> None:
         stage.healthy()
-        monkeypatch.setattr(Exposition, "write", lambda *_: gate.wait())
+        monkeypatch.setattr(MetricsCollector, "write", lambda *_: gate.wait())
         with monkeypatch.context() as patched:
             patched.setattr(app, "WITHIN", 0.05)
             assert (await client.get("/metrics")).status == 503

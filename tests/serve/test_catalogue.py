@@ -1,14 +1,28 @@
 """The catalogue of metrics: what it names is emitted, documented, and named as Prometheus asks."""
 
+import re
+import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Clock
+from tests.programs import program
 from tests.serve.purses import Till
-from tests.serve.scraping import ALL, everything, everything_there_is, names_of, scrape
+from tests.serve.scraping import (
+    ALL,
+    context_of,
+    everything,
+    everything_there_is,
+    names_of,
+    scrape,
+    written,
+)
 from tests.serve.stage import Stage
-from tonwatch.serve import catalogue, metrics
+from tonwatch.serve.metrics import catalogue, collector
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.docs import documentation
 from tonwatch.targets.registry import KINDS
 
 
@@ -26,7 +40,7 @@ def test_what_it_names_is_emitted_and_nothing_else(till: Till) -> None:
         for sample in family.samples
         if not sample.name.startswith("process_")
     }
-    named = {name for metric in ALL for name in names_of(metric)} | {metrics.ERRORS}
+    named = {name for metric in ALL for name in names_of(metric)} | {collector.ERRORS}
     assert emitted == named
 
 
@@ -44,11 +58,11 @@ def test_labels_are_as_it_says(till: Till) -> None:
 
 
 CONFIGURED = {"target", "wallet", "contract"}
-FREE = {"version", "exit_code", "le", "role", "local", "threshold"}
+FREE = {"version", "protocol_version", "exit_code", "le", "role", "local", "threshold"}
 
 
 def test_every_value_of_a_label_is_documented(till: Till) -> None:
-    _, values = metrics.documentation(KINDS).split("## Values of labels")
+    _, values = documentation(KINDS).split("## Values of labels")
     told = {
         (label, value)
         for family in scrape(till).families
@@ -57,23 +71,48 @@ def test_every_value_of_a_label_is_documented(till: Till) -> None:
         if label not in CONFIGURED | FREE and value not in {"usdt", "liteserver", "toncenter-v2"}
     }
     assert {label for label, _ in told} == {
-        *("state", "cause", "phase", "kind", "asset", "probe", "reason", "component")
+        *("state", "cause", "phase", "asset", "probe", "reason", "component"),
+        *("outcome", "status", "wallet_version", "proven", "transaction_phase", "skip_reason"),
+        *("readiness", "refusal"),
     }
     assert {(label, value) for label, value in told if f"`{value}`" not in values} == set()
+
+
+def test_a_label_means_one_thing() -> None:
+    """Each is explained once, but for `reason`: by the probe that failed."""
+    _, values = documentation(KINDS).split("## Values of labels")
+    explained = Counter(
+        label
+        for names in re.findall(r"^- ((?:`\w+`(?:, )?)+)", values, re.MULTILINE)
+        for label in re.findall(r"`(\w+)`", names)
+    )
+    assert [label for label, times in explained.items() if times > 1] == ["reason"]
+    labels = {label for group in catalogue.GROUPS for label in group.labels}
+    labels |= {label for metric in ALL for label in metric.labels}
+    assert set(explained) == labels | {"component"}
 
 
 def test_no_series_of_wallets_where_there_are_none(stage: Stage) -> None:
     everything(stage)
     names = {family.name for family in scrape(stage).families}
     assert not {name for name in names if "_wallet_" in name or "_contract_" in name}
-    assert not scrape(stage).values("tonwatch_probe_results_total", probe="balance")
+    assert not scrape(stage).values("tonwatch_probes_total", probe="balance")
 
 
 def test_the_documentation_is_up_to_date() -> None:
     written = Path(__file__).parents[2] / "docs" / "metrics.md"
-    assert written.read_text(encoding="utf-8") == metrics.documentation(KINDS), (
+    assert written.read_text(encoding="utf-8") == documentation(KINDS), (
         "write it anew: python -m tonwatch.serve.metrics > docs/metrics.md"
     )
+
+
+def test_promtool_has_nothing_to_say(till: Till) -> None:
+    tool = program("promtool")
+    text = written(MetricsCollector(context_of(till), till.watcher.errors))
+    checked = subprocess.run(
+        [tool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
 def test_conventions(subtests: pytest.Subtests) -> None:

@@ -1,7 +1,5 @@
-"""Our own writer: prometheus_client's bytes, and nothing written twice that has not changed."""
+"""Our own writer: prometheus_client's bytes."""
 
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,12 +16,10 @@ from prometheus_client.utils import floatToGoString
 from tests.conftest import Clock
 from tests.serve import families
 from tests.serve.purses import Till
-from tests.serve.scraping import Scrape, everything_there_is, scene_of, written
-from tonwatch.serve import catalogue, wallet_metrics
-from tonwatch.serve.exposition import FamilyWriter, escaped, format_for, names_of, number
-from tonwatch.serve.metrics import Exposition
-from tonwatch.serve.reading import Group, Metric
-from tonwatch.serve.scene import Scene
+from tests.serve.scraping import context_of, everything_there_is, written
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.exposition import FamilyWriter, escaped, format_for, names_of, number
+from tonwatch.serve.metrics.family import Metric
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 PROMETHEUS_3 = (
@@ -47,33 +43,29 @@ def of_tonwatch(body: str) -> str:
 
 class TestAsPrometheusClientWrites:
     def test_text(self, till: Till) -> None:
-        theirs = generate_latest(families.registry(scene_of(till)())).decode()
-        assert of_tonwatch(written(Exposition(scene_of(till), till.watcher.errors))) == theirs
+        theirs = generate_latest(families.registry(context_of(till)())).decode()
+        assert (
+            of_tonwatch(written(MetricsCollector(context_of(till), till.watcher.errors))) == theirs
+        )
 
     def test_openmetrics(self, till: Till) -> None:
-        theirs = generate_openmetrics(families.registry(scene_of(till)())).decode()
-        ours = of_tonwatch(written(Exposition(scene_of(till), till.watcher.errors), OPENMETRICS))
+        theirs = generate_openmetrics(families.registry(context_of(till)())).decode()
+        ours = of_tonwatch(
+            written(MetricsCollector(context_of(till), till.watcher.errors), OPENMETRICS)
+        )
         assert f"{ours}# EOF\n" == theirs
-
-    def test_also_when_most_of_it_was_kept(self, till: Till) -> None:
-        exposition = Exposition(scene_of(till), till.watcher.errors)
-        written(exposition)
-        till.clock.advance(1)
-        till.read("hot", amount=1)
-        till.walk("hot", "usdt", tally=till.bounced(2))
-        till.watcher.look()
-        theirs = generate_latest(families.registry(scene_of(till)())).decode()
-        assert of_tonwatch(written(exposition)) == theirs
 
     @pytest.mark.parametrize(
         ("accept", "parse"), [("", parse_text), (OPENMETRICS, parse_openmetrics)]
     )
     def test_it_is_parsed_to_the_same_families(self, till: Till, accept: str, parse: Any) -> None:
         generate = generate_openmetrics if accept else generate_latest
-        theirs = generate(families.registry(scene_of(till)())).decode()
+        theirs = generate(families.registry(context_of(till)())).decode()
         ours = [
             family
-            for family in parse(written(Exposition(scene_of(till), till.watcher.errors), accept))
+            for family in parse(
+                written(MetricsCollector(context_of(till), till.watcher.errors), accept)
+            )
             if not family.name.startswith("process_")
         ]
         assert len(ours) > 60
@@ -133,92 +125,3 @@ class TestFormats:
     )
     def test_content_type(self, accept: str, content_type: str) -> None:
         assert format_for(accept).content_type == content_type
-
-
-class Counted:
-    """How often a group's sources are read."""
-
-    def __init__(self, group: Group[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-        self.read: list[Any] = []
-        first = group.metrics[0]
-        counting = replace(first, read=lambda source: self._note(first, source))
-        changed = replace(group, metrics=(counting, *group.metrics[1:]))
-        monkeypatch.setattr(catalogue, "GROUPS", (changed,))
-
-    def _note(self, metric: Metric[Any], source: Any) -> Any:
-        self.read.append(source)
-        return metric.read(source)
-
-    def since(self) -> int:
-        count = len(self.read)
-        self.read.clear()
-        return count
-
-
-class TestWhatIsKept:
-    @pytest.mark.parametrize(
-        ("group", "sources"),
-        [
-            pytest.param(wallet_metrics.WALLETS, 2, id="wallets"),
-            pytest.param(wallet_metrics.ASSETS, 3, id="assets"),
-            pytest.param(wallet_metrics.PAYOUTS, 2, id="payouts"),
-            pytest.param(wallet_metrics.CONTRACTS, 1, id="contracts"),
-        ],
-    )
-    def test_nothing_is_read_twice(
-        self, till: Till, monkeypatch: pytest.MonkeyPatch, group: Group[Any], sources: int
-    ) -> None:
-        counted = Counted(group, monkeypatch)
-        exposition = Exposition(scene_of(till), till.watcher.errors)
-        first = written(exposition)
-        assert counted.since() == sources
-        till.watcher.look()
-        again = written(exposition)
-        assert counted.since() == 0
-        assert of_tonwatch(first) == of_tonwatch(again)
-
-    def test_a_reading_costs_no_payout(self, till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
-        counted = Counted(wallet_metrics.PAYOUTS, monkeypatch)
-        exposition = Exposition(scene_of(till), till.watcher.errors)
-        written(exposition)
-        counted.since()
-        till.read("hot")
-        till.read("hot", "usdt")
-        till.watcher.look()
-        written(exposition)
-        assert counted.since() == 0
-        till.walk("hot", "usdt")
-        till.watcher.look()
-        written(exposition)
-        assert counted.since() == 1
-
-    def test_what_has_failed_is_tried_again(
-        self, till: Till, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        faults: Iterator[bool] = iter((True, False, False))
-
-        def read(_: Any) -> float:
-            if next(faults):
-                raise RuntimeError
-            return 5.0
-
-        metric: Metric[Any] = Metric("tonwatch_bad", "gauge", "Bad.", read)
-        group = replace(wallet_metrics.CONTRACTS, metrics=(metric,))
-        monkeypatch.setattr(catalogue, "GROUPS", (group,))
-        exposition = Exposition(scene_of(till), till.watcher.errors)
-        seen = [Scrape(written(exposition)).values("tonwatch_bad") for _ in range(3)]
-        assert seen == [[], [5], [5]]
-        assert list(faults) == [False]
-
-    def test_what_is_gone_is_not_kept(self, till: Till) -> None:
-        config = till.config
-        scenes = [scene_of(till)()]
-        exposition = Exposition(lambda: scenes[-1], till.watcher.errors)
-        assert Scrape(written(exposition)).values("tonwatch_wallet_low", wallet="hot")
-        till.config = config.model_copy(update={"wallets": config.wallets[1:]})
-        judgement = scenes[0].view.judgement
-        purses = replace(judgement.purses, wallets={})
-        view = replace(scenes[0].view, judgement=replace(judgement, purses=purses))
-        scenes.append(Scene(view, till.config, "", alive=True))
-        assert not Scrape(written(exposition)).values("tonwatch_wallet_low")
-        assert "tonwatch_wallet_low" not in written(exposition)

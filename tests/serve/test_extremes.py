@@ -14,12 +14,13 @@ from tests.serve.shown import render
 from tests.serve.stage import NODE, PROVIDER, PUBLIC
 from tonwatch.samples.payouts import OTHER_CODE, Tally, Trouble, TroubleKind
 from tonwatch.samples.sample import Head, Probe
-from tonwatch.serve.health import as_text, document
-from tonwatch.serve.words import date, rfc3339, time_of_day
+from tonwatch.serve.health.document import as_text, document
+from tonwatch.serve.text import date, time_of_day
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
+from tonwatch.watch.sentences import rfc3339
 
 ROOT_HASH: Final = bytes(range(32))
 END_OF_TIME: Final = 253_402_300_800
@@ -109,6 +110,6 @@ def test_everything_is_shown(data: st.DataObject) -> None:
 
     till.beats(2, round_of_probes)
     view = till.watcher.view
-    assert json.loads(as_text(document(view, till.config)))["targets"]
+    assert json.loads(as_text(document(view)))["targets"]
     assert "hot" in render(till)
-    assert scrape(till).values("tonwatch_wallet_sent_total", wallet="hot")
+    assert scrape(till).values("tonwatch_wallet_sent_amount_total", wallet="hot")

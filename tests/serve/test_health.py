@@ -10,7 +10,7 @@ from tests.configs import make_target
 from tests.conftest import Clock
 from tests.serve.shown import described, render, text_of
 from tests.serve.stage import NODE, OWN_BLOCK, PROVIDER, PUBLIC, Stage
-from tonwatch.serve.health import status
+from tonwatch.serve.health.document import status
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.diagnosis import WITNESSES
 

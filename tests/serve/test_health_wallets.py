@@ -11,8 +11,8 @@ from tests.effort import effort
 from tests.serve.purses import COLD, HOT, HOT_USDT, MASTER, VAULT, Till
 from tests.serve.shown import described
 from tonwatch.samples.payouts import OTHER_CODE, RECENT, Tally, Trouble, TroubleKind
-from tonwatch.serve import purses
-from tonwatch.serve.health import as_text, document
+from tonwatch.serve.health import wallet_status
+from tonwatch.serve.health.document import as_text, document
 from tonwatch.ton import address
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.wallets import WalletKind
@@ -156,7 +156,9 @@ def test_the_last_troubles_come_first_and_are_few(till: Till) -> None:
     recent = tuple(Trouble(time, TroubleKind.BOUNCED, "", None, lt) for lt in range(RECENT))
     till.walk("hot", tally=Tally(recent=recent))
     told = said(till)[0]["payouts"]["recent"]
-    assert [each["lt"] for each in told] == [str(RECENT - 1 - n) for n in range(purses.RECENT)]
+    assert [each["lt"] for each in told] == [
+        str(RECENT - 1 - n) for n in range(wallet_status.RECENT)
+    ]
     assert told[0]["phase"] is None
 
 
@@ -310,6 +312,6 @@ def test_a_thousand_wallets_are_told_quickly(clock: Clock) -> None:
     till = Till(clock, wallets=wallets)
     till.settled()
     view = till.watcher.view
-    assert as_text(document(view, till.config)).count('"asset": "usdt"') == 1000
+    assert as_text(document(view)).count('"asset": "usdt"') == 1000
     with effort(200 * 1000):
-        as_text(document(view, till.config))
+        as_text(document(view))

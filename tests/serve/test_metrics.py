@@ -16,10 +16,10 @@ from tests.serve.purses import Till
 from tests.serve.scraping import (
     ALL,
     Scrape,
+    context_of,
     everything,
     everything_there_is,
     names_of,
-    scene_of,
     scrape,
     written,
 )
@@ -27,14 +27,13 @@ from tests.serve.stage import NODE, PROVIDER, Stage
 from tonwatch.config.models import Thresholds
 from tonwatch.samples.sample import Probe
 from tonwatch.samples.target import Target
-from tonwatch.serve import catalogue, metrics
-from tonwatch.serve.metrics import Exposition
-from tonwatch.serve.reading import Metric
-from tonwatch.serve.scene import Scene
+from tonwatch.serve.metrics import catalogue, collector, targets
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.contexts import ScrapeContext
+from tonwatch.serve.metrics.family import Metric
 from tonwatch.serve.thresholds import UNITS
 from tonwatch.system.internal_errors import QUIET, Component
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
 from tonwatch.watch.store import Histogram
@@ -57,7 +56,7 @@ class TestFormats:
         families = {family.name: family for family in parse_openmetrics(body)}
         assert families["tonwatch_probe_duration_seconds"].type == "histogram"
         assert families["tonwatch_probe_duration_seconds"].unit == "seconds"
-        assert families["tonwatch_target_shard_gap_blocks"].unit == "blocks"
+        assert families["tonwatch_target_shard_client_lag_blocks"].unit == "blocks"
         assert families["tonwatch_target"].type == "info"
         assert body.endswith("# EOF\n")
         assert "_created" not in body
@@ -92,17 +91,19 @@ class TestValues:
             "tonwatch_target_seqno": seqno,
             "tonwatch_target_block_timestamp_seconds": int(stage.clock.wall_time - 1),
             "tonwatch_target_shard_client_seqno": seqno - 1,
-            "tonwatch_target_shard_gap_blocks": 1,
-            "tonwatch_target_behind_seconds": 0,
-            "tonwatch_target_behind_blocks": 0,
+            "tonwatch_target_shard_client_lag_blocks": 1,
+            "tonwatch_target_lag_seconds": 0,
+            "tonwatch_target_lag_blocks": 0,
             "tonwatch_target_clock_offset_seconds": 0.1,
             "tonwatch_target_latency_seconds": 0.0004,
-            "tonwatch_target_last_answer_timestamp_seconds": stage.clock.wall_time,
-            "tonwatch_target_steps_back_total": 0,
+            "tonwatch_target_last_success_timestamp_seconds": stage.clock.wall_time,
+            "tonwatch_target_seqno_regressions_total": 0,
             "tonwatch_target_dropped_answers_total": 2,
         }
         assert {name: seen.value(name, target="node") for name in expected} == expected
-        assert seen.value("tonwatch_target_protocol_version_info", target="node", version="1.1")
+        assert seen.value(
+            "tonwatch_target_protocol_version_info", target="node", protocol_version="1.1"
+        )
         assert seen.value(
             "tonwatch_target_info",
             target="toncenter",
@@ -126,15 +127,20 @@ class TestValues:
             "tonwatch_target_info", target="node", kind=NODE.kind, role=NODE.role, local="false"
         )
 
-    def test_state_sets_have_every_value_and_one_that_holds(self, stage: Stage) -> None:
+    def test_a_state_that_rules_select_can_be_the_one_that_holds(self, stage: Stage) -> None:
+        stage.disagreeing()
+        assert scrape(stage).values("tonwatch_diagnosis") == [1]
+
+    def test_state_sets_have_one_value_that_holds(self, stage: Stage) -> None:
         stage.node_down()
         seen = scrape(stage)
         assert len(seen.values("tonwatch_target_state", target="node")) == len(State)
         assert seen.holding("tonwatch_target_state", "state", target="node") == ["down"]
-        assert len(seen.values("tonwatch_diagnosis")) == len(Cause)
         assert seen.holding("tonwatch_diagnosis", "cause") == ["node_down"]
+        assert seen.values("tonwatch_diagnosis", cause="sources_disagree") == [0]
+        assert len(seen.values("tonwatch_diagnosis")) == 2, "no rule selects the others"
         assert len(seen.values("tonwatch_readiness")) == len(Phase)
-        assert seen.holding("tonwatch_readiness", "phase") == ["unready"]
+        assert seen.holding("tonwatch_readiness", "readiness") == ["unready"]
         assert seen.value("tonwatch_ready") == 0
 
     def test_thresholds_are_the_configured_ones(self, clock: Clock) -> None:
@@ -158,15 +164,15 @@ class TestValues:
     def test_the_time_until_in_sync(self, stage: Stage) -> None:
         stage.catching_up()
         seen = scrape(stage)
-        assert seen.value("tonwatch_target_catch_up_seconds", target="node") == pytest.approx(15, 1)
-        assert len(seen.values("tonwatch_target_catch_up_seconds")) == 1
+        assert seen.value("tonwatch_target_sync_eta_seconds", target="node") == pytest.approx(15, 1)
+        assert len(seen.values("tonwatch_target_sync_eta_seconds")) == 1
         assert seen.holding("tonwatch_diagnosis", "cause") == ["node_catching_up"]
 
     def test_interruptions(self, stage: Stage) -> None:
         stage.flapping()
         seen = scrape(stage)
-        assert seen.value("tonwatch_target_interruptions", target="node") == 3
-        assert seen.value("tonwatch_target_interruptions", target="public-1") == 0
+        assert seen.value("tonwatch_target_recent_interruptions", target="node") == 3
+        assert seen.value("tonwatch_target_recent_interruptions", target="public-1") == 0
         assert seen.holding("tonwatch_target_state", "state", target="node") == ["flapping"]
 
     def test_a_fork_is_a_state(self, stage: Stage) -> None:
@@ -209,17 +215,26 @@ class TestValues:
 
 class TestCountersStartAtZero:
     @pytest.mark.parametrize("target", [NODE, PROVIDER], ids=lambda target: target.kind)
-    def test_for_every_reason_that_a_probe_can_end_with(self, stage: Stage, target: Target) -> None:
+    def test_for_both_outcomes_of_every_probe(self, stage: Stage, target: Target) -> None:
         seen = scrape(stage)
         for probe in target.probes:
-            reasons = REASONS[target.kind][probe]
             labels = {"target": target.name, "probe": probe.value}
-            told = {
-                reason: seen.values("tonwatch_probe_results_total", reason=reason.value, **labels)
-                for reason in reasons
-            }
-            assert told == {reason: [0] for reason in reasons}
-            assert len(seen.values("tonwatch_probe_results_total", **labels)) == len(reasons)
+            for outcome in ("ok", "failed"):
+                assert seen.values("tonwatch_probes_total", outcome=outcome, **labels) == [0]
+
+    def test_outcomes_and_reasons_are_counted(self, stage: Stage) -> None:
+        stage.healthy()
+        for reason in (Reason.CONNECT_REFUSED, Reason.CONNECT_REFUSED, Reason.NOT_READY):
+            stage.fail(NODE, reason)
+        stage.watcher.look()
+        seen = scrape(stage)
+        head = {"target": "node", "probe": "head"}
+        assert seen.value("tonwatch_probes_total", outcome="ok", **head) == 3
+        assert seen.value("tonwatch_probes_total", outcome="failed", **head) == 3
+        name = "tonwatch_probe_failures_total"
+        assert seen.value(name, reason="connect_refused", **head) == 2
+        assert seen.value(name, reason="not_ready", **head) == 1
+        assert len(seen.values(name)) == 2, "what has not occurred has no series"
 
     def test_for_every_probe(self, stage: Stage) -> None:
         assert scrape(stage).values("tonwatch_probe_overruns_total") == [0] * 8
@@ -243,12 +258,6 @@ class TestCountersStartAtZero:
         assert Reason.DISPROVED not in asked[Probe.COMPARE]
         assert Reason.MESSAGE_REJECTED not in asked[Probe.BALANCE]
 
-    def test_a_reason_nobody_thought_of_is_counted_too(self, stage: Stage) -> None:
-        assert Reason.WRONG_NETWORK not in REASONS["liteserver"][Probe.HEAD]
-        stage.fail(NODE, Reason.WRONG_NETWORK)
-        stage.watcher.look()
-        assert scrape(stage).value("tonwatch_probe_results_total", reason="wrong_network") == 1
-
 
 JUDGED = [
     "tonwatch_target_up",
@@ -256,22 +265,22 @@ JUDGED = [
     "tonwatch_target_seqno",
     "tonwatch_target_block_timestamp_seconds",
     "tonwatch_target_shard_client_seqno",
-    "tonwatch_target_shard_gap_blocks",
-    "tonwatch_target_behind_seconds",
-    "tonwatch_target_behind_blocks",
-    "tonwatch_target_catch_up_seconds",
-    "tonwatch_target_interruptions",
+    "tonwatch_target_shard_client_lag_blocks",
+    "tonwatch_target_lag_seconds",
+    "tonwatch_target_lag_blocks",
+    "tonwatch_target_sync_eta_seconds",
+    "tonwatch_target_recent_interruptions",
     "tonwatch_target_clock_offset_seconds",
     "tonwatch_target_latency_seconds",
     "tonwatch_target_protocol_version_info",
-    "tonwatch_probe_phase_seconds",
+    "tonwatch_probe_phase_duration_seconds",
 ]
 WHOLE = [
     "tonwatch_head_seqno",
     "tonwatch_head_timestamp_seconds",
     "tonwatch_chain_stalled",
     "tonwatch_egress_broken",
-    "tonwatch_clock_offset_seconds",
+    "tonwatch_local_clock_offset_seconds",
 ]
 
 
@@ -294,7 +303,7 @@ class TestAbsence:
         stage.watcher.look()
         seen = scrape(stage)
         assert seen.holding("tonwatch_target_state", "state", target="node") == ["unknown"]
-        told = seen.value("tonwatch_target_last_answer_timestamp_seconds", target="node")
+        told = seen.value("tonwatch_target_last_success_timestamp_seconds", target="node")
         assert told == answered
 
     @pytest.mark.parametrize(
@@ -314,13 +323,13 @@ class TestAbsence:
         stage.put(NODE, probe, {"query": 0.001})
         stage.clock.advance(age)
         stage.watcher.look()
-        told = scrape(stage).values("tonwatch_probe_phase_seconds", probe=probe.value)
+        told = scrape(stage).values("tonwatch_probe_phase_duration_seconds", probe=probe.value)
         assert told == ([0.001] if shown else [])
 
     def test_what_a_provider_does_not_tell_is_absent(self, stage: Stage) -> None:
         stage.healthy()
         seen = scrape(stage)
-        assert seen.values("tonwatch_target_shard_gap_blocks", target="toncenter") == []
+        assert seen.values("tonwatch_target_shard_client_lag_blocks", target="toncenter") == []
         assert seen.values("tonwatch_target_clock_offset_seconds", target="toncenter") == []
 
     def test_a_stopped_watcher_leaves_only_what_stays_true(self, clock: Clock) -> None:
@@ -339,7 +348,7 @@ class TestAbsence:
             if metric.lasting or metric.type in {"counter", "histogram"}
             for name in names_of(metric)
         }
-        assert left == lasting | {metrics.ERRORS}
+        assert left == lasting | {collector.ERRORS}
 
 
 class TestGuards:
@@ -358,7 +367,7 @@ class TestGuards:
         assert seen.values("tonwatch_target_seqno", target="node") == []
         assert len(seen.values("tonwatch_target_seqno")) == 2
         assert seen.value("tonwatch_target_up", target="node") == 1
-        assert seen.value(metrics.ERRORS, component="metrics") == 5
+        assert seen.value(collector.ERRORS, component="metrics") == 5
 
     async def test_no_500(self, client: Client, broken: Stage) -> None:
         assert broken is not None
@@ -369,7 +378,7 @@ class TestGuards:
     ) -> None:
         watcher, views = broken.watcher, [broken.watcher.view]
         errors = watcher.errors
-        exposition = Exposition(lambda: Scene(views[-1], broken.config, "", alive=True), errors)
+        exposition = MetricsCollector(lambda: ScrapeContext(views[-1], "", alive=True), errors)
         for _ in range(3):
             exposition.write("")
         assert capsys.readouterr().out.count("bug in tonwatch") == 5
@@ -378,7 +387,7 @@ class TestGuards:
         exposition.write("")
         body = written(exposition)
         assert capsys.readouterr().out.count("works again") == 5
-        assert Scrape(body).value(metrics.ERRORS, component="metrics") == 15
+        assert Scrape(body).value(collector.ERRORS, component="metrics") == 15
 
     @pytest.mark.parametrize(
         ("labels", "told"),
@@ -402,14 +411,14 @@ class TestGuards:
         labels: tuple[str, ...],
         told: Any,
     ) -> None:
-        bad: Metric[Scene] = Metric("tonwatch_bad", "gauge", "Bad.", lambda _: told, labels)
+        bad: Metric[ScrapeContext] = Metric("tonwatch_bad", "gauge", "Bad.", lambda _: told, labels)
         group = replace(catalogue.CHAIN, metrics=(bad, *catalogue.CHAIN.metrics))
         monkeypatch.setattr(catalogue, "GROUPS", (group, catalogue.ITSELF))
         stage.healthy()
         seen = scrape(stage)
         assert seen.values("tonwatch_bad") == []
         assert seen.value("tonwatch_head_seqno")
-        assert seen.value(metrics.ERRORS, component="metrics") == 1
+        assert seen.value(collector.ERRORS, component="metrics") == 1
 
     @pytest.mark.parametrize(
         "value",
@@ -421,31 +430,29 @@ class TestGuards:
     def test_a_histogram_that_is_none_is_left_out(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch, value: Any
     ) -> None:
-        bad: Metric[Scene] = Metric(
+        bad: Metric[ScrapeContext] = Metric(
             "tonwatch_bad", "histogram", "Bad.", lambda _: [(("one",), value)], ("label",)
         )
         monkeypatch.setattr(catalogue, "GROUPS", (replace(catalogue.CHAIN, metrics=(bad,)),))
         seen = scrape(stage)
         assert seen.values("tonwatch_bad_count") == []
-        assert seen.value(metrics.ERRORS, component="metrics") == 1
+        assert seen.value(collector.ERRORS, component="metrics") == 1
 
-    @pytest.mark.parametrize("part", ["sources", "token"])
     def test_what_cannot_be_listed_costs_its_group(
-        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, part: str
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(_: object) -> Any:
             raise RuntimeError("hunter2")
 
-        changed: dict[str, Any] = {part: broken}
-        group = replace(catalogue.TARGETS, **changed)
-        groups = [group if each is catalogue.TARGETS else each for each in catalogue.GROUPS]
+        group = replace(targets.TARGETS, sources=broken)
+        groups = [group if each is targets.TARGETS else each for each in catalogue.GROUPS]
         monkeypatch.setattr(catalogue, "GROUPS", groups)
         stage.healthy()
         seen = scrape(stage)
         assert seen.values("tonwatch_target_up") == []
         assert seen.value("tonwatch_head_seqno")
-        assert len(seen.values("tonwatch_probe_results_total")) > 10
-        assert seen.value(metrics.ERRORS, component="metrics") == 1
+        assert len(seen.values("tonwatch_probes_total")) > 10
+        assert seen.value(collector.ERRORS, component="metrics") == 1
 
     @pytest.mark.parametrize("accept", ["", OPENMETRICS])
     def test_our_own_process_that_cannot_be_read(
@@ -454,24 +461,24 @@ class TestGuards:
         def broken(*_: object) -> Any:
             raise OSError(5, "Input/output error")
 
-        monkeypatch.setattr(metrics, "generate_latest", broken)
-        monkeypatch.setattr(metrics, "generate_openmetrics", broken)
+        monkeypatch.setattr(collector, "generate_latest", broken)
+        monkeypatch.setattr(collector, "generate_openmetrics", broken)
         stage.healthy()
-        body = written(Exposition(scene_of(stage), stage.watcher.errors), accept)
+        body = written(MetricsCollector(context_of(stage), stage.watcher.errors), accept)
         assert list((parse_openmetrics if accept else parse_text)(body))
         assert 'tonwatch_internal_errors_total{component="metrics"} 1.0' in body
 
     def test_no_scene_at_all(self, stage: Stage) -> None:
-        def broken() -> Scene:
+        def broken() -> ScrapeContext:
             raise RuntimeError("hunter2")
 
-        seen = Scrape(written(Exposition(broken, stage.watcher.errors)))
-        assert seen.value(metrics.ERRORS, component="metrics") == 1
+        seen = Scrape(written(MetricsCollector(broken, stage.watcher.errors)))
+        assert seen.value(collector.ERRORS, component="metrics") == 1
         assert seen.value("process_open_fds") > 0
 
     def test_every_component_begins_at_zero(self, stage: Stage) -> None:
         seen = scrape(stage)
-        assert [seen.value(metrics.ERRORS, component=each) for each in Component] == [0] * 9
+        assert [seen.value(collector.ERRORS, component=each) for each in Component] == [0] * 9
 
 
 def test_our_own_process_is_measured(stage: Stage) -> None:

@@ -10,7 +10,7 @@ from tests.conftest import Clock
 from tests.serve.shown import described, render, text_of
 from tests.serve.stage import NODE, OWN_BLOCK, PROVIDER, PUBLIC, Stage
 from tonwatch.samples.sample import Probe
-from tonwatch.serve import page
+from tonwatch.serve.health import page
 from tonwatch.ton.errors import Reason
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&\n\x00\ud800"
@@ -40,7 +40,7 @@ def test_the_page_tells_what_was_before(stage: Stage) -> None:
     stage.recovered()
     html = render(stage)
     text = text_of(html)
-    assert re.search(r"Before .* 08:00:25 UTC 15 s node_down node refuses connections", text)
+    assert re.search(r"History .* 08:00:25 UTC 15 s node_down node refuses connections", text)
     assert re.search(r"08:00:05 UTC 20 s healthy All 3 targets", text)
     assert html.count('class="well"') == 2
 
@@ -55,7 +55,7 @@ def test_what_is_well_but_not_ready_yet_recovers(stage: Stage) -> None:
 
 
 def test_nothing_was_before_the_start(stage: Stage) -> None:
-    assert "Before" not in text_of(render(stage))
+    assert "History" not in text_of(render(stage))
 
 
 def test_the_page_shows_evidence_below_the_sentence(stage: Stage) -> None:
@@ -88,7 +88,7 @@ def test_thresholds_have_their_units(stage: Stage) -> None:
 
 
 def test_a_page_that_hangs_says_so(stage: Stage) -> None:
-    html = page.render(stage.healthy(), stage.config, alive=False, refresh=True)
+    html = page.render(stage.healthy(), alive=False, refresh=True)
     assert "tonwatch itself hangs" in text_of(html)
     assert "<title>Failing" in html
 

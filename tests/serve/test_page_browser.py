@@ -14,7 +14,7 @@ from tests.serve.conftest import Client, served
 from tests.serve.purses import Till
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
 from tonwatch.samples.sample import Probe
-from tonwatch.serve.page import short_hashes
+from tonwatch.serve.health.page import short_hashes
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
 

@@ -11,7 +11,7 @@ from tests.serve.purses import HOT, MASTER, Till
 from tests.serve.shown import render, text_of
 from tests.serve.stage import Stage
 from tonwatch.samples.sample import Probe
-from tonwatch.serve import page, purse_rows
+from tonwatch.serve.health import page, wallet_rows
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.view import View
@@ -24,16 +24,16 @@ def till(clock: Clock) -> Till:
     return Till(clock)
 
 
-def rows(till: Till) -> purse_rows.PurseRows:
+def rows(till: Till) -> wallet_rows.AccountRows:
     till.watcher.look()
-    shown: purse_rows.PurseRows = page.context(till.watcher.view, till.config, alive=True)["purses"]
+    shown: wallet_rows.AccountRows = page.context(till.watcher.view, alive=True)["accounts"]
     return shown
 
 
 def words(till: Till) -> str:
     """What a reader reads from the wallets to the next section."""
     till.watcher.look()
-    return text_of(render(till)).split(" Wallets ")[1].split(" Before ")[0]
+    return text_of(render(till)).split(" Wallets ")[1].split(" History ")[0]
 
 
 def test_all_is_well(till: Till) -> None:
@@ -101,7 +101,7 @@ Happens = Callable[[Till], object]
             id="bouncing",
         ),
         pytest.param(
-            lambda t: t.walk("hot", backlog=500), "warn", "counting behind", id="counting behind"
+            lambda t: t.walk("hot", backlog=500), "warn", "counting lags", id="counting lags"
         ),
     ],
 )
@@ -122,7 +122,7 @@ def test_what_cannot_be_read_is_unread(till: Till) -> None:
 
     till.beats(2, beat)
     hot, cold = rows(till).wallets
-    assert (hot.word, cold.word) == ("unread", "not known")
+    assert (hot.word, cold.word) == ("read failing", "not known")
     assert "The native of wallet hot cannot be read" in text_of(render(till))
     assert words(till).startswith("Wallet State Asset Balance Proof Sent")
 
@@ -185,7 +185,7 @@ def test_a_contract_that_cannot_be_read(till: Till) -> None:
     till.answers()
     till.unread("vault", "", Reason.BAD_ANSWER, "cut short")
     [row] = rows(till).contracts
-    assert (row.level, row.word, row.code) == ("warn", "unread", None)
+    assert (row.level, row.word, row.code) == ("warn", "read failing", None)
     assert "node: bad_answer: cut short" in words(till)
 
 
@@ -218,9 +218,9 @@ def silent(till: Till) -> View:
 @pytest.mark.parametrize(
     ("happens", "shown"),
     [
-        pytest.param(arriving, "writes arrive", id="arriving"),
-        pytest.param(failing, "last write failed", id="failing"),
-        pytest.param(silent, "writes not known", id="too old"),
+        pytest.param(arriving, "messages accepted", id="arriving"),
+        pytest.param(failing, "messages failing", id="failing"),
+        pytest.param(silent, "messages unknown", id="too old"),
     ],
 )
 def test_the_write_path_stands_with_its_target(

@@ -11,23 +11,23 @@ from tests.serve.purses import Till
 from tests.serve.scraping import Scrape, everything_there_is, scrape
 from tests.serve.shown import text_of
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
-from tonwatch.serve import page
-from tonwatch.serve.health import document
-from tonwatch.serve.shown import Shown, shown
+from tonwatch.serve.health import page
+from tonwatch.serve.health.document import document
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.view import INTERVAL
+from tonwatch.watch.shown import Shown, shown
+from tonwatch.watch.view import INTERVAL as BEAT
 
 PROBE = {"interval": "1s", "timeout": "800ms", "stale_after": "4s"}
 
 
 def now(stage: Stage) -> Shown:
     view = stage.watcher.view
-    return shown(view, stage.config, stage.watcher.age(view))
+    return shown(view, stage.watcher.age(view))
 
 
 def described(stage: Stage) -> dict[str, Any]:
     view, alive = now(stage)
-    return document(view, stage.config, alive=alive)
+    return document(view, alive=alive)
 
 
 async def ready_and_live(client: Client) -> list[tuple[int, str]]:
@@ -38,7 +38,7 @@ async def ready_and_live(client: Client) -> list[tuple[int, str]]:
 class TestBetweenTwoJudgements:
     def test_all_is_as_it_was_judged(self, stage: Stage) -> None:
         view = stage.healthy()
-        stage.clock.advance(INTERVAL)
+        stage.clock.advance(BEAT)
         assert now(stage) == (view, True)
         assert now(stage).view is view
 
@@ -51,8 +51,8 @@ class TestBetweenTwoJudgements:
         [
             "tonwatch_target_up",
             "tonwatch_target_seqno",
-            "tonwatch_target_behind_seconds",
-            "tonwatch_probe_phase_seconds",
+            "tonwatch_target_lag_seconds",
+            "tonwatch_probe_phase_duration_seconds",
             "tonwatch_head_seqno",
         ],
     )
@@ -96,7 +96,7 @@ class TestBetweenTwoJudgements:
         assert said["targets"][0]["probes"]["head"]["age_seconds"] == 5
         assert said["diagnosis"]["cause"] == "healthy"
         view, alive = now(stage)
-        html = page.render(view, stage.config, alive=alive, refresh=True)
+        html = page.render(view, alive=alive, refresh=True)
         assert "5.0 s ago" in text_of(html)
 
 
@@ -127,7 +127,7 @@ class TestNotJudged:
         assert not seen.values("tonwatch_ready")
         assert not seen.values("tonwatch_target_up")
         assert seen.values("tonwatch_target_info")
-        assert seen.value("tonwatch_view_timestamp_seconds") == judged
+        assert seen.value("tonwatch_last_evaluation_timestamp_seconds") == judged
 
     async def test_the_document(self, clock: Clock) -> None:
         till = Till(clock)

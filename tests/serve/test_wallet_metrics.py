@@ -5,16 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.configs import REASONS
 from tests.conftest import Clock
 from tests.serve.purses import CODE, Till
-from tests.serve.scraping import Scrape, scene_of, scrape, written
+from tests.serve.scraping import scrape
 from tests.serve.stage import NODE
 from tonwatch.samples.payouts import OTHER_CODE, Tally
 from tonwatch.samples.sample import Probe
-from tonwatch.serve.metrics import Exposition
 from tonwatch.ton.contracts.accounts import AccountStatus
-from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.wallet_findings import NAMED, wallet_findings
@@ -34,63 +31,41 @@ def till(clock: Clock) -> Till:
 class TestWallets:
     def test_one_that_is_well(self, till: Till) -> None:
         seen = scrape(till)
-        assert seen.holding("tonwatch_wallet_state", "state", **HOT) == ["active"]
-        assert len(seen.values("tonwatch_wallet_state", **HOT)) == 5
-        assert seen.value("tonwatch_wallet_kind_info", kind="v4r2", **HOT) == 1
-        assert seen.value("tonwatch_wallet_seqno", **HOT) == 4711
-        assert seen.values("tonwatch_wallet_last_clean_timestamp_seconds", **HOT) == []
-        assert seen.value("tonwatch_wallet_low", **HOT) == 0
+        assert seen.holding("tonwatch_wallet_status", "status", **HOT) == ["active"]
+        assert seen.values("tonwatch_wallet_status", status="frozen", **HOT) == [0]
+        assert len(seen.values("tonwatch_wallet_status", **HOT)) == 2, "no rule selects the others"
+        assert seen.value("tonwatch_wallet_info", wallet_version="v4r2", proven="true", **HOT) == 1
 
     @pytest.mark.parametrize("status", AccountStatus)
-    def test_state(self, till: Till, status: AccountStatus) -> None:
+    def test_status(self, till: Till, status: AccountStatus) -> None:
         till.read("hot", status=status)
         till.watcher.look()
-        assert scrape(till).holding("tonwatch_wallet_state", "state", **HOT) == [status]
+        assert scrape(till).holding("tonwatch_wallet_status", "status", **HOT) == [status]
 
-    def test_unknown_is_a_state_and_nothing_else_is_said(self, till: Till) -> None:
+    def test_unknown_is_a_status_and_nothing_else_is_said(self, till: Till) -> None:
         till.clock.advance(36)
         till.watcher.look()
         seen = scrape(till)
-        assert seen.holding("tonwatch_wallet_state", "state", **HOT) == ["unknown"]
-        for name in ("kind_info", "seqno", "low", "balance", "balance_timestamp_seconds"):
+        assert seen.holding("tonwatch_wallet_status", "status", **HOT) == ["unknown"]
+        for name in ("info", "balance", "balance_timestamp_seconds", "backlog_transactions"):
             assert seen.values(f"tonwatch_wallet_{name}") == [], name
-        assert seen.values("tonwatch_wallet_balance_proven") == []
-        assert seen.values("tonwatch_wallet_payout_backlog") == []
 
-    def test_a_highload_wallet_has_a_time_and_no_seqno(self, till: Till) -> None:
-        till.read("hot", kind=WalletKind.HIGHLOAD_V3, seqno=None, last_clean=1_790_000_000)
-        till.watcher.look()
-        seen = scrape(till)
-        assert seen.value("tonwatch_wallet_last_clean_timestamp_seconds", **HOT) == 1_790_000_000
-        assert seen.values("tonwatch_wallet_seqno", **HOT) == []
-
-    def test_a_wallet_of_no_known_kind(self, till: Till) -> None:
+    def test_a_wallet_of_no_known_version(self, till: Till) -> None:
         till.read("hot", kind=None)
         till.watcher.look()
-        assert scrape(till).values("tonwatch_wallet_kind_info", **HOT) == []
+        assert scrape(till).values("tonwatch_wallet_info", wallet_version="other", **HOT) == [1]
 
     @pytest.mark.parametrize(
-        ("native", "usdt", "low"),
-        [
-            pytest.param(250 * 10**9, 1000_500_000, [0], id="just enough"),
-            pytest.param(250 * 10**9 - 1, 1000_500_000, [1], id="a nanocoin too little"),
-            pytest.param(250 * 10**9, 1000_499_999, [1], id="too few jettons"),
-            pytest.param(0, None, [1], id="one is low, the other unknown"),
-            pytest.param(None, 0, [1], id="one is unknown, the other low"),
-            pytest.param(250 * 10**9, None, [], id="one is enough, the other unknown"),
-            pytest.param(None, 1000_500_000, [], id="one is unknown, the other enough"),
-        ],
+        ("native", "usdt", "proven"),
+        [(True, True, "true"), (True, False, "false"), (False, True, "false")],
     )
-    def test_low(self, till: Till, native: int | None, usdt: int | None, low: list[float]) -> None:
-        till.read("hot", amount=native)
-        till.read("hot", "usdt", amount=usdt)
+    def test_all_balances_are_proven_or_not_all(
+        self, till: Till, native: bool, usdt: bool, proven: str
+    ) -> None:
+        till.read("hot", proven=native)
+        till.read("hot", "usdt", proven=usdt)
         till.watcher.look()
-        assert scrape(till).values("tonwatch_wallet_low", **HOT) == low
-
-    def test_without_a_minimum_it_is_never_low(self, till: Till) -> None:
-        till.read("cold", amount=0)
-        till.watcher.look()
-        assert scrape(till).values("tonwatch_wallet_low", wallet="cold") == []
+        assert scrape(till).holding("tonwatch_wallet_info", "proven", **HOT) == [proven]
 
 
 class TestBalances:
@@ -101,16 +76,21 @@ class TestBalances:
         assert seen.value("tonwatch_wallet_balance_minimum", **COINS) == 250
         assert seen.value("tonwatch_wallet_balance_minimum", **USDT) == 1000.5
         assert seen.values("tonwatch_wallet_balance_minimum", wallet="cold") == []
-        made = till.clock.wall_time - 3
-        assert seen.value("tonwatch_wallet_balance_timestamp_seconds", **USDT) == made
-        assert seen.value("tonwatch_wallet_balance_proven", **COINS) == 1
 
-    def test_a_word_is_no_proof(self, till: Till) -> None:
-        till.read("hot", "usdt", proven=False, time=None)
+    def test_the_oldest_block_counts(self, till: Till) -> None:
+        made = till.clock.wall_time - 3
+        name = "tonwatch_wallet_balance_timestamp_seconds"
+        assert scrape(till).value(name, **HOT) == made
+        till.read("hot", "usdt", time=int(made) - 9)
         till.watcher.look()
-        seen = scrape(till)
-        assert seen.value("tonwatch_wallet_balance_proven", **USDT) == 0
-        assert seen.values("tonwatch_wallet_balance_timestamp_seconds", **USDT) == []
+        assert scrape(till).value(name, **HOT) == made - 9
+
+    def test_a_source_that_tells_no_time(self, till: Till) -> None:
+        for asset in ("native", "usdt"):
+            till.read("hot", asset, time=None)
+        till.watcher.look()
+        name = "tonwatch_wallet_balance_timestamp_seconds"
+        assert scrape(till).values(name, **HOT) == []
 
     def test_a_failure_leaves_what_is_young_enough(self, till: Till) -> None:
         till.unread("hot", "usdt")
@@ -118,22 +98,21 @@ class TestBalances:
         assert scrape(till).value("tonwatch_wallet_balance", **USDT) == 5000.25
 
 
-class TestUnread:
-    """The metric says of each asset what the finding says of the wallet."""
+class TestReadFailing:
+    """The metric says of each wallet what the finding says."""
 
     @staticmethod
-    def told(till: Till, exposition: Exposition | None = None) -> set[tuple[str, str]]:
-        """The wallets and assets that the metric names, which are those of the findings."""
-        seen = Scrape(written(exposition or Exposition(scene_of(till), till.watcher.errors)))
-        family = next(each for each in seen.families if each.name == "tonwatch_wallet_unread")
-        named = {(s.labels["wallet"], s.labels["asset"]) for s in family.samples if s.value}
-        assert len(family.samples) == 3, "each asset of each wallet"
+    def told(till: Till) -> set[str]:
+        """The wallets that the metric names, which are those of the findings."""
+        seen = scrape(till)
+        name = "tonwatch_wallet_balance_read_failing"
+        named = set(seen.holding(name, "wallet"))
+        assert len(seen.values(name)) == 2, "each wallet"
         judgement = till.watcher.view.judgement
         assert named == {
-            (str(finding.account), words.partition(":")[0])
+            str(finding.account)
             for finding in wallet_findings(judgement, till.config.thresholds)
             if finding.cause is Cause.WALLET_UNREAD and finding.account != "vault"
-            for words in finding.evidence
         }
         return named
 
@@ -153,12 +132,12 @@ class TestUnread:
 
     def test_a_jetton_that_is_none(self, till: Till) -> None:
         self.without(till, ("hot", "usdt"))
-        assert self.told(till) == {("hot", "usdt")}
-        assert scrape(till).holding("tonwatch_wallet_state", "state", **HOT) == ["active"]
+        assert self.told(till) == {"hot"}
+        assert scrape(till).holding("tonwatch_wallet_status", "status", **HOT) == ["active"]
 
     def test_everything(self, till: Till) -> None:
         self.without(till, *(each.key for each in till.accounts))
-        assert self.told(till) == {("hot", "native"), ("hot", "usdt"), ("cold", "native")}
+        assert self.told(till) == {"hot", "cold"}
 
     def test_not_asked_yet(self, clock: Clock) -> None:
         till = Till(clock)
@@ -171,22 +150,16 @@ class TestUnread:
         assert self.told(till) == set()
 
     def test_while_nobody_can_be_asked_it_is_no_wallet_s_fault(self, till: Till) -> None:
-        exposition = Exposition(scene_of(till), till.watcher.errors)
         self.without(till, ("hot", "usdt"))
-        assert self.told(till, exposition) == {("hot", "usdt")}
+        assert self.told(till) == {"hot"}
         till.cut_off()
-        assert self.told(till, exposition) == set()
+        assert self.told(till) == set()
 
-    def test_it_comes_and_goes_in_what_is_kept(self, till: Till) -> None:
-        exposition = Exposition(scene_of(till), till.watcher.errors)
-        assert self.told(till, exposition) == set()
-        for _ in range(2):
-            self.without(till, ("hot", "native"))
-            exposition.warm()
-            assert self.told(till, exposition) == {("hot", "native")}
-            till.all_read()
-            till.watcher.look()
-            assert self.told(till, exposition) == set()
+    def test_it_ends(self, till: Till) -> None:
+        self.without(till, ("hot", "native"))
+        till.all_read()
+        till.watcher.look()
+        assert self.told(till) == set()
 
     def test_more_wallets_than_findings_name(self, clock: Clock) -> None:
         names = [f"purse-{number}" for number in range(NAMED + 2)]
@@ -195,7 +168,7 @@ class TestUnread:
         ]
         till = Till(clock, wallets=wallets, contracts=[])
         self.without(till, *(each.key for each in till.accounts))
-        assert scrape(till).values("tonwatch_wallet_unread") == [1] * len(names)
+        assert scrape(till).values("tonwatch_wallet_balance_read_failing") == [1] * len(names)
 
 
 class TestPayouts:
@@ -214,16 +187,11 @@ class TestPayouts:
         last_time=1_799_999_000,
     )
     COUNTED = (
-        ("sent_total", 1.5, 1500),
-        ("received_total", 2, 2000),
-        ("returned_total", 0.25, 250),
-        ("fees_total", 0.007, 0.007),
-        ("messages_sent_total", 9, 9),
-        ("bounces_total", 1, 1),
-        ("transactions_total", 12, 12),
-        ("payout_gaps_total", 1, 1),
-        ("payout_backlog", 5, 5),
-        ("last_transaction_timestamp_seconds", 1_799_999_000, 1_799_999_000),
+        ("sent_amount_total", 1.5, 1500),
+        ("received_amount_total", 2, 2000),
+        ("bounced_amount_total", 0.25, 250),
+        ("sent_messages_total", 9, 9),
+        ("bounced_messages_total", 1, 1),
         ("payouts_since_timestamp_seconds", 1_799_000_000, 1_799_000_000),
     )
 
@@ -247,47 +215,81 @@ class TestPayouts:
         [("action", "37", 2), ("compute", "709", 1), ("compute", "other", 4)],
     )
     def test_failures(self, paying: Till, phase: str, code: str, count: int) -> None:
-        name = "tonwatch_wallet_failures_total"
-        assert scrape(paying).value(name, phase=phase, exit_code=code, **COINS) == count
+        name = "tonwatch_wallet_failed_transactions_total"
+        labels = {"transaction_phase": phase, "exit_code": code}
+        assert scrape(paying).value(name, **labels, **COINS) == count
 
-    def test_unsent(self, paying: Till) -> None:
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [("fees_amount_total", 0.007), ("skipped_messages_total", 6)],
+    )
+    def test_of_the_native_coin_only(self, paying: Till, name: str, told: float) -> None:
         seen = scrape(paying)
-        assert seen.value("tonwatch_wallet_unsent_total", **COINS) == 6
-        assert seen.values("tonwatch_wallet_unsent_total", **USDT) == []
+        assert seen.value(f"tonwatch_wallet_{name}", **COINS) == told
+        assert seen.values(f"tonwatch_wallet_{name}", **USDT) == []
 
-    def test_skipped(self, paying: Till) -> None:
-        seen = scrape(paying)
-        assert seen.value("tonwatch_wallet_skipped_total", reason="no_gas", **COINS) == 3
-        assert seen.values("tonwatch_wallet_skipped_total", reason="suspended", **COINS) == []
+    @pytest.mark.parametrize(
+        ("name", "told"), [("backlog_transactions", 10), ("history_gaps_total", 2)]
+    )
+    def test_of_all_assets_together(self, paying: Till, name: str, told: float) -> None:
+        assert scrape(paying).values(f"tonwatch_wallet_{name}") == [told]
+
+    def test_the_backlog_of_what_can_be_read(self, paying: Till) -> None:
+        paying.clock.advance(36)
+        paying.read("hot")
+        paying.watcher.look()
+        assert scrape(paying).values("tonwatch_wallet_backlog_transactions") == [5]
+
+    def test_compute_skipped(self, paying: Till) -> None:
+        name = "tonwatch_wallet_compute_skipped_transactions_total"
+        assert scrape(paying).holding(name, "skip_reason", **COINS) == ["no_gas"]
+        assert scrape(paying).value(name, **COINS) == 3
 
     @pytest.mark.parametrize("asset", [COINS, USDT], ids=["coins", "jettons"])
-    def test_counters_start_at_zero(self, till: Till, asset: dict[str, str]) -> None:
+    def test_what_rules_select_starts_at_zero(self, till: Till, asset: dict[str, str]) -> None:
         till.walk("hot", asset["asset"], tally=Tally())
         till.watcher.look()
         seen = scrape(till)
-        assert seen.value("tonwatch_wallet_failed_total", **asset) == 0
-        assert seen.values("tonwatch_wallet_failures_total", **asset) == []
-        assert seen.values("tonwatch_wallet_skipped_total", **asset) == []
-        assert seen.value("tonwatch_wallet_sent_total", **asset) == 0
-        assert seen.values("tonwatch_wallet_last_transaction_timestamp_seconds", **asset) == []
+        for name in ("sent_amount_total", "received_amount_total", "sent_messages_total"):
+            assert seen.values(f"tonwatch_wallet_{name}", **asset) == [0], name
+        assert seen.value("tonwatch_wallet_history_gaps_total", **HOT) == 0
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "bounced_amount_total",
+            "bounced_messages_total",
+            "skipped_messages_total",
+            "failed_transactions_total",
+            "compute_skipped_transactions_total",
+        ],
+    )
+    def test_what_goes_wrong_appears_with_the_first(self, till: Till, name: str) -> None:
+        for asset in ("native", "usdt"):
+            till.walk("hot", asset, tally=Tally())
+        till.watcher.look()
+        assert scrape(till).values(f"tonwatch_wallet_{name}") == []
+        till.walk("hot", tally=self.TALLY)
+        till.watcher.look()
+        assert scrape(till).values(f"tonwatch_wallet_{name}", **COINS)
 
     def test_recent_troubles_by_our_own_judgement(self, paying: Till) -> None:
         wallet = next(iter(paying.watcher.view.judgement.purses.wallets.values()))
         seen = scrape(paying)
         name = wallet.name
         failed, bounced = len(wallet.failed), len(wallet.bounced)
-        assert seen.value("tonwatch_wallet_recent_failures", wallet=name) == failed
-        assert seen.value("tonwatch_wallet_recent_bounces", wallet=name) == bounced
+        assert seen.value("tonwatch_wallet_recent_failed_payouts", wallet=name) == failed
+        assert seen.value("tonwatch_wallet_recent_bounced_payouts", wallet=name) == bounced
 
     def test_nothing_is_said_where_they_are_not_counted(self, till: Till) -> None:
         seen = scrape(till)
-        assert seen.values("tonwatch_wallet_sent_total", wallet="cold") == []
-        assert len(seen.values("tonwatch_wallet_sent_total")) == 2
+        assert seen.values("tonwatch_wallet_sent_amount_total", wallet="cold") == []
+        assert len(seen.values("tonwatch_wallet_sent_amount_total")) == 2
 
     def test_counters_stay_where_nobody_can_be_asked(self, paying: Till) -> None:
         paying.clock.advance(36)
         paying.watcher.look()
-        assert scrape(paying).value("tonwatch_wallet_sent_total", **COINS) == 1.5
+        assert scrape(paying).value("tonwatch_wallet_sent_amount_total", **COINS) == 1.5
 
 
 class TestContracts:
@@ -304,14 +306,15 @@ class TestContracts:
         till.read("vault", "", **told)
         till.watcher.look()
         seen = scrape(till)
-        assert seen.holding("tonwatch_contract_state", "state", contract="vault") == [state]
+        assert seen.holding("tonwatch_contract_status", "status", contract="vault") == [state]
+        assert seen.values("tonwatch_contract_status", status="unknown") == [0]
         assert seen.values("tonwatch_contract_code_matches", contract="vault") == matches
 
     def test_not_known(self, till: Till) -> None:
         till.clock.advance(36)
         till.watcher.look()
         seen = scrape(till)
-        assert seen.holding("tonwatch_contract_state", "state", contract="vault") == ["unknown"]
+        assert seen.holding("tonwatch_contract_status", "status", contract="vault") == ["unknown"]
         assert seen.values("tonwatch_contract_code_matches") == []
 
 
@@ -330,10 +333,12 @@ class TestWritePath:
         till.put(NODE, Probe.WRITE, {}, reason=reason)
         till.clock.advance(age)
         till.watcher.look()
-        assert scrape(till).values("tonwatch_target_write_path", target="node") == told
+        assert (
+            scrape(till).values("tonwatch_target_accepts_external_messages", target="node") == told
+        )
 
     def test_nobody_has_been_sent_one(self, clock: Clock) -> None:
-        assert scrape(Till(clock)).values("tonwatch_target_write_path") == []
+        assert scrape(Till(clock)).values("tonwatch_target_accepts_external_messages") == []
 
 
 class TestProbes:
@@ -342,9 +347,9 @@ class TestProbes:
         till = Till(clock)
         for target in till.targets:
             counted = scrape(till).values(
-                "tonwatch_probe_results_total", target=target.name, probe=probe.value
+                "tonwatch_probes_total", target=target.name, probe=probe.value
             )
-            assert counted == [0] * len(REASONS[target.kind][probe])
+            assert counted == [0, 0]
 
     def test_only_what_is_timed_has_durations(self, clock: Clock) -> None:
         till = Till(clock)
@@ -355,11 +360,8 @@ def test_thresholds_of_payouts(clock: Clock) -> None:
     configured = {"payout_failures": 2, "payout_bounces": 7, "payout_backlog": 90}
     till = Till(clock, thresholds=configured | {"payout_window": "5m"})
     seen = scrape(till)
-    told = {
-        unit: seen.values(f"tonwatch_threshold_{unit}")
-        for unit in ("failures", "bounces", "transactions")
-    }
-    assert told == {"failures": [2], "bounces": [7], "transactions": [90]}
+    told = {unit: seen.values(f"tonwatch_threshold_{unit}") for unit in ("payouts", "transactions")}
+    assert told == {"payouts": [2, 7], "transactions": [90]}
     assert seen.value("tonwatch_threshold_seconds", threshold="payout_window") == 300
 
 
@@ -370,4 +372,6 @@ def test_amounts_of_any_size_are_told(clock: Clock) -> None:
     till.watcher.look()
     seen = scrape(till)
     assert seen.value("tonwatch_wallet_balance", **COINS) == pytest.approx((1 << 120) / 1e9)
-    assert seen.value("tonwatch_wallet_sent_total", **COINS) == pytest.approx((1 << 200) / 1e9)
+    assert seen.value("tonwatch_wallet_sent_amount_total", **COINS) == pytest.approx(
+        (1 << 200) / 1e9
+    )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tonwatch.serve.sparkline import sparkline
-from tonwatch.serve.words import offset, short_time
+from tonwatch.serve.health.sparkline import sparkline
+from tonwatch.serve.text import offset, short_time
 
 
 class TestSparkline:

@@ -31,7 +31,7 @@ UNUSED_ADDRESS = Address(0, bytes(range(32)))
 NAMES = ["hot", "warm", "mild", "cool"]
 
 
-class Scene(NamedTuple):
+class ScrapeContext(NamedTuple):
     """A provider of a chain with wallets, and a client of it."""
 
     clock: Clock
@@ -73,7 +73,7 @@ class Scene(NamedTuple):
 
 
 @asynccontextmanager
-async def scene() -> AsyncIterator[Scene]:
+async def scene() -> AsyncIterator[ScrapeContext]:
     clock = Clock()
     world = World("here", wallets=NAMES)
     chain = Chain("here", world, clock=clock, backfill=5)
@@ -84,7 +84,7 @@ async def scene() -> AsyncIterator[Scene]:
             client = ToncenterClient(
                 HttpClient(provider.url, session, AsyncLimiter(1000, 1), lambda: KEY)
             )
-            yield Scene(clock, world, chain, provider, client)
+            yield ScrapeContext(clock, world, chain, provider, client)
     finally:
         await provider.close()
 

@@ -16,7 +16,7 @@ from tonwatch.config import loader
 from tonwatch.config.loader import ConfigError
 from tonwatch.config.models import Config
 from tonwatch.samples.sample import Probe
-from tonwatch.serve.metrics import documentation
+from tonwatch.serve.metrics.docs import documentation
 from tonwatch.targets.registry import KINDS, Kinds, sections
 
 KINDS_AND_TOY: Kinds = (*KINDS, ToyKind)

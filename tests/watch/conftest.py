@@ -27,7 +27,7 @@ OTHER = make_target("other", "liteserver", "reference")
 PROVIDER = make_target("provider", "toncenter-v2", "reference")
 
 
-class Scene:
+class ScrapeContext:
     """Targets on a chain with 2.5 blocks a second whose head is always one second old."""
 
     def __init__(
@@ -147,6 +147,6 @@ class Scene:
 
 
 @pytest.fixture
-def scene(clock: Any) -> Callable[..., Scene]:
-    """Makes a `Scene` of the given targets and readiness settings."""
-    return lambda *targets, **readiness: Scene(clock, *targets, **readiness)
+def scene(clock: Any) -> Callable[..., ScrapeContext]:
+    """Makes a `ScrapeContext` of the given targets and readiness settings."""
+    return lambda *targets, **readiness: ScrapeContext(clock, *targets, **readiness)

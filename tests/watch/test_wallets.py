@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.configs import configured
-from tests.watch.conftest import NODE, OTHER, PROVIDER, Scene
+from tests.watch.conftest import NODE, OTHER, PROVIDER, ScrapeContext
 from tests.watch.purses import (
     COIN,
     CONFIG,
@@ -32,7 +32,7 @@ from tonwatch.watch.states import State
 NATIVE, JETTON, CONTRACT = key(), key(asset="usdt"), key("escrow", "")
 
 
-class Purse(Scene):
+class Purse(ScrapeContext):
     """A scene with a wallet, another without demands, and a contract; all of it well."""
 
     def __init__(self, clock: Any, *targets: Target, **more: Any) -> None:

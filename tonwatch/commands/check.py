@@ -11,7 +11,7 @@ from tonwatch.runtime.runtime import Runtime, running
 from tonwatch.runtime.scheduler import Job
 from tonwatch.samples.account import AccountKey, Reading
 from tonwatch.samples.sample import Probe
-from tonwatch.serve.health import as_text, document
+from tonwatch.serve.health.document import as_text, document
 from tonwatch.system.internal_errors import InternalError
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.sentences import duration
@@ -60,7 +60,7 @@ async def check(config: Config, *, as_json: bool, out: TextIO = sys.stdout) -> b
         view = runtime.watcher.look()
         errors = runtime.errors.seen()
     if as_json:
-        out.write(as_text(document(view, config, errors)))
+        out.write(as_text(document(view, errors)))
     else:
         print(_text(view, errors), file=out)
     return view.diagnosis.cause is Cause.HEALTHY and not errors

@@ -67,7 +67,7 @@ async def run(
     """
     async with running(config, kinds=kinds, wall=wall) as runtime:
         _count_unhandled(runtime.errors)
-        app = build(runtime.watcher, config, runtime.threads)
+        app = build(runtime.watcher, runtime.threads, runtime.errors)
         targets = len(runtime.targets)
         lookups = runtime.threads.lookups
         async with (

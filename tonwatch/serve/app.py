@@ -2,26 +2,24 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from aiohttp import hdrs, web
 
-from tonwatch.config.models import Config
-from tonwatch.runtime.watcher import Watcher
-from tonwatch.serve import health, page, ready
+from tonwatch.serve import ready
 from tonwatch.serve.bodies import Bodies, Body, Run
-from tonwatch.serve.exposition import format_for
-from tonwatch.serve.metrics import Exposition
+from tonwatch.serve.health import document, page
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.contexts import ScrapeContext
+from tonwatch.serve.metrics.exposition import format_for
 from tonwatch.serve.negotiation import prefers_page, takes_gzip
-from tonwatch.serve.scene import Scene
-from tonwatch.serve.shown import shown, shown_for
 from tonwatch.serve.traffic import TRAFFIC, Traffic
 from tonwatch.system.executors import Busy, Executors, Threads
 from tonwatch.system.internal_errors import Component, InternalErrors
+from tonwatch.watch.shown import shown, shown_for
 from tonwatch.watch.view import LIVE_WITHIN, View
 
 PATHS: Final = ("/metrics", "/live", "/ready", "/health")
@@ -30,17 +28,14 @@ WITHIN: Final = 10.0
 """Seconds that writing an answer may take, waiting for a thread included."""
 
 SCRAPE_HANGS: Final = 30.0
-"""Seconds after which a thread that writes metrics is given up. Longer than anybody waits: one
-that is only slow still finishes what the next scrape need not write again."""
+"""Seconds after which a thread that writes metrics is given up. Longer than anybody waits: whoever
+asks again meanwhile is told that it is busy."""
 
 RETRY_AFTER: Final = 5
 """Seconds after which whoever found us busy may try again."""
 
 _GZIP_FROM: Final = 1024
 """Bytes; below that gzip costs more than it saves."""
-
-WARM_EACH = 1.0
-"""Seconds; each time a fifteenth of all wallets has been read anew."""
 
 _GZIP_LEVEL: Final = 1
 """Metrics are the same words over and over: level 6 takes twice the time for a tenth less."""
@@ -53,19 +48,33 @@ T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build(watcher: Watcher, config: Config, executors: Executors) -> web.Application:
-    """The application; it shows the view that `watcher` made last.
+class Views(Protocol):
+    """Where views come from; it is only read."""
+
+    @property
+    def view(self) -> View:
+        """The newest one."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether views are still made."""
+
+    def age(self, view: View) -> float:
+        """Seconds since a view was made."""
+
+
+def build(views: Views, executors: Executors, errors: InternalErrors) -> web.Application:
+    """The application; it shows the newest view.
 
     Args:
-        watcher: is only read.
-        config: what the watcher judges by.
+        views: what is shown.
         executors: write metrics and pages.
+        errors: counts what goes wrong in us, and is shown.
     """
-    site = _Site(watcher, config, executors)
-    app = web.Application(middlewares=[_plain_errors(watcher.errors), _no_bodies])
+    site = _Site(views, executors, errors)
+    app = web.Application(middlewares=[_plain_errors(errors), _no_bodies])
     app[TRAFFIC] = site.traffic
     app.on_response_prepare.append(site.headers)
-    app.cleanup_ctx.append(site.keep_warm)
     app.router.add_get("/", site.root)
     app.router.add_get("/metrics", site.metrics)
     app.router.add_get("/live", site.live)
@@ -75,37 +84,17 @@ def build(watcher: Watcher, config: Config, executors: Executors) -> web.Applica
 
 
 class _Site:
-    def __init__(self, watcher: Watcher, config: Config, executors: Executors) -> None:
-        self._watcher = watcher
-        self._config = config
+    def __init__(self, views: Views, executors: Executors, errors: InternalErrors) -> None:
+        self._views = views
         self._executors = executors
+        self._errors = errors
         self.traffic = Traffic()
-        self._exposition = Exposition(self._scene, watcher.errors)
-        self._bodies = Bodies(lambda: watcher.view)
-
-    async def keep_warm(self, _: web.Application) -> AsyncIterator[None]:
-        """Between scrapes, write what has changed: of thousands of wallets that takes long."""
-
-        errors = self._watcher.errors
-
-        async def warm() -> None:
-            while True:
-                await asyncio.sleep(WARM_EACH)
-                # While scrapes keep the thread busy they write what has changed themselves.
-                with errors.guard(Component.METRICS, "between scrapes"), suppress(Busy):
-                    await _in_thread(
-                        self._executors.scrapes, SCRAPE_HANGS, lambda: self._usable().warm()
-                    )
-
-        task = asyncio.create_task(warm(), name="metrics")
-        yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        self._collector = MetricsCollector(self._context, errors)
+        self._bodies = Bodies(lambda: views.view)
 
     async def headers(self, _: web.Request, response: web.StreamResponse) -> None:
         """An exception here would end the connection without an answer."""
-        with self._watcher.errors.guard(Component.HTTP, "headers"):
+        with self._errors.guard(Component.HTTP, "headers"):
             _set_headers(response)
 
     async def root(self, _: web.Request) -> web.Response:
@@ -119,7 +108,7 @@ class _Site:
         content_type = format_for(accept).content_type
 
         def make(_: View) -> Body:
-            return Body(_packed(self._usable().write(accept)[0], zipped=zipped))
+            return Body(_packed(self._collector.write(accept)[0], zipped=zipped))
 
         kind = ("metrics", content_type, zipped, self._shown_still())
         run = partial(_in_thread, self._executors.scrapes, SCRAPE_HANGS)
@@ -127,7 +116,7 @@ class _Site:
         return self._respond(body, content_type)
 
     async def live(self, request: web.Request) -> web.Response:
-        alive = self._watcher.alive
+        alive = self._views.alive
         text = "alive" if alive else _not_alive(LIVE_WITHIN)
         if ready.is_on(request.query.get("verbose", "no")):
             text = f"[{'+' if alive else '-'}]watcher {'ok' if alive else 'stopped'}\n{text}"
@@ -140,12 +129,12 @@ class _Site:
             return _text(str(error), status=HTTPStatus.BAD_REQUEST)
         if not self._shown_still():
             # What was last seen may no longer be true.
-            return _text(_not_alive(shown_for(self._config)), ok=False)
-        answer = ready.answer(self._watcher.view, self._config, question)
+            return _text(_not_alive(shown_for(self._views.view.config)), ok=False)
+        answer = ready.answer(self._views.view, question)
         return _text(answer.text, ok=answer.ready)
 
     async def health(self, request: web.Request) -> web.Response:
-        errors = self._watcher.errors.seen()
+        errors = self._errors.seen()
         wanted = request.query.get("format")
         as_page = wanted == "html" or (
             wanted != "json" and prefers_page(request.headers.get(hdrs.ACCEPT, ""))
@@ -155,12 +144,12 @@ class _Site:
 
         def make(view: View) -> Body:
             status = HTTPStatus.OK
-            view, alive = shown(view, self._config, self._watcher.age(view))
+            view, alive = shown(view, self._views.age(view))
             if as_page:
-                text = page.render(view, self._config, errors, alive=alive, refresh=refresh)
+                text = page.render(view, errors, alive=alive, refresh=refresh)
             else:
-                text = health.as_text(health.document(view, self._config, errors, alive=alive))
-                if health.status(view, alive=alive) == "fail":
+                text = document.as_text(document.document(view, errors, alive=alive))
+                if document.status(view, alive=alive) == "fail":
                     status = HTTPStatus.SERVICE_UNAVAILABLE
             return Body(_packed([text.encode(errors="replace")], zipped=zipped), status)
 
@@ -190,7 +179,7 @@ class _Site:
             HTTPServiceUnavailable: it comes too late, there are too many who wait, or all threads
                 hang.
         """
-        errors = self._watcher.errors
+        errors = self._errors
         try:
             async with asyncio.timeout(WITHIN):
                 return await self._bodies.get(kind, make, run)
@@ -201,23 +190,15 @@ class _Site:
         text = f"busy; try again in {RETRY_AFTER} s\n"
         raise web.HTTPServiceUnavailable(text=text, headers={hdrs.RETRY_AFTER: str(RETRY_AFTER)})
 
-    def _usable(self) -> Exposition:
-        """For the thread that writes metrics, of which there is one: if there is another still at
-        it, that one was given up, and what it holds with it.
-        """
-        if self._exposition.busy:
-            self._exposition = Exposition(self._scene, self._watcher.errors)
-        return self._exposition
-
     def _shown_still(self) -> bool:
-        return self._watcher.age(self._watcher.view) < shown_for(self._config)
+        return self._views.age(self._views.view) < shown_for(self._views.view.config)
 
-    def _scene(self) -> Scene:
-        view = self._watcher.view
-        now, alive = shown(view, self._config, self._watcher.age(view))
+    def _context(self) -> ScrapeContext:
+        view = self._views.view
+        now, alive = shown(view, self._views.age(view))
         # Where it is not alive only what stays true is shown, of which `view` has the same.
         of = now if alive else view
-        return Scene(of, self._config, health.VERSION, alive, self.traffic)
+        return ScrapeContext(of, document.VERSION, alive, self.traffic)
 
 
 def _not_alive(seconds: float) -> str:

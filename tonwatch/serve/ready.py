@@ -7,9 +7,8 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tonwatch.config.durations import PositiveDuration
-from tonwatch.config.models import Config
 from tonwatch.samples.sample import Probe
-from tonwatch.serve.words import count, plain, progress, readiness_count, why
+from tonwatch.serve.text import count, plain, progress, readiness_count, why
 from tonwatch.watch.readiness import Phase, Quorum, ask
 from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.verdicts import Verdict
@@ -74,7 +73,7 @@ def is_on(flag: str) -> bool:
     return flag.lower() not in {"0", "false", "no"}
 
 
-def answer(view: View, config: Config, question: Question) -> Answer:
+def answer(view: View, question: Question) -> Answer:
     """What /ready says of a view.
 
     Without limits it is the phase, with its hysteresis; with limits, how things
@@ -82,16 +81,16 @@ def answer(view: View, config: Config, question: Question) -> Answer:
     """
     verbose = is_on(question.verbose)
     if question.has_limits and view.readiness.phase is not Phase.DRAINING:
-        return _as_asked(view, config, question, verbose=verbose)
+        return _as_asked(view, question, verbose=verbose)
     phase = view.readiness.phase
-    text = "\n".join([*_standings(view, config), _sum(view)]) if verbose else str(phase)
+    text = "\n".join([*_standings(view), _sum(view)]) if verbose else str(phase)
     return Answer(view.readiness.ready, text)
 
 
-def _as_asked(view: View, config: Config, question: Question, *, verbose: bool) -> Answer:
+def _as_asked(view: View, question: Question, *, verbose: bool) -> Answer:
     asked = ask(
         view.judgement,
-        question.quorum or config.readiness.quorum,
+        question.quorum or view.config.readiness.quorum,
         behind=question.behind,
         shard_gap=question.shard_gap,
     )
@@ -103,12 +102,12 @@ def _as_asked(view: View, config: Config, question: Question, *, verbose: bool) 
     return Answer(asked.ready, "\n".join([*_grounds(view, asked.barred), total]))
 
 
-def _standings(view: View, config: Config) -> list[str]:
+def _standings(view: View) -> list[str]:
     """One line for each deciding target, as kube-apiserver does."""
     lines = []
     for name, standing in view.readiness.standings.items():
         verdict = view.judgement.verdicts[name]
-        words = [why(verdict), progress(standing, config.readiness)]
+        words = [why(verdict), progress(standing, view.config.readiness)]
         lines.append(_line(name, bool(standing.ready), verdict.state, words))
     return lines
 

@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 from tonwatch.config.models import Thresholds
 from tonwatch.watch.sentences import duration
 
-Unit = Literal["seconds", "blocks", "interruptions", "failures", "bounces", "transactions"]
+Unit = Literal["seconds", "blocks", "interruptions", "payouts", "transactions"]
 
 UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 
@@ -13,8 +13,8 @@ _UNITS: Final[dict[str, Unit]] = {
     "shard_gap_warn": "blocks",
     "shard_gap_unready": "blocks",
     "flapping": "interruptions",
-    "payout_failures": "failures",
-    "payout_bounces": "bounces",
+    "payout_failures": "payouts",
+    "payout_bounces": "payouts",
     "payout_backlog": "transactions",
 }
 

@@ -1,6 +1,7 @@
 """What is wrong with a target, as an SRE would say it, with the numbers in it."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from tonwatch.ton.errors import Reason
@@ -178,3 +179,20 @@ def standing(verdict: Verdict) -> str:
     if verdict.detail:
         words += f" ({verdict.reason}: {verdict.detail})"
     return f"{verdict.target.name}: {words}"
+
+
+def rfc3339(wall: float) -> str | None:
+    """Unix seconds as RFC 3339, in UTC; None where no calendar has such a time."""
+    at = moment(wall)
+    if at is None:
+        return None
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def moment(wall: float) -> datetime | None:
+    """Unix seconds as a time in UTC; None where no calendar has such a time."""
+    # A peer, a contract's data, a file and a clock that is set wrong may say anything.
+    try:
+        return datetime.fromtimestamp(wall, UTC)
+    except (OSError, OverflowError, ValueError):
+        return None

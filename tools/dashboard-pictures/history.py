@@ -19,14 +19,14 @@ from tests.virtual_time import VirtualLoop
 from tonwatch.config.models import Config
 from tonwatch.runtime import scheduler
 from tonwatch.runtime.runtime import Assembly, assembled
-from tonwatch.serve.health import VERSION
-from tonwatch.serve.metrics import Exposition
-from tonwatch.serve.scene import Scene
+from tonwatch.serve.health.document import VERSION
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.contexts import ScrapeContext
 from tonwatch.simulator.chain import noise
 from tonwatch.simulator.contracts.wallets import wallet as wallets
 from tonwatch.simulator.scenarios import scenario
 from tonwatch.simulator.world import world
-from tonwatch.watch.view import INTERVAL
+from tonwatch.watch.view import INTERVAL as BEAT
 
 SCENARIO: Final = Path(__file__).with_name("evening.yaml")
 SCRAPE: Final = 15.0
@@ -75,8 +75,8 @@ async def _play(
             asyncio.create_task(scheduler.run(parts.jobs, parts.board, Random(7), parts.errors)),
             asyncio.create_task(_look(parts)),
         )
-        exposition = Exposition(
-            lambda: Scene(parts.watcher.view, config, VERSION, alive=True), parts.errors
+        exposition = MetricsCollector(
+            lambda: ScrapeContext(parts.watcher.view, config, VERSION, alive=True), parts.errors
         )
         while loop.time() + SCRAPE < lasts:
             await asyncio.sleep(SCRAPE)
@@ -98,10 +98,10 @@ def _rich_wallets() -> None:
 async def _look(parts: Assembly) -> None:
     while True:
         parts.watcher.look()
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(BEAT)
 
 
-def _scrape(exposition: Exposition, clock: Callable[[], float], file: TextIO) -> None:
+def _scrape(exposition: MetricsCollector, clock: Callable[[], float], file: TextIO) -> None:
     families, _ = exposition.write("text/plain")
     lines = b"".join(families).decode().splitlines()
     samples = [line for line in lines if not line.startswith(("#", _MADE_UP))]

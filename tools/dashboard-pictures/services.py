@@ -27,7 +27,7 @@ _WAVE: Final = 4 * 3600.0
 """Seconds from one high tide of requests to the next."""
 
 _PAID: Final = re.compile(
-    r"tonwatch_wallet_(?P<what>messages_sent|sent)_total{job=[^,]*,instance=[^,]*,(?P<names>[^}]*)}"
+    r"tonwatch_wallet_(?P<what>sent_messages|sent_amount)_total{job=[^,]*,instance=[^,]*,(?P<names>[^}]*)}"
     r" (?P<value>\S+) (?P<now>\S+)"
 )
 _FAILING: Final = (145.0, 155.0)
@@ -181,7 +181,7 @@ def payouts(file: TextIO, history: Iterable[str], begin: float) -> None:
         minute = (float(now) - begin) / 60
         tell = partial(write, file, job="payout-helper", instance=instance, time=float(now))
         lost = _LOST if '"usdt"' in names and '"payouts"' in names and minute >= _LOST_AT else 0
-        if what == "sent":
+        if what == "sent_amount":
             tell(f"payout_helper_payout_amount_total{{{names}}} {value + lost * 15}")
             continue
         tell(f"payout_helper_payouts_sent_total{{{names}}} {value + lost}")

@@ -204,7 +204,7 @@ def _severities(written: Sequence[str]) -> dict[str, str]:
 
 
 def _labels(written: Sequence[str]) -> dict[str, str]:
-    from tonwatch.serve import catalogue
+    from tonwatch.serve.metrics import catalogue
 
     table = _pairs("--label", written)
     taken = {"alertname", "instance", "job", "severity", *_OF_RULES}

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from tonwatch.config.models import Config
 from tonwatch.samples.sample import Sample
-from tonwatch.serve import purses
-from tonwatch.serve.words import evidence, rfc3339, why
+from tonwatch.serve.health import wallet_status
+from tonwatch.serve.text import evidence, why
 from tonwatch.system.internal_errors import InternalError
 from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.fork_evidence import Dispute, disputes
 from tonwatch.watch.readiness import Phase, Standing
+from tonwatch.watch.sentences import rfc3339
 from tonwatch.watch.store import Record
 from tonwatch.watch.verdicts import Verdict
 from tonwatch.watch.view import Ended, View
@@ -51,13 +51,12 @@ def status(view: View, errors: Sequence[InternalError] = (), *, alive: bool = Tr
 
 
 def document(
-    view: View, config: Config, errors: Sequence[InternalError] = (), *, alive: bool = True
+    view: View, errors: Sequence[InternalError] = (), *, alive: bool = True
 ) -> dict[str, Any]:
     """The /health document, ready for `json.dumps`. Keys name their unit; None is not known.
 
     Args:
         view: what is described.
-        config: what it was judged by.
         errors: what has failed in tonwatch itself.
         alive: whether the watcher still beats; if not, the view is of the past.
     """
@@ -70,7 +69,7 @@ def document(
         "uptime_seconds": _rounded(now - view.started, 0),
         "alive": alive,
         "internal_errors": [_internal_error(error) for error in errors],
-        "network": config.network,
+        "network": view.config.network,
         "diagnosis": {
             "cause": diagnosis.cause,
             "sentence": diagnosis.sentence,
@@ -93,7 +92,7 @@ def document(
         },
         "clock_offset_seconds": _rounded(judgement.clock_offset, 1),
         "unreachable": list(judgement.unreachable),
-        "forks": [_dispute(dispute) for dispute in disputes(view, config.zerostate)],
+        "forks": [_dispute(dispute) for dispute in disputes(view, view.config.zerostate)],
         "readiness": {
             "phase": readiness.phase,
             "ready": readiness.ready,
@@ -107,9 +106,9 @@ def document(
             _target(judgement.verdicts[name], record, view)
             for name, record in view.snapshot.records.items()
         ],
-        "wallets": purses.wallets(view, config),
-        "contracts": purses.contracts(view, config),
-        "thresholds": config.thresholds.model_dump(),
+        "wallets": wallet_status.wallets(view),
+        "contracts": wallet_status.contracts(view),
+        "thresholds": view.config.thresholds.model_dump(),
     }
 
 

@@ -14,13 +14,14 @@ from markupsafe import Markup
 
 from tonwatch.config.models import Config
 from tonwatch.samples.sample import Probe, Sample
-from tonwatch.serve import thresholds, words
-from tonwatch.serve.health import VERSION, status
-from tonwatch.serve.purse_rows import purse_rows
-from tonwatch.serve.sparkline import Sparkline, sparkline
+from tonwatch.serve import text, thresholds
+from tonwatch.serve.health.document import VERSION, status
+from tonwatch.serve.health.sparkline import Sparkline, sparkline
+from tonwatch.serve.health.wallet_rows import account_rows
 from tonwatch.system.internal_errors import InternalError
 from tonwatch.watch.fork_evidence import disputes
-from tonwatch.watch.sentences import blocks, duration
+from tonwatch.watch.lifetimes import lifetime
+from tonwatch.watch.sentences import blocks, duration, rfc3339
 from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.store import FAILURES, HISTORY, Record
 from tonwatch.watch.verdicts import Verdict
@@ -66,14 +67,13 @@ class FailureRow:
 
 def render(
     view: View,
-    config: Config,
     errors: Sequence[InternalError] = (),
     *,
     alive: bool,
     refresh: bool,
 ) -> str:
     """The page. Reads its template on first use, so call it in a thread."""
-    return _template().render(**context(view, config, errors, alive=alive), refresh=refresh)
+    return _template().render(**context(view, errors, alive=alive), refresh=refresh)
 
 
 @cache
@@ -86,50 +86,48 @@ def content_security_policy() -> str:
     )
 
 
-def context(
-    view: View, config: Config, errors: Sequence[InternalError] = (), *, alive: bool
-) -> dict[str, Any]:
+def context(view: View, errors: Sequence[InternalError] = (), *, alive: bool) -> dict[str, Any]:
     """What the template is filled with."""
     also, further = view.diagnosis.also[:MAX_FINDINGS], view.diagnosis.also[MAX_FINDINGS:]
     unsaid = frozenset(finding.target for finding in further)
     rows = [
-        _target_row(view, config, record, view.judgement.verdicts[name], unsaid)
+        _target_row(view, record, view.judgement.verdicts[name], unsaid)
         for name, record in view.snapshot.records.items()
     ]
     return {
         "alive": alive,
         "also": also,
         "before": view.history[:MAX_BEFORE],
-        "config": config,
-        "disputes": disputes(view, config.zerostate),
+        "config": view.config,
+        "disputes": disputes(view, view.config.zerostate),
         "errors": errors,
-        "evidence": words.evidence(view.diagnosis.finding, MAX_FINDINGS),
+        "evidence": text.evidence(view.diagnosis.finding, MAX_FINDINGS),
         "failures": _failure_rows(view),
         "kept": FAILURES,
         "now": view.snapshot.wall,
         "place": "wallet" if any(finding.account for finding in further) else "target",
-        "purses": purse_rows(view, config, further),
-        "readiness_count": words.readiness_count(view.readiness),
+        "accounts": account_rows(view, further),
+        "readiness_count": text.readiness_count(view.readiness),
         "refresh_interval": REFRESH,
         "rows": rows,
         "status": status(view, errors, alive=alive),
         "style": Markup(_style()),  # noqa: S704 - a file of this package
-        "thresholds": thresholds.described(config.thresholds),
+        "thresholds": thresholds.described(view.config.thresholds),
         "version": VERSION,
         "view": view,
-        "window": _window(config),
+        "window": _window(view.config),
     }
 
 
 @cache
 def _style() -> str:
-    return files("tonwatch.serve").joinpath("health.css").read_text(encoding="utf-8")
+    return files("tonwatch.serve.health").joinpath("page.css").read_text(encoding="utf-8")
 
 
 @cache
 def _template() -> Template:
     environment = Environment(
-        loader=PackageLoader("tonwatch.serve", ""),
+        loader=PackageLoader("tonwatch.serve.health", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -137,64 +135,63 @@ def _template() -> Template:
     )
     environment.filters |= {
         "blocks": blocks,
-        "clock": words.time_of_day,
-        "date": words.date,
+        "clock": text.time_of_day,
+        "date": text.date,
         "duration": duration,
-        "offset": words.offset,
-        "plain": words.plain,
-        "rfc3339": words.rfc3339,
+        "offset": text.offset,
+        "plain": text.plain,
+        "rfc3339": rfc3339,
         "short_hashes": short_hashes,
-        "short_time": words.short_time,
+        "short_time": text.short_time,
     }
-    environment.globals |= {"duration": duration, "short_time": words.short_time}
-    return environment.get_template("health.html")
+    environment.globals |= {"duration": duration, "short_time": text.short_time}
+    return environment.get_template("page.html")
 
 
-def _target_row(
-    view: View, config: Config, record: Record, verdict: Verdict, unsaid: frozenset[str]
-) -> TargetRow:
-    now, window = view.snapshot.monotonic, _window(config)
+def _target_row(view: View, record: Record, verdict: Verdict, unsaid: frozenset[str]) -> TargetRow:
+    now, window = view.snapshot.monotonic, _window(view.config)
     answered = [sample.finished for sample in record.heads if sample.ok]
     return TargetRow(
         verdict=verdict,
         level=level(verdict),
-        note=_note(view, config, verdict, unsaid),
+        note=_note(view, verdict, unsaid),
         latency=sparkline(
             [(now - sample.finished, _query(sample)) for sample in record.heads],
             window=window,
             floor=0.002,
-            limit=config.thresholds.slow,
+            limit=view.config.thresholds.slow,
         ),
         block_age=sparkline(
             [(now - sample.finished, _block_age(sample)) for sample in record.heads],
             window=window,
-            floor=config.thresholds.behind_warn,
-            limit=config.thresholds.behind_warn,
+            floor=view.config.thresholds.behind_warn,
+            limit=view.config.thresholds.behind_warn,
         ),
         answered=now - answered[-1] if answered else None,
-        writes=_writes(record, config, now),
+        writes=_writes(record, view),
     )
 
 
-def _writes(record: Record, config: Config, now: float) -> str:
+def _writes(record: Record, view: View) -> str:
     """Whether messages get through a target; empty where it is sent none."""
     if Probe.WRITE not in record.target.probes:
         return ""
     last = record.latest.get(Probe.WRITE)
-    if last is None or now - last.finished > config.probe.stale_after + config.probe.write_interval:
-        return "writes not known"
-    return "writes arrive" if last.ok else "last write failed"
+    now, limit = view.snapshot.monotonic, lifetime(Probe.WRITE, view.config.probe)
+    if last is None or now - last.finished > limit:
+        return "messages unknown"
+    return "messages accepted" if last.ok else "messages failing"
 
 
-def _note(view: View, config: Config, verdict: Verdict, unsaid: frozenset[str]) -> str:
+def _note(view: View, verdict: Verdict, unsaid: frozenset[str]) -> str:
     """What neither the row's numbers say nor the sentences above the table."""
     name = verdict.target.name
     disputed = view.judgement.forks.undecided.get(name)
     parts = [
-        words.why(verdict) if name in unsaid else "",
+        text.why(verdict) if name in unsaid else "",
         "" if disputed is None else f"Its block {disputed} is disputed.",
-        _interrupted(verdict, config),
-        words.progress(view.readiness.standings.get(name), config.readiness),
+        _interrupted(verdict, view.config),
+        text.progress(view.readiness.standings.get(name), view.config.readiness),
     ]
     return " ".join(part for part in parts if part)
 

@@ -1,12 +1,11 @@
 """How states and numbers read to people, the same on the page, in /health and in ?verbose."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 from tonwatch.config.models import ReadinessConfig
 from tonwatch.watch.findings import Finding
 from tonwatch.watch.readiness import Readiness, Standing
-from tonwatch.watch.sentences import duration, sentence
+from tonwatch.watch.sentences import duration, moment, sentence
 from tonwatch.watch.states import State
 from tonwatch.watch.verdicts import Verdict
 
@@ -33,32 +32,16 @@ def offset(seconds: float) -> str:
     return f"{sign}{duration(abs(seconds))}"
 
 
-def rfc3339(wall: float) -> str | None:
-    """Unix seconds as RFC 3339, in UTC; None where no calendar has such a time."""
-    moment = _moment(wall)
-    if moment is None:
-        return None
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def date(wall: float) -> str:
     """The day, in UTC."""
-    moment = _moment(wall)
-    return UNKNOWN if moment is None else f"{moment:%Y-%m-%d}"
+    at = moment(wall)
+    return UNKNOWN if at is None else f"{at:%Y-%m-%d}"
 
 
 def time_of_day(wall: float) -> str:
     """The time of day, in UTC."""
-    moment = _moment(wall)
-    return UNKNOWN if moment is None else f"{moment:%H:%M:%S}"
-
-
-def _moment(wall: float) -> datetime | None:
-    # A peer, a contract's data, a file and a clock that is set wrong may say anything.
-    try:
-        return datetime.fromtimestamp(wall, UTC)
-    except (OSError, OverflowError, ValueError):
-        return None
+    at = moment(wall)
+    return UNKNOWN if at is None else f"{at:%H:%M:%S}"
 
 
 def why(verdict: Verdict) -> str:

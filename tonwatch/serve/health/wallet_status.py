@@ -9,9 +9,9 @@ from tonwatch.config.amounts import written
 from tonwatch.config.models import Config
 from tonwatch.samples.account import Reading
 from tonwatch.samples.payouts import OTHER_CODE, Trouble, Walked
-from tonwatch.serve.words import rfc3339
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.transactions import TransactionId
+from tonwatch.watch.sentences import rfc3339
 from tonwatch.watch.view import View
 from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
@@ -34,23 +34,21 @@ def friendly(address: Address, config: Config) -> str:
     return address.friendly(test_only=config.network == "testnet")
 
 
-def wallets(view: View, config: Config) -> list[dict[str, Any]]:
+def wallets(view: View) -> list[dict[str, Any]]:
     """Every wallet, in the order of the configuration."""
-    return [_wallet(wallet, view, config) for wallet in view.judgement.purses.wallets.values()]
+    return [_wallet(wallet, view) for wallet in view.judgement.purses.wallets.values()]
 
 
-def contracts(view: View, config: Config) -> list[dict[str, Any]]:
+def contracts(view: View) -> list[dict[str, Any]]:
     """Every contract, in the order of the configuration."""
-    return [
-        _contract(contract, view, config) for contract in view.judgement.purses.contracts.values()
-    ]
+    return [_contract(contract, view) for contract in view.judgement.purses.contracts.values()]
 
 
-def _wallet(wallet: WalletVerdict, view: View, config: Config) -> dict[str, Any]:
+def _wallet(wallet: WalletVerdict, view: View) -> dict[str, Any]:
     reading = wallet.reading
     return {
         "name": wallet.name,
-        "address": friendly(wallet.account, config),
+        "address": friendly(wallet.account, view.config),
         "state": reading.status if reading else None,
         "kind": reading.kind if reading else None,
         "seqno": reading.seqno if reading else None,
@@ -59,11 +57,11 @@ def _wallet(wallet: WalletVerdict, view: View, config: Config) -> dict[str, Any]
         "frozen": wallet.frozen,
         "payouts_failed": len(wallet.failed),
         "payouts_bounced": len(wallet.bounced),
-        "assets": [_asset(holding, view, config) for holding in wallet.holdings.values()],
+        "assets": [_asset(holding, view) for holding in wallet.holdings.values()],
     }
 
 
-def _asset(holding: Holding, view: View, config: Config) -> dict[str, Any]:
+def _asset(holding: Holding, view: View) -> dict[str, Any]:
     reading = holding.reading
     account = reading.account if reading else None
     return {
@@ -74,18 +72,18 @@ def _asset(holding: Holding, view: View, config: Config) -> dict[str, Any]:
         "minimum_amount": _units(holding.minimum),
         "minimum": _coins(holding.minimum, holding.decimals),
         "low": holding.low,
-        "account": friendly(account, config) if account else None,
+        "account": friendly(account, view.config) if account else None,
         "state": reading.status if reading else None,
         **_read(reading, holding.trouble, view),
         "payouts": _payouts(holding.walked) if holding.walked else None,
     }
 
 
-def _contract(contract: ContractVerdict, view: View, config: Config) -> dict[str, Any]:
+def _contract(contract: ContractVerdict, view: View) -> dict[str, Any]:
     reading = contract.reading
     return {
         "name": contract.name,
-        "address": friendly(contract.account, config),
+        "address": friendly(contract.account, view.config),
         "state": reading.status if reading else None,
         "code_hash": reading.code_hash.hex() if reading and reading.code_hash else None,
         "expected_code_hash": contract.expected.hex(),

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tonwatch.config.amounts import written
-from tonwatch.config.models import Config
 from tonwatch.samples.payouts import RECENT, TroubleKind, Walked
-from tonwatch.serve.purses import age, friendly
+from tonwatch.serve.health.wallet_status import age, friendly
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.view import View
@@ -24,9 +23,9 @@ _WORDS: Final = {
     Cause.WALLET_LOW: ("bad", "low"),
     Cause.PAYOUTS_FAILING: ("bad", "payouts failing"),
     Cause.PAYOUTS_BOUNCING: ("warn", "payouts bouncing"),
-    Cause.WALLET_UNREAD: ("warn", "unread"),
+    Cause.WALLET_UNREAD: ("warn", "read failing"),
     Cause.PAYOUTS_GAP: ("warn", "payouts not all counted"),
-    Cause.PAYOUTS_BEHIND: ("warn", "counting behind"),
+    Cause.PAYOUTS_BEHIND: ("warn", "counting lags"),
 }
 """How bad each finding on a wallet looks, and its name in a row; the worst first."""
 
@@ -58,7 +57,7 @@ class AssetRow:
         age: seconds since the state was made; None where not known.
         state: of the account, where there is something to say of it.
         sent: payments counted, and `amount` what they come to; None where they are not counted.
-        returned: payments that came back within the window; likewise.
+        returned: payments that bounced within the window; likewise.
         failed: payments that failed within the window; likewise.
         backlog: transactions not counted yet; likewise.
     """
@@ -118,7 +117,7 @@ class ContractRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PurseRows:
+class AccountRows:
     """Both tables.
 
     Attributes:
@@ -134,12 +133,11 @@ class PurseRows:
     left_troubled: int
 
 
-def purse_rows(view: View, config: Config, unsaid: Iterable[Finding]) -> PurseRows:
+def account_rows(view: View, unsaid: Iterable[Finding]) -> AccountRows:
     """Make the tables.
 
     Args:
         view: what is described.
-        config: what it was judged by.
         unsaid: findings that the page does not say above the tables.
     """
     findings = _by_account((view.diagnosis.finding, *view.diagnosis.also))
@@ -149,20 +147,18 @@ def purse_rows(view: View, config: Config, unsaid: Iterable[Finding]) -> PurseRo
         wallet.name: _level(wallet, findings.get(wallet.name, []))
         for wallet in purses.wallets.values()
     }
-    paying = {wallet.name for wallet in config.wallets if wallet.payouts}
+    paying = {wallet.name for wallet in view.config.wallets if wallet.payouts}
     order = sorted(purses.wallets, key=lambda name: _LEVELS.index(levels[name][0]))
     troubled = [name for name in order if levels[name][0] != "ok"]
     well = order[len(troubled) :]
     shown = [*troubled[:TROUBLED_SHOWN], *well[:WELL_SHOWN]]
-    return PurseRows(
+    return AccountRows(
         wallets=tuple(
-            _wallet_row(
-                purses.wallets[name], view, config, levels[name], paying, notes.get(name, [])
-            )
+            _wallet_row(purses.wallets[name], view, levels[name], paying, notes.get(name, []))
             for name in shown
         ),
         contracts=tuple(
-            _contract_row(contract, view, config, notes.get(contract.name, []))
+            _contract_row(contract, view, notes.get(contract.name, []))
             for contract in purses.contracts.values()
         ),
         paying=bool(paying),
@@ -192,7 +188,6 @@ def _level(wallet: WalletVerdict, findings: Sequence[Finding]) -> tuple[str, str
 def _wallet_row(
     wallet: WalletVerdict,
     view: View,
-    config: Config,
     level: tuple[str, str],
     paying: Collection[str],
     unsaid: Sequence[Finding],
@@ -201,12 +196,12 @@ def _wallet_row(
     kind = ""
     if reading is not None and reading.kind is not None:
         kind = reading.kind if reading.seqno is None else f"{reading.kind}, seqno {reading.seqno}"
-    since = view.snapshot.wall - config.thresholds.payout_window
+    since = view.snapshot.wall - view.config.thresholds.payout_window
     mine = [finding for finding in unsaid if finding.account == wallet.name]
     notes = [finding.sentence for finding in mine if finding.cause in _WORDS]
     return WalletRow(
         name=wallet.name,
-        address=Shortened(friendly(wallet.account, config)),
+        address=Shortened(friendly(wallet.account, view.config)),
         level=level[0],
         word=level[1],
         kind=kind,
@@ -231,20 +226,18 @@ def _asset_row(holding: Holding, view: View, since: float) -> AssetRow:
     return row if holding.walked is None else _with_payouts(row, holding, holding.walked, since)
 
 
-def _contract_row(
-    contract: ContractVerdict, view: View, config: Config, unsaid: Sequence[Finding]
-) -> ContractRow:
+def _contract_row(contract: ContractVerdict, view: View, unsaid: Sequence[Finding]) -> ContractRow:
     reading = contract.reading
     unread = bool(contract.trouble)
     level, word = {
         True: ("ok", "as expected"),
         False: ("bad", "changed"),
-        None: ("warn", "unread") if unread else ("unknown", "not known"),
+        None: ("warn", "read failing") if unread else ("unknown", "not known"),
     }[contract.matches]
     sentences = [each.sentence for each in unsaid if each.cause is Cause.CONTRACT_CHANGED]
     return ContractRow(
         name=contract.name,
-        address=Shortened(friendly(contract.account, config)),
+        address=Shortened(friendly(contract.account, view.config)),
         level=level,
         word=word,
         state=(reading.status or "") if reading else "",

@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models import dashboard
 
 from dashboards.build.meaning import BAD, WARN
 from dashboards.build.panels import series
-from dashboards.build.query import RATE, Query, m, threshold
+from dashboards.build.query import RATE, Query, grown, m, threshold
 
 WALLET: Final = 'wallet=~"$wallet"'
 ASSET: Final = 'asset=~"$asset"'
@@ -35,7 +35,7 @@ def each(metric: str) -> str:
 
 
 def in_range(metric: str) -> str:
-    """Coins within the dashboard's time range."""
+    """Amount within the dashboard's time range."""
     return f"max by ({ROW}) (increase({of_assets(metric)}[$__range]))"
 
 
@@ -53,13 +53,18 @@ def in_all(metric: str) -> str:
 
 
 def an_hour(metric: str) -> str:
-    """Coins, as a rate that people can imagine."""
+    """Amounts, as a rate that people can imagine."""
     return f"3600 * max by ({KEY}) (rate({of_assets(metric)}{RATE}))"
 
 
-def a_minute(metric: str, by: str = KEY) -> str:
+def a_minute(metric: str) -> str:
     """Events, likewise."""
-    return f"60 * max by ({by}) (rate({of_assets(metric)}{RATE}))"
+    return f"60 * max by ({KEY}) (rate({of_assets(metric)}{RATE}))"
+
+
+def since_the_last_bar(metric: str, by: str = KEY) -> str:
+    """How much of what goes wrong, of which there is no series before the first."""
+    return f"({grown(of_assets(metric), '$__interval', by)}) > 0"
 
 
 def runway(by: str, *matchers: str) -> str:
@@ -94,16 +99,16 @@ def _limit(name: str, colour: str) -> Query:
 def troubles(*matchers: str) -> dashboard.Panel:
     """Payouts that went wrong lately, with the limits."""
     failed, bounced = (
-        f"max by (wallet) ({m(f'tonwatch_wallet_recent_{what}', *matchers)})"
-        for what in ("failures", "bounces")
+        f"max by (wallet) ({m(f'tonwatch_wallet_recent_{what}_payouts', *matchers)})"
+        for what in ("failed", "bounced")
     )
     return series(
-        "Payouts that failed or came back lately",
+        "Payouts that failed or bounced lately",
         "Within the configured window. Over the red line tonwatch says that payouts fail, over the"
-        " orange one that they come back.",
+        " orange one that they bounce.",
         [
             Query(failed, "{{wallet}} failed"),
-            Query(bounced, "{{wallet}} came back"),
+            Query(bounced, "{{wallet}} bounced"),
             threshold("payout_failures", bad=True),
             threshold("payout_bounces"),
         ],

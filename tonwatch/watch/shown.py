@@ -5,11 +5,13 @@ from typing import Final, NamedTuple
 
 from tonwatch.config.models import Config
 from tonwatch.samples.account import Reading
-from tonwatch.serve.words import rfc3339
+from tonwatch.samples.sample import Probe
 from tonwatch.watch.consensus import Forks
 from tonwatch.watch.diagnosis import Diagnosis
 from tonwatch.watch.findings import Cause, Finding
+from tonwatch.watch.lifetimes import lifetime
 from tonwatch.watch.readiness import Phase, Standing
+from tonwatch.watch.sentences import rfc3339
 from tonwatch.watch.states import State
 from tonwatch.watch.store import Record, Snapshot
 from tonwatch.watch.verdicts import Judgement, Verdict
@@ -39,7 +41,7 @@ def shown_for(config: Config) -> float:
     return min(LIVE_WITHIN, config.probe.stale_after)
 
 
-def shown(view: View, config: Config, age: float) -> Shown:
+def shown(view: View, age: float) -> Shown:
     """The view as it may be shown when it is `age` seconds old.
 
     Its snapshot then has the times of now; those of the last judgement are `judgement.wall` and
@@ -49,9 +51,9 @@ def shown(view: View, config: Config, age: float) -> Shown:
         return Shown(view, alive=True)
     wall, monotonic = view.snapshot.wall + age, view.snapshot.monotonic + age
     now = replace(view.snapshot, wall=wall, monotonic=monotonic)
-    if age >= shown_for(config):
+    if age >= shown_for(view.config):
         return Shown(_not_judged(view, now), alive=False)
-    return Shown(replace(view, snapshot=now, judgement=_aged(view, now, config)), alive=True)
+    return Shown(replace(view, snapshot=now, judgement=_aged(view, now)), alive=True)
 
 
 def _not_judged(view: View, now: Snapshot) -> View:
@@ -92,15 +94,15 @@ def _not_judged(view: View, now: Snapshot) -> View:
     )
 
 
-def _aged(view: View, now: Snapshot, config: Config) -> Judgement:
+def _aged(view: View, now: Snapshot) -> Judgement:
     """The judgement without what has become too old meanwhile."""
-    judgement, probe = view.judgement, config.probe
-    oldest = now.monotonic - probe.stale_after
+    judgement, probe = view.judgement, view.config.probe
+    oldest = now.monotonic - lifetime(Probe.HEAD, probe)
     verdicts = {
         name: _verdict(verdict, now.records[name], oldest, now.wall)
         for name, verdict in judgement.verdicts.items()
     }
-    purses = _read_since(judgement.purses, oldest - probe.wallet_interval)
+    purses = _read_since(judgement.purses, now.monotonic - lifetime(Probe.BALANCE, probe))
     judgement = replace(judgement, verdicts=verdicts, purses=purses)
     if judgement.head is not None and judgement.head.seen < oldest:
         return replace(judgement, head=None, idle=None, stalled=False)

@@ -1,11 +1,11 @@
 """The two formats of an exposition: text 0.0.4 and OpenMetrics 1.0, as prometheus_client writes.
 
-Both have the same samples, one on a line, under different heads: so lines are made once and
-kept. Source: prometheus.io/docs/instrumenting/exposition_formats and the OpenMetrics standard.
+Both have the same samples, one on a line, under different heads.
+Source: prometheus.io/docs/instrumenting/exposition_formats and the OpenMetrics standard.
 """
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.utils import floatToGoString
 
-from tonwatch.serve.reading import Metric, Point
+from tonwatch.serve.metrics.family import Metric, Point
 from tonwatch.watch.store import BUCKETS, Histogram
 
 _BOUNDS: Final = (*(floatToGoString(bound) for bound in BUCKETS), "+Inf")
@@ -100,7 +100,6 @@ class FamilyWriter:
 
     def __init__(self, metric: Metric[Any], labels: tuple[str, ...]) -> None:
         self.metric = metric
-        self.read: Callable[[Any], Any] = metric.read
         names = (*labels, *metric.labels)
         self._name = metric.name
         self._own = len(metric.labels)
@@ -119,21 +118,21 @@ class FamilyWriter:
         metric = self.metric
         return head(metric.name, metric.type, metric.help, metric.unit, openmetrics=openmetrics)
 
-    def write(self, names: Names, told: Any) -> bytes:
+    def write(self, names: Names, values: Any) -> bytes:
         """One source's samples.
 
         Args:
             names: the values of the group's labels.
-            told: what `read` has returned.
+            values: what `read` has returned.
 
         Raises:
             Exception: of whatever kind, where that is not what it must be.
         """
-        if told is None:
-            return b""
         if self.labelled:
-            return "".join([self._sample(names, point) for point in told]).encode()
-        return f"{self._name}{names[1]}{number(told)}\n".encode()
+            return "".join([self._sample(names, point) for point in values]).encode()
+        if values is None:
+            return b""
+        return f"{self._name}{names[1]}{number(values)}\n".encode()
 
     def _sample(self, names: Names, point: Point) -> str:
         values, value = point
@@ -158,6 +157,7 @@ class FamilyWriter:
         yield f"{self._sum % plain}{number(value.sum)}\n"
 
 
+@cache  # of the few names and labels that the catalogue has
 def _template(name: str, labels: tuple[str, ...]) -> tuple[str, Callable[[tuple[str, ...]], Any]]:
     """A sample's name and labels to be filled in, and what puts values in the labels' order."""
     order = sorted(range(len(labels)), key=labels.__getitem__)

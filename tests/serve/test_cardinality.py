@@ -1,0 +1,40 @@
+"""How many series there are: what costs memory in every Prometheus that scrapes tonwatch."""
+
+from collections import Counter
+
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from benchmarks.metrics import House
+from tests.conftest import Clock
+from tests.serve.purses import Till
+from tests.serve.scraping import context_of, everything_there_is, written
+from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.serve.metrics.contexts import ScrapeContext
+
+
+def within(body: str, limit: int) -> None:
+    """Fails with the biggest families where there are more series.
+
+    Args:
+        body: an exposition.
+        limit: series, those of tonwatch's own process included.
+    """
+    sizes = Counter({family.name: len(family.samples) for family in parse(body)})
+    biggest = "\n".join(f"{count:6} {name}" for name, count in sizes.most_common(20))
+    assert sizes.total() <= limit, f"{sizes.total()} series, the most of them here:\n{biggest}"
+
+
+def test_two_liteservers_a_provider_and_two_wallets(clock: Clock) -> None:
+    """Every metric has a value, and some probes and payouts have failed."""
+    till = Till(clock)
+    everything_there_is(till)
+    within(written(MetricsCollector(context_of(till), till.watcher.errors)), 350)
+
+
+def test_a_thousand_wallets_of_two_assets() -> None:
+    """The payouts of all are counted, and each account has had one that failed."""
+    house = House()
+    house.read()
+    house.walk()
+    scene = ScrapeContext(house.watcher.view, "1.2.3", alive=True)
+    within(written(MetricsCollector(lambda: scene, house.watcher.errors)), 25_000)

@@ -1,0 +1,1 @@
+"""/health: the JSON document and the page."""

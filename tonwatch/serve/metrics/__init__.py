@@ -1,0 +1,1 @@
+"""/metrics: what is measured, and how it is written."""

@@ -483,7 +483,7 @@ class TestPlaces:
     def test_probes_keep_their_descriptors(
         self, monkeypatch: pytest.MonkeyPatch, descriptors: int, targets: int, connections: int
     ) -> None:
-        monkeypatch.setattr("tonwatch.descriptors.raise_limit", lambda: descriptors)
+        monkeypatch.setattr("tonwatch.system.descriptors.raise_limit", lambda: descriptors)
         limits = listener._that_fit(Limits(), targets)
         assert (limits.connections, limits.per_client) == (
             connections,

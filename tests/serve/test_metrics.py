@@ -313,8 +313,8 @@ class TestAbsence:
             (Probe.HEAD, 21, False),
             (Probe.CONNECT, 50, True),
             (Probe.CONNECT, 51, False),
-            (Probe.FORK, 80, True),
-            (Probe.FORK, 81, False),
+            (Probe.FORK, 150, True),
+            (Probe.FORK, 151, False),
         ],
     )
     def test_what_is_asked_rarely_is_shown_until_the_next_is_due(

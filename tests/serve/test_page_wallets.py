@@ -212,7 +212,7 @@ def failing(till: Till) -> View:
 
 def silent(till: Till) -> View:
     till.settled()
-    return till.beats(17, till.answers)
+    return till.beats(31, till.answers)
 
 
 @pytest.mark.parametrize(

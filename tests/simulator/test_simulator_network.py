@@ -13,7 +13,7 @@ import pytest
 import yaml
 from pytoniq_core.crypto.ciphers import create_aes_ctr_cipher
 
-from tonwatch.simulator.command import run_simulator
+from tonwatch.commands.simulate import run_simulator
 from tonwatch.simulator.control import Control
 from tonwatch.simulator.faults.fault import ActiveFault, Fault, parse_assignment
 from tonwatch.simulator.network import Simulator, UnknownTarget

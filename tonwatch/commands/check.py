@@ -1,10 +1,13 @@
 """``tonwatch check``: asks everything once and says what it found."""
 
+import argparse
 import asyncio
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TextIO
 
+from tonwatch.commands import logs
+from tonwatch.commands.options import OK, PROBLEM, Loading
 from tonwatch.config.amounts import written
 from tonwatch.config.models import Config
 from tonwatch.runtime.runtime import Runtime, running
@@ -163,3 +166,11 @@ def _trouble(reading: Reading | None, trouble: str) -> str:
 
 def _coins(holding: Holding, units: int | None) -> str:
     return "-" if units is None else written(units, holding.decimals)
+
+
+def command(options: argparse.Namespace, loading: Loading) -> int:
+    """``tonwatch check``; returns the exit code."""
+    config = loading.load_to_watch(options)
+    # The table says all there is to say; only bugs of ours are logged.
+    logs.configure(config.log.model_copy(update={"level": "error"}))
+    return OK if asyncio.run(check(config, as_json=options.json)) else PROBLEM

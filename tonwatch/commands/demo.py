@@ -1,6 +1,8 @@
 """``tonwatch demo``: the daemon on a simulated network, with one incident after another."""
 
+import argparse
 import asyncio
+import sys
 import time
 from contextlib import suppress
 from tempfile import TemporaryDirectory
@@ -11,7 +13,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
 from tonwatch.commands import logs
 from tonwatch.commands import run as daemon
+from tonwatch.commands.options import OK, PROBLEM, Loading
 from tonwatch.config.models import Log, config_model
+from tonwatch.serve.listener import CannotListen
 from tonwatch.simulator.network import Simulator
 from tonwatch.simulator.scenarios import scenario
 from tonwatch.simulator.scenarios.scenario import Scenario
@@ -127,3 +131,13 @@ def _now() -> str:
 def _say(out: TextIO, text: str) -> None:
     with suppress(BrokenPipeError):
         print(text, file=out, flush=True)
+
+
+def command(options: argparse.Namespace, _: Loading) -> int:
+    """``tonwatch demo``; returns the exit code."""
+    try:
+        asyncio.run(run_demo(port=options.port, pace=options.pace, out=sys.stdout))
+    except CannotListen as error:
+        print(f"tonwatch demo: {error} (here: --port)", file=sys.stderr)
+        return PROBLEM
+    return OK

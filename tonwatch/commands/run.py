@@ -1,5 +1,6 @@
 """The daemon: serves, watches, and leaves in good order."""
 
+import argparse
 import asyncio
 import gc
 import os
@@ -16,10 +17,12 @@ from typing import Any, Final, NoReturn
 import structlog
 
 from tonwatch.commands import logs
+from tonwatch.commands.options import OK, PROBLEM, Loading
 from tonwatch.config.models import Config
 from tonwatch.runtime.runtime import running
+from tonwatch.runtime.state_dir import StateDirError
 from tonwatch.serve.app import build
-from tonwatch.serve.listener import listening
+from tonwatch.serve.listener import CannotListen, listening
 from tonwatch.system.internal_errors import Component, InternalErrors
 from tonwatch.targets.registry import KINDS, Kinds
 
@@ -187,3 +190,22 @@ def spare_the_loop() -> None:
     gc.freeze()
     young, middle, old = gc.get_threshold()
     gc.set_threshold(young, middle, 10 * old)
+
+
+def command(options: argparse.Namespace, loading: Loading) -> int:
+    """``tonwatch run``; returns the exit code."""
+    config = loading.load_to_watch(options)
+    logs.configure(config.log)
+    spare_the_loop()
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        stop_on_signals(stop, config.readiness.drain_delay)
+        await run(config, stop)
+
+    try:
+        asyncio.run(until_stopped())
+    except (CannotListen, StateDirError) as error:
+        print(f"tonwatch run: {error}", file=sys.stderr)
+        return PROBLEM
+    return OK

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from tonwatch.commands.exit_codes import OK, PROBLEM, USAGE
+from tonwatch.commands.options import OK, PROBLEM, USAGE
 
 
 def run_export(options: argparse.Namespace, _: object) -> int:

@@ -1,14 +1,18 @@
 """``tonwatch simulate``: the simulated network alone, for rehearsals and other tools."""
 
+import argparse
 import asyncio
 import signal
+import sys
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from tonwatch.commands.options import OK, PROBLEM, USAGE, Loading
 from tonwatch.simulator.control import Control
+from tonwatch.simulator.scenarios import scenario
 from tonwatch.simulator.scenarios.scenario import Scenario, load, play, shipped
 
 _HEADER = """\
@@ -99,3 +103,53 @@ async def _wait_for_signal() -> None:
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
+
+
+def command(options: argparse.Namespace, _: Loading) -> int:
+    """``tonwatch simulate``; returns the exit code."""
+    if options.list:
+        list_scenarios(sys.stdout)
+        return OK
+    try:
+        asyncio.run(
+            run_simulator(
+                _scenario(options),
+                pace=options.pace,
+                base_port=options.base_port,
+                control_port=options.control_port,
+                out=sys.stdout,
+                log=sys.stderr,
+            )
+        )
+    except ValueError as error:
+        print(f"tonwatch simulate: {error}", file=sys.stderr)
+        return USAGE
+    except OSError as error:
+        print(f"tonwatch simulate: {error}", file=sys.stderr)
+        return PROBLEM
+    return OK
+
+
+def _scenario(options: argparse.Namespace) -> Scenario:
+    """The scenario that is named, or the one that the other options make."""
+    network = {
+        "liteservers": options.liteservers,
+        "providers": options.providers,
+        "wallets": options.wallets,
+        "payouts_per_minute": 6 if options.wallets else None,
+        "block_interval": options.block_interval and f"{options.block_interval}s",
+    }
+    given = {key: value for key, value in network.items() if value is not None}
+    if options.scenario is not None:
+        if given or options.fault:
+            raise ValueError("--scenario says itself what the network is and what goes wrong")
+        return scenario.load(options.scenario)
+    faults: dict[str, str] = {}
+    for assigned in options.fault:
+        target, _, fault = assigned.partition("=")
+        if target in faults:
+            raise ValueError(f"--fault: {target} is given two faults; a target has one at a time")
+        faults[target] = fault
+    steps = [{"set": faults}] if faults else []
+    content = {"name": "options", "network": given, "steps": steps}
+    return scenario.parse(scenario.Scenario, content, "options")

@@ -262,7 +262,7 @@ def _with_payouts(row: AssetRow, holding: Holding, walked: Walked, since: float)
         amount=written(walked.tally.sent, holding.decimals),
         returned=f"{back}{more if back else ''}",
         failed=f"{failed}{more if failed else ''}",
-        backlog=walked.backlog,
+        backlog=holding.backlog,
     )
 
 

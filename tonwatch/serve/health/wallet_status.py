@@ -75,7 +75,7 @@ def _asset(holding: Holding, view: View) -> dict[str, Any]:
         "account": friendly(account, view.config) if account else None,
         "state": reading.status if reading else None,
         **_read(reading, holding.trouble, view),
-        "payouts": _payouts(holding.walked) if holding.walked else None,
+        "payouts": _payouts(holding, holding.walked) if holding.walked else None,
     }
 
 
@@ -105,7 +105,7 @@ def _read(reading: Reading | None, trouble: str, view: View) -> dict[str, Any]:
     }
 
 
-def _payouts(walked: Walked) -> dict[str, Any]:
+def _payouts(holding: Holding, walked: Walked) -> dict[str, Any]:
     tally = walked.tally
     return {
         "since": rfc3339(walked.since),
@@ -125,7 +125,7 @@ def _payouts(walked: Walked) -> dict[str, Any]:
         ],
         "skipped": dict(tally.skipped),
         "gaps": tally.gaps,
-        "backlog": walked.backlog,
+        "backlog": holding.backlog,
         "cursor": _transaction(walked.cursor),
         "last_transaction": _time(tally.last_time),
         "reason": walked.reason,

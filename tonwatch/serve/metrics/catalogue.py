@@ -144,6 +144,14 @@ _ITSELF: Final[tuple[Metric[ScrapeContext], ...]] = (
         lasting=True,
     ),
     Metric(
+        "tonwatch_payout_overruns_total",
+        "counter",
+        "Intervals at which transactions of wallets were still being counted since the interval"
+        " before, as they are while history is caught up.",
+        lambda s: s.view.snapshot.payout_overruns,
+        lasting=True,
+    ),
+    Metric(
         "tonwatch_http_connections",
         "gauge",
         "Open connections to tonwatch's own HTTP server.",

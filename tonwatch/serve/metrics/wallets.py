@@ -46,7 +46,7 @@ def _balance_time(context: WalletContext) -> float | None:
 def _backlog(context: WalletContext) -> float | None:
     """Of the assets whose balance is known: otherwise nobody can tell what else there is."""
     known = [
-        holding.walked.backlog
+        holding.backlog or 0
         for holding in context.verdict.holdings.values()
         if holding.walked is not None and holding.reading is not None
     ]

@@ -25,7 +25,7 @@ from tonwatch.config.wallets import NATIVE
 from tonwatch.runtime.jobs.accounts import watched
 from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.account import AccountKey, Reading
-from tonwatch.samples.payouts import Tally, Walked
+from tonwatch.samples.payouts import PayoutProgress, Totals
 from tonwatch.serve import app
 from tonwatch.serve.metrics.collector import MetricsCollector
 from tonwatch.serve.metrics.contexts import ScrapeContext
@@ -51,10 +51,10 @@ _SHARE: Final = 10
 """One of so many accounts has paid since the last scrape."""
 
 _PARTS: Final = 15
-_BEAT: Final = 0.012
+_TICK: Final = 0.012
 """Seconds, where the daemon takes one, between two parts of the wallets that are read anew."""
 
-_TICK: Final = 0.001
+_LOOP_TICK: Final = 0.001
 """Seconds between two looks at whether the event loop is free."""
 
 _MEBI: Final = 1 << 20
@@ -67,7 +67,7 @@ ACCEPT: Final = (
 """As Prometheus 3 asks."""
 
 
-class House:
+class LargeSetup:
     """Wallets of two assets each, whose payouts are all counted."""
 
     def __init__(self, wallets: int = _WALLETS) -> None:
@@ -143,10 +143,10 @@ class House:
                 continue
             units = 10**11 + number * 104_729 + self._turn
             self.store.add(
-                Walked(
+                PayoutProgress(
                     key=key,
                     finished=time.monotonic(),
-                    tally=Tally(
+                    totals=Totals(
                         transactions=self._turn,
                         sent=units,
                         received=units + 1,
@@ -183,21 +183,21 @@ def _memory(make: Callable[[], Any]) -> tuple[Any, float]:
     return made, taken / _MEBI
 
 
-def _exposition(house: House) -> MetricsCollector:
-    errors = house.watcher.errors
-    return MetricsCollector(lambda: ScrapeContext(house.watcher.view, "", alive=True), errors)
+def _exposition(large: LargeSetup) -> MetricsCollector:
+    errors = large.watcher.errors
+    return MetricsCollector(lambda: ScrapeContext(large.watcher.view, "", alive=True), errors)
 
 
 def _kept() -> float:
     """MiB of board and verdicts."""
-    house = House()  # the configuration is not measured
-    exposition = _exposition(house)
+    large = LargeSetup()  # the configuration is not measured
+    exposition = _exposition(large)
 
     def fill() -> None:
-        house.read()
-        house.walk()
+        large.read()
+        large.walk()
         exposition.write("")
-        house.read()
+        large.read()
         exposition.write("")
 
     return _memory(fill)[1]
@@ -213,9 +213,9 @@ class _Gaps:
         """Look every millisecond whether it is free."""
         before = time.perf_counter()
         while True:
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(_LOOP_TICK)
             now = time.perf_counter()
-            self._longest = max(self._longest, now - before - _TICK)
+            self._longest = max(self._longest, now - before - _LOOP_TICK)
             before = now
 
     def longest(self) -> float:
@@ -250,23 +250,23 @@ class _Scrapes:
         ]
 
 
-async def _scrape(house: House) -> dict[tuple[str, bool], _Scrapes]:
+async def _scrape(large: LargeSetup) -> dict[tuple[str, bool], _Scrapes]:
     """Scrapes from another process, as Prometheus is one; readings are replaced in between.
 
     By encoding, and by whether the hypervisor took processors from this machine meanwhile.
     """
     async with executors.running() as threads:
         runner = web.AppRunner(
-            app.build(house.watcher, threads, house.watcher.errors), access_log=None
+            app.build(large.watcher, threads, large.watcher.errors), access_log=None
         )
         await runner.setup()
         try:
-            return await _scraped(house, runner)
+            return await _scraped(large, runner)
         finally:
             await runner.cleanup()
 
 
-async def _scraped(house: House, runner: web.AppRunner) -> dict[tuple[str, bool], _Scrapes]:
+async def _scraped(large: LargeSetup, runner: web.AppRunner) -> dict[tuple[str, bool], _Scrapes]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     client = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -280,12 +280,12 @@ async def _scraped(house: House, runner: web.AppRunner) -> dict[tuple[str, bool]
     seen: dict[tuple[str, bool], _Scrapes] = {}
     for number in range(2 * (_WARM_UP + _SCRAPES)):
         encoding = ("identity", "gzip")[number % 2]
-        house.walk(share=_SHARE)
+        large.walk(share=_SHARE)
         for part in range(_PARTS):
-            house.read(part, _PARTS)
-            await asyncio.sleep(_BEAT)
+            large.read(part, _PARTS)
+            await asyncio.sleep(_TICK)
         watching = asyncio.create_task(gaps.watch())
-        await asyncio.sleep(2 * _BEAT)
+        await asyncio.sleep(2 * _TICK)
         gaps.longest()
         before = stolen()
         client.stdin.write(f"{encoding}\n".encode())
@@ -315,23 +315,23 @@ async def ask(url: str) -> None:
             print(json.dumps({"seconds": seconds, "bytes": len(body)}), flush=True)
 
 
-def _writing_ours(house: House, times: int) -> list[float]:
+def _writing_ours(large: LargeSetup, times: int) -> list[float]:
     """Seconds to read and write what is exposed."""
-    exposition = _exposition(house)
+    exposition = _exposition(large)
     seconds = []
     for _ in range(times):
-        house.read()
-        house.walk(share=_SHARE)
+        large.read()
+        large.walk(share=_SHARE)
         began = time.perf_counter()
         exposition.write("")
         seconds.append(time.perf_counter() - began)
     return seconds
 
 
-def _writing(house: House) -> tuple[list[float], list[float], int]:
+def _writing(large: LargeSetup) -> tuple[list[float], list[float], int]:
     """Seconds to write what is exposed: ours, prometheus_client's; series."""
-    ours, theirs = _writing_ours(house, _WRITINGS), []
-    text = b"".join(_exposition(house).write("")[0]).decode()
+    ours, theirs = _writing_ours(large, _WRITINGS), []
+    text = b"".join(_exposition(large).write("")[0]).decode()
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Parsed(text))
     for _ in range(_WRITINGS):
@@ -344,13 +344,13 @@ def _writing(house: House) -> tuple[list[float], list[float], int]:
 def measure() -> tuple[str, list[Goal]]:
     """Scrape, write and weigh; returns the tables and the goals."""
     daemon.spare_the_loop()  # as `tonwatch run` does
-    house = House()
-    house.read()
-    house.walk()
-    scraped = asyncio.run(_scrape(house))
-    ours, theirs, series = _writing(house)
+    large = LargeSetup()
+    large.read()
+    large.walk()
+    scraped = asyncio.run(_scrape(large))
+    ours, theirs, series = _writing(large)
     memory = _kept()
-    many = House(_MANY)
+    many = LargeSetup(_MANY)
     many.read()
     many.walk()
     ten_times = _writing_ours(many, _FEW)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import ClientSession
 
-from benchmarks.metrics import House
+from benchmarks.metrics import LargeSetup
 from benchmarks.report import Goal, milliseconds, percentile, table
 from tonwatch.config.models import Serve
 from tonwatch.serve import app
@@ -37,15 +37,15 @@ def _resident() -> float:
     return pages * 4096 / _MEBI
 
 
-async def _attacked(house: House) -> tuple[float, float, int, list[float], int]:
+async def _attacked(large: LargeSetup) -> tuple[float, float, int, list[float], int]:
     """MiB resident before and at most; most connections; seconds of scrapes; bytes of one."""
     most, connections, scrapes, size = 0.0, 0, [], 0
     serve = Serve(host="127.0.0.1", port=0)
     async with AsyncExitStack() as stack:
         threads = await stack.enter_async_context(executors.running())
-        application = app.build(house.watcher, threads, house.watcher.errors)
+        application = app.build(large.watcher, threads, large.watcher.errors)
         url = await stack.enter_async_context(
-            listening(application, serve, threads.lookups, house.watcher.errors, targets=1)
+            listening(application, serve, threads.lookups, large.watcher.errors, targets=1)
         )
         session = await stack.enter_async_context(ClientSession())
 
@@ -63,7 +63,7 @@ async def _attacked(house: House) -> tuple[float, float, int, list[float], int]:
         part = 0
         while time.monotonic() < until:
             part += 1
-            house.read(part % 15, 15)
+            large.read(part % 15, 15)
             began = time.perf_counter()
             await scrape()
             scrapes.append(time.perf_counter() - began)
@@ -94,10 +94,10 @@ def read_nothing(url: str) -> None:
 
 def measure() -> tuple[str, list[Goal]]:
     """Let them come; returns the table and the goals."""
-    house = House()
-    house.read()
-    house.walk()
-    before, most, connections, scrapes, size = asyncio.run(_attacked(house))
+    large = LargeSetup()
+    large.read()
+    large.walk()
+    before, most, connections, scrapes, size = asyncio.run(_attacked(large))
     rows = [
         ["", ""],
         ["resident before", f"{before:.1f} MiB"],

@@ -22,28 +22,28 @@ from benchmarks.report import Goal, table
 from benchmarks.server import HOST, SERVER_KEY, Running, running
 from tests.configs import configured, make_target
 from tonwatch.config.models import Config, ProbeConfig
-from tonwatch.payouts.checkpoints import Book
-from tonwatch.payouts.walker import Walk
+from tonwatch.payouts.checkpoints import Checkpoint
+from tonwatch.payouts.walker import TransactionWalker
 from tonwatch.probes import balances
 from tonwatch.probes.balances import JettonWallets
 from tonwatch.probes.source import Source
 from tonwatch.runtime.jobs import accounts as wallet_jobs
-from tonwatch.runtime.jobs.accounts import Rota
+from tonwatch.runtime.jobs.accounts import ReadSchedule
 from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.account import Reading, Watched
-from tonwatch.samples.payouts import Tally, Trouble, TroubleKind, Walked
+from tonwatch.samples.payouts import PayoutProgress, Totals, Trouble, TroubleKind
 from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.targets.liteserver.source import LiteServerSource
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.liteserver.link import Link
 from tonwatch.ton.liteserver.proofs import KnownBlocks
-from tonwatch.watch.store import Store, Told
+from tonwatch.watch.store import Observation, Store
 from tonwatch.watch.view import INTERVAL
 
 _ROUNDS: Final = 5
 _SAMPLE: Final = 200
 """Wallets that each client reads in a round."""
-_BEATS: Final = 15
+_TICKS: Final = 15
 """Batches into which tonwatch divides an interval."""
 _TROUBLES: Final = 8
 """Remembered of each account's payouts, from an hour ago."""
@@ -58,10 +58,10 @@ class _Watch:
     def __init__(self, config: Config, source: Source, found: JettonWallets) -> None:
         self._source = source
         self._found = found
-        self._beat = config.probe.wallet_interval / _BEATS
+        self._tick = config.probe.wallet_interval / _TICKS
         self._now = 0.0
         accounts = list(wallet_jobs.watched(config))
-        self._rota = Rota(accounts, config.probe.wallet_interval)
+        self._schedule = ReadSchedule(accounts, config.probe.wallet_interval)
         self.store = Store([make_target(_NODE, "liteserver", "primary")], accounts)
         clock = asyncio.get_running_loop().time
         errors = InternalErrors(wall=time.time, monotonic=clock)
@@ -70,16 +70,16 @@ class _Watch:
     async def interval(self) -> int:
         """Do what is done in an interval, without the waiting; returns how many were read."""
         read = 0
-        for _ in range(_BEATS):
-            self._now += self._beat
-            if due := self._rota.due(self._now):
+        for _ in range(_TICKS):
+            self._now += self._tick
+            if due := self._schedule.due(self._now):
                 batch = await balances.read(due, [self._source], self._found, wall=time.time)
-                self._rota.done(batch.readings, self._now)
-                answers: tuple[Told, ...] = (*batch.readings, *batch.samples)
+                self._schedule.done(batch.readings, self._now)
+                answers: tuple[Observation, ...] = (*batch.readings, *batch.samples)
                 for told in answers:
                     self.store.add(told)
                 read += len(batch.readings)
-            for _ in range(round(self._beat / INTERVAL)):
+            for _ in range(round(self._tick / INTERVAL)):
                 await asyncio.sleep(0)
                 self.watcher.look()
         return read
@@ -166,21 +166,21 @@ async def _keep(server: Running, source: Source, seen: _Seen) -> None:
     tracemalloc.start()
     watch = _Watch(_config(server), source, JettonWallets())
     await watch.interval()
-    walks = [
-        _walk(record.told)
+    walkers = [
+        _walker(record.told)
         for record in watch.watcher.view.snapshot.accounts.values()
         if record.told is not None
     ]
-    for walk, walked in walks:
-        assert walk.book.tally is walked.tally
-        watch.store.add(walked)
+    for walker, progress in walkers:
+        assert walker.checkpoint.totals is progress.totals
+        watch.store.add(progress)
     watch.watcher.look()
     gc.collect()
     seen.memory = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
 
 
-def _walk(reading: Reading) -> tuple[Walk, Walked]:
+def _walker(reading: Reading) -> tuple[TransactionWalker, PayoutProgress]:
     """The payouts of an account that has had its share of troubles."""
     assert reading.account is not None
     now = int(reading.started)
@@ -188,7 +188,7 @@ def _walk(reading: Reading) -> tuple[Walk, Walked]:
         Trouble(now - 3600, TroubleKind.FAILED, "action", 37, (now << 20) + number)
         for number in range(_TROUBLES)
     ]
-    tally = Tally(
+    totals = Totals(
         transactions=now,
         sent=now << 20,
         received=now << 20,
@@ -200,19 +200,21 @@ def _walk(reading: Reading) -> tuple[Walk, Walked]:
     )
     cursor = TransactionId(now << 20, bytes(reversed(reading.account.hash)))
 
-    async def save(_: Book) -> bool:
+    async def save(_: Checkpoint) -> bool:
         return True
 
-    walk = Walk(
+    walker = TransactionWalker(
         reading.key,
         reading.account,
-        Book(cursor=cursor, since=now, opening=reading.amount, tally=tally),
-        count=lambda tally, _: tally,
+        Checkpoint(cursor=cursor, since=now, opening=reading.amount, totals=totals),
+        count=lambda totals, _: totals,
         save=save,
         wall=time.time,
     )
-    walked = Walked(key=reading.key, finished=time.time(), tally=tally, cursor=cursor, since=now)
-    return walk, walked
+    progress = PayoutProgress(
+        key=reading.key, finished=time.time(), totals=totals, cursor=cursor, since=now
+    )
+    return walker, progress
 
 
 async def _read(

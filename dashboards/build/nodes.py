@@ -54,8 +54,8 @@ def _sync(board: Board) -> None:
                 " blocks. Over the orange line it is lagging, over the red one not ready.",
                 [
                     Query(NODES.lately("tonwatch_target_shard_client_lag_blocks"), NAMED),
-                    threshold("shard_gap_warn"),
-                    threshold("shard_gap_unready", bad=True),
+                    threshold("shard_client_lag_warn"),
+                    threshold("shard_client_lag_unready", bad=True),
                 ],
                 unit="short",
                 decimals=0,

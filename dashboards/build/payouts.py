@@ -148,7 +148,7 @@ def failures(board: Board) -> None:
                 unit="short",
                 decimals=0,
                 empty="no wallet has payouts",
-                runbooks=["TonwatchPayoutsBehind", "TonwatchPayoutsGap"],
+                runbooks=["TonwatchPayoutsBacklog", "TonwatchPayoutsGap"],
             ),
         ),
         (

@@ -276,8 +276,8 @@ def lag(title: str, chosen: Sequence[str], *runbooks: str) -> dashboard.Panel:
         " orange line it is lagging, over the red one not ready.",
         [
             Query(lately("tonwatch_target_lag_seconds", *chosen), NAMED),
-            threshold("behind_warn"),
-            threshold("behind_unready", bad=True),
+            threshold("lag_warn"),
+            threshold("lag_unready", bad=True),
         ],
         unit="suffix:s",
         runbooks=runbooks,

@@ -104,7 +104,7 @@ def _now(board: Board) -> None:
                 "Wallets of which a balance cannot be read although a target answers. What is shown"
                 " of it ends there.",
                 in_all("tonwatch_wallet_balance_read_failing"),
-                "TonwatchWalletUnread",
+                "TonwatchWalletReadFailing",
                 empty="no wallets",
                 colour=meaning.WARN,
             ),
@@ -118,7 +118,7 @@ def _now(board: Board) -> None:
                 Query(in_all("tonwatch_wallet_backlog_transactions")),
                 unit="none",
                 empty="not counted",
-                runbooks=["TonwatchPayoutsBehind"],
+                runbooks=["TonwatchPayoutsBacklog"],
             ),
         ),
     )
@@ -180,7 +180,7 @@ def _balances(board: Board) -> None:
                 ],
                 unit="short",
                 empty="no wallets are configured",
-                runbooks=["TonwatchWalletLow", "TonwatchWalletUnread"],
+                runbooks=["TonwatchWalletLow", "TonwatchWalletReadFailing"],
             ),
         ),
         (12, runways(WALLET, ASSET)),
@@ -230,7 +230,7 @@ def _accounts(board: Board) -> None:
                 descending=False,
                 unit="none",
                 empty="no wallets are configured",
-                runbooks=["TonwatchWalletUnread"],
+                runbooks=["TonwatchWalletReadFailing"],
             ),
         ),
     )
@@ -248,7 +248,7 @@ def _accounts(board: Board) -> None:
                 unit="none",
                 mappings=meaning.words(meaning.ACCOUNTS),
                 empty="no wallets are configured",
-                runbooks=["TonwatchWalletFrozen", "TonwatchWalletUnread"],
+                runbooks=["TonwatchWalletFrozen", "TonwatchWalletReadFailing"],
             ),
         ),
         (

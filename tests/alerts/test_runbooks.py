@@ -92,7 +92,7 @@ CATALOGUE: Final = catalogue()
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
-    assert {book.stem for book in BOOKS} == ALERTS
+    assert {checkpoint.stem for checkpoint in BOOKS} == ALERTS
 
 
 def test_every_cause_has_an_alert_unless_nobody_is_called_for_it() -> None:
@@ -129,18 +129,18 @@ def test_every_diagnosis_links_to_its_runbook() -> None:
 def test_the_index_lists_each_runbook_once() -> None:
     index = (FOLDER / "README.md").read_text()
     listed = re.findall(r"^- \[(\w+)\]\((\w+)\.md\)", index, re.MULTILINE)
-    assert sorted(listed) == [(book.stem, book.stem) for book in BOOKS]
+    assert sorted(listed) == [(checkpoint.stem, checkpoint.stem) for checkpoint in BOOKS]
 
 
 def test_a_runbook_has_its_sections_in_order_and_none_is_empty(subtests: pytest.Subtests) -> None:
-    for book in BOOKS:
-        with subtests.test(book.stem):
-            title, *parts = re.split(r"^## ", book.read_text(), flags=re.MULTILINE)
-            assert title.strip() == f"# {book.stem}"
+    for checkpoint in BOOKS:
+        with subtests.test(checkpoint.stem):
+            title, *parts = re.split(r"^## ", checkpoint.read_text(), flags=re.MULTILINE)
+            assert title.strip() == f"# {checkpoint.stem}"
             contents = [part.partition("\n")[::2] for part in parts]
             assert [heading for heading, _ in contents] == SECTIONS
             assert all(len(content.split()) >= 8 or "Wait." in content for _, content in contents)
-            assert queries(book), "nothing to paste into Prometheus"
+            assert queries(checkpoint), "nothing to paste into Prometheus"
 
 
 def test_links_lead_somewhere(subtests: pytest.Subtests) -> None:

@@ -185,8 +185,8 @@ class TestMistakes:
                 {"probe": {"timeout": "6s"}}, ["timeout must be shorter"], id="timeout too long"
             ),
             pytest.param(
-                {"thresholds": {"behind_warn": "30s"}},
-                ["behind_warn must not be above behind_unready"],
+                {"thresholds": {"lag_warn": "30s"}},
+                ["lag_warn must not be above lag_unready"],
                 id="thresholds out of order",
             ),
             pytest.param(

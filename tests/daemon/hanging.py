@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tonwatch import cli
-from tonwatch.payouts import checkpoints as books
+from tonwatch.payouts import checkpoints as checkpoints
 from tonwatch.serve.health import document as health_document
 from tonwatch.serve.metrics.collector import MetricsCollector
 from tonwatch.system import regular_file
@@ -30,7 +30,7 @@ def main() -> int:
 
     names._look_up = hang("names")
     regular_file.read = hang("secrets")
-    books._content = hang("checkpoints")
+    checkpoints._content = hang("checkpoints")
     MetricsCollector.write = hang("scrapes")  # type: ignore[method-assign]
     health_document.document = hang("pages")
     return cli.main(arguments)

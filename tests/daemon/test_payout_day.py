@@ -27,7 +27,7 @@ PAYOUTS = 60
 
 COIN, DOLLAR = 10**9, 10**6
 
-Books = dict[str, dict[str, ExpectedTotals]]
+Checkpoints = dict[str, dict[str, ExpectedTotals]]
 
 
 class Day:
@@ -66,7 +66,7 @@ class Day:
             await asyncio.sleep(0.05)
 
     @property
-    def books(self) -> Books:
+    def checkpoints(self) -> Checkpoints:
         return deepcopy(self.simulator.world.expected_totals)
 
 
@@ -108,23 +108,25 @@ def all_begun(told: dict[str, dict[str, Any]]) -> bool:
     return all(payouts for assets in told.values() for payouts in assets.values())
 
 
-def difference(now: Books, then: Books) -> dict[str, dict[str, Any]]:
+def difference(now: Checkpoints, then: Checkpoints) -> dict[str, dict[str, Any]]:
     """What the wallets' own books have come to since `then`, in the words of /health."""
     result: dict[str, dict[str, Any]] = {}
     for wallet, assets in now.items():
         result[wallet] = {}
-        for asset, book in assets.items():
+        for asset, checkpoint in assets.items():
             before = then[wallet][asset]
             amounts = ("sent", "received", "returned", "fees")
             counts = ("messages_sent", "unsent", "bounced", "transactions")
             result[wallet][asset] = {
-                **{name: str(getattr(book, name) - getattr(before, name)) for name in amounts},
-                **{name: getattr(book, name) - getattr(before, name) for name in counts},
+                **{
+                    name: str(getattr(checkpoint, name) - getattr(before, name)) for name in amounts
+                },
+                **{name: getattr(checkpoint, name) - getattr(before, name) for name in counts},
                 "failures": {
                     f"{phase} {code}": count
-                    for (phase, code), count in (book.failures - before.failures).items()
+                    for (phase, code), count in (checkpoint.failures - before.failures).items()
                 },
-                "skipped": dict(book.skipped - before.skipped),
+                "skipped": dict(checkpoint.skipped - before.skipped),
                 "gaps": 0,
             }
     return result
@@ -155,7 +157,7 @@ async def test_the_books_agree_to_the_unit(day: Day) -> None:
     simulator = day.simulator
     async with day.watching(signal.SIGKILL) as url:
         await until(url, all_begun)
-        opening = day.books
+        opening = day.checkpoints
         day.pay()
         await day.until_paid(left=PAYOUTS)  # in the middle of it, the daemon is killed
     day.pay()
@@ -176,7 +178,7 @@ async def test_the_books_agree_to_the_unit(day: Day) -> None:
 
         def agrees(told: dict[str, dict[str, Any]]) -> bool:
             nonlocal expected
-            expected = difference(day.books, opening)
+            expected = difference(day.checkpoints, opening)
             return all_begun(told) and in_the_same_words(told) == expected
 
         try:

@@ -27,9 +27,9 @@ def test_the_payout_helper_in_python_is_whole() -> None:
     script = f"""
 configured = {CONFIGURED}
 {example.replace(served, "")}
-for purse in configured:
-    handed_over(purse, 12.5)
-    queue_changed(purse, [])
+for asset in configured:
+    handed_over(asset, 12.5)
+    queue_changed(asset, [])
 queue_changed(configured[1], [1763900000, 1763900001])
 queue_changed(configured[0], [1763900000])
 queue_changed(configured[0], [])

@@ -169,11 +169,13 @@ def _signs(
     if about:
         yield from (_on_target(cause, target, config) for target in about)
         return
-    purses = {entry["name"]: "wallet" for entry in config.get("wallets", ())}
-    purses |= {entry["name"]: "contract" for entry in config.get("contracts", ())}
+    wallet_status = {entry["name"]: "wallet" for entry in config.get("wallets", ())}
+    wallet_status |= {entry["name"]: "contract" for entry in config.get("contracts", ())}
     touched = _touched(row, number)
     kind = _ABOUT.get(cause)
-    labels = [{kind: name} for name in purses if name in touched and purses[name] == kind]
+    labels = [
+        {kind: name} for name in wallet_status if name in touched and wallet_status[name] == kind
+    ]
     yield from (Awaited(_alert(cause), each) for each in labels or [{}])
 
 

@@ -15,7 +15,7 @@ from tests.e2e import shortened
 from tests.e2e.webhook import TOKEN
 from tests.programs import program
 
-BEAT: Final = "2s"
+TICK: Final = "2s"
 """How often is scraped and judged: as often as two cores can bear with all rows at once."""
 
 _STARTS_WITHIN: Final = 30.0
@@ -129,7 +129,7 @@ async def monitoring(home: Path, webhook: str) -> AsyncIterator[Monitoring]:
     (home / "prometheus.yaml").write_text(
         yaml.safe_dump(
             {
-                "global": {"scrape_interval": BEAT, "evaluation_interval": BEAT},
+                "global": {"scrape_interval": TICK, "evaluation_interval": TICK},
                 "rule_files": ["rules-*.yaml"],
                 "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
                 "scrape_configs": [

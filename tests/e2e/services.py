@@ -57,7 +57,7 @@ PARTS: Final = (*_WHILE_UP, *_ONCE_GONE)
 _WITHIN: Final = 240.0
 """Seconds: the check on payouts looks back over more than an hour, which is a minute here."""
 
-_BEAT: Final = 0.5
+_TICK: Final = 0.5
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Those of OpenTelemetry, in seconds."""
 
@@ -167,15 +167,15 @@ def _api(*, slow: float, lag: float | None = None) -> tuple[CollectorRegistry, _
 
 def _helper() -> tuple[CollectorRegistry, _Bad]:
     registry = CollectorRegistry()
-    purse = ("wallet", "asset")
-    sent = Counter("payout_helper_payouts_sent", "Sent.", purse, registry=registry)
-    amount = Counter("payout_helper_payout_amount", "Coins sent.", purse, registry=registry)
+    wallet_scene = ("wallet", "asset")
+    sent = Counter("payout_helper_payouts_sent", "Sent.", wallet_scene, registry=registry)
+    amount = Counter("payout_helper_payout_amount", "Coins sent.", wallet_scene, registry=registry)
     failed = Counter(
-        "payout_helper_payouts_failed", "Failed.", (*purse, "reason"), registry=registry
+        "payout_helper_payouts_failed", "Failed.", (*wallet_scene, "reason"), registry=registry
     )
-    size = Gauge("payout_helper_queue_size", "Waiting.", purse, registry=registry)
+    size = Gauge("payout_helper_queue_size", "Waiting.", wallet_scene, registry=registry)
     oldest = Gauge(
-        "payout_helper_queue_oldest_timestamp_seconds", "Oldest.", purse, registry=registry
+        "payout_helper_queue_oldest_timestamp_seconds", "Oldest.", wallet_scene, registry=registry
     )
     for wallet in (CLAIMED, UNKNOWN):
         for asset in ("native", "usdt"):
@@ -206,7 +206,7 @@ async def _exporting(registry: CollectorRegistry, bad: _Bad) -> AsyncIterator[st
     async def live() -> None:
         while True:
             bad.happen()
-            await asyncio.sleep(_BEAT)
+            await asyncio.sleep(_TICK)
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)

@@ -243,7 +243,7 @@ def _last_asked(view: View, name: str, probe: Probe) -> float | None:
 
 
 def _balances(view: View) -> Balances:
-    wallets = view.judgement.purses.wallets.values()
+    wallets = view.judgement.wallet_status.wallets.values()
     readings = [holding.reading for wallet in wallets for holding in wallet.holdings.values()]
     if not readings:
         return Balances.NONE

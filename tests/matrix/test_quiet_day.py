@@ -17,7 +17,7 @@ from tests import virtual_time
 from tests.matrix.playing import OurClock, views, watched
 from tests.virtual_time import VirtualLoop
 from tonwatch.runtime.runtime import Runtime
-from tonwatch.samples.payouts import Tally
+from tonwatch.samples.payouts import Totals
 from tonwatch.simulator.chain import noise
 from tonwatch.simulator.contracts.expected_totals import ExpectedTotals
 from tonwatch.simulator.faults.fault import Fault
@@ -92,7 +92,7 @@ async def _day(loop: VirtualLoop, state_dir: Path) -> Day:
         # Nothing is paid while counting begins: then both have the same beginning.
         await simulator.set_fault(CHAIN, Fault.STALL)
         looking = views(parts)
-        while len(_tallies(parts)) < 2 * len(WALLETS):
+        while len(_all_totals(parts)) < 2 * len(WALLETS):
             await anext(looking)
         opening = deepcopy(simulator.world.expected_totals)
         await simulator.clear(CHAIN)
@@ -103,7 +103,7 @@ async def _day(loop: VirtualLoop, state_dir: Path) -> Day:
                 day.named.append((hour, view.diagnosis.cause, view.diagnosis.sentence))
             if view.readiness.phase is not Phase.STARTING:
                 day.phases[view.readiness.phase] += 1
-            for wallet in view.judgement.purses.wallets.values():
+            for wallet in view.judgement.wallet_status.wallets.values():
                 for asset, holding in wallet.holdings.items():
                     day.unknown[wallet.name, asset] += holding.amount is None
         day.unknown = +day.unknown
@@ -114,10 +114,10 @@ async def _day(loop: VirtualLoop, state_dir: Path) -> Day:
         counting_on = asyncio.create_task(_look_on(parts))
         await asyncio.sleep(COUNTED_WITHIN)
         counting_on.cancel()
-        day.counted = {key: _sums(tally) for key, tally in _tallies(parts).items()}
-    for name, books in simulator.world.expected_totals.items():
-        for asset, book in books.items():
-            day.paid[name, asset] = _difference(_sums(book), _sums(opening[name][asset]))
+        day.counted = {key: _sums(totals) for key, totals in _all_totals(parts).items()}
+    for name, checkpoints in simulator.world.expected_totals.items():
+        for asset, checkpoint in checkpoints.items():
+            day.paid[name, asset] = _difference(_sums(checkpoint), _sums(opening[name][asset]))
     return day
 
 
@@ -126,16 +126,16 @@ async def _look_on(parts: Runtime) -> None:
         pass
 
 
-def _tallies(parts: Runtime) -> dict[Account, Tally]:
+def _all_totals(parts: Runtime) -> dict[Account, Totals]:
     return {
-        (wallet.name, asset): holding.walked.tally
-        for wallet in parts.watcher.view.judgement.purses.wallets.values()
+        (wallet.name, asset): holding.progress.totals
+        for wallet in parts.watcher.view.judgement.wallet_status.wallets.values()
         for asset, holding in wallet.holdings.items()
-        if holding.walked is not None
+        if holding.progress is not None
     }
 
 
-def _sums(of: Tally | ExpectedTotals) -> dict[str, Any]:
+def _sums(of: Totals | ExpectedTotals) -> dict[str, Any]:
     """What both sides count."""
     names = (
         *("transactions", "messages_sent", "sent", "received", "returned", "fees", "bounced"),

@@ -18,21 +18,28 @@ from structlog.testing import capture_logs
 from tests.conftest import Clock
 from tests.probes.handmade import FRIEND, WALLET
 from tonwatch.payouts import checkpoints as module
-from tonwatch.payouts.checkpoints import BEGINNING, KEPT_ASIDE, Book, Books, DiskHangs, Unreadable
+from tonwatch.payouts.checkpoints import (
+    BEGINNING,
+    KEPT_ASIDE,
+    Checkpoint,
+    Checkpoints,
+    DiskHangs,
+    Unreadable,
+)
 from tonwatch.samples.account import AccountKey
-from tonwatch.samples.payouts import OTHER_CODE, Tally, Trouble, TroubleKind
+from tonwatch.samples.payouts import OTHER_CODE, Totals, Trouble, TroubleKind
 from tonwatch.system.executors import Threads
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.networks import ZEROSTATES
 
 KEY: Final = AccountKey("payroll", "native")
 MAINNET: Final = ZEROSTATES["mainnet"]
-OLD: Final = Book(cursor=TransactionId(5, b"\x05" * 32), since=1_700_000_000, opening=12)
-NEW: Final = Book(
+OLD: Final = Checkpoint(cursor=TransactionId(5, b"\x05" * 32), since=1_700_000_000, opening=12)
+NEW: Final = Checkpoint(
     cursor=TransactionId(2**63, b"\x06" * 32),
     since=1_700_000_000,
     opening=10**30,
-    tally=Tally(
+    totals=Totals(
         transactions=3,
         sent=10**30 + 1,
         received=2,
@@ -57,10 +64,10 @@ NEW: Final = Book(
 )
 
 
-LARGEST: Final = Book(
+LARGEST: Final = Checkpoint(
     cursor=TransactionId(2**64 - 1, b"\xff" * 32),
     since=253402300799,
-    tally=Tally(
+    totals=Totals(
         in_flight=-(10**30),
         failures={("compute", -(2**31)): 1, ("compute", OTHER_CODE): 2},
         last_time=2**32 - 1,
@@ -78,41 +85,43 @@ def thread() -> Iterator[Threads]:
 
 
 @pytest.fixture
-def books(tmp_path: Path, clock: Clock, thread: Threads) -> Books:
-    return Books(tmp_path, MAINNET, clock.wall, thread)
+def checkpoints(tmp_path: Path, clock: Clock, thread: Threads) -> Checkpoints:
+    return Checkpoints(tmp_path, MAINNET, clock.wall, thread)
 
 
-def aside(books: Books) -> list[str]:
-    folder = books.path(KEY).parent
+def aside(checkpoints: Checkpoints) -> list[str]:
+    folder = checkpoints.path(KEY).parent
     return sorted(path.name for path in folder.iterdir() if ".corrupt-" in path.name)
 
 
-async def test_nothing_there(books: Books) -> None:
+async def test_nothing_there(checkpoints: Checkpoints) -> None:
     with capture_logs() as logs:
-        assert await books.load(KEY, WALLET) is None
+        assert await checkpoints.load(KEY, WALLET) is None
     assert not logs
 
 
-@pytest.mark.parametrize("book", [OLD, NEW, LARGEST, Book(cursor=BEGINNING, since=0)])
-async def test_what_is_saved_is_loaded(books: Books, book: Book) -> None:
-    assert await books.save(KEY, WALLET, book)
-    assert await books.load(KEY, WALLET) == book
-    assert [path.name for path in books.path(KEY).parent.iterdir()] == ["payroll@native.json"]
+@pytest.mark.parametrize("checkpoint", [OLD, NEW, LARGEST, Checkpoint(cursor=BEGINNING, since=0)])
+async def test_what_is_saved_is_loaded(checkpoints: Checkpoints, checkpoint: Checkpoint) -> None:
+    assert await checkpoints.save(KEY, WALLET, checkpoint)
+    assert await checkpoints.load(KEY, WALLET) == checkpoint
+    assert [path.name for path in checkpoints.path(KEY).parent.iterdir()] == ["payroll@native.json"]
 
 
-async def test_the_first_versions_file_has_nothing_in_flight(books: Books) -> None:
+async def test_the_first_versions_file_has_nothing_in_flight(checkpoints: Checkpoints) -> None:
     """What was counted before stays as it was counted."""
-    await books.save(KEY, WALLET, NEW)
-    path = books.path(KEY)
+    await checkpoints.save(KEY, WALLET, NEW)
+    path = checkpoints.path(KEY)
     whole = json.loads(await asyncio.to_thread(path.read_text))
-    del whole["tally"]["in_flight"]
+    del whole["totals"]["in_flight"]
     await asyncio.to_thread(path.write_text, json.dumps(whole))
-    assert await books.load(KEY, WALLET) == replace(NEW, tally=replace(NEW.tally, in_flight=0))
+    assert await checkpoints.load(KEY, WALLET) == replace(
+        NEW, totals=replace(NEW.totals, in_flight=0)
+    )
 
 
-async def test_integers_are_strings(books: Books) -> None:
-    await books.save(KEY, WALLET, NEW)
-    text = await asyncio.to_thread(books.path(KEY).read_text)
+async def test_integers_are_strings(checkpoints: Checkpoints) -> None:
+    await checkpoints.save(KEY, WALLET, NEW)
+    text = await asyncio.to_thread(checkpoints.path(KEY).read_text)
 
     def numbers(value: Any) -> list[Any]:
         if isinstance(value, dict):
@@ -124,22 +133,22 @@ async def test_integers_are_strings(books: Books) -> None:
     assert numbers(json.loads(text)) == [1]  # the format's version
 
 
-async def test_each_account_has_a_file(books: Books) -> None:
+async def test_each_account_has_a_file(checkpoints: Checkpoints) -> None:
     keys = [AccountKey(*names) for names in (("a", "b"), ("a.b", "c"), ("a", "b.c"), ("a-b", "c"))]
     for number, key in enumerate(keys):
-        await books.save(key, WALLET, replace(OLD, since=number))
+        await checkpoints.save(key, WALLET, replace(OLD, since=number))
     for number, key in enumerate(keys):
-        assert await books.load(key, WALLET) == replace(OLD, since=number)
+        assert await checkpoints.load(key, WALLET) == replace(OLD, since=number)
 
 
 def changed(**fields: Any) -> Callable[[bytes], bytes]:
     return lambda content: json.dumps(json.loads(content) | fields).encode()
 
 
-def in_tally(**fields: Any) -> Callable[[bytes], bytes]:
+def in_totals(**fields: Any) -> Callable[[bytes], bytes]:
     def change(content: bytes) -> bytes:
         whole = json.loads(content)
-        whole["tally"] |= fields
+        whole["totals"] |= fields
         return json.dumps(whole).encode()
 
     return change
@@ -167,53 +176,53 @@ DAMAGED: Final[dict[str, Callable[[bytes], bytes]]] = {
     "a float": changed(since="1.5"),
     "other digits": changed(since="٣"),
     "a giant amount": changed(opening="9" * 100),
-    "below zero": in_tally(sent="-1"),
+    "below zero": in_totals(sent="-1"),
     "an opening below zero": changed(opening="-1"),
     "since the year 10000": changed(since="253402300800"),
     "since before 1970": changed(since="-1"),
-    "a last transaction in the year 10000": in_tally(last_time="253402300800"),
-    "a last transaction before 1970": in_tally(last_time="-1"),
-    "a gap beyond all time": in_tally(last_gap="9" * 60),
+    "a last transaction in the year 10000": in_totals(last_time="253402300800"),
+    "a last transaction before 1970": in_totals(last_time="-1"),
+    "a gap beyond all time": in_totals(last_gap="9" * 60),
     "a cursor of more than 64 bits": changed(cursor={"lt": str(2**64), "hash": "00" * 32}),
-    "a code of more than 32 bits": in_tally(failures=[["action", str(2**31 + 1), "1"]]),
-    "a code of more than 32 bits below zero": in_tally(failures=[["action", str(-(2**32)), "1"]]),
+    "a code of more than 32 bits": in_totals(failures=[["action", str(2**31 + 1), "1"]]),
+    "a code of more than 32 bits below zero": in_totals(failures=[["action", str(-(2**32)), "1"]]),
     "a trouble beyond all time": lambda content: content.replace(
         b'"time": "1800000001"', b'"time": "253402300800"'
     ),
     "a trouble's lt of more than 64 bits": lambda content: content.replace(
         b'"lt": "78"', b'"lt": "18446744073709551616"'
     ),
-    "coins in flight that are no number": in_tally(in_flight="all"),
+    "coins in flight that are no number": in_totals(in_flight="all"),
     "a sum missing": lambda content: content.replace(b'"fees"', b'"fee"'),
-    "an unknown phase": in_tally(failures=[["credit", "1", "1"]]),
-    "failures are no list": in_tally(failures="abc"),
-    "many failures": in_tally(failures=[["action", str(code), "1"] for code in range(100)]),
-    "many troubles": lambda content: in_tally(
-        recent=json.loads(content)["tally"]["recent"] * 20
+    "an unknown phase": in_totals(failures=[["credit", "1", "1"]]),
+    "failures are no list": in_totals(failures="abc"),
+    "many failures": in_totals(failures=[["action", str(code), "1"] for code in range(100)]),
+    "many troubles": lambda content: in_totals(
+        recent=json.loads(content)["totals"]["recent"] * 20
     )(content),
     "an unknown trouble": lambda content: content.replace(b'"bounced",', b'"sprung",'),
-    "markup for a reason": in_tally(skipped={"<b>": "1"}),
+    "markup for a reason": in_totals(skipped={"<b>": "1"}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED.keys())
 async def test_what_cannot_be_used_is_set_aside(
-    books: Books, clock: Clock, damage: Callable[[bytes], bytes]
+    checkpoints: Checkpoints, clock: Clock, damage: Callable[[bytes], bytes]
 ) -> None:
-    await books.save(KEY, WALLET, NEW)
-    path = books.path(KEY)
+    await checkpoints.save(KEY, WALLET, NEW)
+    path = checkpoints.path(KEY)
     content = damage(await asyncio.to_thread(path.read_bytes))
     await asyncio.to_thread(path.write_bytes, content)
     with capture_logs() as logs:
-        assert await books.load(KEY, WALLET) is None
+        assert await checkpoints.load(KEY, WALLET) is None
     assert [line["log_level"] for line in logs] == ["warning"]
     assert "set aside" in logs[0]["event"]
-    assert aside(books) == [f"payroll@native.json.corrupt-{int(clock.wall())}"]
-    kept = path.with_name(aside(books)[0])
+    assert aside(checkpoints) == [f"payroll@native.json.corrupt-{int(clock.wall())}"]
+    kept = path.with_name(aside(checkpoints)[0])
     assert await asyncio.to_thread(kept.read_bytes) == content
-    assert await books.load(KEY, WALLET) is None, "and that is that"
-    assert await books.save(KEY, WALLET, OLD)
-    assert await books.load(KEY, WALLET) == OLD
+    assert await checkpoints.load(KEY, WALLET) is None, "and that is that"
+    assert await checkpoints.save(KEY, WALLET, OLD)
+    assert await checkpoints.load(KEY, WALLET) == OLD
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -222,98 +231,100 @@ def test_any_damage_ends_in_a_book_or_none(
     tmp_path: Path, thread: Threads, data: st.DataObject
 ) -> None:
     async def damaged() -> None:
-        books = Books(tmp_path, MAINNET, lambda: 5.0, thread)
-        await books.save(KEY, WALLET, NEW)
-        path = books.path(KEY)
+        checkpoints = Checkpoints(tmp_path, MAINNET, lambda: 5.0, thread)
+        await checkpoints.save(KEY, WALLET, NEW)
+        path = checkpoints.path(KEY)
         content = bytearray(await asyncio.to_thread(path.read_bytes))
         place = data.draw(st.integers(0, len(content) - 1))
         length = data.draw(st.integers(0, 20))
         content[place : place + length] = data.draw(st.binary(max_size=20))
         await asyncio.to_thread(path.write_bytes, bytes(content))
-        book = await books.load(KEY, WALLET)
-        assert book is None or isinstance(book, Book)
+        checkpoint = await checkpoints.load(KEY, WALLET)
+        assert checkpoint is None or isinstance(checkpoint, Checkpoint)
 
     asyncio.run(damaged())
 
 
-async def test_few_are_kept_aside(books: Books, clock: Clock) -> None:
-    other = books.path(KEY).with_name("payroll@native.json.corrupt-mine")
+async def test_few_are_kept_aside(checkpoints: Checkpoints, clock: Clock) -> None:
+    other = checkpoints.path(KEY).with_name("payroll@native.json.corrupt-mine")
     await asyncio.to_thread(other.write_text, "not ours to remove")
     for _ in range(KEPT_ASIDE + 3):
         clock.advance(10)
-        await asyncio.to_thread(books.path(KEY).write_text, "broken")
-        await books.load(KEY, WALLET)
+        await asyncio.to_thread(checkpoints.path(KEY).write_text, "broken")
+        await checkpoints.load(KEY, WALLET)
     now = int(clock.wall())
     names = [f"payroll@native.json.corrupt-{now - 10 * back}" for back in range(KEPT_ASIDE)]
-    assert aside(books) == sorted([*names, other.name])
+    assert aside(checkpoints) == sorted([*names, other.name])
 
 
-async def test_where_it_cannot_be_set_aside(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_it_cannot_be_set_aside(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Otherwise the next save would overwrite it, once the disk can be written again."""
-    await asyncio.to_thread(books.path(KEY).write_text, "broken")
+    await asyncio.to_thread(checkpoints.path(KEY).write_text, "broken")
     with capture_logs() as logs, monkeypatch.context() as patch:
         patch.setattr(Path, "replace", fails(OSError(30, "Read-only file system")))
         for _ in range(3):
             with pytest.raises(Unreadable, match=r"damaged.*Read-only file system"):
-                await books.load(KEY, WALLET)
+                await checkpoints.load(KEY, WALLET)
     assert [line["event"].split(":")[0] for line in logs] == ["payouts cannot be counted"]
-    assert await books.load(KEY, WALLET) is None
-    assert len(aside(books)) == 1
+    assert await checkpoints.load(KEY, WALLET) is None
+    assert len(aside(checkpoints)) == 1
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES, errno.ESTALE])
 @pytest.mark.parametrize("call", ["open", "fstat"])
 async def test_a_file_that_cannot_be_read_for_now_is_intact(
-    books: Books, monkeypatch: pytest.MonkeyPatch, number: int, call: str
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, number: int, call: str
 ) -> None:
-    await books.save(KEY, WALLET, NEW)
+    await checkpoints.save(KEY, WALLET, NEW)
     with capture_logs() as logs:
         with monkeypatch.context() as patch:
             patch.setattr(os, call, fails(OSError(number, os.strerror(number))))
             for _ in range(3):
                 with pytest.raises(Unreadable, match=os.strerror(number)):
-                    await books.load(KEY, WALLET)
-        assert await books.load(KEY, WALLET) == NEW
-        assert await books.load(KEY, WALLET) == NEW
-    assert not aside(books)
+                    await checkpoints.load(KEY, WALLET)
+        assert await checkpoints.load(KEY, WALLET) == NEW
+        assert await checkpoints.load(KEY, WALLET) == NEW
+    assert not aside(checkpoints)
     assert [line["event"].split(":")[0] for line in logs] == [
         "payouts cannot be counted",
         "what is counted already can be read again",
     ]
 
 
-async def test_a_volume_that_is_not_there(books: Books) -> None:
+async def test_a_volume_that_is_not_there(checkpoints: Checkpoints) -> None:
     """What was counted may be on it."""
-    path = books.path(KEY)
+    path = checkpoints.path(KEY)
     await asyncio.to_thread(path.symlink_to, "gone/away")
     with pytest.raises(Unreadable, match="a link to nothing"):
-        await books.load(KEY, WALLET)
+        await checkpoints.load(KEY, WALLET)
     await asyncio.to_thread(path.unlink)
     await asyncio.to_thread(path.parent.rmdir)
     with pytest.raises(Unreadable, match="No such file"):
-        await books.load(KEY, WALLET)
+        await checkpoints.load(KEY, WALLET)
 
 
 async def test_each_account_has_its_own_troubles(
-    books: Books, monkeypatch: pytest.MonkeyPatch
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that fails and one that works take turns."""
     other, real = AccountKey("payroll", "usdt"), module._written
 
     def written(path: Path, content: bytes) -> str:
-        return "Permission denied" if path == books.path(KEY) else real(path, content)
+        return "Permission denied" if path == checkpoints.path(KEY) else real(path, content)
 
     monkeypatch.setattr(module, "_written", written)
     with capture_logs() as logs:
         for _ in range(5):
-            assert not await books.save(KEY, WALLET, NEW)
-            assert await books.save(other, WALLET, NEW)
+            assert not await checkpoints.save(KEY, WALLET, NEW)
+            assert await checkpoints.save(other, WALLET, NEW)
         monkeypatch.setattr(module, "_written", real)
         for _ in range(2):
-            assert await books.save(KEY, WALLET, NEW)
+            assert await checkpoints.save(KEY, WALLET, NEW)
     assert [(line["event"].split(":")[0], line["file"]) for line in logs] == [
-        ("payouts cannot be saved", str(books.path(KEY))),
-        ("payouts are saved again", str(books.path(KEY))),
+        ("payouts cannot be saved", str(checkpoints.path(KEY))),
+        ("payouts are saved again", str(checkpoints.path(KEY))),
     ]
 
 
@@ -341,7 +352,7 @@ def on_call(number: int, error: BaseException, real: Callable[..., Any]) -> Call
     return call
 
 
-STEPS: Final[dict[str, tuple[str, int, Book]]] = {
+STEPS: Final[dict[str, tuple[str, int, Checkpoint]]] = {
     "before the new file is on disk": ("fsync", 1, OLD),
     "before it takes the old one's place": ("replace", 1, OLD),
     "before the directory is on disk": ("fsync", 2, NEW),
@@ -351,67 +362,74 @@ STEPS: Final[dict[str, tuple[str, int, Book]]] = {
 
 @pytest.mark.parametrize(("step", "call", "left"), STEPS.values(), ids=STEPS.keys())
 async def test_killed_at_any_step(
-    books: Books, thread: Threads, monkeypatch: pytest.MonkeyPatch, step: str, call: int, left: Book
+    checkpoints: Checkpoints,
+    thread: Threads,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    call: int,
+    left: Checkpoint,
 ) -> None:
-    await books.save(KEY, WALLET, OLD)
+    await checkpoints.save(KEY, WALLET, OLD)
     with monkeypatch.context() as patch:
         patch.setattr(os, step, on_call(call, Killed(), getattr(os, step)))
         patch.setattr(Path, "unlink", fails(Killed()))
         with pytest.raises(RuntimeError) as ended:
-            await books.save(KEY, WALLET, NEW)
+            await checkpoints.save(KEY, WALLET, NEW)
     assert isinstance(ended.value.__cause__, Killed)
-    restarted = Books(books.path(KEY).parent, MAINNET, lambda: 0.0, thread)
+    restarted = Checkpoints(checkpoints.path(KEY).parent, MAINNET, lambda: 0.0, thread)
     with capture_logs() as logs:
         assert await restarted.load(KEY, WALLET) == left
     assert not logs
     assert await restarted.save(KEY, WALLET, NEW)
     assert await restarted.load(KEY, WALLET) == NEW
-    assert len(list(books.path(KEY).parent.iterdir())) == 1
+    assert len(list(checkpoints.path(KEY).parent.iterdir())) == 1
 
 
-async def test_killed_while_writing(books: Books) -> None:
-    await books.save(KEY, WALLET, OLD)
-    half = books.path(KEY).with_name("payroll@native.json.new")
+async def test_killed_while_writing(checkpoints: Checkpoints) -> None:
+    await checkpoints.save(KEY, WALLET, OLD)
+    half = checkpoints.path(KEY).with_name("payroll@native.json.new")
     await asyncio.to_thread(half.write_bytes, b'{"version": 1, "net')
-    assert await books.load(KEY, WALLET) == OLD
-    assert await books.save(KEY, WALLET, NEW)
-    assert await books.load(KEY, WALLET) == NEW
+    assert await checkpoints.load(KEY, WALLET) == OLD
+    assert await checkpoints.save(KEY, WALLET, NEW)
+    assert await checkpoints.load(KEY, WALLET) == NEW
     assert not await asyncio.to_thread(half.exists)
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 async def test_a_disk_that_is_full_is_told_once_and_tried_again(
-    books: Books, monkeypatch: pytest.MonkeyPatch, step: str
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    await books.save(KEY, WALLET, OLD)
+    await checkpoints.save(KEY, WALLET, OLD)
     with capture_logs() as logs, monkeypatch.context() as patch:
         patch.setattr(os, step, fails(OSError(28, "No space left on device")))
-        assert not await books.save(KEY, WALLET, NEW)
-        assert not await books.save(KEY, WALLET, NEW)
+        assert not await checkpoints.save(KEY, WALLET, NEW)
+        assert not await checkpoints.save(KEY, WALLET, NEW)
     assert [line["reason"] for line in logs] == ["No space left on device"]
-    assert await books.load(KEY, WALLET) == OLD
-    assert len(list(books.path(KEY).parent.iterdir())) == 1, "nothing is left behind"
+    assert await checkpoints.load(KEY, WALLET) == OLD
+    assert len(list(checkpoints.path(KEY).parent.iterdir())) == 1, "nothing is left behind"
     with capture_logs() as logs:
-        assert await books.save(KEY, WALLET, NEW)
-        assert await books.save(KEY, WALLET, NEW)
+        assert await checkpoints.save(KEY, WALLET, NEW)
+        assert await checkpoints.save(KEY, WALLET, NEW)
     assert [line["event"] for line in logs] == ["payouts are saved again"]
-    assert await books.load(KEY, WALLET) == NEW
+    assert await checkpoints.load(KEY, WALLET) == NEW
 
 
-async def test_a_directory_that_has_gone(books: Books) -> None:
-    await asyncio.to_thread(books.path(KEY).parent.rmdir)
+async def test_a_directory_that_has_gone(checkpoints: Checkpoints) -> None:
+    await asyncio.to_thread(checkpoints.path(KEY).parent.rmdir)
     with capture_logs() as logs:
-        assert not await books.save(KEY, WALLET, NEW)
+        assert not await checkpoints.save(KEY, WALLET, NEW)
     assert [line["reason"] for line in logs] == ["No such file or directory"]
 
 
-async def test_the_last_save_wins(books: Books) -> None:
-    saves = [asyncio.create_task(books.save(KEY, WALLET, replace(OLD, since=n))) for n in range(50)]
+async def test_the_last_save_wins(checkpoints: Checkpoints) -> None:
+    saves = [
+        asyncio.create_task(checkpoints.save(KEY, WALLET, replace(OLD, since=n))) for n in range(50)
+    ]
     await asyncio.sleep(0)
     for task in saves[:40]:
         task.cancel()
     await asyncio.gather(*saves, return_exceptions=True)
-    assert await books.load(KEY, WALLET) == replace(OLD, since=49)
+    assert await checkpoints.load(KEY, WALLET) == replace(OLD, since=49)
 
 
 class TestADiskThatHangs:
@@ -435,28 +453,30 @@ class TestADiskThatHangs:
         yield gate
         gate.set()
 
-    async def test_saving(self, books: Books, thread: Threads, hanging: threading.Event) -> None:
+    async def test_saving(
+        self, checkpoints: Checkpoints, thread: Threads, hanging: threading.Event
+    ) -> None:
         with capture_logs() as logs:
             for _ in range(5):
-                assert not await books.save(KEY, WALLET, OLD)
+                assert not await checkpoints.save(KEY, WALLET, OLD)
             assert thread._calls == 1
             hanging.set()
             async with asyncio.timeout(10):
-                while not await books.save(KEY, WALLET, NEW):
+                while not await checkpoints.save(KEY, WALLET, NEW):
                     await asyncio.sleep(0.005)
-            assert await books.load(KEY, WALLET) == NEW
+            assert await checkpoints.load(KEY, WALLET) == NEW
         assert [line["event"].split(":")[0] for line in logs] == [
             "payouts cannot be saved",
             "payouts are saved again",
         ]
 
     @pytest.mark.usefixtures("hanging")
-    async def test_loading(self, books: Books) -> None:
+    async def test_loading(self, checkpoints: Checkpoints) -> None:
         """To begin anew would count from now on, and forget what was counted."""
         with capture_logs() as logs:
             for _ in range(5):
                 with pytest.raises(DiskHangs):
-                    await books.load(KEY, WALLET)
+                    await checkpoints.load(KEY, WALLET)
         assert len(logs) == 1
 
 
@@ -473,27 +493,27 @@ KINDS: Final = ["a named pipe", "a device", "a directory"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_checkpoint_that_is_no_file(books: Books, kind: str) -> None:
+async def test_a_checkpoint_that_is_no_file(checkpoints: Checkpoints, kind: str) -> None:
     """Somebody has put it there, such as a mount that is wrong: it is theirs to remove."""
-    path = books.path(KEY)
+    path = checkpoints.path(KEY)
     await asyncio.to_thread(put, kind, path)
     before = await asyncio.to_thread(path.lstat)
     with capture_logs() as logs:
         with pytest.raises(Unreadable, match=kind):
-            await books.load(KEY, WALLET)
-        assert not await books.save(KEY, WALLET, NEW)
+            await checkpoints.load(KEY, WALLET)
+        assert not await checkpoints.save(KEY, WALLET, NEW)
     assert await asyncio.to_thread(path.lstat) == before
     assert await asyncio.to_thread(os.listdir, path.parent) == [path.name]
     assert [kind in line["reason"] for line in logs] == [True, True]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_no_file_where_the_next_one_is_written(books: Books, kind: str) -> None:
+async def test_no_file_where_the_next_one_is_written(checkpoints: Checkpoints, kind: str) -> None:
     """It is replaced, or it is said that nothing can be saved; none blocks."""
-    path = books.path(KEY)
+    path = checkpoints.path(KEY)
     await asyncio.to_thread(put, kind, path.with_name(path.name + ".new"))
     with capture_logs() as logs:
-        assert await books.load(KEY, WALLET) is None
-        saved = await books.save(KEY, WALLET, NEW)
+        assert await checkpoints.load(KEY, WALLET) is None
+        saved = await checkpoints.save(KEY, WALLET, NEW)
     assert saved == (kind != "a directory")
     assert saved or "cannot be saved" in logs[-1]["event"]

@@ -21,7 +21,7 @@ from tests.probes.handmade import (
     transaction,
 )
 from tonwatch.payouts.totals import count_jetton, count_native
-from tonwatch.samples.payouts import MAX_CODES, OTHER_CODE, RECENT, Tally, Trouble, TroubleKind
+from tonwatch.samples.payouts import MAX_CODES, OTHER_CODE, RECENT, Totals, Trouble, TroubleKind
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell, cell
 from tonwatch.ton.contracts.transactions import Message, Transaction, TransactionId
@@ -164,8 +164,8 @@ NATIVE: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
 
 @pytest.mark.parametrize(("one", "adds"), NATIVE.values(), ids=NATIVE.keys())
 def test_native(one: Transaction, adds: Mapping[str, Any]) -> None:
-    tally = count_native(Tally(), one, {JETTON_WALLET})
-    assert sums(tally) == expected(one, adds)
+    totals = count_native(Totals(), one, {JETTON_WALLET})
+    assert sums(totals) == expected(one, adds)
 
 
 def jetton(operation: int, source: Any = WALLET, **fields: Any) -> Transaction:
@@ -252,15 +252,15 @@ JETTONS: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
 
 @pytest.mark.parametrize(("one", "adds"), JETTONS.values(), ids=JETTONS.keys())
 def test_jetton(one: Transaction, adds: Mapping[str, Any]) -> None:
-    tally = count_jetton(Tally(), one, WALLET)
-    assert sums(tally) == expected(one, adds)
+    totals = count_jetton(Totals(), one, WALLET)
+    assert sums(totals) == expected(one, adds)
 
 
-def sums(tally: Tally) -> dict[str, Any]:
+def sums(totals: Totals) -> dict[str, Any]:
     return {
-        name: getattr(tally, name)
-        for name in Tally.__dataclass_fields__
-        if name != "recent" and getattr(tally, name)
+        name: getattr(totals, name)
+        for name in Totals.__dataclass_fields__
+        if name != "recent" and getattr(totals, name)
     }
 
 
@@ -296,8 +296,8 @@ TROUBLES: Final[Mapping[str, tuple[Transaction, list[Trouble]]]] = {
 
 @pytest.mark.parametrize(("one", "troubles"), TROUBLES.values(), ids=TROUBLES.keys())
 def test_troubles(one: Transaction, troubles: list[Trouble]) -> None:
-    assert list(count_native(Tally(), one, ()).recent) == troubles
-    assert list(count_jetton(Tally(), one, WALLET).recent) == troubles
+    assert list(count_native(Totals(), one, ()).recent) == troubles
+    assert list(count_jetton(Totals(), one, WALLET).recent) == troubles
 
 
 @pytest.mark.parametrize(
@@ -309,25 +309,25 @@ def test_troubles(one: Transaction, troubles: list[Trouble]) -> None:
     ],
 )
 def test_troubles_of_a_jetton_wallet(one: Transaction, count: int) -> None:
-    assert len(count_jetton(Tally(), one, WALLET).recent) == count
+    assert len(count_jetton(Totals(), one, WALLET).recent) == count
 
 
 def test_what_is_passed_over_is_a_wallets_trouble_and_no_jetton_wallets() -> None:
     one = transaction(EXTERNAL, unsent=3)
     trouble = Trouble(1_800_000_000, TroubleKind.UNSENT, "action", None, 1000)
-    assert count_native(Tally(), one, ()).recent == (trouble,)
-    assert count_jetton(Tally(), one, WALLET).recent == ()
-    assert count_native(Tally(), transaction(message(COIN), unsent=1), ()).recent == ()
+    assert count_native(Totals(), one, ()).recent == (trouble,)
+    assert count_jetton(Totals(), one, WALLET).recent == ()
+    assert count_native(Totals(), transaction(message(COIN), unsent=1), ()).recent == ()
 
 
 def test_a_message_from_itself_is_an_order() -> None:
     """Highload wallets send themselves what they are to send."""
     one = transaction(message(source=WALLET), **ACTION_FAILED)
-    assert len(count_native(Tally(), one, ()).recent) == 1
+    assert len(count_native(Totals(), one, ()).recent) == 1
 
 
 def test_adds_up_and_leaves_the_tally_before_as_it_was() -> None:
-    first = count_native(Tally(), transaction(EXTERNAL, pays(COIN), fees=1, time=10), ())
+    first = count_native(Totals(), transaction(EXTERNAL, pays(COIN), fees=1, time=10), ())
     second = count_native(first, transaction(EXTERNAL, pays(COIN), fees=2, time=20), ())
     third = count_native(second, transaction(EXTERNAL, **ACTION_FAILED), ())
     fourth = count_native(third, transaction(EXTERNAL, **ACTION_FAILED), ())
@@ -338,26 +338,28 @@ def test_adds_up_and_leaves_the_tally_before_as_it_was() -> None:
 
 
 def test_memory_is_bounded_whatever_a_contract_ends_with() -> None:
-    tally = Tally()
+    totals = Totals()
     for code in range(1000):
         failed = transaction(
             EXTERNAL, id=TransactionId(code, bytes(32)), **{**FAILED, "exit_code": 2 + code}
         )
-        tally = count_native(tally, failed, ())
-    assert [trouble.lt for trouble in tally.recent] == list(range(1000 - RECENT, 1000))
-    assert len(tally.failures) == MAX_CODES + 1
-    assert tally.failures["compute", OTHER_CODE] == 1000 - MAX_CODES
-    assert sum(tally.failures.values()) == 1000
+        totals = count_native(totals, failed, ())
+    assert [trouble.lt for trouble in totals.recent] == list(range(1000 - RECENT, 1000))
+    assert len(totals.failures) == MAX_CODES + 1
+    assert totals.failures["compute", OTHER_CODE] == 1000 - MAX_CODES
+    assert sum(totals.failures.values()) == 1000
 
 
 def test_balances_follow() -> None:
     """What the module's docstring promises, over all of the tables."""
-    tally, balance = Tally(), 0
+    totals, balance = Totals(), 0
     for one, _ in NATIVE.values():
-        tally = count_native(tally, one, {JETTON_WALLET})
+        totals = count_native(totals, one, {JETTON_WALLET})
         balance += one.message_in.value if one.message_in else 0
         balance -= sum(out.value for out in one.messages_out) + one.fees
-    assert tally.received + tally.returned - tally.sent - tally.fees - tally.in_flight == balance
+    assert (
+        totals.received + totals.returned - totals.sent - totals.fees - totals.in_flight == balance
+    )
 
 
 class Account:
@@ -365,20 +367,20 @@ class Account:
 
     def __init__(self, balance: int) -> None:
         self.opening = self.balance = balance
-        self.tally = Tally()
+        self.totals = Totals()
 
     def run(self, one: Transaction, *, counted: bool = True) -> None:
         self.balance += one.message_in.value if one.message_in else 0
         self.balance -= sum(out.value for out in one.messages_out) + one.fees
         if counted:
-            self.tally = count_native(self.tally, one, {JETTON_WALLET})
+            self.totals = count_native(self.totals, one, {JETTON_WALLET})
         else:
             self.opening = self.balance
 
     @property
     def by_the_sums(self) -> int:
-        tally = self.tally
-        changed = tally.received + tally.returned - tally.sent - tally.fees - tally.in_flight
+        totals = self.totals
+        changed = totals.received + totals.returned - totals.sent - totals.fees - totals.in_flight
         return self.opening + changed
 
 
@@ -404,23 +406,23 @@ class TestHighloadV3:
     def test_only_what_is_paid_is_sent(self) -> None:
         wallet = Account(BALANCE)
         wallet.run(sends_itself(self.SENT))
-        assert (wallet.tally.sent, wallet.tally.in_flight) == (0, self.SENT)
+        assert (wallet.totals.sent, wallet.totals.in_flight) == (0, self.SENT)
         assert wallet.by_the_sums == wallet.balance == 6 * COIN - FEE
         wallet.run(carries_out(self.SENT, COIN, COIN, COIN, COIN, COIN))
-        tally = wallet.tally
-        assert (tally.sent, tally.received, tally.returned) == (5 * COIN, 0, 0)
-        assert (tally.messages_sent, tally.fees, tally.in_flight) == (5, 2 * FEE, 0)
+        totals = wallet.totals
+        assert (totals.sent, totals.received, totals.returned) == (5 * COIN, 0, 0)
+        assert (totals.messages_sent, totals.fees, totals.in_flight) == (5, 2 * FEE, 0)
         assert wallet.by_the_sums == wallet.balance == BALANCE - 5 * COIN - 2 * FEE
 
     def test_counting_begins_while_coins_are_in_flight(self) -> None:
         wallet = Account(BALANCE)
         wallet.run(sends_itself(self.SENT), counted=False)
         wallet.run(carries_out(self.SENT, COIN))
-        assert (wallet.tally.sent, wallet.tally.in_flight) == (COIN, -self.SENT)
+        assert (wallet.totals.sent, wallet.totals.in_flight) == (COIN, -self.SENT)
         assert wallet.by_the_sums == wallet.balance
         wallet.run(sends_itself(self.SENT))
         wallet.run(carries_out(self.SENT, COIN))
-        assert (wallet.tally.sent, wallet.tally.in_flight) == (2 * COIN, -self.SENT)
+        assert (wallet.totals.sent, wallet.totals.in_flight) == (2 * COIN, -self.SENT)
         assert wallet.by_the_sums == wallet.balance
 
     def test_the_order_fails_and_comes_back(self) -> None:
@@ -430,19 +432,19 @@ class TestHighloadV3:
         wallet.run(transaction(to_itself(self.SENT), back, fees=FEE, **FAILED))
         assert wallet.by_the_sums == wallet.balance
         wallet.run(transaction(back, fees=FEE))
-        tally = wallet.tally
-        assert (tally.sent, tally.received, tally.returned, tally.in_flight) == (0, 0, 0, 0)
-        assert (tally.messages_sent, tally.bounced) == (0, 0)
-        assert [trouble.kind for trouble in tally.recent] == [TroubleKind.FAILED]
+        totals = wallet.totals
+        assert (totals.sent, totals.received, totals.returned, totals.in_flight) == (0, 0, 0, 0)
+        assert (totals.messages_sent, totals.bounced) == (0, 0)
+        assert [trouble.kind for trouble in totals.recent] == [TroubleKind.FAILED]
         assert wallet.by_the_sums == wallet.balance
 
     def test_the_payouts_fail_in_the_action_phase(self) -> None:
         wallet = Account(BALANCE)
         wallet.run(sends_itself(self.SENT))
         wallet.run(transaction(to_itself(self.SENT), fees=FEE, **ACTION_FAILED))
-        assert (wallet.tally.sent, wallet.tally.in_flight) == (0, 0)
-        assert wallet.tally.failures == {("action", 37): 1}
-        assert [trouble.kind for trouble in wallet.tally.recent] == [TroubleKind.FAILED]
+        assert (wallet.totals.sent, wallet.totals.in_flight) == (0, 0)
+        assert wallet.totals.failures == {("action", 37): 1}
+        assert [trouble.kind for trouble in wallet.totals.recent] == [TroubleKind.FAILED]
         assert wallet.by_the_sums == wallet.balance
 
     def test_others_pay_it_meanwhile(self) -> None:
@@ -450,7 +452,11 @@ class TestHighloadV3:
         wallet.run(sends_itself(self.SENT))
         wallet.run(transaction(message(COIN)))
         wallet.run(carries_out(self.SENT, COIN))
-        assert (wallet.tally.received, wallet.tally.sent, wallet.tally.in_flight) == (COIN, COIN, 0)
+        assert (wallet.totals.received, wallet.totals.sent, wallet.totals.in_flight) == (
+            COIN,
+            COIN,
+            0,
+        )
         assert wallet.by_the_sums == wallet.balance
 
 
@@ -462,4 +468,4 @@ def test_a_body_may_be_anything() -> None:
     ):
         for flag in (False, True):
             one = transaction(message(body=content, bounced=flag))
-            assert count_jetton(Tally(), one, WALLET).transactions == 1
+            assert count_jetton(Totals(), one, WALLET).transactions == 1

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.probes.handmade import FRIEND, WALLET, History, counted, message, transaction
-from tonwatch.payouts import backfill as way
+from tonwatch.payouts import backfill as backfill
 from tonwatch.payouts import walker as payouts
 from tonwatch.payouts.backfill import CHUNK
-from tonwatch.payouts.checkpoints import BEGINNING, Book
+from tonwatch.payouts.checkpoints import BEGINNING, Checkpoint
 from tonwatch.payouts.paging import PAGE, PageSource
 from tonwatch.payouts.totals import count_native
-from tonwatch.payouts.walker import PATIENCE, START_OVER, Walk
+from tonwatch.payouts.walker import PATIENCE, START_OVER, TransactionWalker
 from tonwatch.samples.account import AccountKey
-from tonwatch.samples.payouts import Tally, Walked
+from tonwatch.samples.payouts import PayoutProgress, Totals
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 from tonwatch.ton.errors import (
@@ -66,73 +66,79 @@ class Source:
 class Disk:
     """What outlives a restart."""
 
-    def __init__(self, book: Book | None = None) -> None:
-        self.book = book
+    def __init__(self, checkpoint: Checkpoint | None = None) -> None:
+        self.checkpoint = checkpoint
         self.full = False
         self.saves = 0
 
-    async def save(self, book: Book) -> bool:
+    async def save(self, checkpoint: Checkpoint) -> bool:
         await asyncio.sleep(0)
         self.saves += 1
         if not self.full:
-            self.book = book
+            self.checkpoint = checkpoint
         return not self.full
 
 
-def in_order(tally: Tally, one: Transaction) -> Tally:
-    assert one.time > (tally.last_time or 0)
-    return count_native(tally, one, ())
+def in_order(totals: Totals, one: Transaction) -> Totals:
+    assert one.time > (totals.last_time or 0)
+    return count_native(totals, one, ())
 
 
-def walk(disk: Disk, **options: Any) -> Walk:
-    return Walk(
-        KEY, WALLET, disk.book, count=in_order, save=disk.save, wall=lambda: 1.8e9, **options
+def walker(disk: Disk, **options: Any) -> TransactionWalker:
+    return TransactionWalker(
+        KEY, WALLET, disk.checkpoint, count=in_order, save=disk.save, wall=lambda: 1.8e9, **options
     )
 
 
-def book(number: int, history: History | None = None) -> Book:
+def checkpoint(number: int, history: History | None = None) -> Checkpoint:
     """All up to this number is counted."""
     cursor = (history or History()).id(number) if number >= 0 else BEGINNING
-    return Book(cursor=cursor, since=1_700_000_000)
+    return Checkpoint(cursor=cursor, since=1_700_000_000)
 
 
-async def beat(
-    it: Walk, newest: int | None, *sources: PageSource, history: History | None = None
-) -> Walked:
+async def step(
+    it: TransactionWalker, newest: int | None, *sources: PageSource, history: History | None = None
+) -> PayoutProgress:
     at = None if newest is None else (history or History()).id(newest)
-    return without_bug(await it.beat(at, 7, sources, proven=True))
+    return without_bug(await it.step(at, 7, sources, proven=True))
 
 
-def without_bug(walked: Walked) -> Walked:
+def without_bug(progress: PayoutProgress) -> PayoutProgress:
     """A walk makes no exception of a bug, nor of what a test asserts: it is written down."""
-    assert not walked.bug, walked.bug
-    return walked
+    assert not progress.bug, progress.bug
+    return progress
 
 
-async def beats(times: int, it: Walk, newest: int, *sources: PageSource) -> Walked:
+async def steps(
+    times: int, it: TransactionWalker, newest: int, *sources: PageSource
+) -> PayoutProgress:
     """So many beats; what comes of the last."""
     for _ in range(times - 1):
-        await beat(it, newest, *sources)
-    return await beat(it, newest, *sources)
+        await step(it, newest, *sources)
+    return await step(it, newest, *sources)
 
 
-def numbers(tally: Tally) -> list[int]:
+def numbers(totals: Totals) -> list[int]:
     """Which transactions are counted; each once, or the test fails."""
-    times = counted(tally.received)
+    times = counted(totals.received)
     assert set(times) <= {0, 1}
-    assert sum(times) == tally.transactions
+    assert sum(times) == totals.transactions
     return [number for number, once in enumerate(times) if once]
 
 
 async def test_first_sight_counts_nothing_and_says_so() -> None:
     disk, source = Disk(), Source()
-    it = walk(disk)
+    it = walker(disk)
     with capture_logs() as logs:
-        walked = await beat(it, 99, source)
-    assert walked.ok
-    assert (walked.cursor, walked.since, walked.opening) == (History().id(99), 1_800_000_000, 7)
-    assert (walked.tally, walked.backlog, source.asked) == (Tally(), 0, [])
-    assert disk.book == it.book
+        progress = await step(it, 99, source)
+    assert progress.ok
+    assert (progress.cursor, progress.since, progress.opening) == (
+        History().id(99),
+        1_800_000_000,
+        7,
+    )
+    assert (progress.totals, progress.backlog, source.asked) == (Totals(), 0, [])
+    assert disk.checkpoint == it.checkpoint
     assert [(line["event"], line["lt"]) for line in logs] == [
         ("payouts are counted from here on", 1000)
     ]
@@ -140,46 +146,46 @@ async def test_first_sight_counts_nothing_and_says_so() -> None:
 
 async def test_an_account_that_does_not_exist_yet_is_counted_from_its_first_transaction() -> None:
     disk = Disk()
-    it = walk(disk)
-    assert (await beat(it, None)).cursor == BEGINNING
-    assert (await beat(walk(disk), None)).backlog == 0
-    assert numbers((await beat(it, 40, Source())).tally) == list(range(41))
-    assert (await beat(it, None)).tally.transactions == 41, "gone again"
+    it = walker(disk)
+    assert (await step(it, None)).cursor == BEGINNING
+    assert (await step(walker(disk), None)).backlog == 0
+    assert numbers((await step(it, 40, Source())).totals) == list(range(41))
+    assert (await step(it, None)).totals.transactions == 41, "gone again"
 
 
 async def test_nothing_new_asks_nothing_and_saves_nothing() -> None:
-    disk, source = Disk(book(9)), Source()
-    it = walk(disk)
+    disk, source = Disk(checkpoint(9)), Source()
+    it = walker(disk)
     for newest in (9, 9, None, 4):
-        assert (await beat(it, newest, source)).cursor == History().id(9)
+        assert (await step(it, newest, source)).cursor == History().id(9)
     assert (source.asked, disk.saves) == ([], 0)
 
 
 @pytest.mark.parametrize("new", [1, 2, PAGE - 1, PAGE])
 async def test_a_short_way_is_one_page(new: int) -> None:
-    disk, source = Disk(book(9)), Source(kept=10)
-    walked = await beat(walk(disk), 9 + new, source)
-    assert numbers(walked.tally) == list(range(10, 10 + new))
+    disk, source = Disk(checkpoint(9)), Source(kept=10)
+    progress = await step(walker(disk), 9 + new, source)
+    assert numbers(progress.totals) == list(range(10, 10 + new))
     assert (len(source.asked), disk.saves) == (1, 1)
-    assert disk.book is not None
-    assert disk.book.cursor == walked.cursor == History().id(9 + new)
+    assert disk.checkpoint is not None
+    assert disk.checkpoint.cursor == progress.cursor == History().id(9 + new)
 
 
 @pytest.mark.parametrize("new", [PAGE + 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 3])
 @pytest.mark.parametrize("budget", [1, 3, 1000])
 async def test_a_long_way(new: int, budget: int) -> None:
-    disk, source = Disk(book(9)), Source()
-    it = walk(disk, budget=budget)
+    disk, source = Disk(checkpoint(9)), Source()
+    it = walker(disk, budget=budget)
     backlogs = []
     for _ in range(2 * new):
         asked = len(source.asked)
-        walked = await beat(it, 9 + new, source)
+        progress = await step(it, 9 + new, source)
         assert len(source.asked) - asked <= budget
-        assert walked.backlog == it.backlog
-        backlogs.append(walked.backlog)
-        if not walked.backlog:
+        assert progress.backlog == it.backlog
+        backlogs.append(progress.backlog)
+        if not progress.backlog:
             break
-    assert numbers(it.book.tally) == list(range(10, 10 + new))
+    assert numbers(it.checkpoint.totals) == list(range(10, 10 + new))
     peak = backlogs.index(max(backlogs))
     assert backlogs[:peak] == sorted(backlogs[:peak]), "known better and better"
     assert backlogs[peak:] == sorted(backlogs[peak:], reverse=True), "then counted"
@@ -188,86 +194,86 @@ async def test_a_long_way(new: int, budget: int) -> None:
 
 
 async def test_the_backlog_is_right_while_coming_forward() -> None:
-    it = walk(Disk(book(0)), budget=20)
+    it = walker(Disk(checkpoint(0)), budget=20)
     source = Source()
-    while not it.book.tally.transactions:
-        await beat(it, 3000, source)
-    assert it.backlog == 3000 - it.book.tally.transactions
+    while not it.checkpoint.totals.transactions:
+        await step(it, 3000, source)
+    assert it.backlog == 3000 - it.checkpoint.totals.transactions
 
 
 async def test_what_comes_in_meanwhile_is_counted_too() -> None:
-    it, source = walk(Disk(book(0)), budget=2), Source()
+    it, source = walker(Disk(checkpoint(0)), budget=2), Source()
     for newest in range(100, 160):
-        await beat(it, newest, source)
-    assert numbers((await beat(it, 160, source)).tally) == list(range(1, 161))
+        await step(it, newest, source)
+    assert numbers((await step(it, 160, source)).totals) == list(range(1, 161))
 
 
 async def test_a_source_that_is_behind_changes_nothing() -> None:
-    it, source = walk(Disk(book(50)), budget=2), Source()
-    assert (await beat(it, 200, source)).backlog > 0
-    walked = await beats(40, it, 30, source)
-    assert numbers(walked.tally) == list(range(51, 201)), "the way that was begun is walked"
-    assert (await beat(it, 30, source)).cursor == History().id(200)
+    it, source = walker(Disk(checkpoint(50)), budget=2), Source()
+    assert (await step(it, 200, source)).backlog > 0
+    progress = await steps(40, it, 30, source)
+    assert numbers(progress.totals) == list(range(51, 201)), "the way that was begun is walked"
+    assert (await step(it, 30, source)).cursor == History().id(200)
 
 
 async def test_another_transaction_at_the_cursors_time_changes_nothing() -> None:
     fork = History(fork=9)
-    it = walk(Disk(book(9)))
-    walked = await beat(it, 9, Source(fork), history=fork)
-    assert (walked.cursor, walked.tally.gaps, walked.backlog) == (History().id(9), 0, 0)
+    it = walker(Disk(checkpoint(9)))
+    progress = await step(it, 9, Source(fork), history=fork)
+    assert (progress.cursor, progress.totals.gaps, progress.backlog) == (History().id(9), 0, 0)
 
 
 async def test_a_newest_transaction_that_nobody_knows_is_forgotten() -> None:
-    it, source = walk(Disk(book(9))), Source()
+    it, source = walker(Disk(checkpoint(9))), Source()
     fork = History(fork=0)
     for _ in range(3):
-        assert (await beat(it, 10**6, source, history=fork)).reason is Reason.PRUNED
-    assert numbers((await beat(it, 12, source)).tally) == [10, 11, 12]
-    assert it.book.tally.gaps == 0
+        assert (await step(it, 10**6, source, history=fork)).reason is Reason.PRUNED
+    assert numbers((await step(it, 12, source)).totals) == [10, 11, 12]
+    assert it.checkpoint.totals.gaps == 0
 
 
 async def test_an_unproven_newest_transaction_never_moves_the_cursor_by_itself() -> None:
-    it = walk(Disk(book(9)))
+    it = walker(Disk(checkpoint(9)))
     for _ in range(3 * PATIENCE):
         at = TransactionId(2**63, b"?" * 32)
-        walked = without_bug(await it.beat(at, 7, [Source()], proven=False))
-        assert (walked.reason, walked.cursor) == (Reason.PRUNED, History().id(9))
+        progress = without_bug(await it.step(at, 7, [Source()], proven=False))
+        assert (progress.reason, progress.cursor) == (Reason.PRUNED, History().id(9))
 
 
 async def test_a_way_that_leads_nowhere_is_sought_anew() -> None:
     """It began on a fork, of which nothing is left."""
     fork, source = History(fork=50), Source()
-    it = walk(Disk(book(9)), budget=4)
-    await beat(it, 200, Source(fork), history=fork)
+    it = walker(Disk(checkpoint(9)), budget=4)
+    await step(it, 200, Source(fork), history=fork)
     source.fault = BadAnswer("no such transaction")
     for _ in range(START_OVER):
-        assert not (await beat(it, 210, source)).ok
+        assert not (await step(it, 210, source)).ok
     source.fault = None
-    walked = await beats(20, it, 210, source)
-    assert (numbers(walked.tally), walked.tally.gaps) == (list(range(10, 211)), 0)
+    progress = await steps(20, it, 210, source)
+    assert (numbers(progress.totals), progress.totals.gaps) == (list(range(10, 211)), 0)
 
 
 class TestGaps:
     async def test_is_counted_and_told(self) -> None:
-        disk = Disk(book(9))
+        disk = Disk(checkpoint(9))
         with capture_logs() as logs:
-            walked = await beat(walk(disk, budget=100), 99, Source(kept=60))
-        assert (walked.reason, walked.tally.gaps) == (Reason.OK, 1)
-        assert numbers(walked.tally) == list(range(60, 100))
+            progress = await step(walker(disk, budget=100), 99, Source(kept=60))
+        assert (progress.reason, progress.totals.gaps) == (Reason.OK, 1)
+        assert numbers(progress.totals) == list(range(60, 100))
         assert [(line["log_level"], line["after_lt"], line["to_lt"]) for line in logs] == [
             ("warning", 100, 600)
         ]
-        assert disk.book is not None
-        assert disk.book.tally.gaps == 1
+        assert disk.checkpoint is not None
+        assert disk.checkpoint.totals.gaps == 1
 
     async def test_there_is_none_where_history_ends_at_the_cursor(self) -> None:
-        walked = await beat(walk(Disk(book(9))), 99, Source(kept=10))
-        assert (numbers(walked.tally), walked.tally.gaps) == (list(range(10, 100)), 0)
+        progress = await step(walker(Disk(checkpoint(9))), 99, Source(kept=10))
+        assert (numbers(progress.totals), progress.totals.gaps) == (list(range(10, 100)), 0)
 
     async def test_another_source_has_what_the_first_has_pruned(self) -> None:
         node, archive = Source(kept=990), Source()
-        walked = await beat(walk(Disk(book(9)), budget=1000), 999, node, archive)
-        assert (numbers(walked.tally), walked.tally.gaps) == (list(range(10, 1000)), 0)
+        progress = await step(walker(Disk(checkpoint(9)), budget=1000), 999, node, archive)
+        assert (numbers(progress.totals), progress.totals.gaps) == (list(range(10, 1000)), 0)
         assert len(node.asked) < 5, "what it has not it is not asked again and again"
 
     @pytest.mark.parametrize(
@@ -276,85 +282,92 @@ class TestGaps:
     async def test_waits_for_a_source_that_may_have_it(self, fault: TonError) -> None:
         node, archive = Source(kept=60), Source()
         archive.fault = fault
-        it = walk(Disk(book(9)))
+        it = walker(Disk(checkpoint(9)))
         for _ in range(PATIENCE - 1):
-            walked = await beat(it, 99, node, archive)
-            assert (walked.reason, walked.tally, walked.backlog) == (Reason.PRUNED, Tally(), 41)
-            assert fault.detail in walked.detail
+            progress = await step(it, 99, node, archive)
+            assert (progress.reason, progress.totals, progress.backlog) == (
+                Reason.PRUNED,
+                Totals(),
+                41,
+            )
+            assert fault.detail in progress.detail
         archive.fault = None
-        walked = await beat(it, 99, node, archive)
-        assert (numbers(walked.tally), walked.tally.gaps) == (list(range(10, 100)), 0)
+        progress = await step(it, 99, node, archive)
+        assert (numbers(progress.totals), progress.totals.gaps) == (list(range(10, 100)), 0)
 
     async def test_does_not_wait_for_ever(self) -> None:
         node, archive = Source(kept=60), Source()
         archive.fault = QueryTimeout("silence")
-        it = walk(Disk(book(9)))
-        walked = await beats(PATIENCE, it, 99, node, archive)
-        assert (numbers(walked.tally), walked.tally.gaps) == (list(range(60, 100)), 1)
+        it = walker(Disk(checkpoint(9)))
+        progress = await steps(PATIENCE, it, 99, node, archive)
+        assert (numbers(progress.totals), progress.totals.gaps) == (list(range(60, 100)), 1)
 
     async def test_an_outage_is_none(self) -> None:
         node, archive = Source(), Source()
         node.fault = archive.fault = QueryTimeout("silence")
-        it = walk(Disk(book(9)))
+        it = walker(Disk(checkpoint(9)))
         for _ in range(3 * PATIENCE):
-            assert (await beat(it, 99, node, archive)).reason is Reason.QUERY_TIMEOUT
+            assert (await step(it, 99, node, archive)).reason is Reason.QUERY_TIMEOUT
         node.fault = PRUNED
-        assert (await beat(it, 99, node, archive)).tally.gaps == 0, "patience starts only here"
+        assert (await step(it, 99, node, archive)).totals.gaps == 0, "patience starts only here"
 
     async def test_the_newest_transaction_itself(self) -> None:
         """A quiet account after a long downtime; or a source that is behind for a moment."""
-        it, source = walk(Disk(book(9))), Source(kept=1000)
+        it, source = walker(Disk(checkpoint(9))), Source(kept=1000)
         for _ in range(PATIENCE - 1):
-            walked = await beat(it, 99, source)
-            assert (walked.reason, walked.backlog) == (Reason.PRUNED, 1)
-        walked = await beat(it, 99, source)
-        assert (walked.tally.gaps, walked.cursor, walked.ok) == (1, History().id(99), True)
-        assert (await beat(it, 101, Source(kept=100))).tally.gaps == 1
+            progress = await step(it, 99, source)
+            assert (progress.reason, progress.backlog) == (Reason.PRUNED, 1)
+        progress = await step(it, 99, source)
+        assert (progress.totals.gaps, progress.cursor, progress.ok) == (1, History().id(99), True)
+        assert (await step(it, 101, Source(kept=100))).totals.gaps == 1
 
     async def test_history_that_goes_while_it_is_walked(self) -> None:
         """Found in several steps, it is one gap."""
-        it, source = walk(Disk(book(9)), budget=40), Source()
-        await beat(it, 1500, source)
+        it, source = walker(Disk(checkpoint(9)), budget=40), Source()
+        await step(it, 1500, source)
         assert it.backlog > 600
         source.kept = 1400
         with capture_logs() as logs:
             while it.backlog:
-                await beat(it, 1500, source)
-        assert (numbers(it.book.tally), it.book.tally.gaps) == (list(range(1400, 1501)), 1)
+                await step(it, 1500, source)
+        assert (numbers(it.checkpoint.totals), it.checkpoint.totals.gaps) == (
+            list(range(1400, 1501)),
+            1,
+        )
         ranges = [(line["after_lt"], line["to_lt"]) for line in logs if "after_lt" in line]
         assert (ranges[0][0], ranges[-1][1]) == (100, 14_000)
         assert [end for _, end in ranges[:-1]] == [start for start, _ in ranges[1:]]
 
     async def test_two_are_two(self) -> None:
-        it, source = walk(Disk(book(9)), budget=100), Source(kept=60)
-        assert (await beat(it, 99, source)).tally.gaps == 1
+        it, source = walker(Disk(checkpoint(9)), budget=100), Source(kept=60)
+        assert (await step(it, 99, source)).totals.gaps == 1
         source.kept = 150
-        assert (await beat(it, 199, source)).tally.gaps == 2
+        assert (await step(it, 199, source)).totals.gaps == 2
 
     async def test_another_one_after_what_was_counted(self) -> None:
-        it, source = walk(Disk(book(9)), budget=100), Source(kept=1000)
-        assert (await beats(PATIENCE, it, 99, source)).tally.gaps == 1
+        it, source = walker(Disk(checkpoint(9)), budget=100), Source(kept=1000)
+        assert (await steps(PATIENCE, it, 99, source)).totals.gaps == 1
         source.kept = 100
-        assert (await beat(it, 120, source)).tally.transactions == 21
+        assert (await step(it, 120, source)).totals.transactions == 21
         source.kept = 150
-        assert (await beat(it, 199, source)).tally.gaps == 2
+        assert (await step(it, 199, source)).totals.gaps == 2
 
     async def test_patience_is_for_beats_in_a_row(self) -> None:
         node, archive = Source(kept=60), Source()
         archive.fault = QueryTimeout("silence")
-        it = walk(Disk(book(9)))
+        it = walker(Disk(checkpoint(9)))
         for _ in range(3):
-            await beats(PATIENCE - 1, it, 99, node, archive)
+            await steps(PATIENCE - 1, it, 99, node, archive)
             node.fault = QueryTimeout("silence")
-            assert (await beat(it, 99, node, archive)).reason is Reason.QUERY_TIMEOUT
+            assert (await step(it, 99, node, archive)).reason is Reason.QUERY_TIMEOUT
             node.fault = None
-        assert it.book.tally.gaps == 0
+        assert it.checkpoint.totals.gaps == 0
 
     async def test_a_cursor_that_is_not_in_the_history(self) -> None:
         fork = History(fork=5)
         with capture_logs() as logs:
-            walked = await beat(walk(Disk(book(9))), 99, Source(fork), history=fork)
-        assert (numbers(walked.tally), walked.tally.gaps) == (list(range(10, 100)), 1)
+            progress = await step(walker(Disk(checkpoint(9))), 99, Source(fork), history=fork)
+        assert (numbers(progress.totals), progress.totals.gaps) == (list(range(10, 100)), 1)
         assert "another one" in logs[0]["event"]
         assert (logs[0]["cursor_lt"], logs[0]["from_lt"]) == (100, 110)
 
@@ -364,9 +377,13 @@ class TestGaps:
         async def source(*_: Any) -> list[Transaction]:
             return [first]
 
-        it = walk(Disk(book(9)))
-        walked = without_bug(await it.beat(first.id, 0, [source], proven=True))
-        assert (walked.tally.transactions, walked.tally.gaps, walked.cursor) == (1, 1, first.id)
+        it = walker(Disk(checkpoint(9)))
+        progress = without_bug(await it.step(first.id, 0, [source], proven=True))
+        assert (progress.totals.transactions, progress.totals.gaps, progress.cursor) == (
+            1,
+            1,
+            first.id,
+        )
 
 
 def replies(page: Callable[[list[Transaction]], list[Transaction]]) -> PageSource:
@@ -402,14 +419,14 @@ LIES: Final[dict[str, tuple[Callable[[list[Transaction]], list[Transaction]], Re
 async def test_a_lie_never_changes_the_book(
     lie: Callable[[list[Transaction]], list[Transaction]], reason: Reason
 ) -> None:
-    disk = Disk(book(9))
-    it = walk(disk)
+    disk = Disk(checkpoint(9))
+    it = walker(disk)
     with capture_logs() as logs:
-        walked = await beats(3 * PATIENCE, it, 99, replies(lie))
-    assert (walked.reason, walked.tally, disk.saves) == (reason, Tally(), 0)
+        progress = await steps(3 * PATIENCE, it, 99, replies(lie))
+    assert (progress.reason, progress.totals, disk.saves) == (reason, Totals(), 0)
     assert len(logs) == 1, "told once"
-    walked = await beat(it, 99, replies(lie), Source())
-    assert (walked.ok, numbers(walked.tally)) == (True, list(range(10, 100)))
+    progress = await step(it, 99, replies(lie), Source())
+    assert (progress.ok, numbers(progress.totals)) == (True, list(range(10, 100)))
 
 
 async def test_a_page_that_is_too_large_is_asked_for_in_parts() -> None:
@@ -418,52 +435,54 @@ async def test_a_page_that_is_too_large_is_asked_for_in_parts() -> None:
             raise BadAnswer("large", Reason.ANSWER_TOO_LARGE)
         return await Source()(address, last, count)
 
-    assert numbers((await beat(walk(Disk(book(9))), 20, source)).tally) == list(range(10, 21))
+    assert numbers((await step(walker(Disk(checkpoint(9))), 20, source)).totals) == list(
+        range(10, 21)
+    )
 
 
 async def test_no_source() -> None:
-    walked = await beat(walk(Disk(book(9))), 20)
-    assert (walked.reason, walked.backlog) == (Reason.NOT_READY, 1)
+    progress = await step(walker(Disk(checkpoint(9))), 20)
+    assert (progress.reason, progress.backlog) == (Reason.NOT_READY, 1)
 
 
 async def test_a_disk_that_is_full_does_not_stop_the_counting() -> None:
-    disk, source = Disk(book(9)), Source()
-    it = walk(disk)
+    disk, source = Disk(checkpoint(9)), Source()
+    it = walker(disk)
     disk.full = True
-    assert numbers((await beat(it, 20, source)).tally) == list(range(10, 21))
-    assert disk.book == book(9)
+    assert numbers((await step(it, 20, source)).totals) == list(range(10, 21))
+    assert disk.checkpoint == checkpoint(9)
     disk.full = False
-    await beat(it, 20, source)
-    assert disk.book == it.book, "saved on the next beat though nothing is new"
+    await step(it, 20, source)
+    assert disk.checkpoint == it.checkpoint, "saved on the next beat though nothing is new"
     saves = disk.saves
-    await beat(it, 20, source)
+    await step(it, 20, source)
     assert disk.saves == saves
 
 
 async def test_what_was_cancelled_while_it_was_saved_is_saved_again() -> None:
-    disk, source = Disk(book(9)), Source()
-    it = walk(disk)
+    disk, source = Disk(checkpoint(9)), Source()
+    it = walker(disk)
     save = it._save
 
-    async def cancelled(_: Book) -> bool:
+    async def cancelled(_: Checkpoint) -> bool:
         raise asyncio.CancelledError
 
     it._save = cancelled
     with pytest.raises(asyncio.CancelledError):
-        await beat(it, 20, source)
+        await step(it, 20, source)
     it._save = save
-    assert disk.book == book(9)
-    assert numbers((await beat(it, 20, source)).tally) == list(range(10, 21))
-    assert disk.book == it.book
+    assert disk.checkpoint == checkpoint(9)
+    assert numbers((await step(it, 20, source)).totals) == list(range(10, 21))
+    assert disk.checkpoint == it.checkpoint
 
 
 async def test_progress_is_told_in_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(payouts, "PROGRESS", 500)
-    it, source = walk(Disk(book(-1)), budget=10), Source()
+    it, source = walker(Disk(checkpoint(-1)), budget=10), Source()
     with capture_logs() as logs:
-        while not it.book.tally.transactions or it.backlog:
-            await beat(it, 1999, source)
-        await beat(it, 2000, source)
+        while not it.checkpoint.totals.transactions or it.backlog:
+            await step(it, 1999, source)
+        await step(it, 2000, source)
     events = [line["event"] for line in logs]
     assert 6 <= events.count("catching up on payouts") <= 9
     assert events[-1] == "caught up on payouts"
@@ -471,23 +490,23 @@ async def test_progress_is_told_in_few_lines(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_memory_is_bounded_however_long_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(way, "MAX_ANCHORS", 32)
+    monkeypatch.setattr(backfill, "MAX_ANCHORS", 32)
     length = 30_000
-    disk, source = Disk(book(-1)), Source(History(many=True))
-    it = walk(disk, budget=50)
+    disk, source = Disk(checkpoint(-1)), Source(History(many=True))
+    it = walker(disk, budget=50)
     most = 0
 
     async def looking(address: Address, last: TransactionId, count: int) -> list[Transaction]:
         nonlocal most
-        assert it._way is not None
-        most = max(most, len(it._way.held))
-        assert len(it._way._anchors) <= 33
+        assert it._backfill is not None
+        most = max(most, len(it._backfill.held))
+        assert len(it._backfill._anchors) <= 33
         return await source(address, last, count)
 
-    while it.book.tally.transactions < length:
-        await beat(it, length - 1, looking)
-        assert it._way is None or not it._way.held, "nothing is held between beats"
-    assert it.book.tally.received == it.book.tally.transactions == length
+    while it.checkpoint.totals.transactions < length:
+        await step(it, length - 1, looking)
+        assert it._backfill is None or not it._backfill.held, "nothing is held between beats"
+    assert it.checkpoint.totals.received == it.checkpoint.totals.transactions == length
     assert most < CHUNK + PAGE
     assert len(source.asked) < 8 * length / PAGE, "not much longer than there and back"
 
@@ -531,11 +550,11 @@ class Weather:
 
         return source
 
-    def save(self, disk: Disk) -> Callable[[Book], Awaitable[bool]]:
-        async def save(book: Book) -> bool:
+    def save(self, disk: Disk) -> Callable[[Checkpoint], Awaitable[bool]]:
+        async def save(checkpoint: Checkpoint) -> bool:
             self.end()
             disk.full = self.random.random() < self.trouble / 2
-            done = await disk.save(book)
+            done = await disk.save(checkpoint)
             self.end()
             return done
 
@@ -548,12 +567,12 @@ async def stormy(
     grows: Sequence[int],
     sources: Callable[[Callable[[], int]], Sequence[PageSource]],
     **options: Any,
-) -> Walk:
+) -> TransactionWalker:
     """Beats while the history grows, then until all is counted in good weather."""
     newest = 0
 
-    def start() -> Walk:
-        made = walk(disk, **options)
+    def start() -> TransactionWalker:
+        made = walker(disk, **options)
         made._save = weather.save(disk)
         return made
 
@@ -566,17 +585,17 @@ async def stormy(
         elif number == len(grows):
             weather.trouble = weather.restarts = 0.0
         try:
-            walked = without_bug(await it.beat(history.id(newest), None, asked, proven=True))
+            progress = without_bug(await it.step(history.id(newest), None, asked, proven=True))
         except Restart:
             it = start()
         except asyncio.CancelledError:
             pass
         else:
-            assert len(numbers(walked.tally)) == walked.tally.transactions
-            if number > len(grows) and not walked.backlog:
+            assert len(numbers(progress.totals)) == progress.totals.transactions
+            if number > len(grows) and not progress.backlog:
                 break
-    assert it.book.cursor == history.id(newest)
-    assert disk.book == it.book
+    assert it.checkpoint.cursor == history.id(newest)
+    assert disk.checkpoint == it.checkpoint
     assert not it.backlog
     return it
 
@@ -595,9 +614,9 @@ def test_counts_all_once_and_in_order(
     weather: Weather, grows: list[int], options: dict[str, int], kept: int, anchors: bool
 ) -> None:
     """As long as one source has it all, however often it fails, nothing is missed."""
-    disk = Disk(book(0))
+    disk = Disk(checkpoint(0))
 
-    async def run() -> Walk:
+    async def run() -> TransactionWalker:
         return await stormy(
             weather,
             disk,
@@ -612,10 +631,10 @@ def test_counts_all_once_and_in_order(
 
     with pytest.MonkeyPatch.context() as patch, capture_logs():
         if anchors:
-            patch.setattr(way, "MAX_ANCHORS", 8)
+            patch.setattr(backfill, "MAX_ANCHORS", 8)
         it = asyncio.run(run())
-    assert numbers(it.book.tally) == list(range(1, sum(grows) + 1))
-    assert it.book.tally.gaps == 0
+    assert numbers(it.checkpoint.totals) == list(range(1, sum(grows) + 1))
+    assert it.checkpoint.totals.gaps == 0
 
 
 @QUICK
@@ -623,10 +642,10 @@ def test_counts_all_once_and_in_order(
 def test_what_is_not_counted_is_in_a_gap(
     weather: Weather, grows: list[int], options: dict[str, int], keeps: int, patience: int
 ) -> None:
-    disk = Disk(book(0))
+    disk = Disk(checkpoint(0))
     calm = not weather.restarts
 
-    async def run() -> Walk:
+    async def run() -> TransactionWalker:
         def kept(reach: Callable[[], int]) -> PageSource:
             return weather.source(lambda: max(0, reach() - keeps), reach)
 
@@ -640,10 +659,10 @@ def test_what_is_not_counted_is_in_a_gap(
     for line in logs:
         if "after_lt" in line:
             gone |= set(range(line["after_lt"] // 10, line["to_lt"] // 10))
-    done = set(numbers(it.book.tally))
+    done = set(numbers(it.checkpoint.totals))
     everything = set(range(1, sum(grows) + 1))
     assert done | gone >= everything
-    assert bool(it.book.tally.gaps) == (done != everything)
+    assert bool(it.checkpoint.totals.gaps) == (done != everything)
     if calm:
         assert not done & gone
 
@@ -651,15 +670,15 @@ def test_what_is_not_counted_is_in_a_gap(
 async def test_a_bug_in_counting_costs_nothing_that_is_counted() -> None:
     """It is said of the account, and once it is mended the walk goes on from where it was."""
     disk, source = Disk(), Source()
-    it = walk(disk)
-    await beat(it, 1, source)
+    it = walker(disk)
+    await step(it, 1, source)
     it._count = lambda *_: 1 / 0  # type: ignore[assignment]
-    walked = await it.beat(History().id(4), 7, [source], proven=True)
-    assert (walked.reason, walked.detail) == (
+    progress = await it.step(History().id(4), 7, [source], proven=True)
+    assert (progress.reason, progress.detail) == (
         Reason.PROBE_FAILED,
         "bug in tonwatch: ZeroDivisionError",
     )
-    assert "1 / 0" in walked.bug
-    assert walked.backlog > 0
+    assert "1 / 0" in progress.bug
+    assert progress.backlog > 0
     it._count = in_order
-    assert numbers((await beat(it, 4, source)).tally) == [2, 3, 4]
+    assert numbers((await step(it, 4, source)).totals) == [2, 3, 4]

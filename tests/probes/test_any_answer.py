@@ -16,7 +16,7 @@ from aiolimiter import AsyncLimiter
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.probes.purse_lab import PurseLab, purse_lab
+from tests.probes.wallet_lab import WalletLab, wallet_lab
 from tests.ton.peers import Peer, Server, recorded_answers
 from tests.ton.providers import JSON, serving
 from tonwatch.probes import balances
@@ -93,7 +93,7 @@ def json_change(draw: st.DrawFn) -> Change:
 
 
 @asynccontextmanager
-async def provider_that(change: Change, lab: PurseLab) -> AsyncIterator[ToncenterClient]:
+async def provider_that(change: Change, lab: WalletLab) -> AsyncIterator[ToncenterClient]:
     """A client of a provider in front of the simulated one, of which one answer is changed."""
     origin, changed = lab.simulator.providers[0].url, change.apply()
 
@@ -190,7 +190,7 @@ def byte_change(draw: st.DrawFn) -> Change:
 
 
 @asynccontextmanager
-async def node_that(change: Change, lab: PurseLab) -> AsyncIterator[Server]:
+async def node_that(change: Change, lab: WalletLab) -> AsyncIterator[Server]:
     """A node that answers as the simulated one does, but for one answer."""
     node: LiteServer = lab.simulator.liteservers[0]
     changed = change.apply()
@@ -214,7 +214,7 @@ def fine(sample: Sample) -> None:
     assert sample.ok or sample.detail
 
 
-async def about_accounts(source: Source, lab: PurseLab, seqno: int) -> None:
+async def about_accounts(source: Source, lab: WalletLab, seqno: int) -> None:
     """Ask all that is asked about accounts; nothing but a `TonError` may come of it."""
     batch = [lab.coins(), lab.jettons(), lab.coins(2)]
     batch_read = await balances.read(batch, [source], balances.JettonWallets(), wall=time.time)
@@ -242,7 +242,7 @@ MANY: Final = 25
 @settings(max_examples=4, phases=[Phase.generate])
 @given(st.lists(json_change(), min_size=MANY, max_size=MANY))
 async def test_any_answer_of_a_provider(many: list[Change]) -> None:
-    async with purse_lab() as lab:
+    async with wallet_lab() as lab:
         head = lab.simulator.chain.head.header.seqno
         for change in many:
             async with provider_that(change, lab) as client:
@@ -254,7 +254,7 @@ async def test_any_answer_of_a_provider(many: list[Change]) -> None:
 @settings(max_examples=4, phases=[Phase.generate])
 @given(st.lists(byte_change(), min_size=MANY, max_size=MANY))
 async def test_any_answer_of_a_liteserver(many: list[Change]) -> None:
-    async with purse_lab() as lab:
+    async with wallet_lab() as lab:
         head = lab.simulator.chain.head.header.seqno
         for change in many:
             async with node_that(change, lab) as server:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.probes.purse_lab import WALLETS, PurseLab, purse_lab
+from tests.probes.wallet_lab import WALLETS, WalletLab, wallet_lab
 from tonwatch.probes.balances import Batch, JettonWallets, read
 from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Probe
@@ -24,8 +24,8 @@ STRANGER = Address(0, b"\x77" * 32)
 
 
 @pytest.fixture
-async def lab() -> AsyncIterator[PurseLab]:
-    async with purse_lab() as made:
+async def lab() -> AsyncIterator[WalletLab]:
+    async with wallet_lab() as made:
         yield made
 
 
@@ -39,7 +39,7 @@ async def only(account: Watched, *sources: Any) -> Reading:
 
 
 @pytest.mark.parametrize("number", range(WALLETS), ids=[str(kind) for kind in KINDS])
-async def test_every_kind_of_wallet(lab: PurseLab, number: int) -> None:
+async def test_every_kind_of_wallet(lab: WalletLab, number: int) -> None:
     told = await only(lab.coins(number), lab.node)
     assert told.ok, told
     assert told.kind is KINDS[number]
@@ -51,7 +51,7 @@ async def test_every_kind_of_wallet(lab: PurseLab, number: int) -> None:
     assert (told.last_clean is not None) is not has_seqno
 
 
-async def test_jettons_are_proven_by_a_liteserver_and_told_by_a_provider(lab: PurseLab) -> None:
+async def test_jettons_are_proven_by_a_liteserver_and_told_by_a_provider(lab: WalletLab) -> None:
     proven, told = await only(lab.jettons(), lab.node), await only(lab.jettons(), lab.provider)
     assert (proven.amount, proven.proven) == (INITIAL_JETTONS, True)
     assert (told.amount, told.proven) == (INITIAL_JETTONS, False)
@@ -59,7 +59,7 @@ async def test_jettons_are_proven_by_a_liteserver_and_told_by_a_provider(lab: Pu
     assert proven.block == told.block
 
 
-async def test_an_account_that_does_not_exist_holds_nothing(lab: PurseLab) -> None:
+async def test_an_account_that_does_not_exist_holds_nothing(lab: WalletLab) -> None:
     coins = Watched(AccountKey("stranger", "native"), STRANGER)
     jettons = Watched(AccountKey("stranger", "usdt"), STRANGER, lab.master)
     for source in (lab.node, lab.provider):
@@ -67,7 +67,7 @@ async def test_an_account_that_does_not_exist_holds_nothing(lab: PurseLab) -> No
         assert [(each.amount, each.status) for each in readings] == [(0, "missing")] * 2
 
 
-async def test_a_master_that_is_none_costs_nobody_else(lab: PurseLab) -> None:
+async def test_a_master_that_is_none_costs_nobody_else(lab: WalletLab) -> None:
     wrong = Watched(AccountKey("wallet-1", "wrong"), lab.owner(), lab.owner(1))
     missing = Watched(AccountKey("wallet-1", "missing"), lab.owner(), STRANGER)
     for source in (lab.node, lab.provider):
@@ -81,7 +81,7 @@ async def test_a_master_that_is_none_costs_nobody_else(lab: PurseLab) -> None:
         assert [sample.reason for sample in result.samples] == [Reason.OK]
 
 
-async def test_the_first_that_answers_is_believed(lab: PurseLab) -> None:
+async def test_the_first_that_answers_is_believed(lab: WalletLab) -> None:
     await lab.simulator.set_fault("node-1", Fault.REFUSE)
     result = await batch(lab.coins(), lab.jettons(), of=lab.sources)
     assert {reading.source for reading in result.readings} == {"node-2"}
@@ -94,7 +94,7 @@ async def test_the_first_that_answers_is_believed(lab: PurseLab) -> None:
     assert (await only(lab.coins(), *lab.sources)).source == "node-1"
 
 
-async def test_a_lie_is_caught_and_the_next_is_asked(lab: PurseLab) -> None:
+async def test_a_lie_is_caught_and_the_next_is_asked(lab: WalletLab) -> None:
     await lab.simulator.set_fault("node-1", Fault.FALSE_BALANCE)
     result = await batch(lab.coins(), of=lab.sources)
     assert [(each.source, each.amount) for each in result.readings] == [("node-2", INITIAL_BALANCE)]
@@ -102,7 +102,7 @@ async def test_a_lie_is_caught_and_the_next_is_asked(lab: PurseLab) -> None:
     assert "wallet-1 native" in result.samples[0].detail
 
 
-async def test_where_nobody_tells_the_last_failure_is_told(lab: PurseLab) -> None:
+async def test_where_nobody_tells_the_last_failure_is_told(lab: WalletLab) -> None:
     for name in ("node-1", "node-2", "provider-1"):
         await lab.simulator.set_fault(name, Fault.REFUSE)
     told = await only(lab.coins(), *lab.sources)
@@ -113,7 +113,7 @@ async def test_where_nobody_tells_the_last_failure_is_told(lab: PurseLab) -> Non
     )
 
 
-async def test_a_silent_source_is_passed_over(lab: PurseLab) -> None:
+async def test_a_silent_source_is_passed_over(lab: WalletLab) -> None:
     await lab.simulator.set_fault("node-1", Fault.NOT_SYNCED)
     result = await batch(*map(lab.coins, range(WALLETS)), of=[lab.node, lab.other])
     assert {(reading.ok, reading.source) for reading in result.readings} == {(True, "node-2")}
@@ -121,7 +121,7 @@ async def test_a_silent_source_is_passed_over(lab: PurseLab) -> None:
     assert result.samples[0].reason is Reason.QUERY_TIMEOUT
 
 
-async def test_a_frozen_wallet_is_a_state(lab: PurseLab) -> None:
+async def test_a_frozen_wallet_is_a_state(lab: WalletLab) -> None:
     await lab.simulator.set_fault("wallet-1", Fault.FROZEN)
     lab.simulator.chain.advance(2)
     for source in (lab.node, lab.provider):
@@ -130,7 +130,7 @@ async def test_a_frozen_wallet_is_a_state(lab: PurseLab) -> None:
 
 
 async def test_a_bug_of_ours_costs_one_account(
-    lab: PurseLab, monkeypatch: pytest.MonkeyPatch
+    lab: WalletLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tonwatch.probes import balances
 
@@ -226,7 +226,7 @@ async def test_what_is_no_answer(answer: tuple[int | Cell, ...], reason: Reason)
     assert (await only(ODD, Odd(*answer))).reason is reason
 
 
-async def test_addresses_of_jetton_wallets_are_asked_once(lab: PurseLab) -> None:
+async def test_addresses_of_jetton_wallets_are_asked_once(lab: WalletLab) -> None:
     found = JettonWallets()
     assert found.known(lab.owner(), lab.master) is None
     for source in (lab.node, lab.provider):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.probes.purse_lab import WALLETS, PurseLab, purse_lab
+from tests.probes.wallet_lab import WALLETS, WalletLab, wallet_lab
 from tonwatch.probes.compare import compare
 from tonwatch.probes.write_path import write_path
 from tonwatch.samples.sample import Probe, Sample
@@ -16,26 +16,26 @@ from tonwatch.ton.errors import Reason
 
 
 @pytest.fixture
-async def lab() -> AsyncIterator[PurseLab]:
-    async with purse_lab() as made:
+async def lab() -> AsyncIterator[WalletLab]:
+    async with wallet_lab() as made:
         yield made
 
 
-async def compared(lab: PurseLab, sources: list[Any]) -> dict[str, Sample]:
+async def compared(lab: WalletLab, sources: list[Any]) -> dict[str, Sample]:
     seqno = lab.simulator.chain.head.seqno - 3
     samples = await compare(lab.owner(), sources, seqno, wall=time.time)
     assert {sample.probe for sample in samples} <= {Probe.COMPARE}
     return {sample.target: sample for sample in samples}
 
 
-async def test_all_agree(lab: PurseLab) -> None:
+async def test_all_agree(lab: WalletLab) -> None:
     told = await compared(lab, lab.sources)
     assert {name: sample.reason for name, sample in told.items()} == dict.fromkeys(
         ("node-1", "node-2", "provider-1"), Reason.OK
     )
 
 
-async def test_a_provider_is_contradicted_by_a_proof(lab: PurseLab) -> None:
+async def test_a_provider_is_contradicted_by_a_proof(lab: WalletLab) -> None:
     await lab.simulator.set_fault("provider-1", Fault.FALSE_BALANCE)
     told = await compared(lab, lab.sources)
     assert told["provider-1"].reason is Reason.DISPROVED
@@ -44,7 +44,7 @@ async def test_a_provider_is_contradicted_by_a_proof(lab: PurseLab) -> None:
     assert told["node-1"].ok
 
 
-async def test_a_node_that_lies_contradicts_its_own_proof(lab: PurseLab) -> None:
+async def test_a_node_that_lies_contradicts_its_own_proof(lab: WalletLab) -> None:
     await lab.simulator.set_fault("node-1", Fault.FALSE_BALANCE)
     told = await compared(lab, lab.sources)
     assert told["node-1"].reason is Reason.PROOF_INVALID
@@ -52,7 +52,7 @@ async def test_a_node_that_lies_contradicts_its_own_proof(lab: PurseLab) -> None
     assert told["provider-1"].ok
 
 
-async def test_without_a_proof_nobody_is_accused_or_cleared(lab: PurseLab) -> None:
+async def test_without_a_proof_nobody_is_accused_or_cleared(lab: WalletLab) -> None:
     await lab.simulator.set_fault("provider-1", Fault.FALSE_BALANCE)
     assert await compared(lab, [lab.provider]) == {}
     await lab.simulator.set_fault("node-1", Fault.REFUSE)
@@ -62,7 +62,7 @@ async def test_without_a_proof_nobody_is_accused_or_cleared(lab: PurseLab) -> No
     ]
 
 
-async def test_a_balance_that_changes_meanwhile_accuses_nobody(lab: PurseLab) -> None:
+async def test_a_balance_that_changes_meanwhile_accuses_nobody(lab: WalletLab) -> None:
     """All are asked about the same block, whatever has happened since."""
     lab.simulator.world.pay("wallet-1", 12345)
     lab.simulator.chain.advance(4)
@@ -73,7 +73,7 @@ async def test_a_balance_that_changes_meanwhile_accuses_nobody(lab: PurseLab) ->
 @pytest.mark.parametrize("number", range(WALLETS), ids=[str(kind) for kind in KINDS])
 @pytest.mark.parametrize("through", ["node-1", "provider-1"])
 async def test_the_wallets_own_refusal_proves_the_path(
-    lab: PurseLab, number: int, through: str
+    lab: WalletLab, number: int, through: str
 ) -> None:
     source = next(each for each in lab.sources if each.name == through)
     before = lab.simulator.world.wallets[number].seqno
@@ -84,7 +84,7 @@ async def test_the_wallets_own_refusal_proves_the_path(
 
 
 @pytest.mark.parametrize("through", ["node-1", "provider-1"])
-async def test_a_refusal_before_the_wallet_proves_nothing(lab: PurseLab, through: str) -> None:
+async def test_a_refusal_before_the_wallet_proves_nothing(lab: WalletLab, through: str) -> None:
     await lab.simulator.set_fault(through, Fault.REJECT_EXTERNALS)
     source = next(each for each in lab.sources if each.name == through)
     sample = await write_path(source, lab.owner(), KINDS[0], wall=time.time)
@@ -92,7 +92,7 @@ async def test_a_refusal_before_the_wallet_proves_nothing(lab: PurseLab, through
     assert "configuration parameter 43 is invalid" in sample.detail
 
 
-async def test_the_check_of_another_kind_of_wallet_proves_nothing(lab: PurseLab) -> None:
+async def test_the_check_of_another_kind_of_wallet_proves_nothing(lab: WalletLab) -> None:
     """The message of one kind, refused by another kind: not the exit code that is expected."""
     sample = await write_path(lab.node, lab.owner(1), KINDS[0], wall=time.time)
     assert sample.reason is Reason.MESSAGE_REJECTED
@@ -108,7 +108,7 @@ class Obliging:
         pass
 
 
-async def test_whoever_takes_everything_proves_nothing(lab: PurseLab) -> None:
+async def test_whoever_takes_everything_proves_nothing(lab: WalletLab) -> None:
     sample = await write_path(Obliging(), lab.owner(), KINDS[0], wall=time.time)  # type: ignore[arg-type]
     assert sample.reason is Reason.BAD_ANSWER
     assert "took a message that no wallet accepts" in sample.detail

@@ -15,7 +15,7 @@ from tests.virtual_time import VirtualLoop
 from tonwatch.runtime.runtime import Runtime, running
 from tonwatch.runtime.state_dir import StateDir, StateDirError
 from tonwatch.samples.account import AccountKey
-from tonwatch.samples.payouts import Walked
+from tonwatch.samples.payouts import PayoutProgress
 from tonwatch.samples.sample import Probe
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
@@ -67,13 +67,13 @@ class Live:
         [found] = [each for each in self.content["wallets"] if each["name"] == name]
         return found
 
-    def walked(self, name: str) -> Walked | None:
-        return self.runtime.view.snapshot.accounts[AccountKey(name, "native")].walked
+    def progress(self, name: str) -> PayoutProgress | None:
+        return self.runtime.view.snapshot.accounts[AccountKey(name, "native")].progress
 
     def counted(self, name: str) -> int:
         """Transactions that are counted."""
-        walked = self.walked(name)
-        return walked.tally.transactions if walked is not None else 0
+        progress = self.progress(name)
+        return progress.totals.transactions if progress is not None else 0
 
 
 def open_sockets() -> int:
@@ -235,7 +235,7 @@ class TestWallets:
             await it.apply()
             after = it.runtime.view.snapshot.accounts
             assert after[AccountKey("wallet-1", "native")] is before
-            assert set(it.runtime.view.judgement.purses.wallets) == {"wallet-1"}
+            assert set(it.runtime.view.judgement.wallet_status.wallets) == {"wallet-1"}
             await asyncio.sleep(60.0)
             assert it.cause() is Cause.HEALTHY
 
@@ -285,17 +285,17 @@ class TestPayouts:
     ) -> None:
         async def scene(it: Live) -> None:
             [wallet] = it.simulator.world.wallets
-            books = it.simulator.world.expected_totals[wallet.name]["native"]
-            before = books.transactions - it.counted(wallet.name)
-            made = books.transactions
+            checkpoints = it.simulator.world.expected_totals[wallet.name]["native"]
+            before = checkpoints.transactions - it.counted(wallet.name)
+            made = checkpoints.transactions
             for turn in range(40):
                 it.simulator.world.pay(wallet.name, 1_000_000_000)
                 it.wallet()["minimum"] = str(50 + turn % 3)
                 await it.apply()
                 await asyncio.sleep(3.3)
             await asyncio.sleep(30.0)
-            assert books.transactions >= made + 40
-            assert books.transactions - it.counted(wallet.name) == before
+            assert checkpoints.transactions >= made + 40
+            assert checkpoints.transactions - it.counted(wallet.name) == before
 
         play(scene, tmp_path)
 
@@ -309,16 +309,16 @@ class TestPayouts:
             await other.open()
             await asyncio.sleep(30.0)
             assert (
-                it.runtime.view.snapshot.accounts[AccountKey("wallet-1", "native")].walked is None
+                it.runtime.view.snapshot.accounts[AccountKey("wallet-1", "native")].progress is None
             )
             await other.close()
             it.wallet()["payouts"] = True
             await it.apply()
             await asyncio.sleep(30.0)
             assert it.counted("wallet-1") > before
-            walked = it.walked("wallet-1")
-            assert walked is not None
-            assert walked.tally.gaps == 0
+            progress = it.progress("wallet-1")
+            assert progress is not None
+            assert progress.totals.gaps == 0
 
         play(scene, tmp_path, payouts_per_minute=30)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests import virtual_time
 from tests.configs import configured
 from tests.virtual_time import VirtualLoop
-from tonwatch.runtime.jobs.accounts import Rota
+from tonwatch.runtime.jobs.accounts import ReadSchedule
 from tonwatch.runtime.jobs.payouts import CountPayouts
 from tonwatch.runtime.runtime import running
 from tonwatch.samples.account import AccountKey, Reading, Watched
@@ -42,14 +42,14 @@ def reading(watched: Watched, now: float, reason: Reason = Reason.OK) -> Reading
 
 @given(st.integers(1, 600))
 def test_everybody_is_read_once_in_an_interval_and_nobody_all_at_once(count: int) -> None:
-    rota = Rota(accounts(count), INTERVAL)
+    schedule = ReadSchedule(accounts(count), INTERVAL)
     seen: Counter[AccountKey] = Counter()
     most = 0
-    for beat in range(45):
-        due = rota.due(float(beat))
+    for tick in range(45):
+        due = schedule.due(float(tick))
         most = max(most, len(due))
         seen.update(watched.key for watched in due)
-        rota.done([reading(watched, beat) for watched in due], float(beat))
+        schedule.done([reading(watched, tick) for watched in due], float(tick))
     assert set(seen) == {watched.key for watched in accounts(count)}
     assert set(seen.values()) <= {2, 3}
     assert most <= max(32, 2 * (count // 15 + 1))
@@ -57,11 +57,11 @@ def test_everybody_is_read_once_in_an_interval_and_nobody_all_at_once(count: int
 
 def test_what_failed_is_tried_again_sooner() -> None:
     one, two = accounts(2)
-    rota = Rota([one, two], INTERVAL)
-    rota.done([reading(one, 0.0), reading(two, 0.0, Reason.QUERY_TIMEOUT)], 0.0)
-    assert rota.due(4.9) == []
-    assert rota.due(5.0) == [two]
-    assert rota.due(15.0) == [two, one]
+    schedule = ReadSchedule([one, two], INTERVAL)
+    schedule.done([reading(one, 0.0), reading(two, 0.0, Reason.QUERY_TIMEOUT)], 0.0)
+    assert schedule.due(4.9) == []
+    assert schedule.due(5.0) == [two]
+    assert schedule.due(15.0) == [two, one]
 
 
 def test_one_message_a_minute_and_target(tmp_path: Any) -> None:
@@ -137,9 +137,9 @@ def test_a_bug_with_one_account_leaves_the_others_counted(
             async with running(config, wall=loop.wall, random=Random(1)) as parts:
                 working = asyncio.create_task(parts.run())
                 await asyncio.sleep(60.0)
-                wallets = parts.watcher.view.judgement.purses.wallets
-                assert wallets["wallet-1"].holdings["native"].walked is None
-                assert wallets["wallet-2"].holdings["native"].walked is not None
+                wallets = parts.watcher.view.judgement.wallet_status.wallets
+                assert wallets["wallet-1"].holdings["native"].progress is None
+                assert wallets["wallet-2"].holdings["native"].progress is not None
                 assert parts.errors.counts()[Component.PAYOUTS] > 10
                 working.cancel()
                 await asyncio.gather(working, return_exceptions=True)

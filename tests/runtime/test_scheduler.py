@@ -29,7 +29,7 @@ from tonwatch.system.internal_errors import Component, InternalErrors
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
-from tonwatch.watch.store import Store, Told
+from tonwatch.watch.store import Observation, Store
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ async def until(condition: Any) -> None:
         await asyncio.sleep(0.005)
 
 
-Ask = Callable[[], Coroutine[Any, Any, Sequence[Told]]]
+Ask = Callable[[], Coroutine[Any, Any, Sequence[Observation]]]
 
 
 def a_job(
@@ -208,11 +208,11 @@ class Played:
     async def run(self, ask: Ask, seconds: float, *, deadline: float = LAST_RESORT) -> None:
         """Let a bad job and a good one run."""
 
-        async def bad() -> Sequence[Told]:
+        async def bad() -> Sequence[Observation]:
             self.asked += 1
             return await ask()
 
-        async def good() -> Sequence[Told]:
+        async def good() -> Sequence[Observation]:
             return [self.sample("good")]
 
         jobs = [
@@ -243,7 +243,7 @@ class TestManyQuestions:
     @staticmethod
     def plan(loop: VirtualLoop, slow: set[str], asked: list[tuple[str, float]]) -> Job:
         def question(name: str) -> Question:
-            async def ask() -> Sequence[Told]:
+            async def ask() -> Sequence[Observation]:
                 asked.append((name, round(loop.time())))
                 await asyncio.sleep(35.0 if name in slow else 1.0)
                 return [sample("it")]
@@ -284,7 +284,7 @@ class TestChange:
 
         async def play(loop: VirtualLoop) -> None:
             def job(name: str, takes: float = 0.0) -> Job:
-                async def ask() -> Sequence[Told]:
+                async def ask() -> Sequence[Observation]:
                     asked.append((name, round(loop.time())))
                     await asyncio.sleep(takes)
                     asked.append((f"{name} ends", round(loop.time())))
@@ -311,7 +311,7 @@ class TestChange:
         events: list[str] = []
 
         async def play(_: VirtualLoop) -> None:
-            async def ask_old() -> Sequence[Told]:
+            async def ask_old() -> Sequence[Observation]:
                 try:
                     await asyncio.sleep(100.0)
                 finally:
@@ -319,7 +319,7 @@ class TestChange:
                     events.append("old ends")
                 return ()
 
-            async def ask_new() -> Sequence[Told]:
+            async def ask_new() -> Sequence[Observation]:
                 events.append("new begins")
                 return ()
 
@@ -350,7 +350,7 @@ class TestFaults:
     )
     def test_an_exception(self, error: BaseException) -> None:
         async def body(it: Played) -> None:
-            async def ask() -> Sequence[Told]:
+            async def ask() -> Sequence[Observation]:
                 raise error
 
             await it.run(ask, 21.0)
@@ -365,8 +365,8 @@ class TestFaults:
     @pytest.mark.parametrize("found", [None, [None], 5, ["text"]], ids=repr)
     def test_an_answer_that_is_none(self, found: Any) -> None:
         async def body(it: Played) -> None:
-            async def ask() -> Sequence[Told]:
-                answer: Sequence[Told] = found
+            async def ask() -> Sequence[Observation]:
+                answer: Sequence[Observation] = found
                 return answer
 
             await it.run(ask, 11.0)
@@ -378,7 +378,7 @@ class TestFaults:
 
     def test_it_is_said_when_it_begins_and_when_it_has_ended(self) -> None:
         async def body(it: Played) -> None:
-            async def ask() -> Sequence[Told]:
+            async def ask() -> Sequence[Observation]:
                 if it.loop.time() < 600.0:
                     raise RuntimeError("hunter2")
                 return [it.sample("bad")]
@@ -394,7 +394,7 @@ class TestFaults:
 
     def test_every_other_time_is_said_once(self) -> None:
         async def body(it: Played) -> None:
-            async def ask() -> Sequence[Told]:
+            async def ask() -> Sequence[Observation]:
                 if it.asked % 2:
                     raise RuntimeError("hunter2")
                 return [it.sample("bad")]
@@ -406,7 +406,7 @@ class TestFaults:
 
     def test_another_bug_in_the_same_place_is_said_too(self) -> None:
         async def body(it: Played) -> None:
-            async def ask() -> Sequence[Told]:
+            async def ask() -> Sequence[Observation]:
                 if it.asked % 2:
                     raise RuntimeError("one")
                 return [1 / 0]  # type: ignore[list-item]
@@ -420,7 +420,7 @@ class TestFaults:
 
     def test_a_sample_that_cannot_be_kept(self) -> None:
         async def body(it: Played) -> None:
-            async def ask() -> Sequence[Told]:
+            async def ask() -> Sequence[Observation]:
                 return [it.sample("nobody"), it.sample("bad")]
 
             await it.run(ask, 11.0)
@@ -435,7 +435,7 @@ class TestFaults:
             async def broken(_: Findings) -> None:
                 raise RuntimeError("hunter2")
 
-            async def ask() -> Sequence[Told]:
+            async def ask() -> Sequence[Observation]:
                 return [await record("bad", Probe.HEAD, it.loop.wall, broken)]
 
             await it.run(ask, 21.0)
@@ -446,7 +446,7 @@ class TestFaults:
 
     def test_one_that_never_ends_is_given_up(self) -> None:
         async def body(it: Played) -> None:
-            async def ask() -> Sequence[Told]:
+            async def ask() -> Sequence[Observation]:
                 await asyncio.Event().wait()
                 return ()
 
@@ -462,7 +462,7 @@ class TestFaults:
         async def body(it: Played) -> None:
             over = asyncio.Event()
 
-            async def ask() -> Sequence[Told]:
+            async def ask() -> Sequence[Observation]:
                 while not over.is_set():
                     with suppress(asyncio.CancelledError):
                         await over.wait()
@@ -483,7 +483,7 @@ class TestFaults:
         """Its samples go past their time to live: it is unknown, and readiness lets it go."""
 
         async def body(it: Played) -> None:
-            async def ask() -> Sequence[Told]:
+            async def ask() -> Sequence[Observation]:
                 if it.loop.time() > 60.0:
                     raise RuntimeError("hunter2")
                 return [it.sample("bad")]
@@ -502,7 +502,7 @@ class TestFaults:
 
     def test_the_end_passes_through(self) -> None:
         async def body(it: Played) -> None:
-            async def ask() -> Sequence[Told]:
+            async def ask() -> Sequence[Observation]:
                 raise SystemExit(3)
 
             await it.run(ask, 10.0)
@@ -515,7 +515,7 @@ class TestFaults:
         closed: list[bool] = []
 
         async def body(it: Played) -> None:
-            async def ask() -> Sequence[Told]:
+            async def ask() -> Sequence[Observation]:
                 try:
                     await asyncio.Event().wait()
                 finally:

@@ -7,8 +7,8 @@ from typing import Any
 from prometheus_client import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from tests.serve.purses import Till
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
+from tests.serve.wallet_stage import Till
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.metrics import catalogue
 from tonwatch.serve.metrics.collector import MetricsCollector
@@ -87,7 +87,7 @@ def everything_there_is(till: Till) -> None:
     till.all_read()
     till.read("cold", kind=WalletKind.HIGHLOAD_V3, last_clean=1_790_000_000)
     troubled = replace(till.failed(2), returned=5, unsent=1, bounced=1, skipped={"no_gas": 1})
-    till.walk("hot", tally=troubled)
+    till.walk("hot", totals=troubled)
     till.messages_arrive()
     till.watcher.look()
 

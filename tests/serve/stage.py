@@ -1,4 +1,4 @@
-"""A real Watcher over a board that the test fills by hand, on clocks that the test moves."""
+"""A real Watcher over a store that the test fills by hand, on clocks that the test moves."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from tonwatch.samples.target import Target
 from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
-from tonwatch.watch.store import Store as Board
+from tonwatch.watch.store import Store
 from tonwatch.watch.view import View
 
 NODE = make_target("node", "liteserver", "primary")
@@ -32,11 +32,11 @@ class Stage:
     ) -> None:
         self.clock = clock
         self.targets = targets
-        self.board = Board(targets, dropped_answers=lambda _: 2)
+        self.store = Store(targets, dropped_answers=lambda _: 2)
         self.config = configured(config)
         self.watcher = Watcher(
             self.config,
-            self.board,
+            self.store,
             wall=clock.wall,
             monotonic=clock.monotonic,
             errors=InternalErrors(wall=clock.wall, monotonic=clock.monotonic),
@@ -45,7 +45,7 @@ class Stage:
     def answer(
         self,
         target: Target,
-        behind: float = 0.0,
+        lag: float = 0.0,
         *,
         gap: int = 1,
         query: float = 0.0004,
@@ -56,7 +56,7 @@ class Stage:
         Below 0 the blocks are newer than our clock allows: it is behind. The
         shard client is `gap` blocks behind the masterchain.
         """
-        made = self.clock.wall_time - 1.0 - behind
+        made = self.clock.wall_time - 1.0 - lag
         seqno = int((made - 1_780_000_000) * BLOCKS_PER_SECOND)
         tells: dict[str, Any] = {
             "seqno": seqno,
@@ -77,7 +77,7 @@ class Stage:
 
     def put(self, target: Target, probe: Probe, phases: dict[str, float], **rest: Any) -> None:
         """A sample that ends now."""
-        self.board.add(
+        self.store.add(
             Sample(
                 target=target.name,
                 probe=probe,
@@ -94,11 +94,11 @@ class Stage:
         for target in self.targets:
             self.answer(target)
 
-    def beats(self, count: int, beat: Callable[[], None]) -> View:
-        """Let `beat` fill the board `count` times, five seconds apart, with a look after each."""
+    def ticks(self, count: int, tick: Callable[[], None]) -> View:
+        """Let `beat` fill the store `count` times, five seconds apart, with a look after each."""
         for _ in range(count):
             self.clock.advance(5.0)
-            beat()
+            tick()
             self.watcher.look()
         return self.watcher.view
 
@@ -107,52 +107,52 @@ class Stage:
         return self.watcher.view
 
     def healthy(self) -> View:
-        return self.beats(3, self.answers)
+        return self.ticks(3, self.answers)
 
     def node_down(self) -> View:
         """The node stops listening; the others go on until readiness has noticed."""
         self.healthy()
-        return self.beats(4, self.without_node)
+        return self.ticks(4, self.without_node)
 
     def catching_up(self) -> View:
         """The node was a minute behind and gains two seconds each second."""
         self.healthy()
         lags = iter((60, 50, 40, 30))
-        return self.beats(4, lambda: self._others(lambda: self.answer(NODE, next(lags))))
+        return self.ticks(4, lambda: self._others(lambda: self.answer(NODE, next(lags))))
 
     def flapping(self) -> View:
         """The node comes and goes, two probes at a time."""
         self.healthy()
         for _ in range(3):
-            self.beats(2, self.without_node)
-            self.beats(2, self.answers)
+            self.ticks(2, self.without_node)
+            self.ticks(2, self.answers)
         return self.watcher.view
 
     def forked(self) -> View:
         """The node goes on with blocks of its own."""
         self.healthy()
-        return self.beats(3, lambda: self._others(lambda: self.answer(NODE, root_hash=OWN_BLOCK)))
+        return self.ticks(3, lambda: self._others(lambda: self.answer(NODE, root_hash=OWN_BLOCK)))
 
     def disagreeing(self) -> View:
         """The provider is gone, and the two others have different blocks."""
         self.healthy()
 
-        def beat() -> None:
+        def tick() -> None:
             self.answer(NODE, root_hash=OWN_BLOCK)
             self.answer(PUBLIC)
             self.fail(PROVIDER, Reason.QUERY_TIMEOUT, "no answer within 3 s")
 
-        return self.beats(3, beat)
+        return self.ticks(3, tick)
 
     def cut_off(self) -> View:
         """Nothing outside can be reached, and nothing is local."""
         self.healthy()
-        return self.beats(3, self._without_any)
+        return self.ticks(3, self._without_any)
 
     def recovered(self) -> View:
         """All is well again after the node was down."""
         self.node_down()
-        return self.beats(3, self.answers)
+        return self.ticks(3, self.answers)
 
     def _without_any(self) -> None:
         for target in self.targets:

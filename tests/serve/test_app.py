@@ -399,7 +399,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_asking_changes_nothing(client: Client, stage: Stage) -> None:
-    """No request looks at the board anew, let alone at a target."""
+    """No request looks at the store anew, let alone at a target."""
     stage.healthy()
     view = stage.watcher.view
     stage.fail(NODE, Reason.CONNECT_REFUSED)

@@ -4,10 +4,10 @@ from collections import Counter
 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from benchmarks.metrics import House
+from benchmarks.metrics import LargeSetup
 from tests.conftest import Clock
-from tests.serve.purses import Till
 from tests.serve.scraping import context_of, everything_there_is, written
+from tests.serve.wallet_stage import Till
 from tonwatch.serve.metrics.collector import MetricsCollector
 from tonwatch.serve.metrics.contexts import ScrapeContext
 
@@ -33,8 +33,8 @@ def test_two_liteservers_a_provider_and_two_wallets(clock: Clock) -> None:
 
 def test_a_thousand_wallets_of_two_assets() -> None:
     """The payouts of all are counted, and each account has had one that failed."""
-    house = House()
-    house.read()
-    house.walk()
-    scene = ScrapeContext(house.watcher.view, "1.2.3", alive=True)
-    within(written(MetricsCollector(lambda: scene, house.watcher.errors)), 25_000)
+    large = LargeSetup()
+    large.read()
+    large.walk()
+    scene = ScrapeContext(large.watcher.view, "1.2.3", alive=True)
+    within(written(MetricsCollector(lambda: scene, large.watcher.errors)), 25_000)

@@ -9,7 +9,6 @@ import pytest
 
 from tests.conftest import Clock
 from tests.programs import program
-from tests.serve.purses import Till
 from tests.serve.scraping import (
     ALL,
     context_of,
@@ -20,6 +19,7 @@ from tests.serve.scraping import (
     written,
 )
 from tests.serve.stage import Stage
+from tests.serve.wallet_stage import Till
 from tonwatch.serve.metrics import catalogue, collector
 from tonwatch.serve.metrics.collector import MetricsCollector
 from tonwatch.serve.metrics.docs import documentation

@@ -15,8 +15,8 @@ from prometheus_client.utils import floatToGoString
 
 from tests.conftest import Clock
 from tests.serve import families
-from tests.serve.purses import Till
 from tests.serve.scraping import context_of, everything_there_is, written
+from tests.serve.wallet_stage import Till
 from tonwatch.serve.metrics.collector import MetricsCollector
 from tonwatch.serve.metrics.exposition import FamilyWriter, escaped, format_for, names_of, number
 from tonwatch.serve.metrics.family import Metric

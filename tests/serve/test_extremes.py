@@ -8,11 +8,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Clock
-from tests.serve.purses import Till
 from tests.serve.scraping import scrape
 from tests.serve.shown import render
 from tests.serve.stage import NODE, PROVIDER, PUBLIC
-from tonwatch.samples.payouts import OTHER_CODE, Tally, Trouble, TroubleKind
+from tests.serve.wallet_stage import Till
+from tonwatch.samples.payouts import OTHER_CODE, Totals, Trouble, TroubleKind
 from tonwatch.samples.sample import Head, Probe
 from tonwatch.serve.health.document import as_text, document
 from tonwatch.serve.text import date, time_of_day
@@ -50,7 +50,7 @@ def test_the_first_and_the_last_second(wall: int, shown: str) -> None:
 
 
 @st.composite
-def tallies(draw: st.DrawFn) -> Tally:
+def all_totals(draw: st.DrawFn) -> Totals:
     """What a file or a contract may lead to."""
     sums = ("sent", "received", "returned", "fees", "messages_sent", "unsent", "bounced", "gaps")
     troubles = st.builds(
@@ -61,7 +61,7 @@ def tallies(draw: st.DrawFn) -> Tally:
         st.sampled_from([None, 0, -(2**31), OTHER_CODE]),
         NUMBERS,
     )
-    return Tally(
+    return Totals(
         **{name: draw(COUNTS) for name in sums},
         in_flight=draw(NUMBERS),
         failures={("compute", draw(st.sampled_from([-14, OTHER_CODE]))): draw(COUNTS)},
@@ -105,10 +105,10 @@ def test_everything_is_shown(data: st.DataObject) -> None:
             till.read("hot", asset, kind=WalletKind.HIGHLOAD_V3, last=last, **fields)
             more = some(NUMBERS, since=0) | some(COUNTS, opening=0, backlog=0)
             cursor = TransactionId(data.draw(COUNTS), bytes(32))
-            till.walk("hot", asset, data.draw(tallies()), cursor=cursor, **more)
+            till.walk("hot", asset, data.draw(all_totals()), cursor=cursor, **more)
         till.read("vault", "", **some(NUMBERS, time=0))
 
-    till.beats(2, round_of_probes)
+    till.ticks(2, round_of_probes)
     view = till.watcher.view
     assert json.loads(as_text(document(view)))["targets"]
     assert "hot" in render(till)

@@ -44,8 +44,8 @@ def test_a_healthy_document(stage: Stage) -> None:
         "seqno": said["head"]["seqno"],
         "root_hash": said["head"]["seqno"].to_bytes(32, "big").hex(),
         "block_time": "2027-01-15T08:00:14Z",
-        "behind_seconds": 0.0,
-        "behind_blocks": 0,
+        "lag_seconds": 0.0,
+        "lag_blocks": 0,
         "in_sync_in_seconds": None,
         "shard_client_seqno": said["head"]["seqno"] - 1,
         "shard_gap_blocks": 1,
@@ -86,12 +86,12 @@ def test_a_diagnosis_comes_with_its_evidence(stage: Stage) -> None:
 def test_what_else_is_wrong_has_evidence_of_its_own(stage: Stage) -> None:
     stage.healthy()
 
-    def beat() -> None:
+    def tick() -> None:
         stage.fail(NODE, Reason.CONNECT_REFUSED, "TCP connection refused")
         stage.answer(PUBLIC)
         stage.fail(PROVIDER, Reason.RATE_LIMITED, "HTTP 429")
 
-    stage.beats(3, beat)
+    stage.ticks(3, tick)
     [also] = described(stage)["also"]
     assert (also["cause"], also["target"], also["primary"]) == (
         "provider_throttled",
@@ -158,12 +158,12 @@ def test_a_tie_is_told_without_a_minority(stage: Stage) -> None:
 def test_another_networks_block_is_no_fork(stage: Stage) -> None:
     stage.healthy()
 
-    def beat() -> None:
+    def tick() -> None:
         stage.answer(NODE, root_hash=OWN_BLOCK)
         stage.answer(PUBLIC)
         stage.answer(PROVIDER, root_hash=b"\x01" * 32, zerostate=b"\x5e" * 32)
 
-    stage.beats(2, beat)
+    stage.ticks(2, tick)
     [told] = described(stage)["forks"]
     assert "toncenter" not in told["root_hashes"]
 
@@ -182,8 +182,8 @@ def test_broken_egress_names_who_cannot_be_reached(stage: Stage) -> None:
 def test_interruptions_are_told_before_it_is_flapping(stage: Stage, times: int, words: str) -> None:
     stage.healthy()
     for _ in range(times):
-        stage.beats(2, stage.without_node)
-        stage.beats(2, stage.answers)
+        stage.ticks(2, stage.without_node)
+        stage.ticks(2, stage.answers)
     assert described(stage)["targets"][0]["interruptions"] == times
     assert words in text_of(render(stage))
 
@@ -222,12 +222,12 @@ def test_a_stalled_chain_fails_though_the_node_stays_ready(stage: Stage) -> None
     stage.healthy()
     ages = iter(range(5, 100, 5))
 
-    def beat() -> None:
+    def tick() -> None:
         age = next(ages)
         for target in stage.targets:
             stage.answer(target, age)
 
-    view = stage.beats(4, beat)
+    view = stage.ticks(4, tick)
     assert (status(view), view.readiness.ready) == ("fail", True)
     assert "The chain stands still" in text_of(render(stage))
 
@@ -235,12 +235,12 @@ def test_a_stalled_chain_fails_though_the_node_stays_ready(stage: Stage) -> None
 def test_a_lagging_reference_is_a_warning(stage: Stage) -> None:
     stage.healthy()
 
-    def beat() -> None:
+    def tick() -> None:
         stage.answer(NODE)
         stage.answer(PROVIDER)
         stage.answer(PUBLIC, 30)
 
-    assert status(stage.beats(2, beat)) == "warn"
+    assert status(stage.ticks(2, tick)) == "warn"
 
 
 def test_no_address_is_shown(clock: Clock) -> None:
@@ -279,13 +279,13 @@ def test_much_trouble_is_told_shortly(crowd: Stage) -> None:
     """Every target is told once what is wrong with it, and few of them above the table."""
     crowd.healthy()
 
-    def beat() -> None:
+    def tick() -> None:
         for target in crowd.targets[:100]:
             crowd.fail(target, Reason.HANDSHAKE_TIMEOUT, "silence")
         for target in crowd.targets[100:]:
             crowd.answer(target)
 
-    crowd.beats(3, beat)
+    crowd.ticks(3, tick)
     html = render(crowd)
     assert html.count("accepts TCP but stays silent") == 100
     assert "And 91 more, each with its target below." in text_of(html)
@@ -298,10 +298,10 @@ def test_much_trouble_is_told_shortly(crowd: Stage) -> None:
 def test_much_evidence_is_told_shortly(crowd: Stage) -> None:
     made = int(crowd.clock.wall_time)
 
-    def beat() -> None:
+    def tick() -> None:
         for target in crowd.targets:
             crowd.answer(target, seqno=1000, gen_utime=made)
 
-    crowd.beats(5, beat)
+    crowd.ticks(5, tick)
     assert len(described(crowd)["diagnosis"]["evidence"]) == 200
     assert "and 192 more" in text_of(render(crowd))

@@ -8,9 +8,9 @@ import pytest
 
 from tests.conftest import Clock
 from tests.effort import effort
-from tests.serve.purses import COLD, HOT, HOT_USDT, MASTER, VAULT, Till
 from tests.serve.shown import described
-from tonwatch.samples.payouts import OTHER_CODE, RECENT, Tally, Trouble, TroubleKind
+from tests.serve.wallet_stage import COLD, HOT, HOT_USDT, MASTER, VAULT, Till
+from tonwatch.samples.payouts import OTHER_CODE, RECENT, Totals, Trouble, TroubleKind
 from tonwatch.serve.health import wallet_status
 from tonwatch.serve.health.document import as_text, document
 from tonwatch.ton import address
@@ -94,7 +94,7 @@ def test_amounts_are_exact(till: Till, amount: int, balance: str) -> None:
 
 def test_payouts(till: Till) -> None:
     till.settled()
-    till.walk("hot", tally=till.failed(2), backlog=3, reason=Reason.PRUNED, detail="gone")
+    till.walk("hot", totals=till.failed(2), backlog=3, reason=Reason.PRUNED, detail="gone")
     native, _ = said(till)
     assert native["payouts"] | {"recent": 0} == {
         "since": "2027-01-15T07:00:15Z",
@@ -131,10 +131,10 @@ def test_payouts(till: Till) -> None:
 
 def test_counted_amounts_are_strings_and_counts_are_numbers(till: Till) -> None:
     till.settled()
-    tally = Tally(
+    totals = Totals(
         sent=2**70, received=1, returned=2, fees=3, unsent=6, skipped={"no_gas": 4}, gaps=5
     )
-    till.walk("hot", tally=tally, opening=None)
+    till.walk("hot", totals=totals, opening=None)
     payouts = said(till)[0]["payouts"]
     assert payouts["opening"] is None
     assert [payouts[key] for key in ("sent", "received", "returned", "fees")] == [
@@ -146,7 +146,7 @@ def test_counted_amounts_are_strings_and_counts_are_numbers(till: Till) -> None:
 
 def test_codes_that_are_counted_together_have_none(till: Till) -> None:
     till.settled()
-    till.walk("hot", tally=Tally(failures={("compute", OTHER_CODE): 7}))
+    till.walk("hot", totals=Totals(failures={("compute", OTHER_CODE): 7}))
     assert said(till)[0]["payouts"]["failures"] == [{"phase": "compute", "code": None, "count": 7}]
 
 
@@ -154,7 +154,7 @@ def test_the_last_troubles_come_first_and_are_few(till: Till) -> None:
     till.settled()
     time = int(till.clock.wall_time)
     recent = tuple(Trouble(time, TroubleKind.BOUNCED, "", None, lt) for lt in range(RECENT))
-    till.walk("hot", tally=Tally(recent=recent))
+    till.walk("hot", totals=Totals(recent=recent))
     told = said(till)[0]["payouts"]["recent"]
     assert [each["lt"] for each in told] == [
         str(RECENT - 1 - n) for n in range(wallet_status.RECENT)
@@ -165,15 +165,15 @@ def test_the_last_troubles_come_first_and_are_few(till: Till) -> None:
 def test_what_cannot_be_read_is_not_known_and_says_why(till: Till) -> None:
     till.settled()
     words = f"{MASTER.friendly()} is no jetton's master"
-    till.unread("hot", "usdt", words=words)
+    till.read_failing("hot", "usdt", words=words)
     assert said(till)[1]["trouble"] == f"node: method_failed: {words}"
 
-    def beat() -> None:
+    def tick() -> None:
         till.answers()
         till.read("hot")
-        till.unread("hot", "usdt", words=words)
+        till.read_failing("hot", "usdt", words=words)
 
-    till.beats(10, beat)
+    till.ticks(10, tick)
     native, usdt = said(till)
     assert native["amount"] is not None
     known = ("amount", "balance", "account", "state", "proven", "source", "block_time")
@@ -189,7 +189,7 @@ def test_what_cannot_be_read_is_not_known_and_says_why(till: Till) -> None:
         pytest.param(
             lambda t: t.read("cold", status=AccountStatus.FROZEN), "wallet_frozen", id="frozen"
         ),
-        pytest.param(lambda t: t.walk("hot", tally=t.failed(1)), "payouts_failing", id="failing"),
+        pytest.param(lambda t: t.walk("hot", totals=t.failed(1)), "payouts_failing", id="failing"),
         pytest.param(
             lambda t: t.read("vault", "", code_hash=b"\1" * 32), "contract_changed", id="changed"
         ),
@@ -276,12 +276,12 @@ def test_a_time_that_no_calendar_has(till: Till, last_clean: int, shown: str | N
 def test_our_own_clock_does_not_make_blocks_old(till: Till) -> None:
     till.settled()
 
-    def beat() -> None:
+    def tick() -> None:
         for target in till.targets:
             till.answer(target, -60, clock_offset=60.0)
         till.read("hot", time=int(till.clock.wall_time) + 57)
 
-    till.beats(4, beat)
+    till.ticks(4, tick)
     assert described(till)["clock_offset_seconds"] == 60
     assert said(till)[0]["age_seconds"] == 3.0
 
@@ -294,7 +294,7 @@ def test_nothing_configured_is_nothing_said(clock: Clock) -> None:
 def test_the_text_is_the_document(till: Till) -> None:
     till.settled()
     till.read("hot", amount=1)
-    till.walk("hot", tally=till.failed(1))
+    till.walk("hot", totals=till.failed(1))
     till.fail(till.targets[0], Reason.SERVER_ERROR, '"wallets": []\n</script> ü \x00')
     till.watcher.look()
     content = described(till)

@@ -12,7 +12,6 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from tests.configs import REASONS, make_target
 from tests.conftest import Clock
 from tests.serve.conftest import Client
-from tests.serve.purses import Till
 from tests.serve.scraping import (
     ALL,
     Scrape,
@@ -24,6 +23,7 @@ from tests.serve.scraping import (
     written,
 )
 from tests.serve.stage import NODE, PROVIDER, Stage
+from tests.serve.wallet_stage import Till
 from tonwatch.config.models import Thresholds
 from tonwatch.samples.sample import Probe
 from tonwatch.samples.target import Target
@@ -144,11 +144,11 @@ class TestValues:
         assert seen.value("tonwatch_ready") == 0
 
     def test_thresholds_are_the_configured_ones(self, clock: Clock) -> None:
-        configured = {"behind_warn": "7s", "shard_gap_warn": 9, "flapping": 4}
+        configured = {"lag_warn": "7s", "shard_client_lag_warn": 9, "flapping": 4}
         seen = scrape(Stage(clock, thresholds=configured))
-        assert seen.value("tonwatch_threshold_seconds", threshold="behind_warn") == 7
+        assert seen.value("tonwatch_threshold_seconds", threshold="lag_warn") == 7
         assert seen.value("tonwatch_threshold_seconds", threshold="flapping_window") == 180
-        assert seen.value("tonwatch_threshold_blocks", threshold="shard_gap_warn") == 9
+        assert seen.value("tonwatch_threshold_blocks", threshold="shard_client_lag_warn") == 9
         assert seen.value("tonwatch_threshold_interruptions", threshold="flapping") == 4
 
     @pytest.mark.parametrize("name", Thresholds.model_fields)

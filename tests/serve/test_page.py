@@ -47,7 +47,7 @@ def test_the_page_tells_what_was_before(stage: Stage) -> None:
 
 def test_what_is_well_but_not_ready_yet_recovers(stage: Stage) -> None:
     stage.node_down()
-    stage.beats(1, stage.answers)
+    stage.ticks(1, stage.answers)
     text = text_of(render(stage))
     assert "Recovering All 3 targets are alive and in sync" in text
     assert "Not ready yet: 0 of 1 in sync, 1 needed" in text
@@ -69,20 +69,20 @@ def test_the_page_shows_evidence_below_the_sentence(stage: Stage) -> None:
 def test_a_hash_in_a_sentence_is_cut_short_on_the_page_alone(stage: Stage) -> None:
     stage.healthy()
 
-    def beat() -> None:
+    def tick() -> None:
         stage.answer(NODE, zerostate=b"\x5e" * 32)
         stage.answer(PUBLIC)
         stage.answer(PROVIDER)
 
-    stage.beats(1, beat)
+    stage.ticks(1, tick)
     assert "the one with zerostate 5e5e5e5e…." in text_of(render(stage))
     assert "5e" * 32 in described(stage)["diagnosis"]["sentence"]
 
 
 def test_thresholds_have_their_units(stage: Stage) -> None:
     text = text_of(render(stage))
-    assert "behind_warn 10 s behind the head: lagging" in text
-    assert "shard_gap_warn 16 blocks" in text
+    assert "lag_warn 10 s behind the head: lagging" in text
+    assert "shard_client_lag_warn 16 blocks" in text
     assert "flapping 3 interruptions" in text
     assert "flapping_window 3 min" in text
 
@@ -94,7 +94,7 @@ def test_a_page_that_hangs_says_so(stage: Stage) -> None:
 
 
 def test_a_peers_words_stay_words(stage: Stage) -> None:
-    stage.beats(3, lambda: stage.fail(NODE, Reason.SERVER_ERROR, HOSTILE))
+    stage.ticks(3, lambda: stage.fail(NODE, Reason.SERVER_ERROR, HOSTILE))
     html = render(stage)
     assert "<script" not in html
     assert "<img" not in html
@@ -128,10 +128,10 @@ def test_the_page_can_be_kept_still(stage: Stage, refresh: bool, there: bool) ->
 def test_how_bad_a_state_looks(stage: Stage, state: Any, level: str) -> None:
     stage.healthy()
 
-    def beat() -> None:
+    def tick() -> None:
         state(stage)
         stage.answer(PUBLIC)
         stage.answer(PROVIDER)
 
-    view = stage.beats(5, beat)
+    view = stage.ticks(5, tick)
     assert page.level(view.judgement.verdicts["node"]) == level

@@ -11,8 +11,8 @@ from playwright.async_api import Browser, Page, async_playwright
 from tests.conftest import Clock
 from tests.programs import program
 from tests.serve.conftest import Client, served
-from tests.serve.purses import Till
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
+from tests.serve.wallet_stage import Till
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.health.page import short_hashes
 from tonwatch.ton.contracts.accounts import AccountStatus
@@ -96,12 +96,12 @@ def trouble(stage: Stage) -> None:
     """Long and hostile words, a wide state, throttling, and failures of every length."""
     stage.healthy()
 
-    def beat() -> None:
+    def tick() -> None:
         stage.fail(NODE, Reason.SERVER_ERROR, "<img src=x onerror=alert(1)> " + "A" * 270)
         stage.answer(PUBLIC, gap=75)
         stage.fail(PROVIDER, Reason.RATE_LIMITED, "HTTP 429: Ratelimit exceed")
 
-    stage.beats(5, beat)
+    stage.ticks(5, tick)
 
 
 @pytest.mark.parametrize(
@@ -143,24 +143,24 @@ def poor(till: Till) -> None:
     till.clock.advance(5)
     till.answers()
     till.read("hot", "usdt", amount=1_000_499_999, proven=False, source="toncenter")
-    till.walk("hot", tally=till.failed(32), backlog=12_345)
-    till.walk("hot", "usdt", tally=replace(till.bounced(4), sent=10**36))
+    till.walk("hot", totals=till.failed(32), backlog=12_345)
+    till.walk("hot", "usdt", totals=replace(till.bounced(4), sent=10**36))
     till.read("cold", status=AccountStatus.FROZEN, amount=10**36 + 1)
     till.read("vault", "", code_hash=b"\x01" * 32)
     till.fail(till.targets[0], Reason.SERVER_ERROR, "<b>" + "A" * 270, Probe.WRITE)
     till.watcher.look()
 
 
-def unread(till: Till) -> None:
-    def beat() -> None:
+def read_failing(till: Till) -> None:
+    def tick() -> None:
         till.answers()
         for watched in till.accounts:
-            till.unread(*watched.key, Reason.SERVER_ERROR, "<img src=x> " + "A" * 280)
+            till.read_failing(*watched.key, Reason.SERVER_ERROR, "<img src=x> " + "A" * 280)
 
-    till.beats(3, beat)
+    till.ticks(3, tick)
 
 
-@pytest.mark.parametrize("happened", [Till.nothing, Till.settled, poor, unread])
+@pytest.mark.parametrize("happened", [Till.nothing, Till.settled, poor, read_failing])
 async def test_wallets_fit_and_nobody_complains(show_till: Open, till: Till, happened: Any) -> None:
     happened(till)
     complaints: list[str] = []
@@ -169,7 +169,7 @@ async def test_wallets_fit_and_nobody_complains(show_till: Open, till: Till, hap
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("happened", [poor, unread])
+@pytest.mark.parametrize("happened", [poor, read_failing])
 async def test_wallets_have_the_contrast_of_wcag_aa(
     show_till: Open, till: Till, happened: Any, scheme: str
 ) -> None:

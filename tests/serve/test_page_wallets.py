@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Clock
-from tests.serve.purses import HOT, MASTER, Till
 from tests.serve.shown import render, text_of
 from tests.serve.stage import Stage
+from tests.serve.wallet_stage import HOT, MASTER, Till
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.health import page, wallet_rows
 from tonwatch.ton.contracts.accounts import AccountStatus
@@ -92,10 +92,10 @@ Happens = Callable[[Till], object]
             id="frozen and low",
         ),
         pytest.param(
-            lambda t: t.walk("hot", tally=t.failed(1)), "bad", "payouts failing", id="failing"
+            lambda t: t.walk("hot", totals=t.failed(1)), "bad", "payouts failing", id="failing"
         ),
         pytest.param(
-            lambda t: t.walk("hot", "usdt", tally=t.bounced(3)),
+            lambda t: t.walk("hot", "usdt", totals=t.bounced(3)),
             "warn",
             "payouts bouncing",
             id="bouncing",
@@ -116,11 +116,11 @@ def test_a_wallet_is_named_for_the_worst(
 
 
 def test_what_cannot_be_read_is_unread(till: Till) -> None:
-    def beat() -> None:
+    def tick() -> None:
         till.answers()
-        till.unread("hot", words="silence")
+        till.read_failing("hot", words="silence")
 
-    till.beats(2, beat)
+    till.ticks(2, tick)
     hot, cold = rows(till).wallets
     assert (hot.word, cold.word) == ("read failing", "not known")
     assert "The native of wallet hot cannot be read" in text_of(render(till))
@@ -129,7 +129,7 @@ def test_what_cannot_be_read_is_unread(till: Till) -> None:
 
 def test_what_is_too_old_is_not_known(till: Till) -> None:
     till.settled()
-    till.beats(10, till.answers)
+    till.ticks(10, till.answers)
     assert {row.word for row in rows(till).wallets} == {"not known"}
     assert rows(till).contracts[0].word == "not known"
     assert re.search(r"native – not known minimum 250 – not known 200 1.23456789", words(till))
@@ -157,8 +157,8 @@ def test_what_a_row_says(till: Till, told: dict[str, Any], shown: str) -> None:
 
 def test_trouble_is_counted_within_the_window(till: Till) -> None:
     till.settled()
-    till.walk("hot", tally=till.failed(2))
-    till.walk("hot", "usdt", tally=till.failed(2, ago=601))
+    till.walk("hot", totals=till.failed(2))
+    till.walk("hot", "usdt", totals=till.failed(2, ago=601))
     native, usdt = rows(till).wallets[0].assets
     assert (native.failed, native.returned) == ("2", "0")
     assert usdt.failed == "0"
@@ -166,7 +166,7 @@ def test_trouble_is_counted_within_the_window(till: Till) -> None:
 
 def test_more_trouble_than_is_remembered(till: Till) -> None:
     till.settled()
-    till.walk("hot", tally=till.failed(32))
+    till.walk("hot", totals=till.failed(32))
     native = rows(till).wallets[0].assets[0]
     assert (native.failed, native.returned) == ("32+", "0")
 
@@ -183,7 +183,7 @@ def test_a_changed_contract(till: Till, code_hash: bytes | None, shown: str) -> 
 
 def test_a_contract_that_cannot_be_read(till: Till) -> None:
     till.answers()
-    till.unread("vault", "", Reason.BAD_ANSWER, "cut short")
+    till.read_failing("vault", "", Reason.BAD_ANSWER, "cut short")
     [row] = rows(till).contracts
     assert (row.level, row.word, row.code) == ("warn", "read failing", None)
     assert "node: bad_answer: cut short" in words(till)
@@ -191,8 +191,8 @@ def test_a_contract_that_cannot_be_read(till: Till) -> None:
 
 def test_a_peers_words_stay_words(till: Till) -> None:
     till.answers()
-    till.unread("vault", "", Reason.SERVER_ERROR, HOSTILE)
-    till.unread("hot", "usdt", Reason.SERVER_ERROR, HOSTILE)
+    till.read_failing("vault", "", Reason.SERVER_ERROR, HOSTILE)
+    till.read_failing("hot", "usdt", Reason.SERVER_ERROR, HOSTILE)
     till.watcher.look()
     html = render(till)
     assert "<script" not in html
@@ -212,7 +212,7 @@ def failing(till: Till) -> View:
 
 def silent(till: Till) -> View:
     till.settled()
-    return till.beats(31, till.answers)
+    return till.ticks(31, till.answers)
 
 
 @pytest.mark.parametrize(

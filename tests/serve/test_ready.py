@@ -16,15 +16,15 @@ from tonwatch.ton.errors import Reason
 NO_INTEGER = "Input should be a valid integer, unable to parse string as an integer"
 
 
-def with_node(stage: Stage, node: Callable[[], None], beats: int = 1) -> None:
+def with_node(stage: Stage, node: Callable[[], None], ticks: int = 1) -> None:
     """The node does as it is told, the others are well."""
 
-    def beat() -> None:
+    def tick() -> None:
         node()
         stage.answer(PUBLIC)
         stage.answer(PROVIDER)
 
-    stage.beats(beats, beat)
+    stage.ticks(ticks, tick)
 
 
 def lagging_a_little(stage: Stage) -> None:
@@ -53,7 +53,7 @@ class TestPhase:
         response = await client.get("/ready")
         assert (response.status, await response.text()) == (status, f"{phase}\n")
 
-    @pytest.mark.parametrize("query", ["", "?verbose", "?behind=1h"])
+    @pytest.mark.parametrize("query", ["", "?verbose", "?lag=1h"])
     async def test_not_ready_once_the_watcher_stops(
         self, client: Client, stage: Stage, query: str
     ) -> None:
@@ -67,7 +67,7 @@ class TestPhase:
 
 class TestVerbose:
     @pytest.mark.parametrize(
-        ("behind", "beats", "lines"),
+        ("lag", "ticks", "lines"),
         [
             pytest.param(0, 1, "[+]node ok\nready: 1 of 1 in sync, 1 needed\n", id="fine"),
             pytest.param(
@@ -88,22 +88,22 @@ class TestVerbose:
         ],
     )
     async def test_has_a_line_for_each_primary(
-        self, client: Client, stage: Stage, behind: float, beats: int, lines: str
+        self, client: Client, stage: Stage, lag: float, ticks: int, lines: str
     ) -> None:
         stage.healthy()
-        with_node(stage, lambda: stage.answer(NODE, behind), beats)
+        with_node(stage, lambda: stage.answer(NODE, lag), ticks)
         assert await (await client.get("/ready?verbose")).text() == lines
 
     async def test_on_its_way_back(self, client: Client, stage: Stage) -> None:
         stage.node_down()
-        stage.beats(1, stage.answers)
+        stage.ticks(1, stage.answers)
         text = await (await client.get("/ready?verbose")).text()
         assert text.startswith("[-]node ok: Recovering, 1 of 2 good probes.\n")
 
     async def test_lines_stay_lines(self, client: Client, stage: Stage) -> None:
         """A peer's words cannot pretend to be a line of ours."""
-        stage.beats(3, lambda: stage.fail(NODE, Reason.SERVER_ERROR, "no\n[+]node ok\r\n"))
-        for query in ("verbose=1", "verbose&behind=10s"):
+        stage.ticks(3, lambda: stage.fail(NODE, Reason.SERVER_ERROR, "no\n[+]node ok\r\n"))
+        for query in ("verbose=1", "verbose&lag=10s"):
             lines = (await (await client.get(f"/ready?{query}")).text()).splitlines()
             assert lines[0].startswith(
                 "[-]node down: node answers with an error of its own (no [+]"
@@ -117,22 +117,22 @@ class TestVerbose:
 
 
 class TestLimitsOfTheAskersOwn:
-    """``?behind= &shard_gap= &quorum=``: as of now, without hysteresis."""
+    """``?lag= &shard_client_lag= &quorum=``: as of now, without hysteresis."""
 
     @pytest.mark.parametrize(
         ("query", "told", "ready"),
         [
-            pytest.param("behind=13s", {"behind": 12}, True, id="not that far behind"),
-            pytest.param("behind=12s", {"behind": 12}, False, id="that far behind"),
-            pytest.param("behind=11500ms", {"behind": 12}, False, id="milliseconds"),
-            pytest.param("behind=1m", {"behind": 27}, True, id="laxer than the configured limit"),
-            pytest.param("shard_gap=6", {"gap": 5}, True, id="not that large a gap"),
-            pytest.param("shard_gap=5", {"gap": 5}, False, id="that large a gap"),
-            pytest.param("shard_gap=100", {"gap": 50}, True, id="a laxer gap"),
-            pytest.param("shard_gap=100", {"behind": 27}, False, id="the other limit still holds"),
+            pytest.param("lag=13s", {"lag": 12}, True, id="not that far behind"),
+            pytest.param("lag=12s", {"lag": 12}, False, id="that far behind"),
+            pytest.param("lag=11500ms", {"lag": 12}, False, id="milliseconds"),
+            pytest.param("lag=1m", {"lag": 27}, True, id="laxer than the configured limit"),
+            pytest.param("shard_client_lag=6", {"gap": 5}, True, id="not that large a gap"),
+            pytest.param("shard_client_lag=5", {"gap": 5}, False, id="that large a gap"),
+            pytest.param("shard_client_lag=100", {"gap": 50}, True, id="a laxer gap"),
+            pytest.param("shard_client_lag=100", {"lag": 27}, False, id="the other limit still holds"),
             pytest.param("quorum=all", {}, True, id="a quorum"),
-            pytest.param("quorum=all", {"behind": 27}, False, id="the configured limits"),
-            pytest.param("behind=1m&shard_gap=5&quorum=any", {"behind": 27, "gap": 4}, True,
+            pytest.param("quorum=all", {"lag": 27}, False, id="the configured limits"),
+            pytest.param("lag=1m&shard_client_lag=5&quorum=any", {"lag": 27, "gap": 4}, True,
                          id="all of them"),
         ],
     )  # fmt: skip
@@ -165,33 +165,33 @@ class TestLimitsOfTheAskersOwn:
         targets = tuple(make_target(f"node-{n}", "liteserver", "primary") for n in range(3))
         stage = Stage(clock, targets=(*targets, PUBLIC, PROVIDER))
 
-        def beat() -> None:
+        def tick() -> None:
             stage.answers()
             for target in targets[:lagging]:
                 stage.answer(target, 15)
 
-        stage.beats(1, beat)
+        stage.ticks(1, tick)
         async with served(stage) as client:
-            response = await client.get(f"/ready?behind=10s&quorum={quorum}")
+            response = await client.get(f"/ready?lag=10s&quorum={quorum}")
             assert response.status == status
 
     @pytest.mark.parametrize(
         ("query", "text"),
         [
             pytest.param(
-                "behind=20s",
+                "lag=20s",
                 "[+]node lagging: node is 12 s (30 blocks) behind the head of the chain.\n"
                 "ready by these limits: 1 of 1 in sync, 1 needed\n",
                 id="in sync though not well",
             ),
             pytest.param(
-                "behind=5s",
+                "lag=5s",
                 "[-]node lagging: node is 12 s (30 blocks) behind the head of the chain.\n"
                 "unready by these limits: 0 of 1 in sync, 1 needed\n",
                 id="lagging",
             ),
             pytest.param(
-                "behind=5s&shard_gap=4",
+                "lag=5s&shard_client_lag=4",
                 "[-]node lagging: node is 12 s (30 blocks) behind the head of the chain.\n"
                 "[-]node shard lagging: node follows the masterchain, but its shard client is"
                 " 5 blocks behind it: accounts and balances are that old or fail.\n"
@@ -209,20 +209,20 @@ class TestLimitsOfTheAskersOwn:
         stage.healthy()
         with_node(stage, lambda: stage.fail(NODE, Reason.QUERY_TIMEOUT, "no answer within 3 s"))
         assert (await client.get("/ready")).status == 200
-        response = await client.get("/ready?behind=10s&verbose")
+        response = await client.get("/ready?lag=10s&verbose")
         lines = (await response.text()).splitlines()
         assert response.status == 503
         assert lines[0] == "[-]node down: node does not answer (no answer within 3 s)."
 
     async def test_what_was_never_asked_is_not_ready(self, client: Client) -> None:
-        response = await client.get("/ready?behind=1h&verbose")
+        response = await client.get("/ready?lag=1h&verbose")
         lines = (await response.text()).splitlines()
         assert response.status == 503
         assert lines[0] == "[-]node unknown: Nothing is known of node: not asked yet."
 
     async def test_draining_wins(self, client: Client, stage: Stage) -> None:
         draining(stage)
-        response = await client.get("/ready?behind=1h&verbose")
+        response = await client.get("/ready?lag=1h&verbose")
         lines = (await response.text()).splitlines()
         assert (response.status, lines[-1]) == (503, "draining: tonwatch is about to stop")
 
@@ -232,21 +232,21 @@ class TestLimitsOfTheAskersOwn:
         stage.healthy()
         with_node(stage, lambda: stage.answer(NODE, 12))
         for _ in range(5):
-            assert (await client.get("/ready?behind=5s")).status == 503
+            assert (await client.get("/ready?lag=5s")).status == 503
         assert (await client.get("/ready")).status == 200
 
     @pytest.mark.parametrize(
         ("query", "complaint"),
         [
-            ("behind=10", "behind: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
-            ("behind=", "behind: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
-            ("behind=0s", "behind: Input should be greater than 0"),
-            ("behind=-5s", "behind: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
-            ("shard_gap=0", "shard_gap: Input should be greater than or equal to 1"),
-            ("shard_gap=5s", f"shard_gap: {NO_INTEGER}"),
+            ("lag=10", "lag: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
+            ("lag=", "lag: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
+            ("lag=0s", "lag: Input should be greater than 0"),
+            ("lag=-5s", "lag: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
+            ("shard_client_lag=0", "shard_client_lag: Input should be greater than or equal to 1"),
+            ("shard_client_lag=5s", f"shard_client_lag: {NO_INTEGER}"),
             ("quorum=most", "quorum: Input should be 'majority', 'any' or 'all'"),
-            ("behind=1s&behind=1h", "behind is given more than once"),
-            ("lag=5s", "'lag' is no parameter"),
+            ("lag=1s&lag=1h", "lag is given more than once"),
+            ("behind=5s", "'behind' is no parameter"),
             ("Behind=5s", "'Behind' is no parameter"),
             ("verbose&x%0a%1b%3cb%3e=", r"'x\n\x1b<b>' is no parameter"),
             ("x" * 500, f"'{'x' * 40}' is no parameter"),
@@ -284,12 +284,12 @@ class Kubelet:
 async def test_as_the_kubelet_uses_it(client: Client, stage: Stage) -> None:
     """A poll every 2 s, a look of tonwatch every second, a probe of the node every 5 s."""
     kubelet = Kubelet(client)
-    behind = {5: 0, 10: 0, 15: 30, 20: 30, 25: 30, 30: 30, 35: 0, 40: 0, 45: 0, 50: 0}
+    lag = {5: 0, 10: 0, 15: 30, 20: 30, 25: 30, 30: 30, 35: 0, 40: 0, 45: 0, 50: 0}
     statuses: dict[int, int] = {}
     for second in range(1, 55):
         stage.clock.advance(1)
-        if second in behind:
-            stage.answer(NODE, behind[second])
+        if second in lag:
+            stage.answer(NODE, lag[second])
             stage.answer(PUBLIC)
             stage.answer(PROVIDER)
         stage.watcher.look()
@@ -314,6 +314,6 @@ async def test_a_kubelet_never_sees_a_lost_answer(client: Client, stage: Stage, 
     for _ in range(lost):
         with_node(stage, lambda: stage.fail(NODE, Reason.QUERY_TIMEOUT))
         statuses.append(await kubelet.probe())
-    stage.beats(1, stage.answers)
+    stage.ticks(1, stage.answers)
     statuses.append(await kubelet.probe())
     assert set(statuses) == {200}

@@ -7,15 +7,15 @@ import pytest
 
 from tests.conftest import Clock
 from tests.serve.conftest import Client, served
-from tests.serve.purses import Till
 from tests.serve.scraping import Scrape, everything_there_is, scrape
 from tests.serve.shown import text_of
 from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
+from tests.serve.wallet_stage import Till
 from tonwatch.serve.health import page
 from tonwatch.serve.health.document import document
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.shown import Shown, shown
-from tonwatch.watch.view import INTERVAL as BEAT
+from tonwatch.watch.view import INTERVAL as TICK
 
 PROBE = {"interval": "1s", "timeout": "800ms", "stale_after": "4s"}
 
@@ -38,7 +38,7 @@ async def ready_and_live(client: Client) -> list[tuple[int, str]]:
 class TestBetweenTwoJudgements:
     def test_all_is_as_it_was_judged(self, stage: Stage) -> None:
         view = stage.healthy()
-        stage.clock.advance(BEAT)
+        stage.clock.advance(TICK)
         assert now(stage) == (view, True)
         assert now(stage).view is view
 
@@ -158,7 +158,7 @@ class TestNotJudged:
         for target in said["targets"]:
             assert (target["state"], target["usable"], target["up"]) == ("unknown", False, False)
             assert target["why"].endswith(f"nothing has been judged since {since}.")
-            nothing = {"seqno", "root_hash", "behind_seconds", "shard_gap_blocks", "latency_ms"}
+            nothing = {"seqno", "root_hash", "lag_seconds", "shard_gap_blocks", "latency_ms"}
             assert {target[key] for key in nothing} == {None}
         for wallet, before in zip(said["wallets"], counted, strict=True):
             assert (wallet["state"], wallet["low"], wallet["frozen"]) == (None, False, False)

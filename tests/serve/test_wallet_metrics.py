@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import Clock
-from tests.serve.purses import CODE, Till
 from tests.serve.scraping import scrape
 from tests.serve.stage import NODE
-from tonwatch.samples.payouts import OTHER_CODE, Tally
+from tests.serve.wallet_stage import CODE, Till
+from tonwatch.samples.payouts import OTHER_CODE, Totals
 from tonwatch.samples.sample import Probe
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.errors import Reason
@@ -93,7 +93,7 @@ class TestBalances:
         assert scrape(till).values(name, **HOT) == []
 
     def test_a_failure_leaves_what_is_young_enough(self, till: Till) -> None:
-        till.unread("hot", "usdt")
+        till.read_failing("hot", "usdt")
         till.watcher.look()
         assert scrape(till).value("tonwatch_wallet_balance", **USDT) == 5000.25
 
@@ -112,20 +112,20 @@ class TestReadFailing:
         assert named == {
             str(finding.account)
             for finding in wallet_findings(judgement, till.config.thresholds)
-            if finding.cause is Cause.WALLET_UNREAD and finding.account != "vault"
+            if finding.cause is Cause.WALLET_READ_FAILING and finding.account != "vault"
         }
         return named
 
     @staticmethod
-    def without(till: Till, *unread: tuple[str, str]) -> None:
+    def without(till: Till, *read_failing: tuple[str, str]) -> None:
         """Some accounts cannot be read, for longer than the others' readings last."""
 
-        def beat() -> None:
+        def tick() -> None:
             till.answers()
             for each in till.accounts:
-                (till.unread if each.key in unread else till.read)(*each.key)
+                (till.read_failing if each.key in read_failing else till.read)(*each.key)
 
-        till.beats(10, beat)
+        till.ticks(10, tick)
 
     def test_all_is_read(self, till: Till) -> None:
         assert self.told(till) == set()
@@ -145,7 +145,7 @@ class TestReadFailing:
         assert self.told(till) == set()
 
     def test_what_was_read_lately_is_known(self, till: Till) -> None:
-        till.unread("hot", "usdt")
+        till.read_failing("hot", "usdt")
         till.watcher.look()
         assert self.told(till) == set()
 
@@ -162,7 +162,7 @@ class TestReadFailing:
         assert self.told(till) == set()
 
     def test_more_wallets_than_findings_name(self, clock: Clock) -> None:
-        names = [f"purse-{number}" for number in range(NAMED + 2)]
+        names = [f"wallet-{number}" for number in range(NAMED + 2)]
         wallets = [
             {"name": name, "address": f"0:{number + 1:064x}"} for number, name in enumerate(names)
         ]
@@ -172,7 +172,7 @@ class TestReadFailing:
 
 
 class TestPayouts:
-    TALLY = Tally(
+    TOTALS = Totals(
         transactions=12,
         sent=1_500_000_000,
         received=2_000_000_000,
@@ -198,7 +198,7 @@ class TestPayouts:
     @pytest.fixture
     def paying(self, till: Till) -> Till:
         for asset in ("native", "usdt"):
-            till.walk("hot", asset, tally=self.TALLY, backlog=5, since=1_799_000_000)
+            till.walk("hot", asset, totals=self.TOTALS, backlog=5, since=1_799_000_000)
         till.watcher.look()
         return till
 
@@ -247,7 +247,7 @@ class TestPayouts:
 
     @pytest.mark.parametrize("asset", [COINS, USDT], ids=["coins", "jettons"])
     def test_what_rules_select_starts_at_zero(self, till: Till, asset: dict[str, str]) -> None:
-        till.walk("hot", asset["asset"], tally=Tally())
+        till.walk("hot", asset["asset"], totals=Totals())
         till.watcher.look()
         seen = scrape(till)
         for name in ("sent_amount_total", "received_amount_total", "sent_messages_total"):
@@ -266,15 +266,15 @@ class TestPayouts:
     )
     def test_what_goes_wrong_appears_with_the_first(self, till: Till, name: str) -> None:
         for asset in ("native", "usdt"):
-            till.walk("hot", asset, tally=Tally())
+            till.walk("hot", asset, totals=Totals())
         till.watcher.look()
         assert scrape(till).values(f"tonwatch_wallet_{name}") == []
-        till.walk("hot", tally=self.TALLY)
+        till.walk("hot", totals=self.TOTALS)
         till.watcher.look()
         assert scrape(till).values(f"tonwatch_wallet_{name}", **COINS)
 
     def test_recent_troubles_by_our_own_judgement(self, paying: Till) -> None:
-        wallet = next(iter(paying.watcher.view.judgement.purses.wallets.values()))
+        wallet = next(iter(paying.watcher.view.judgement.wallet_status.wallets.values()))
         seen = scrape(paying)
         name = wallet.name
         failed, bounced = len(wallet.failed), len(wallet.bounced)
@@ -368,7 +368,7 @@ def test_thresholds_of_payouts(clock: Clock) -> None:
 def test_amounts_of_any_size_are_told(clock: Clock) -> None:
     till = Till(clock)
     till.read("hot", amount=(1 << 120) - 1)
-    till.walk("hot", tally=replace(TestPayouts.TALLY, sent=(1 << 200)))
+    till.walk("hot", totals=replace(TestPayouts.TOTALS, sent=(1 << 200)))
     till.watcher.look()
     seen = scrape(till)
     assert seen.value("tonwatch_wallet_balance", **COINS) == pytest.approx((1 << 120) / 1e9)

@@ -62,9 +62,9 @@ class ScrapeContext:
     def diagnosis(self) -> Diagnosis:
         return self.watcher.view.diagnosis
 
-    def head(self, behind: float = 0.0, **told: Any) -> Head:
+    def head(self, lag: float = 0.0, **told: Any) -> Head:
         """What a target that is `behind` the chain by so many seconds would tell."""
-        made = self.clock.wall_time - 1.0 - behind
+        made = self.clock.wall_time - 1.0 - lag
         position = int((made - 1_700_000_000.0) * BLOCKS_PER_SECOND)
         head = Head(
             seqno=position,
@@ -80,14 +80,14 @@ class ScrapeContext:
     def answer(
         self,
         target: Target,
-        behind: float = 0.0,
+        lag: float = 0.0,
         *,
         query: float = 0.01,
         epoch: float | None = None,
         **told: Any,
     ) -> None:
         """The target answers."""
-        self._add(target, Reason.OK, query, self.head(behind, **told), epoch=epoch)
+        self._add(target, Reason.OK, query, self.head(lag, **told), epoch=epoch)
 
     def connect(self, target: Target, reason: Reason = Reason.OK) -> None:
         """The target is connected to anew."""
@@ -137,11 +137,11 @@ class ScrapeContext:
         """Judge what is on the store now; each look follows on the one before."""
         return self.watcher.look().judgement
 
-    def beats(self, count: int, beat: Callable[[], None], interval: float = 5.0) -> Judgement:
+    def ticks(self, count: int, tick: Callable[[], None], interval: float = 5.0) -> Judgement:
         """Let `beat` put samples on the store `count` times, with a look after each."""
         for _ in range(count):
             self.clock.advance(interval)
-            beat()
+            tick()
             self.look()
         return self.judgement
 

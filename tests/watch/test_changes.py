@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.conftest import Clock
-from tests.serve.purses import Till
 from tests.serve.stage import NODE, Stage
+from tests.serve.wallet_stage import Till
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.changes import MOST, WINDOW, Changes
 from tonwatch.watch.findings import Cause, Finding

@@ -30,7 +30,7 @@ class TestSentences:
     @pytest.mark.parametrize(
         ("told", "cause", "words"),
         [
-            ({"behind": 34.0}, Cause.NODE_LAGGING, "node is 34 s (85 blocks) behind the head"),
+            ({"lag": 34.0}, Cause.NODE_LAGGING, "node is 34 s (85 blocks) behind the head"),
             ({"query": 2.0}, Cause.NODE_SLOW, "node takes 2.0 s for an answer"),
             (
                 {"clock_offset": -30.0},
@@ -45,12 +45,12 @@ class TestSentences:
         ],
     )
     def test_answering(self, trio: Any, told: Any, cause: Cause, words: str) -> None:
-        def beat() -> None:
+        def tick() -> None:
             trio.answer(trio.targets[0], **told)
             trio.answer(trio.targets[1])
             trio.answer(trio.targets[2])
 
-        trio.beats(6, beat)
+        trio.ticks(6, tick)
         assert trio.diagnosis.cause is cause
         assert words in trio.diagnosis.sentence
 
@@ -67,12 +67,12 @@ class TestSentences:
         ],
     )
     def test_not_answering(self, trio: Any, reason: Reason, cause: Cause, words: str) -> None:
-        def beat() -> None:
+        def tick() -> None:
             trio.fail(trio.targets[0], reason)
             trio.answer(trio.targets[1])
             trio.answer(trio.targets[2])
 
-        trio.beats(2, beat)
+        trio.ticks(2, tick)
         assert trio.diagnosis.cause is cause
         assert words in trio.diagnosis.sentence
 
@@ -87,38 +87,38 @@ class TestSentences:
         ],
     )
     def test_provider(self, trio: Any, reason: Reason, cause: Cause, words: str) -> None:
-        def beat() -> None:
+        def tick() -> None:
             trio.answer(trio.targets[0])
             trio.answer(trio.targets[1])
             trio.fail(trio.targets[2], reason)
 
-        trio.beats(2, beat)
+        trio.ticks(2, tick)
         assert trio.diagnosis.cause is cause
         assert words in trio.diagnosis.sentence
 
     def test_stalled_node(self, trio: Any) -> None:
         stuck = trio.head()
 
-        def beat() -> None:
+        def tick() -> None:
             trio.answer(trio.targets[0], seqno=stuck.seqno, gen_utime=stuck.gen_utime)
             trio.answer(trio.targets[1])
             trio.answer(trio.targets[2])
 
-        trio.beats(6, beat)
+        trio.ticks(6, tick)
         assert trio.diagnosis.cause is Cause.NODE_STALLED
         assert f"stays at block {stuck.seqno}" in trio.diagnosis.sentence
 
     def test_shard_client(self, trio: Any) -> None:
-        def beat() -> None:
+        def tick() -> None:
             trio.answer(trio.targets[0], shard_client_seqno=trio.head().seqno - 60)
             trio.answer(trio.targets[1])
 
-        trio.beats(2, beat)
+        trio.ticks(2, tick)
         assert trio.diagnosis.cause is Cause.NODE_SHARD_LAGGING
         assert "60 blocks behind" in trio.diagnosis.sentence
 
     def test_healthy(self, trio: Any) -> None:
-        trio.beats(2, lambda: healthy(trio))
+        trio.ticks(2, lambda: healthy(trio))
         assert trio.diagnosis.cause is Cause.HEALTHY
         assert "All 3 targets are alive and in sync" in trio.diagnosis.sentence
 
@@ -128,18 +128,18 @@ class TestSentences:
         assert trio.diagnosis.sentence == "3 of 3 targets have not been asked yet."
 
     def test_still_starting_while_one_has_not_been_asked(self, trio: Any) -> None:
-        trio.beats(1, lambda: trio.answer(trio.targets[0]))
+        trio.ticks(1, lambda: trio.answer(trio.targets[0]))
         assert trio.diagnosis.cause is Cause.STARTING
 
     def test_what_is_known_to_be_wrong_does_not_wait(self, trio: Any) -> None:
-        trio.beats(1, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED))
+        trio.ticks(1, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED))
         assert trio.diagnosis.cause is Cause.NODE_DOWN
 
     @pytest.mark.parametrize("kind", ["liteserver", "toncenter-v2"])
     @pytest.mark.parametrize("state", sorted(set(State) - {State.OK}))
     def test_every_state_of_every_kind_has_one(self, scene: Any, kind: Any, state: State) -> None:
         solo = scene(make_target("it", kind, "primary"))
-        judgement = solo.beats(1, lambda: solo.answer(solo.targets[0]))
+        judgement = solo.ticks(1, lambda: solo.answer(solo.targets[0]))
         verdict = Verdict(target=solo.targets[0], state=state, since=0.0, newest=1.0)
         judgement.verdicts["it"] = verdict
         from tonwatch.watch.diagnosis import diagnose
@@ -151,7 +151,7 @@ class TestTogether:
     """What only all targets together show."""
 
     def test_fork(self, trio: Any) -> None:
-        trio.beats(1, lambda: healthy(trio))
+        trio.ticks(1, lambda: healthy(trio))
         for target, root_hash in zip(trio.targets, (b"b", b"a", b"a"), strict=True):
             trio.fork(target, trio.head().seqno + 1, root_hash)
         trio.look()
@@ -160,7 +160,7 @@ class TestTogether:
 
     def test_disagreement(self, scene: Any) -> None:
         duo = scene(NODE, OTHER)
-        duo.beats(1, lambda: healthy(duo))
+        duo.ticks(1, lambda: healthy(duo))
         for target, root_hash in zip(duo.targets, (b"b", b"a"), strict=True):
             duo.fork(target, duo.head().seqno + 1, root_hash)
         duo.look()
@@ -169,7 +169,7 @@ class TestTogether:
         assert len(duo.diagnosis.finding.evidence) == 2
 
     def test_a_tie_is_no_disagreement_while_somebody_has_not_voted(self, trio: Any) -> None:
-        trio.beats(1, lambda: healthy(trio))
+        trio.ticks(1, lambda: healthy(trio))
         for target, root_hash in zip(trio.targets[:2], (b"b", b"a"), strict=True):
             trio.fork(target, trio.head().seqno + 1, root_hash)
         trio.look()
@@ -186,12 +186,12 @@ class TestTogether:
         local = make_target("node", "liteserver", "primary", local=True)
         trio = scene(local, OTHER, PROVIDER)
 
-        def beat() -> None:
+        def tick() -> None:
             trio.answer(local)
             trio.fail(OTHER, reason)
             trio.fail(PROVIDER, reason)
 
-        trio.beats(3, beat)
+        trio.ticks(3, tick)
         assert trio.diagnosis.cause is Cause.EGRESS_BROKEN
         assert words in trio.diagnosis.sentence
         assert trio.diagnosis.also == ()
@@ -200,20 +200,20 @@ class TestTogether:
     def test_catching_up(self, trio: Any) -> None:
         lag = iter([340.0, 325.0, 310.0, 295.0])
 
-        def beat() -> None:
-            trio.answer(trio.targets[0], behind=next(lag))
+        def tick() -> None:
+            trio.answer(trio.targets[0], lag=next(lag))
             trio.answer(trio.targets[1])
             trio.answer(trio.targets[2])
 
-        trio.beats(4, beat)
+        trio.ticks(4, tick)
         assert trio.diagnosis.cause is Cause.NODE_CATCHING_UP
         assert "catching up: in sync in about 98 s" in trio.diagnosis.sentence
 
     def test_flapping(self, trio: Any) -> None:
         healthy(trio)
         for _ in range(4):
-            trio.beats(3, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED))
-            trio.beats(3, lambda: healthy(trio))
+            trio.ticks(3, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED))
+            trio.ticks(3, lambda: healthy(trio))
         causes = {finding.cause for finding in (trio.diagnosis.finding, *trio.diagnosis.also)}
         assert Cause.NODE_FLAPPING in causes
 
@@ -227,10 +227,10 @@ class TestTogether:
             trio.answer(trio.targets[2])
 
         for _ in range(4):
-            trio.beats(3, gone)
-            trio.beats(3, lambda: healthy(trio))
+            trio.ticks(3, gone)
+            trio.ticks(3, lambda: healthy(trio))
         assert trio.diagnosis.cause is Cause.NODE_FLAPPING
-        judgement = trio.beats(2, lambda: trio.fail(node, Reason.CONNECT_REFUSED), interval=4.0)
+        judgement = trio.ticks(2, lambda: trio.fail(node, Reason.CONNECT_REFUSED), interval=4.0)
         assert judgement.suspects == ("node",)
         assert trio.diagnosis.cause is Cause.NODE_FLAPPING
 
@@ -241,44 +241,44 @@ class TestBlame:
     def test_a_stalled_chain_blames_no_node(self, trio: Any) -> None:
         stuck = trio.head()
 
-        def beat() -> None:
+        def tick() -> None:
             for target in trio.targets:
                 trio.answer(target, seqno=stuck.seqno, gen_utime=stuck.gen_utime)
 
-        trio.beats(5, beat)
+        trio.ticks(5, tick)
         assert trio.diagnosis.cause is Cause.CHAIN_STALLED
         assert trio.diagnosis.also == ()
 
     def test_our_own_clock_comes_first(self, trio: Any) -> None:
-        def beat() -> None:
-            trio.answer(trio.targets[0], behind=-60.0, clock_offset=60.0)
-            trio.answer(trio.targets[1], behind=-60.0, clock_offset=60.2)
+        def tick() -> None:
+            trio.answer(trio.targets[0], lag=-60.0, clock_offset=60.0)
+            trio.answer(trio.targets[1], lag=-60.0, clock_offset=60.2)
             trio.fail(trio.targets[2], Reason.RATE_LIMITED)
 
-        trio.beats(2, beat)
+        trio.ticks(2, tick)
         assert trio.diagnosis.cause is Cause.LOCAL_CLOCK_SKEWED
         assert [finding.cause for finding in trio.diagnosis.also] == [Cause.PROVIDER_THROTTLED]
 
     def test_a_primary_comes_before_a_reference(self, trio: Any) -> None:
-        def beat() -> None:
+        def tick() -> None:
             trio.answer(trio.targets[0], query=2.0)
             trio.fail(trio.targets[1], Reason.CONNECT_REFUSED)
             trio.answer(trio.targets[2])
 
-        trio.beats(3, beat)
+        trio.ticks(3, tick)
         assert trio.diagnosis.cause is Cause.NODE_SLOW
         assert [finding.cause for finding in trio.diagnosis.also] == [Cause.NODE_DOWN]
 
     def test_since_is_kept_while_the_cause_lasts(self, trio: Any) -> None:
-        def beat() -> None:
+        def tick() -> None:
             trio.fail(trio.targets[0], Reason.CONNECT_REFUSED)
             trio.answer(trio.targets[1])
             trio.answer(trio.targets[2])
 
-        trio.beats(2, lambda: healthy(trio))
-        trio.beats(2, beat)
+        trio.ticks(2, lambda: healthy(trio))
+        trio.ticks(2, tick)
         began = trio.diagnosis.since
-        trio.beats(3, beat)
+        trio.ticks(3, tick)
         assert trio.diagnosis.cause is Cause.NODE_DOWN
         assert trio.diagnosis.since == began
 

@@ -27,13 +27,13 @@ def node(judgement: Any) -> Any:
 def everyone(scene: Any, **told: Any) -> Callable[[], None]:
     """A beat on which all targets answer, the node with `told`."""
 
-    def beat() -> None:
+    def tick() -> None:
         first, *others = scene.targets
         scene.answer(first, **told)
         for other in others:
             scene.answer(other)
 
-    return beat
+    return tick
 
 
 class TestAnswers:
@@ -43,10 +43,10 @@ class TestAnswers:
         ("told", "state", "usable"),
         [
             pytest.param({}, State.OK, True, id="in sync"),
-            pytest.param({"behind": 4.0}, State.OK, True, id="4 s behind is noise"),
-            pytest.param({"behind": 9.0}, State.OK, True, id="just below the warning"),
-            pytest.param({"behind": 12.0}, State.LAGGING, True, id="lagging, still usable"),
-            pytest.param({"behind": 25.0}, State.LAGGING, False, id="too far behind"),
+            pytest.param({"lag": 4.0}, State.OK, True, id="4 s behind is noise"),
+            pytest.param({"lag": 9.0}, State.OK, True, id="just below the warning"),
+            pytest.param({"lag": 12.0}, State.LAGGING, True, id="lagging, still usable"),
+            pytest.param({"lag": 25.0}, State.LAGGING, False, id="too far behind"),
             pytest.param({"query": 0.9}, State.OK, True, id="not quite slow"),
             pytest.param({"query": 1.5}, State.SLOW, True, id="slow"),
             pytest.param({"clock_offset": 1.5}, State.OK, True, id="clock a little off"),
@@ -58,7 +58,7 @@ class TestAnswers:
         ],
     )
     def test_state(self, trio: Any, told: Any, state: State, usable: bool) -> None:
-        verdict = node(trio.beats(3, everyone(trio, **told)))
+        verdict = node(trio.ticks(3, everyone(trio, **told)))
         assert (verdict.state, verdict.usable, verdict.up) == (state, usable, True)
 
     @pytest.mark.parametrize(
@@ -71,43 +71,43 @@ class TestAnswers:
         ],
     )
     def test_shard_client(self, trio: Any, gap: int, state: State, usable: bool) -> None:
-        def beat() -> None:
+        def tick() -> None:
             trio.answer(trio.targets[0], shard_client_seqno=trio.head().seqno - gap)
             trio.answer(trio.targets[1])
 
-        verdict = node(trio.beats(2, beat))
-        assert (verdict.state, verdict.shard_gap, verdict.usable) == (state, gap, usable)
+        verdict = node(trio.ticks(2, tick))
+        assert (verdict.state, verdict.shard_client_lag, verdict.usable) == (state, gap, usable)
 
     def test_a_served_block_that_is_old_only_for_the_shard_client(self, trio: Any) -> None:
-        def beat() -> None:
-            trio.answer(trio.targets[0], behind=12.0, known_seqno=trio.head().seqno)
+        def tick() -> None:
+            trio.answer(trio.targets[0], lag=12.0, known_seqno=trio.head().seqno)
             trio.answer(trio.targets[1])
 
-        verdict = node(trio.beats(2, beat))
-        assert (verdict.state, verdict.shard_gap) == (State.SHARD_LAGGING, 30)
+        verdict = node(trio.ticks(2, tick))
+        assert (verdict.state, verdict.shard_client_lag) == (State.SHARD_LAGGING, 30)
 
     def test_behind_in_seconds_and_blocks(self, trio: Any) -> None:
-        verdict = node(trio.beats(6, everyone(trio, behind=30.0)))
-        assert verdict.behind_seconds == 30.0
-        assert verdict.behind_blocks == 75
+        verdict = node(trio.ticks(6, everyone(trio, lag=30.0)))
+        assert verdict.lag_seconds == 30.0
+        assert verdict.lag_blocks == 75
 
     def test_asked_at_different_times_is_not_behind(self, trio: Any) -> None:
         first, second, third = trio.targets
 
-        def beat() -> None:
+        def tick() -> None:
             trio.answer(first)
             trio.clock.advance(4.5)
             trio.answer(second)
             trio.answer(third)
 
-        verdict = node(trio.beats(6, beat, interval=0.5))
-        assert verdict.behind_seconds <= 1.0
-        assert verdict.behind_blocks <= 1
+        verdict = node(trio.ticks(6, tick, interval=0.5))
+        assert verdict.lag_seconds <= 1.0
+        assert verdict.lag_blocks <= 1
 
     def test_at_the_threshold_it_does_not_come_and_go(self, trio: Any) -> None:
         seen = []
-        for behind in (9.0, 11.0, 9.0, 8.0, 7.0, 9.0):
-            verdict = node(trio.beats(1, everyone(trio, behind=behind)))
+        for lag in (9.0, 11.0, 9.0, 8.0, 7.0, 9.0):
+            verdict = node(trio.ticks(1, everyone(trio, lag=lag)))
             seen.append(verdict.state is State.LAGGING)
         assert seen == [False, True, True, True, False, False]
 
@@ -117,35 +117,35 @@ class TestTimesThatAreNotTold:
 
     def test_of_the_head(self, trio: Any) -> None:
         """Both that support the head stand behind load balancers, say."""
-        trio.beats(2, everyone(trio, behind=30.0))
+        trio.ticks(2, everyone(trio, lag=30.0))
 
-        def beat() -> None:
-            trio.answer(trio.targets[0], behind=30.0)
+        def tick() -> None:
+            trio.answer(trio.targets[0], lag=30.0)
             for target in trio.targets[1:]:
                 trio.answer(target, gen_utime=None)
 
-        verdict = node(trio.beats(1, beat))
-        assert (verdict.state, verdict.behind_seconds) == (State.LAGGING, 30.0)
+        verdict = node(trio.ticks(1, tick))
+        assert (verdict.state, verdict.lag_seconds) == (State.LAGGING, 30.0)
 
     def test_of_the_target(self, trio: Any) -> None:
-        trio.beats(2, everyone(trio, behind=30.0))
-        verdict = node(trio.beats(1, everyone(trio, behind=30.0, gen_utime=None)))
-        assert (verdict.state, verdict.behind_seconds) == (State.LAGGING, 30.0)
+        trio.ticks(2, everyone(trio, lag=30.0))
+        verdict = node(trio.ticks(1, everyone(trio, lag=30.0, gen_utime=None)))
+        assert (verdict.state, verdict.lag_seconds) == (State.LAGGING, 30.0)
 
     @pytest.mark.parametrize("whose", ["the head's", "the target's"])
     def test_what_was_told_too_long_ago_counts_no_more(self, trio: Any, whose: str) -> None:
-        trio.beats(2, everyone(trio, behind=30.0))
+        trio.ticks(2, everyone(trio, lag=30.0))
 
-        def beat() -> None:
+        def tick() -> None:
             lost = {"gen_utime": None}
-            trio.answer(trio.targets[0], behind=30.0, **(lost if whose == "the target's" else {}))
+            trio.answer(trio.targets[0], lag=30.0, **(lost if whose == "the target's" else {}))
             for target in trio.targets[1:]:
                 trio.answer(target, **(lost if whose == "the head's" else {}))
 
-        beats = int(trio.config.probe.stale_after // 5) + 1
-        verdict = node(trio.beats(beats, beat))
-        assert verdict.behind_seconds is None
-        assert verdict.behind_blocks == 75
+        ticks = int(trio.config.probe.stale_after // 5) + 1
+        verdict = node(trio.ticks(ticks, tick))
+        assert verdict.lag_seconds is None
+        assert verdict.lag_blocks == 75
 
 
 class TestFailures:
@@ -181,27 +181,27 @@ class TestFailures:
         ],
     )
     def test_state(self, trio: Any, reason: Reason, state: State) -> None:
-        trio.beats(1, everyone(trio))
-        verdict = node(trio.beats(2, lambda: trio.fail(trio.targets[0], reason)))
+        trio.ticks(1, everyone(trio))
+        verdict = node(trio.ticks(2, lambda: trio.fail(trio.targets[0], reason)))
         assert (verdict.state, verdict.reason) == (state, reason)
         assert not verdict.usable
         assert not verdict.up
         assert verdict.head is None
 
     def test_one_lost_answer_changes_nothing(self, trio: Any) -> None:
-        trio.beats(2, everyone(trio))
+        trio.ticks(2, everyone(trio))
         before = node(trio.judgement)
-        after = node(trio.beats(1, lambda: trio.fail(trio.targets[0], Reason.QUERY_TIMEOUT)))
+        after = node(trio.ticks(1, lambda: trio.fail(trio.targets[0], Reason.QUERY_TIMEOUT)))
         assert after.state is State.OK
         assert after.since == before.since
 
     def test_one_lost_answer_is_still_a_bad_probe(self, trio: Any) -> None:
-        trio.beats(2, everyone(trio))
-        verdict = node(trio.beats(1, lambda: trio.fail(trio.targets[0], Reason.QUERY_TIMEOUT)))
+        trio.ticks(2, everyone(trio))
+        verdict = node(trio.ticks(1, lambda: trio.fail(trio.targets[0], Reason.QUERY_TIMEOUT)))
         assert not verdict.usable
 
     def test_a_target_that_never_answered_is_down_at_once(self, trio: Any) -> None:
-        verdict = node(trio.beats(1, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED)))
+        verdict = node(trio.ticks(1, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED)))
         assert verdict.state is State.DOWN
 
 
@@ -224,7 +224,7 @@ class TestNewConnections:
     def test_state(self, trio: Any, connects: list[Reason], state: State) -> None:
         for reason in connects:
             trio.connect(trio.targets[0], reason)
-        verdict = node(trio.beats(2, everyone(trio)))
+        verdict = node(trio.ticks(2, everyone(trio)))
         assert verdict.state is state
         assert verdict.usable is (state is State.OK)
 
@@ -237,17 +237,17 @@ class TestAge:
         assert (verdict.state, verdict.usable, verdict.newest) == (State.UNKNOWN, False, None)
 
     def test_too_old(self, trio: Any) -> None:
-        trio.beats(2, everyone(trio))
+        trio.ticks(2, everyone(trio))
         trio.clock.advance(trio.config.probe.stale_after + 0.1)
         verdict = node(trio.look())
         assert verdict.state is State.UNKNOWN
         assert verdict.head is None
-        assert verdict.behind_seconds is None
+        assert verdict.lag_seconds is None
 
     def test_since_lasts_as_long_as_the_state(self, trio: Any) -> None:
-        trio.beats(1, everyone(trio, behind=30.0))
+        trio.ticks(1, everyone(trio, lag=30.0))
         began = trio.clock.wall_time
-        verdict = node(trio.beats(4, everyone(trio, behind=30.0)))
+        verdict = node(trio.ticks(4, everyone(trio, lag=30.0)))
         assert verdict.since == began
 
 
@@ -258,56 +258,56 @@ class TestHead:
         assert trio.look().head is None
 
     def test_the_only_one_that_answers(self, trio: Any) -> None:
-        judgement = trio.beats(1, lambda: trio.answer(trio.targets[0]))
+        judgement = trio.ticks(1, lambda: trio.answer(trio.targets[0]))
         assert judgement.head.target == "node"
-        assert node(judgement).behind_seconds == 0.0
+        assert node(judgement).lag_seconds == 0.0
 
     def test_one_liar_cannot_move_it(self, trio: Any) -> None:
-        def beat() -> None:
+        def tick() -> None:
             seqno = trio.head().seqno
             trio.answer(trio.targets[0], seqno=seqno + 1000, gen_utime=int(trio.clock.wall_time))
             trio.answer(trio.targets[1])
             trio.answer(trio.targets[2])
 
-        judgement = trio.beats(3, beat)
+        judgement = trio.ticks(3, tick)
         assert judgement.head.seqno == trio.head().seqno
         assert judgement.verdicts["other"].state is State.OK
 
     def test_a_liar_from_the_future_cannot_move_it_either(self, trio: Any) -> None:
-        def beat() -> None:
+        def tick() -> None:
             seqno = trio.head().seqno
             trio.answer(
                 trio.targets[0], seqno=seqno + 1000, gen_utime=int(trio.clock.wall_time) + 600
             )
             trio.answer(trio.targets[1])
 
-        judgement = trio.beats(3, beat)
+        judgement = trio.ticks(3, tick)
         assert judgement.head.target == "other"
 
     def test_of_two_targets_our_clock_tells_which_is_behind(self, scene: Any) -> None:
         duo = scene(*scene().targets[:2])
-        judgement = duo.beats(3, everyone(duo, behind=60.0))
+        judgement = duo.ticks(3, everyone(duo, lag=60.0))
         assert judgement.head.target == "other"
         assert node(judgement).state is State.LAGGING
 
     def test_two_that_lag_together_do_not_make_the_third_wrong(self, trio: Any) -> None:
-        def beat() -> None:
-            trio.answer(trio.targets[0], behind=60.0)
-            trio.answer(trio.targets[1], behind=60.0)
+        def tick() -> None:
+            trio.answer(trio.targets[0], lag=60.0)
+            trio.answer(trio.targets[1], lag=60.0)
             trio.answer(trio.targets[2])
 
-        judgement = trio.beats(3, beat)
+        judgement = trio.ticks(3, tick)
         assert judgement.verdicts["node"].state is State.LAGGING
         assert judgement.verdicts["other"].state is State.LAGGING
         assert judgement.verdicts["provider"].state is State.OK
 
     def test_another_network_has_no_say(self, trio: Any) -> None:
-        def beat() -> None:
+        def tick() -> None:
             for target in trio.targets[:2]:
                 trio.answer(target, seqno=10**8, zerostate=TESTNET)
             trio.answer(trio.targets[2])
 
-        assert trio.beats(2, beat).head.target == "provider"
+        assert trio.ticks(2, tick).head.target == "provider"
 
 
 class TestStall:
@@ -316,12 +316,12 @@ class TestStall:
     def test_a_node_that_stands_still(self, trio: Any) -> None:
         stuck = trio.head()
 
-        def beat() -> None:
+        def tick() -> None:
             trio.answer(trio.targets[0], seqno=stuck.seqno, gen_utime=stuck.gen_utime)
             trio.answer(trio.targets[1])
             trio.answer(trio.targets[2])
 
-        judgement = trio.beats(5, beat)
+        judgement = trio.ticks(5, tick)
         assert node(judgement).state is State.STALLED
         assert not node(judgement).usable
         assert not judgement.stalled
@@ -329,34 +329,34 @@ class TestStall:
     def test_the_chain_stands_still(self, trio: Any) -> None:
         stuck = trio.head()
 
-        def beat() -> None:
+        def tick() -> None:
             for target in trio.targets:
                 trio.answer(target, seqno=stuck.seqno, gen_utime=stuck.gen_utime)
 
-        judgement = trio.beats(5, beat)
+        judgement = trio.ticks(5, tick)
         assert judgement.stalled
         assert {verdict.state for verdict in judgement.verdicts.values()} == {State.STALLED}
         assert all(verdict.usable for verdict in judgement.verdicts.values())
-        assert all(verdict.behind_seconds == 0.0 for verdict in judgement.verdicts.values())
+        assert all(verdict.lag_seconds == 0.0 for verdict in judgement.verdicts.values())
 
     def test_a_stalled_chain_gates_where_that_is_wanted(self, scene: Any) -> None:
         gated = scene(gates={"chain_stalled": True})
         stuck = gated.head()
 
-        def beat() -> None:
+        def tick() -> None:
             for target in gated.targets:
                 gated.answer(target, seqno=stuck.seqno, gen_utime=stuck.gen_utime)
 
-        assert not node(gated.beats(5, beat)).usable
+        assert not node(gated.ticks(5, tick)).usable
 
     def test_when_the_chain_goes_on_nobody_is_blamed(self, trio: Any) -> None:
         stuck = trio.head()
 
-        def beat() -> None:
+        def tick() -> None:
             for target in trio.targets:
                 trio.answer(target, seqno=stuck.seqno, gen_utime=stuck.gen_utime)
 
-        trio.beats(6, beat)
+        trio.ticks(6, tick)
         trio.clock.advance(1.0)
         trio.answer(trio.targets[0])
         judgement = trio.look()
@@ -366,24 +366,24 @@ class TestStall:
     def test_when_the_chain_goes_on_nobody_lags_who_was_not_asked_since(self, trio: Any) -> None:
         stuck = trio.head()
 
-        def beat() -> None:
+        def tick() -> None:
             for target in trio.targets:
                 trio.answer(target, seqno=stuck.seqno, gen_utime=stuck.gen_utime)
 
-        trio.beats(30, beat)
+        trio.ticks(30, tick)
         trio.clock.advance(3.0)
         trio.answer(trio.targets[0])
         judgement = trio.look()
         assert {verdict.state for verdict in judgement.verdicts.values()} == {State.OK}
 
     def test_back_from_an_outage_at_an_old_block_is_no_stall(self, trio: Any) -> None:
-        trio.beats(2, everyone(trio))
-        trio.beats(10, lambda: trio.fail(trio.targets[0], Reason.NOT_SYNCED))
-        verdict = node(trio.beats(1, everyone(trio, behind=120.0)))
+        trio.ticks(2, everyone(trio))
+        trio.ticks(10, lambda: trio.fail(trio.targets[0], Reason.NOT_SYNCED))
+        verdict = node(trio.ticks(1, everyone(trio, lag=120.0)))
         assert verdict.state is State.LAGGING
 
     def test_not_having_asked_is_no_stall(self, trio: Any) -> None:
-        trio.beats(2, everyone(trio))
+        trio.ticks(2, everyone(trio))
         trio.clock.advance(trio.config.probe.stale_after - 1.0)
         judgement = trio.look()
         assert not judgement.stalled
@@ -393,10 +393,10 @@ class TestStall:
         solo = scene(scene().targets[0])
         stuck = solo.head()
 
-        def beat() -> None:
+        def tick() -> None:
             solo.answer(solo.targets[0], seqno=stuck.seqno, gen_utime=stuck.gen_utime)
 
-        judgement = solo.beats(5, beat)
+        judgement = solo.ticks(5, tick)
         assert not judgement.stalled
         assert node(judgement).state is State.STALLED
 
@@ -428,30 +428,30 @@ class TestClock:
         ours: float | None,
         node_state: State,
     ) -> None:
-        def beat() -> None:
+        def tick() -> None:
             offsets = (node_offset, other_offset, None)
             for target, offset in zip(trio.targets, offsets, strict=True):
-                trio.answer(target, behind=block_age - 1.0, clock_offset=offset)
+                trio.answer(target, lag=block_age - 1.0, clock_offset=offset)
 
-        judgement = trio.beats(2, beat)
+        judgement = trio.ticks(2, tick)
         assert judgement.clock_offset == (None if ours is None else pytest.approx(ours, abs=0.6))
         assert node(judgement).state is node_state
 
 
 class TestClockSet:
-    """Our clock is set while samples are on the board: they are read as by the present one."""
+    """Our clock is set while samples are in the store: they are read as by the present one."""
 
     def test_a_jump_is_ours_at_once(self, trio: Any) -> None:
         epoch = trio.clock.wall_time - trio.clock.monotonic_time
 
-        def beat(*targets: Target, ahead: float) -> None:
+        def tick(*targets: Target, ahead: float) -> None:
             for target in targets:
-                trio.answer(target, behind=ahead, clock_offset=-ahead, epoch=epoch + ahead)
+                trio.answer(target, lag=ahead, clock_offset=-ahead, epoch=epoch + ahead)
 
-        trio.beats(2, lambda: beat(*trio.targets, ahead=0.0))
+        trio.ticks(2, lambda: tick(*trio.targets, ahead=0.0))
         trio.clock.wall_time += 90.0
         trio.clock.advance(5.0)
-        beat(trio.targets[0], ahead=90.0)
+        tick(trio.targets[0], ahead=90.0)
         judgement = trio.look()
         assert judgement.clock_offset == pytest.approx(-90.0, abs=1.0)
         assert {verdict.state for verdict in judgement.verdicts.values()} == {State.OK}
@@ -480,7 +480,7 @@ class TestForks:
     def test_minority(
         self, trio: Any, hashes: tuple[bytes, ...], forked: set[str], undecided: set[str]
     ) -> None:
-        trio.beats(1, everyone(trio))
+        trio.ticks(1, everyone(trio))
         self.round(trio, *hashes)
         judgement = trio.look()
         states = judgement.verdicts.items()
@@ -488,41 +488,41 @@ class TestForks:
         assert set(judgement.forks.undecided) == undecided
 
     def test_a_forked_target_is_not_usable_and_has_no_say_in_the_head(self, trio: Any) -> None:
-        trio.beats(1, everyone(trio))
+        trio.ticks(1, everyone(trio))
         self.round(trio, b"b", b"a", b"a")
-        judgement = trio.beats(1, everyone(trio, behind=-100.0))
+        judgement = trio.ticks(1, everyone(trio, lag=-100.0))
         assert not node(judgement).usable
-        assert node(judgement).behind_seconds is None
+        assert node(judgement).lag_seconds is None
         assert judgement.head.target != "node"
 
     def test_the_newest_comparison_counts(self, trio: Any) -> None:
-        trio.beats(1, everyone(trio))
+        trio.ticks(1, everyone(trio))
         self.round(trio, b"b", b"a", b"a")
         self.round(trio, b"a", b"a", b"a", after=2)
         assert node(trio.look()).state is State.OK
 
     def test_two_targets_cannot_say_who_is_right(self, scene: Any) -> None:
         duo = scene(*scene().targets[:2])
-        duo.beats(1, everyone(duo))
+        duo.ticks(1, everyone(duo))
         self.round(duo, b"a", b"b")
         judgement = duo.look()
         assert set(judgement.forks.undecided) == {"node", "other"}
         assert node(judgement).state is State.OK
 
     def test_heads_of_equal_seqno_are_compared_as_well(self, trio: Any) -> None:
-        def beat() -> None:
+        def tick() -> None:
             for target, root_hash in zip(trio.targets, (b"b", b"a", b"a"), strict=True):
                 trio.answer(target, root_hash=root_hash)
 
-        assert node(trio.beats(1, beat)).state is State.FORKED
+        assert node(trio.ticks(1, tick)).state is State.FORKED
 
     def test_another_network_is_no_fork(self, trio: Any) -> None:
-        def beat() -> None:
+        def tick() -> None:
             trio.answer(trio.targets[0], root_hash=b"b", zerostate=TESTNET)
             trio.answer(trio.targets[1])
             trio.answer(trio.targets[2])
 
-        assert node(trio.beats(1, beat)).state is State.WRONG_NETWORK
+        assert node(trio.ticks(1, tick)).state is State.WRONG_NETWORK
 
 
 class TestEgress:
@@ -550,21 +550,21 @@ class TestEgress:
         ],
     )
     def test_broken(self, outside: Any, public: Reason, provider: Reason, broken: bool) -> None:
-        def beat() -> None:
+        def tick() -> None:
             outside.answer(outside.targets[0])
             outside.fail(outside.targets[1], public)
             outside.fail(outside.targets[2], provider)
 
-        assert bool(outside.beats(2, beat).unreachable) is broken
+        assert bool(outside.ticks(2, tick).unreachable) is broken
 
     def test_a_single_lost_answer_each_is_not_enough(self, outside: Any) -> None:
-        outside.beats(1, everyone(outside))
+        outside.ticks(1, everyone(outside))
 
-        def beat() -> None:
+        def tick() -> None:
             for target in outside.targets[1:]:
                 outside.fail(target, Reason.CONNECT_TIMEOUT)
 
-        assert not outside.beats(1, beat).unreachable
+        assert not outside.ticks(1, tick).unreachable
 
     def test_when_it_is_back_whoever_was_not_asked_since_is_excused(self, outside: Any) -> None:
         def cut() -> None:
@@ -572,7 +572,7 @@ class TestEgress:
             for target in outside.targets[1:]:
                 outside.fail(target, Reason.CONNECT_TIMEOUT)
 
-        outside.beats(3, cut)
+        outside.ticks(3, cut)
         outside.clock.advance(4.0)
         outside.answer(outside.targets[1])
         assert set(outside.look().excused) == {"provider"}
@@ -582,7 +582,7 @@ class TestEgress:
 
     def test_the_first_to_be_given_up_is_only_suspected(self, outside: Any) -> None:
         """The others may be cut off as well: they have not been asked since."""
-        outside.beats(2, everyone(outside))
+        outside.ticks(2, everyone(outside))
         for _ in range(2):
             outside.clock.advance(4.0)
             outside.fail(outside.targets[1], Reason.CONNECT_TIMEOUT)
@@ -591,13 +591,13 @@ class TestEgress:
         assert outside.look().suspects == ()
 
     def test_nobody_is_suspected_for_long(self, outside: Any) -> None:
-        outside.beats(2, everyone(outside))
-        outside.beats(4, lambda: outside.fail(outside.targets[1], Reason.CONNECT_TIMEOUT))
+        outside.ticks(2, everyone(outside))
+        outside.ticks(4, lambda: outside.fail(outside.targets[1], Reason.CONNECT_TIMEOUT))
         assert outside.judgement.suspects == ()
 
     def test_one_external_target_alone_says_nothing(self, scene: Any) -> None:
         solo = scene(make_target("provider", "toncenter-v2", "primary"))
-        judgement = solo.beats(3, lambda: solo.fail(solo.targets[0], Reason.CONNECT_TIMEOUT))
+        judgement = solo.ticks(3, lambda: solo.fail(solo.targets[0], Reason.CONNECT_TIMEOUT))
         assert not judgement.unreachable
 
 
@@ -607,12 +607,12 @@ class TestCatchingUp:
     def test_it_gains(self, trio: Any) -> None:
         lag = iter([340.0, 325.0, 310.0, 295.0])
 
-        def beat() -> None:
-            trio.answer(trio.targets[0], behind=next(lag))
+        def tick() -> None:
+            trio.answer(trio.targets[0], lag=next(lag))
             trio.answer(trio.targets[1])
             trio.answer(trio.targets[2])
 
-        verdict = node(trio.beats(4, beat))
+        verdict = node(trio.ticks(4, tick))
         assert verdict.state is State.LAGGING
         assert verdict.in_sync_in == pytest.approx(295.0 / 3.0, abs=3.0)
 
@@ -620,22 +620,22 @@ class TestCatchingUp:
     def test_it_does_not(self, trio: Any, lag: list[float]) -> None:
         values = iter(lag)
 
-        def beat() -> None:
-            trio.answer(trio.targets[0], behind=next(values))
+        def tick() -> None:
+            trio.answer(trio.targets[0], lag=next(values))
             trio.answer(trio.targets[1])
             trio.answer(trio.targets[2])
 
-        assert node(trio.beats(len(lag), beat)).in_sync_in is None
+        assert node(trio.ticks(len(lag), tick)).in_sync_in is None
 
 
 class TestFlapping:
     """A target that comes and goes is said to flap, once."""
 
     @staticmethod
-    def play(trio: Any, beats: str) -> list[State]:
+    def play(trio: Any, ticks: str) -> list[State]:
         """One letter a beat: g answers, b does not."""
         states = []
-        for letter in beats:
+        for letter in ticks:
             trio.clock.advance(5.0)
             for other in trio.targets[1:]:
                 trio.answer(other)

@@ -12,10 +12,10 @@ from tonwatch.watch.readiness import Phase, ask
 STARTING, READY, UNREADY = Phase.STARTING, Phase.READY, Phase.UNREADY
 
 
-def play(scene: Any, beats: str) -> list[Phase]:
+def play(scene: Any, ticks: str) -> list[Phase]:
     """One letter a beat for the first target: g answers, b fails, l lags too far, _ is silent."""
     phases = []
-    for letter in beats:
+    for letter in ticks:
         scene.clock.advance(5.0)
         for other in scene.targets[1:]:
             scene.answer(other)
@@ -24,14 +24,14 @@ def play(scene: Any, beats: str) -> list[Phase]:
         elif letter == "b":
             scene.fail(scene.targets[0], Reason.CONNECT_REFUSED)
         elif letter == "l":
-            scene.answer(scene.targets[0], behind=60.0)
+            scene.answer(scene.targets[0], lag=60.0)
         scene.look()
         phases.append(scene.readiness.phase)
     return phases
 
 
 @pytest.mark.parametrize(
-    ("beats", "phases"),
+    ("ticks", "phases"),
     [
         pytest.param("g", [READY], id="one good answer is enough at the start"),
         pytest.param("bb", [STARTING, STARTING], id="no hurry to give up at the start"),
@@ -46,8 +46,8 @@ def play(scene: Any, beats: str) -> list[Phase]:
         pytest.param("g_____", [READY] * 5 + [UNREADY], id="silence of ours is not health"),
     ],
 )
-def test_hysteresis(scene: Any, beats: str, phases: list[Phase]) -> None:
-    assert play(scene(), beats) == phases
+def test_hysteresis(scene: Any, ticks: str, phases: list[Phase]) -> None:
+    assert play(scene(), ticks) == phases
 
 
 def test_a_look_without_a_new_sample_counts_nothing(scene: Any) -> None:
@@ -80,7 +80,7 @@ def test_quorum_of_three(scene: Any, quorum: str, broken: int, phase: Phase) -> 
     reference = make_target("reference", "liteserver", "reference")
     quartet = scene(*primaries, reference, quorum=quorum)
 
-    def beat() -> None:
+    def tick() -> None:
         quartet.answer(reference)
         for number, primary in enumerate(primaries):
             if number < broken:
@@ -88,25 +88,25 @@ def test_quorum_of_three(scene: Any, quorum: str, broken: int, phase: Phase) -> 
             else:
                 quartet.answer(primary)
 
-    quartet.beats(3, beat)
+    quartet.ticks(3, tick)
     assert quartet.readiness.phase is phase
 
 
 def test_references_do_not_decide(scene: Any) -> None:
     trio = scene()
 
-    def beat() -> None:
+    def tick() -> None:
         trio.answer(trio.targets[0])
         trio.fail(trio.targets[1], Reason.CONNECT_REFUSED)
         trio.fail(trio.targets[2], Reason.SERVER_ERROR)
 
-    trio.beats(4, beat)
+    trio.ticks(4, tick)
     assert trio.readiness.phase is READY
 
 
 def test_without_primaries_all_decide(scene: Any) -> None:
     solo = scene(make_target("public-1", "liteserver", "reference"))
-    solo.beats(3, lambda: solo.fail(solo.targets[0], Reason.CONNECT_REFUSED))
+    solo.ticks(3, lambda: solo.fail(solo.targets[0], Reason.CONNECT_REFUSED))
     assert solo.readiness.phase is UNREADY
 
 
@@ -159,11 +159,11 @@ class TestGates:
     def test_slow(self, scene: Any, gates: dict[str, bool], phase: Phase) -> None:
         trio = scene(gates=gates)
 
-        def beat() -> None:
+        def tick() -> None:
             trio.answer(trio.targets[0], query=2.0)
             trio.answer(trio.targets[1])
 
-        trio.beats(5, beat)
+        trio.ticks(5, tick)
         assert trio.readiness.phase is phase
 
     def test_no_answer_always_counts(self, scene: Any) -> None:
@@ -175,24 +175,24 @@ class TestAsk:
     """A human's question with limits of its own: as of now."""
 
     @pytest.mark.parametrize(
-        ("behind", "limits", "ready"),
+        ("lag", "limits", "ready"),
         [
             pytest.param(15.0, {}, True, id="configured limit"),
-            pytest.param(15.0, {"behind": 10.0}, False, id="stricter"),
+            pytest.param(15.0, {"lag": 10.0}, False, id="stricter"),
             pytest.param(60.0, {}, False, id="beyond the configured limit"),
-            pytest.param(60.0, {"behind": 120.0}, True, id="more generous"),
-            pytest.param(0.0, {"shard_gap": 1}, True, id="no gap"),
+            pytest.param(60.0, {"lag": 120.0}, True, id="more generous"),
+            pytest.param(0.0, {"shard_client_lag": 1}, True, id="no gap"),
         ],
     )
-    def test_limits(self, scene: Any, behind: float, limits: Any, ready: bool) -> None:
+    def test_limits(self, scene: Any, lag: float, limits: Any, ready: bool) -> None:
         trio = scene()
 
-        def beat() -> None:
-            trio.answer(trio.targets[0], behind=behind)
+        def tick() -> None:
+            trio.answer(trio.targets[0], lag=lag)
             trio.answer(trio.targets[1])
             trio.answer(trio.targets[2])
 
-        judgement = trio.beats(1, beat)
+        judgement = trio.ticks(1, tick)
         assert ask(judgement, "majority", **limits).ready is ready
 
     def test_it_knows_no_hysteresis(self, scene: Any) -> None:

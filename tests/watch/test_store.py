@@ -1,4 +1,4 @@
-"""The board: what it keeps, what it counts, and how little it grows."""
+"""The store: what it keeps, what it counts, and how little it grows."""
 
 from typing import Any
 

@@ -7,18 +7,18 @@ import pytest
 
 from tests.configs import configured
 from tests.watch.conftest import NODE, OTHER, PROVIDER, ScrapeContext
-from tests.watch.purses import (
+from tests.watch.wallet_scene import (
     COIN,
     CONFIG,
     USDT,
     failure,
     key,
+    progress,
     reading,
     trouble,
-    walked,
 )
 from tonwatch.runtime.jobs.accounts import watched
-from tonwatch.samples.payouts import Tally
+from tonwatch.samples.payouts import Totals
 from tonwatch.samples.sample import Probe
 from tonwatch.samples.target import Target
 from tonwatch.ton.address import Address
@@ -32,7 +32,7 @@ from tonwatch.watch.states import State
 NATIVE, JETTON, CONTRACT = key(), key(asset="usdt"), key("escrow", "")
 
 
-class Purse(ScrapeContext):
+class WalletScene(ScrapeContext):
     """A scene with a wallet, another without demands, and a contract; all of it well."""
 
     def __init__(self, clock: Any, *targets: Target, **more: Any) -> None:
@@ -64,8 +64,8 @@ class Purse(ScrapeContext):
 
 
 @pytest.fixture
-def purse(clock: Any) -> Purse:
-    scene = Purse(clock)
+def wallet_scene(clock: Any) -> WalletScene:
+    scene = WalletScene(clock)
     scene.well()
     return scene
 
@@ -73,8 +73,8 @@ def purse(clock: Any) -> Purse:
 class TestHoldings:
     """What a wallet holds, against what it must hold."""
 
-    def test_all_well(self, purse: Purse) -> None:
-        assert purse.causes() == [Cause.HEALTHY]
+    def test_all_well(self, wallet_scene: WalletScene) -> None:
+        assert wallet_scene.causes() == [Cause.HEALTHY]
 
     @pytest.mark.parametrize(
         ("of", "amount", "low"),
@@ -87,112 +87,112 @@ class TestHoldings:
             pytest.param(key("spare"), 0, False, id="without a minimum nothing is low"),
         ],
     )
-    def test_minimum(self, purse: Purse, of: Any, amount: int, low: bool) -> None:
-        purse.store.add(reading(purse.clock, of, amount))
-        assert (Cause.WALLET_LOW in purse.causes()) is low
+    def test_minimum(self, wallet_scene: WalletScene, of: Any, amount: int, low: bool) -> None:
+        wallet_scene.store.add(reading(wallet_scene.clock, of, amount))
+        assert (Cause.WALLET_LOW in wallet_scene.causes()) is low
 
-    def test_the_sentence_has_exact_amounts(self, purse: Purse) -> None:
-        purse.store.add(reading(purse.clock, NATIVE, 1_250_499_999_999 - 1000 * COIN))
-        purse.store.add(reading(purse.clock, JETTON, 12_345_678))
-        assert purse.causes() == [Cause.WALLET_LOW]
-        assert purse.sentence == (
+    def test_the_sentence_has_exact_amounts(self, wallet_scene: WalletScene) -> None:
+        wallet_scene.store.add(reading(wallet_scene.clock, NATIVE, 1_250_499_999_999 - 1000 * COIN))
+        wallet_scene.store.add(reading(wallet_scene.clock, JETTON, 12_345_678))
+        assert wallet_scene.causes() == [Cause.WALLET_LOW]
+        assert wallet_scene.sentence == (
             "Wallet payouts is low: it holds 250.499999999 coins where 250.5 coins are needed"
             " and 12.345678 usdt where 1,000 usdt are needed."
         )
 
-    def test_an_unknown_amount_is_not_low(self, purse: Purse) -> None:
+    def test_an_unknown_amount_is_not_low(self, wallet_scene: WalletScene) -> None:
         """Past its time to live a low balance is unknown, and unknown is not low."""
-        purse.store.add(reading(purse.clock, NATIVE, 0))
-        assert Cause.WALLET_LOW in purse.causes()
-        purse.clock.advance(36.0)
-        for target in purse.targets:
-            purse.answer(target)
-        assert purse.causes() == [Cause.HEALTHY]
-        assert purse.judgement.purses.wallets["payouts"].reading is None
+        wallet_scene.store.add(reading(wallet_scene.clock, NATIVE, 0))
+        assert Cause.WALLET_LOW in wallet_scene.causes()
+        wallet_scene.clock.advance(36.0)
+        for target in wallet_scene.targets:
+            wallet_scene.answer(target)
+        assert wallet_scene.causes() == [Cause.HEALTHY]
+        assert wallet_scene.judgement.wallet_status.wallets["payouts"].reading is None
 
-    def test_since_when(self, purse: Purse) -> None:
-        began = purse.clock.wall_time
+    def test_since_when(self, wallet_scene: WalletScene) -> None:
+        began = wallet_scene.clock.wall_time
         for _ in range(3):
-            purse.read(amount=0)
-            for target in purse.targets:
-                purse.answer(target)
-            purse.look()
-            purse.clock.advance(5.0)
-        assert purse.diagnosis.since == began
+            wallet_scene.read(amount=0)
+            for target in wallet_scene.targets:
+                wallet_scene.answer(target)
+            wallet_scene.look()
+            wallet_scene.clock.advance(5.0)
+        assert wallet_scene.diagnosis.since == began
 
-    def test_frozen_comes_before_low(self, purse: Purse) -> None:
-        purse.read(status=AccountStatus.FROZEN, amount=0)
-        assert purse.causes() == [Cause.WALLET_FROZEN, Cause.WALLET_LOW]
+    def test_frozen_comes_before_low(self, wallet_scene: WalletScene) -> None:
+        wallet_scene.read(status=AccountStatus.FROZEN, amount=0)
+        assert wallet_scene.causes() == [Cause.WALLET_FROZEN, Cause.WALLET_LOW]
 
     @pytest.mark.parametrize("status", [AccountStatus.UNINITIALIZED, AccountStatus.MISSING])
     def test_not_deployed_is_a_state_and_no_error(
-        self, purse: Purse, status: AccountStatus
+        self, wallet_scene: WalletScene, status: AccountStatus
     ) -> None:
-        purse.read(status=status)
-        assert purse.causes() == [Cause.HEALTHY]
+        wallet_scene.read(status=status)
+        assert wallet_scene.causes() == [Cause.HEALTHY]
 
 
 class TestUnread:
     """Balances that cannot be read, and who is to blame."""
 
-    def test_one_failure_changes_nothing(self, purse: Purse) -> None:
-        purse.store.add(failure(purse.clock, NATIVE, Reason.QUERY_TIMEOUT))
-        assert purse.causes() == [Cause.HEALTHY]
+    def test_one_failure_changes_nothing(self, wallet_scene: WalletScene) -> None:
+        wallet_scene.store.add(failure(wallet_scene.clock, NATIVE, Reason.QUERY_TIMEOUT))
+        assert wallet_scene.causes() == [Cause.HEALTHY]
 
     def test_a_master_that_is_none(self, clock: Any) -> None:
-        fresh = Purse(clock)
+        fresh = WalletScene(clock)
         for target in fresh.targets:
             fresh.answer(target)
         fresh.store.add(reading(clock, NATIVE, 1000 * COIN))
         fresh.store.add(failure(clock, JETTON, Reason.METHOD_FAILED, "no jetton's master"))
-        assert fresh.causes() == [Cause.WALLET_UNREAD]
+        assert fresh.causes() == [Cause.WALLET_READ_FAILING]
         assert fresh.sentence == (
             "The usdt of wallet payouts cannot be read (node: method_failed: no jetton's master)."
         )
 
     def test_nothing_is_said_before_anybody_was_asked(self, clock: Any) -> None:
-        fresh = Purse(clock)
+        fresh = WalletScene(clock)
         for target in fresh.targets:
             fresh.answer(target)
         assert fresh.causes() == [Cause.HEALTHY]
 
-    def test_not_blamed_while_no_source_can_be_believed(self, purse: Purse) -> None:
-        purse.store.add(failure(purse.clock, NATIVE, Reason.CONNECT_REFUSED))
+    def test_not_blamed_while_no_source_can_be_believed(self, wallet_scene: WalletScene) -> None:
+        wallet_scene.store.add(failure(wallet_scene.clock, NATIVE, Reason.CONNECT_REFUSED))
 
-        def beat() -> None:
-            for target in purse.targets:
-                purse.fail(target, Reason.NOT_SYNCED)
+        def tick() -> None:
+            for target in wallet_scene.targets:
+                wallet_scene.fail(target, Reason.NOT_SYNCED)
 
-        purse.beats(10, beat)
-        assert Cause.WALLET_UNREAD not in purse.causes()
+        wallet_scene.ticks(10, tick)
+        assert Cause.WALLET_READ_FAILING not in wallet_scene.causes()
 
     def test_not_blamed_where_the_only_source_comes_and_goes(self, clock: Any) -> None:
-        purse = Purse(clock, NODE)
-        purse.well()
+        wallet_scene = WalletScene(clock, NODE)
+        wallet_scene.well()
 
-        def beat() -> None:
+        def tick() -> None:
             for _ in range(2):
-                purse.fail(NODE, Reason.QUERY_TIMEOUT)
+                wallet_scene.fail(NODE, Reason.QUERY_TIMEOUT)
                 clock.advance(1.0)
-            purse.answer(NODE)
+            wallet_scene.answer(NODE)
 
-        purse.beats(12, beat)
-        purse.store.add(failure(clock, NATIVE, Reason.QUERY_TIMEOUT))
-        assert purse.causes() == [Cause.NODE_FLAPPING]
-        assert purse.judgement.purses.wallets["payouts"].reading is None
+        wallet_scene.ticks(12, tick)
+        wallet_scene.store.add(failure(clock, NATIVE, Reason.QUERY_TIMEOUT))
+        assert wallet_scene.causes() == [Cause.NODE_FLAPPING]
+        assert wallet_scene.judgement.wallet_status.wallets["payouts"].reading is None
 
-    def test_low_is_not_blamed_for_a_broken_egress(self, purse: Purse) -> None:
+    def test_low_is_not_blamed_for_a_broken_egress(self, wallet_scene: WalletScene) -> None:
         """Low while it is known to be, then unknown; the egress is named first in any case."""
-        purse.read(amount=0)
+        wallet_scene.read(amount=0)
         seen = []
 
-        def beat() -> None:
-            for target in purse.targets:
-                purse.fail(target, Reason.CONNECT_TIMEOUT)
-            purse.store.add(failure(purse.clock, NATIVE, Reason.CONNECT_TIMEOUT))
-            seen.append(purse.causes())
+        def tick() -> None:
+            for target in wallet_scene.targets:
+                wallet_scene.fail(target, Reason.CONNECT_TIMEOUT)
+            wallet_scene.store.add(failure(wallet_scene.clock, NATIVE, Reason.CONNECT_TIMEOUT))
+            seen.append(wallet_scene.causes())
 
-        purse.beats(12, beat)
+        wallet_scene.ticks(12, tick)
         assert all(causes[0] in {Cause.WALLET_LOW, Cause.EGRESS_BROKEN} for causes in seen)
         assert seen[3][0] is Cause.EGRESS_BROKEN
         assert seen[-1] == [Cause.EGRESS_BROKEN]
@@ -233,38 +233,46 @@ class TestPayouts:
         ],
     )
     def test_within_the_window(
-        self, purse: Purse, troubles: Any, expected: Cause, words: str
+        self, wallet_scene: WalletScene, troubles: Any, expected: Cause, words: str
     ) -> None:
-        events = [trouble(purse.clock, kind, age, **more) for kind, age, more in troubles]
-        purse.store.add(walked(purse.clock, NATIVE, *events))
-        assert purse.causes() == [expected]
-        assert words in purse.sentence
+        events = [trouble(wallet_scene.clock, kind, age, **more) for kind, age, more in troubles]
+        wallet_scene.store.add(progress(wallet_scene.clock, NATIVE, *events))
+        assert wallet_scene.causes() == [expected]
+        assert words in wallet_scene.sentence
 
-    def test_of_all_assets_together(self, purse: Purse) -> None:
-        purse.store.add(walked(purse.clock, NATIVE, trouble(purse.clock, "bounced")))
-        events = [trouble(purse.clock, "bounced"), trouble(purse.clock, "bounced")]
-        purse.store.add(walked(purse.clock, JETTON, *events))
-        assert purse.causes() == [Cause.PAYOUTS_BOUNCING]
+    def test_of_all_assets_together(self, wallet_scene: WalletScene) -> None:
+        wallet_scene.store.add(
+            progress(wallet_scene.clock, NATIVE, trouble(wallet_scene.clock, "bounced"))
+        )
+        events = [trouble(wallet_scene.clock, "bounced"), trouble(wallet_scene.clock, "bounced")]
+        wallet_scene.store.add(progress(wallet_scene.clock, JETTON, *events))
+        assert wallet_scene.causes() == [Cause.PAYOUTS_BOUNCING]
 
-    def test_low_explains_failing(self, purse: Purse) -> None:
-        purse.read(amount=0)
-        purse.store.add(walked(purse.clock, NATIVE, trouble(purse.clock, "failed")))
-        assert purse.causes() == [Cause.WALLET_LOW, Cause.PAYOUTS_FAILING]
+    def test_low_explains_failing(self, wallet_scene: WalletScene) -> None:
+        wallet_scene.read(amount=0)
+        wallet_scene.store.add(
+            progress(wallet_scene.clock, NATIVE, trouble(wallet_scene.clock, "failed"))
+        )
+        assert wallet_scene.causes() == [Cause.WALLET_LOW, Cause.PAYOUTS_FAILING]
 
     @pytest.mark.parametrize(
-        ("backlog", "expected"), [(499, Cause.HEALTHY), (500, Cause.PAYOUTS_BEHIND)]
+        ("backlog", "expected"), [(499, Cause.HEALTHY), (500, Cause.PAYOUTS_BACKLOG)]
     )
-    def test_behind(self, purse: Purse, backlog: int, expected: Cause) -> None:
-        purse.store.add(walked(purse.clock, NATIVE, backlog=backlog))
-        assert purse.causes() == [expected]
+    def test_behind(self, wallet_scene: WalletScene, backlog: int, expected: Cause) -> None:
+        wallet_scene.store.add(progress(wallet_scene.clock, NATIVE, backlog=backlog))
+        assert wallet_scene.causes() == [expected]
 
     @pytest.mark.parametrize(
         ("hours", "expected"), [(23.9, Cause.PAYOUTS_GAP), (24.1, Cause.HEALTHY)]
     )
-    def test_a_gap_is_news_for_a_day(self, purse: Purse, hours: float, expected: Cause) -> None:
-        found = int(purse.clock.wall_time - hours * 3600)
-        purse.store.add(walked(purse.clock, NATIVE, tally=Tally(gaps=1, last_gap=found)))
-        assert purse.causes() == [expected]
+    def test_a_gap_is_news_for_a_day(
+        self, wallet_scene: WalletScene, hours: float, expected: Cause
+    ) -> None:
+        found = int(wallet_scene.clock.wall_time - hours * 3600)
+        wallet_scene.store.add(
+            progress(wallet_scene.clock, NATIVE, totals=Totals(gaps=1, last_gap=found))
+        )
+        assert wallet_scene.causes() == [expected]
 
 
 class TestMany:
@@ -276,13 +284,13 @@ class TestMany:
             {"name": name, "address": str(Address(0, name.encode() * 8)), "minimum": 1}
             for name in names
         ]
-        purse = Purse(clock, wallets=wallets, contracts=[])
-        for target in purse.targets:
-            purse.answer(target)
+        wallet_scene = WalletScene(clock, wallets=wallets, contracts=[])
+        for target in wallet_scene.targets:
+            wallet_scene.answer(target)
         for name in names:
-            purse.store.add(reading(clock, key(name), 0))
-        assert purse.causes() == [Cause.WALLET_LOW] * 6
-        last = purse.diagnosis.also[-1]
+            wallet_scene.store.add(reading(clock, key(name), 0))
+        assert wallet_scene.causes() == [Cause.WALLET_LOW] * 6
+        last = wallet_scene.diagnosis.also[-1]
         assert last.others == tuple(names[5:])
         assert last.sentence.startswith("25 more wallets are in the same trouble: w005, w006")
 
@@ -306,10 +314,10 @@ class TestContracts:
             ),
         ],
     )
-    def test_code(self, purse: Purse, told: Any, expected: Cause, words: str) -> None:
-        purse.store.add(reading(purse.clock, CONTRACT, COIN, **told))
-        assert purse.causes() == [expected]
-        assert words in purse.sentence
+    def test_code(self, wallet_scene: WalletScene, told: Any, expected: Cause, words: str) -> None:
+        wallet_scene.store.add(reading(wallet_scene.clock, CONTRACT, COIN, **told))
+        assert wallet_scene.causes() == [expected]
+        assert words in wallet_scene.sentence
 
 
 class TestSources:
@@ -327,12 +335,12 @@ class TestSources:
         ],
     )
     def test_named_at_once(
-        self, purse: Purse, probe: Probe, reason: Reason, target: Target, cause: Cause
+        self, wallet_scene: WalletScene, probe: Probe, reason: Reason, target: Target, cause: Cause
     ) -> None:
-        purse.ask(target, probe, reason)
-        assert purse.causes() == [cause]
-        assert target.name in purse.sentence
-        assert "as the test says" in purse.sentence
+        wallet_scene.ask(target, probe, reason)
+        assert wallet_scene.causes() == [cause]
+        assert target.name in wallet_scene.sentence
+        assert "as the test says" in wallet_scene.sentence
 
     @pytest.mark.parametrize(
         ("probe", "reason"),
@@ -343,9 +351,11 @@ class TestSources:
             (Probe.WRITE, Reason.RATE_LIMITED),
         ],
     )
-    def test_says_nothing_of_wallets(self, purse: Purse, probe: Probe, reason: Reason) -> None:
-        purse.ask(NODE, probe, reason)
-        assert purse.causes() == [Cause.HEALTHY]
+    def test_says_nothing_of_wallets(
+        self, wallet_scene: WalletScene, probe: Probe, reason: Reason
+    ) -> None:
+        wallet_scene.ask(NODE, probe, reason)
+        assert wallet_scene.causes() == [Cause.HEALTHY]
 
     @pytest.mark.parametrize(
         "reason",
@@ -358,11 +368,11 @@ class TestSources:
             Reason.SERVER_ERROR,
         ],
     )
-    def test_a_lost_message_is_lost_twice(self, purse: Purse, reason: Reason) -> None:
-        purse.ask(NODE, Probe.WRITE, reason)
-        assert purse.causes() == [Cause.HEALTHY]
-        purse.ask(NODE, Probe.WRITE, reason)
-        assert purse.causes() == [Cause.WRITE_PATH_BROKEN]
+    def test_a_lost_message_is_lost_twice(self, wallet_scene: WalletScene, reason: Reason) -> None:
+        wallet_scene.ask(NODE, Probe.WRITE, reason)
+        assert wallet_scene.causes() == [Cause.HEALTHY]
+        wallet_scene.ask(NODE, Probe.WRITE, reason)
+        assert wallet_scene.causes() == [Cause.WRITE_PATH_BROKEN]
 
     @pytest.mark.parametrize(
         ("broken", "probe", "reason", "mended"),
@@ -375,42 +385,44 @@ class TestSources:
         ],
     )
     def test_until_it_has_told_better(
-        self, purse: Purse, broken: Probe, probe: Probe, reason: Reason, mended: bool
+        self, wallet_scene: WalletScene, broken: Probe, probe: Probe, reason: Reason, mended: bool
     ) -> None:
         target = PROVIDER if reason is Reason.DISPROVED else NODE
-        purse.ask(target, broken, reason)
-        purse.clock.advance(1.0)
-        purse.ask(target, probe)
-        assert (purse.causes() == [Cause.HEALTHY]) is mended
+        wallet_scene.ask(target, broken, reason)
+        wallet_scene.clock.advance(1.0)
+        wallet_scene.ask(target, probe)
+        assert (wallet_scene.causes() == [Cause.HEALTHY]) is mended
 
     @pytest.mark.parametrize(
         ("target", "told"), [(NODE, Reason.PROOF_INVALID), (PROVIDER, Reason.DISPROVED)]
     )
-    def test_a_lost_answer_is_no_better(self, purse: Purse, target: Target, told: Reason) -> None:
-        purse.ask(target, Probe.COMPARE, told)
-        before = purse.causes()
+    def test_a_lost_answer_is_no_better(
+        self, wallet_scene: WalletScene, target: Target, told: Reason
+    ) -> None:
+        wallet_scene.ask(target, Probe.COMPARE, told)
+        before = wallet_scene.causes()
         for reason in (Reason.QUERY_TIMEOUT, Reason.OVERLOADED):
-            purse.clock.advance(1.0)
-            purse.ask(target, Probe.COMPARE, reason)
-            assert purse.causes() == before
+            wallet_scene.clock.advance(1.0)
+            wallet_scene.ask(target, Probe.COMPARE, reason)
+            assert wallet_scene.causes() == before
 
-    def test_forgotten_when_nobody_asks_any_more(self, purse: Purse) -> None:
-        purse.ask(NODE, Probe.WRITE, Reason.MESSAGE_REJECTED)
-        assert purse.causes() == [Cause.WRITE_PATH_BROKEN]
-        purse.clock.advance(151.0)
-        purse.well()
-        assert purse.causes() == [Cause.HEALTHY]
+    def test_forgotten_when_nobody_asks_any_more(self, wallet_scene: WalletScene) -> None:
+        wallet_scene.ask(NODE, Probe.WRITE, Reason.MESSAGE_REJECTED)
+        assert wallet_scene.causes() == [Cause.WRITE_PATH_BROKEN]
+        wallet_scene.clock.advance(151.0)
+        wallet_scene.well()
+        assert wallet_scene.causes() == [Cause.HEALTHY]
 
     @pytest.mark.parametrize(
         ("setting", "ready"), [({}, False), ({"proof_invalid": False}, True)], ids=["on", "off"]
     )
     def test_a_liar_is_not_ready(self, clock: Any, setting: Any, ready: bool) -> None:
-        purse = Purse(clock, readiness={"gates": setting})
-        purse.well()
-        purse.look()
-        purse.ask(NODE, Probe.COMPARE, Reason.PROOF_INVALID)
-        purse.beats(5, purse.well)
-        assert purse.readiness.ready is ready
+        wallet_scene = WalletScene(clock, readiness={"gates": setting})
+        wallet_scene.well()
+        wallet_scene.look()
+        wallet_scene.ask(NODE, Probe.COMPARE, Reason.PROOF_INVALID)
+        wallet_scene.ticks(5, wallet_scene.well)
+        assert wallet_scene.readiness.ready is ready
 
     @pytest.mark.parametrize(
         ("setting", "ready"), [({}, True), ({"wallet_low": True}, False)], ids=["off", "on"]
@@ -418,22 +430,22 @@ class TestSources:
     def test_a_low_wallet_takes_nothing_out_of_service(
         self, clock: Any, setting: Any, ready: bool
     ) -> None:
-        purse = Purse(clock, readiness={"gates": setting})
-        purse.well()
-        purse.read(amount=0)
-        purse.look()
-        assert purse.readiness.ready is ready
+        wallet_scene = WalletScene(clock, readiness={"gates": setting})
+        wallet_scene.well()
+        wallet_scene.read(amount=0)
+        wallet_scene.look()
+        assert wallet_scene.readiness.ready is ready
 
 
 class TestWhomToAsk:
     """Accounts are read from the best there is, in the configured order."""
 
-    def names(self, purse: Purse) -> list[str]:
-        purse.look()
-        return [verdict.target.name for verdict in readable(purse.judgement)]
+    def names(self, wallet_scene: WalletScene) -> list[str]:
+        wallet_scene.look()
+        return [verdict.target.name for verdict in readable(wallet_scene.judgement)]
 
-    def test_in_order(self, purse: Purse) -> None:
-        assert self.names(purse) == ["node", "other", "provider"]
+    def test_in_order(self, wallet_scene: WalletScene) -> None:
+        assert self.names(wallet_scene) == ["node", "other", "provider"]
 
     @pytest.mark.parametrize(
         ("spoil", "expected"),
@@ -449,7 +461,7 @@ class TestWhomToAsk:
                 id="never of another network",
             ),
             pytest.param(
-                lambda p: p.answer(NODE, behind=30.0),
+                lambda p: p.answer(NODE, lag=30.0),
                 ["other", "provider", "node"],
                 id="last who is behind",
             ),
@@ -466,14 +478,14 @@ class TestWhomToAsk:
         ],
     )
     def test_by_state(
-        self, purse: Purse, spoil: Callable[[Purse], object], expected: list[str]
+        self, wallet_scene: WalletScene, spoil: Callable[[WalletScene], object], expected: list[str]
     ) -> None:
-        purse.look()
-        purse.clock.advance(1.0)
+        wallet_scene.look()
+        wallet_scene.clock.advance(1.0)
         for target in (OTHER, PROVIDER, NODE):
-            purse.answer(target)
-        spoil(purse)
-        assert self.names(purse) == expected
+            wallet_scene.answer(target)
+        spoil(wallet_scene)
+        assert self.names(wallet_scene) == expected
 
     def test_states_are_all_decided(self) -> None:
         """Whoever adds a state decides whether accounts may be read in it."""
@@ -502,15 +514,18 @@ class TestBacklog:
     def test_of_what_is_read(
         self, clock: Any, counted_to: int, newest: int, left: int, backlog: int
     ) -> None:
-        purse = Purse(clock)
+        wallet_scene = WalletScene(clock)
         cursor, last = TransactionId(counted_to, bytes(32)), TransactionId(newest, bytes(32))
-        purse.store.add(walked(clock, NATIVE, cursor=cursor, backlog=left))
-        purse.store.add(reading(clock, NATIVE, 5, last=last))
-        purse.look()
-        holding = purse.judgement.purses.wallets["payouts"].holdings["native"]
+        wallet_scene.store.add(progress(clock, NATIVE, cursor=cursor, backlog=left))
+        wallet_scene.store.add(reading(clock, NATIVE, 5, last=last))
+        wallet_scene.look()
+        holding = wallet_scene.judgement.wallet_status.wallets["payouts"].holdings["native"]
         assert holding.backlog == backlog
 
     def test_what_is_not_counted_has_none(self, clock: Any) -> None:
-        purse = Purse(clock)
-        purse.look()
-        assert purse.judgement.purses.wallets["payouts"].holdings["native"].backlog is None
+        wallet_scene = WalletScene(clock)
+        wallet_scene.look()
+        assert (
+            wallet_scene.judgement.wallet_status.wallets["payouts"].holdings["native"].backlog
+            is None
+        )

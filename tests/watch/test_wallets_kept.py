@@ -7,11 +7,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.configs import configured
-from tests.watch.purses import COIN, CONFIG, failure, key, reading, trouble, walked
+from tests.watch.wallet_scene import COIN, CONFIG, failure, key, progress, reading, trouble
 from tonwatch.runtime.jobs.accounts import watched
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.store import Store
-from tonwatch.watch.wallet_verdicts import Purses, judge_wallets
+from tonwatch.watch.wallet_verdicts import WalletStatus, judge_wallets
 
 CONFIGURED = configured(CONFIG)
 ACCOUNTS = list(watched(CONFIGURED))
@@ -39,7 +39,7 @@ class Kept:
     def __init__(self) -> None:
         self.clock = SimpleNamespace(wall_time=1_800_000_000.0, monotonic_time=5_000.0)
         self.store = Store([], ACCOUNTS)
-        self.purses: Purses | None = None
+        self.wallet_status: WalletStatus | None = None
 
     def step(self, what: str, *told: Any) -> None:
         match what:
@@ -54,15 +54,15 @@ class Kept:
                 self.store.add(failure(self.clock, told[0], Reason.QUERY_TIMEOUT))
             case _:
                 troubles = [trouble(self.clock, kind, age) for kind, age in told[1]]
-                self.store.add(walked(self.clock, told[0], *troubles))
+                self.store.add(progress(self.clock, told[0], *troubles))
 
-    def look(self) -> Purses:
+    def look(self) -> WalletStatus:
         snapshot = self.store.snapshot(
             wall=self.clock.wall_time, monotonic=self.clock.monotonic_time
         )
-        self.purses = judge_wallets(snapshot, CONFIGURED, self.purses)
-        assert self.purses == judge_wallets(snapshot, CONFIGURED)
-        return self.purses
+        self.wallet_status = judge_wallets(snapshot, CONFIGURED, self.wallet_status)
+        assert self.wallet_status == judge_wallets(snapshot, CONFIGURED)
+        return self.wallet_status
 
 
 @given(st.lists(steps, max_size=12))

@@ -87,13 +87,13 @@ async def _read_all(jobs: Sequence[Job], runtime: Runtime) -> None:
 
 def _text(view: View, errors: Sequence[InternalError]) -> str:
     """The tables, and what is wrong."""
-    purses = view.judgement.purses
+    wallet_status = view.judgement.wallet_status
     tables = [_table(_TARGETS, map(_row, view.judgement.verdicts.values()))]
-    if purses.wallets:
-        rows = (row for wallet in purses.wallets.values() for row in _wallet_rows(wallet))
+    if wallet_status.wallets:
+        rows = (row for wallet in wallet_status.wallets.values() for row in _wallet_rows(wallet))
         tables.append(_table(_WALLETS, rows))
-    if purses.contracts:
-        tables.append(_table(_CONTRACTS, map(_contract_row, purses.contracts.values())))
+    if wallet_status.contracts:
+        tables.append(_table(_CONTRACTS, map(_contract_row, wallet_status.contracts.values())))
     said = [f"{view.diagnosis.cause}: {view.diagnosis.sentence}"]
     said += [f"Also: {finding.sentence}" for finding in view.diagnosis.also]
     said += [f"tonwatch itself has a bug: its {error.component} failed." for error in errors]
@@ -118,8 +118,8 @@ def _row(verdict: Verdict) -> _Row:
         verdict.target.role,
         verdict.state,
         str(head.seqno) if head else "-",
-        "-" if verdict.behind_seconds is None else duration(verdict.behind_seconds),
-        "-" if verdict.shard_gap is None else str(verdict.shard_gap),
+        "-" if verdict.lag_seconds is None else duration(verdict.lag_seconds),
+        "-" if verdict.shard_client_lag is None else str(verdict.shard_client_lag),
         "-" if offset is None else f"{offset:+.1f} s",
         "-" if verdict.latency is None else f"{verdict.latency * 1000:.1f} ms",
         verdict.detail,

@@ -76,12 +76,12 @@ class ProbeConfig(Section):
 class Thresholds(Section):
     """Where a number becomes a finding. All are exported as metrics."""
 
-    behind_warn: PositiveDuration = Field(10.0, description="behind the head: lagging")
-    behind_unready: PositiveDuration = Field(20.0, description="behind the head: not ready")
-    shard_gap_warn: Annotated[int, Field(ge=1)] = Field(
+    lag_warn: PositiveDuration = Field(10.0, description="behind the head: lagging")
+    lag_unready: PositiveDuration = Field(20.0, description="behind the head: not ready")
+    shard_client_lag_warn: Annotated[int, Field(ge=1)] = Field(
         16, description="blocks the shard client is behind: shard_lagging"
     )
-    shard_gap_unready: Annotated[int, Field(ge=1)] = Field(
+    shard_client_lag_unready: Annotated[int, Field(ge=1)] = Field(
         40, description="blocks the shard client is behind: not ready"
     )
     stalled: PositiveDuration = Field(15.0, description="without a new block")
@@ -102,14 +102,14 @@ class Thresholds(Section):
     )
     payout_window: PositiveDuration = Field(600.0, description="over which both are counted")
     payout_backlog: Annotated[int, Field(ge=1)] = Field(
-        500, description="transactions not counted yet: payouts_behind"
+        500, description="transactions not counted yet: payouts_backlog"
     )
 
     @model_validator(mode="after")
     def _in_order(self) -> "Thresholds":
         for low, high in (
-            ("behind_warn", "behind_unready"),
-            ("shard_gap_warn", "shard_gap_unready"),
+            ("lag_warn", "lag_unready"),
+            ("shard_client_lag_warn", "shard_client_lag_unready"),
             ("clock_warn", "clock_critical"),
         ):
             if getattr(self, low) > getattr(self, high):
@@ -120,8 +120,8 @@ class Thresholds(Section):
 class Gates(Section):
     """What makes a target not ready. Whatever is not listed here always does: no answer."""
 
-    lagging: bool = Field(True, description="behind by behind_unready")
-    shard_lagging: bool = Field(True, description="shard client behind by shard_gap_unready")
+    lagging: bool = Field(True, description="behind by lag_unready")
+    shard_lagging: bool = Field(True, description="shard client behind by shard_client_lag_unready")
     stalled: bool = Field(True, description="no new block, while others have some")
     forked: bool = True
     wrong_network: bool = True

@@ -24,7 +24,7 @@ class _Anchor(NamedTuple):
     size: int
 
 
-class Way:
+class Backfill:
     """From `top` back towards what is counted.
 
     Attributes:

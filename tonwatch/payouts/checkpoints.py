@@ -25,7 +25,7 @@ from tonwatch.samples.payouts import (
     MAX_CODES,
     OTHER_CODE,
     RECENT,
-    Tally,
+    Totals,
     Trouble,
     TroubleKind,
 )
@@ -57,7 +57,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
+class Checkpoint:
     """How far an account is counted.
 
     Attributes:
@@ -70,7 +70,7 @@ class Book:
     cursor: TransactionId
     since: int
     opening: int | None = None
-    tally: Tally = field(default_factory=Tally)
+    totals: Totals = field(default_factory=Totals)
 
 
 class Unreadable(Exception):
@@ -85,7 +85,7 @@ class _Unusable(Exception):
     """A file's content is no book of this account; the text says why."""
 
 
-class Books:
+class Checkpoints:
     """The files of all accounts.
 
     Args:
@@ -111,7 +111,7 @@ class Books:
         """The file of an account. Names hold no ``@``, so no two accounts share one."""
         return self._dir / f"{key.name}@{key.asset}.json"
 
-    async def load(self, key: AccountKey, address: Address) -> Book | None:
+    async def load(self, key: AccountKey, address: Address) -> Checkpoint | None:
         """The account's book; None where there is none that can be used.
 
         Args:
@@ -124,7 +124,7 @@ class Books:
         """
         file = str(self.path(key))
         try:
-            book = await self._in_thread(lambda: self._load(self.path(key), address))
+            checkpoint = await self._in_thread(lambda: self._load(self.path(key), address))
         except Unreadable as error:
             if key not in self._unread:
                 log.warning(
@@ -137,15 +137,15 @@ class Books:
         if key in self._unread:
             self._unread.remove(key)
             log.info("what is counted already can be read again", file=file)
-        return book
+        return checkpoint
 
-    async def save(self, key: AccountKey, address: Address, book: Book) -> bool:
+    async def save(self, key: AccountKey, address: Address, checkpoint: Checkpoint) -> bool:
         """Write the account's book; False where that failed. Arguments as for `load`.
 
         An account's failures are logged when they begin and when they end. Where it is
         cancelled, the book may or may not be written.
         """
-        content = json.dumps(_encode(book, self._network, address), indent=1).encode()
+        content = json.dumps(_encode(checkpoint, self._network, address), indent=1).encode()
         try:
             trouble = await self._in_thread(lambda: _written(self.path(key), content))
         except DiskHangs as error:
@@ -172,7 +172,7 @@ class Books:
             self._hanging = call
         raise DiskHangs("the disk does not answer")
 
-    def _load(self, path: Path, address: Address) -> Book | None:
+    def _load(self, path: Path, address: Address) -> Checkpoint | None:
         try:
             content = _content(path)
         except FileNotFoundError:
@@ -269,23 +269,23 @@ def _written(path: Path, content: bytes) -> str:
     return ""
 
 
-def _encode(book: Book, network: bytes, address: Address) -> dict[str, Any]:
+def _encode(checkpoint: Checkpoint, network: bytes, address: Address) -> dict[str, Any]:
     """Integers as strings: amounts exceed what most readers of JSON keep exact."""
-    tally = book.tally
+    totals = checkpoint.totals
     return {
         "version": VERSION,
         "network": network.hex(),
         "address": str(address),
-        "cursor": {"lt": str(book.cursor.lt), "hash": book.cursor.hash.hex()},
-        "since": str(book.since),
-        "opening": _text(book.opening),
-        "tally": {
-            **{name: str(getattr(tally, name)) for name in _SUMS},
-            "in_flight": str(tally.in_flight),
+        "cursor": {"lt": str(checkpoint.cursor.lt), "hash": checkpoint.cursor.hash.hex()},
+        "since": str(checkpoint.since),
+        "opening": _text(checkpoint.opening),
+        "totals": {
+            **{name: str(getattr(totals, name)) for name in _SUMS},
+            "in_flight": str(totals.in_flight),
             "failures": [
-                [phase, str(code), str(number)] for (phase, code), number in tally.failures.items()
+                [phase, str(code), str(number)] for (phase, code), number in totals.failures.items()
             ],
-            "skipped": {reason: str(number) for reason, number in tally.skipped.items()},
+            "skipped": {reason: str(number) for reason, number in totals.skipped.items()},
             "recent": [
                 {
                     "time": str(trouble.time),
@@ -295,10 +295,10 @@ def _encode(book: Book, network: bytes, address: Address) -> dict[str, Any]:
                     "lt": str(trouble.lt),
                     "skipped": trouble.skipped,
                 }
-                for trouble in tally.recent
+                for trouble in totals.recent
             ],
-            "last_time": _text(tally.last_time),
-            "last_gap": _text(tally.last_gap),
+            "last_time": _text(totals.last_time),
+            "last_gap": _text(totals.last_gap),
         },
     }
 
@@ -324,7 +324,7 @@ def _content(path: Path) -> bytes:
     return regular_file.read(path, _MAX_SIZE)
 
 
-def _decode(content: bytes, network: bytes, address: Address) -> Book:
+def _decode(content: bytes, network: bytes, address: Address) -> Checkpoint:
     """Read what `_encode` made.
 
     Raises:
@@ -338,28 +338,28 @@ def _decode(content: bytes, network: bytes, address: Address) -> Book:
             raise _Unusable("about another network")
         if fields["address"] != str(address):
             raise _Unusable("about another address")
-        return _book(fields)
+        return _checkpoint(fields)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _Unusable(f"damaged: {type(error).__name__}") from error
 
 
-def _book(fields: Any) -> Book:
-    cursor, tally = fields["cursor"], fields["tally"]
+def _checkpoint(fields: Any) -> Checkpoint:
+    cursor, totals = fields["cursor"], fields["totals"]
     failures = {
-        (_phase(phase), _code(code)): _count(number) for phase, code, number in tally["failures"]
+        (_phase(phase), _code(code)): _count(number) for phase, code, number in totals["failures"]
     }
-    if len(failures) > MAX_CODES + 2 or len(tally["recent"]) > RECENT:
+    if len(failures) > MAX_CODES + 2 or len(totals["recent"]) > RECENT:
         raise ValueError("more than is ever written")
-    return Book(
+    return Checkpoint(
         cursor=TransactionId(_lt(cursor["lt"]), _hash(cursor["hash"])),
         since=_time(fields["since"]),
         opening=_maybe(_count, fields["opening"]),
-        tally=Tally(
-            **{name: _count(tally[name]) for name in _SUMS},
+        totals=Totals(
+            **{name: _count(totals[name]) for name in _SUMS},
             # Files of 0.1.0 have none, and count it as sent and received.
-            in_flight=_number(tally.get("in_flight", "0")),
+            in_flight=_number(totals.get("in_flight", "0")),
             failures=failures,
-            skipped={_word(reason): _count(n) for reason, n in tally["skipped"].items()},
+            skipped={_word(reason): _count(n) for reason, n in totals["skipped"].items()},
             recent=tuple(
                 Trouble(
                     time=_time(trouble["time"]),
@@ -369,10 +369,10 @@ def _book(fields: Any) -> Book:
                     lt=_lt(trouble["lt"]),
                     skipped=_word(trouble["skipped"]),
                 )
-                for trouble in tally["recent"]
+                for trouble in totals["recent"]
             ),
-            last_time=_maybe(_time, tally["last_time"]),
-            last_gap=_maybe(_time, tally["last_gap"]),
+            last_time=_maybe(_time, totals["last_time"]),
+            last_gap=_maybe(_time, totals["last_gap"]),
         ),
     )
 

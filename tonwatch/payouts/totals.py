@@ -23,7 +23,7 @@ from tonwatch.samples.payouts import (
     MAX_CODES,
     OTHER_CODE,
     RECENT,
-    Tally,
+    Totals,
     Trouble,
     TroubleKind,
 )
@@ -39,8 +39,8 @@ _COMES_BACK: Final = frozenset({MoveKind.INTERNAL_TRANSFER, MoveKind.BURN_NOTIFI
 
 
 def count_native(
-    tally: Tally, transaction: Transaction, jetton_wallets: Collection[Address]
-) -> Tally:
+    totals: Totals, transaction: Transaction, jetton_wallets: Collection[Address]
+) -> Totals:
     """Count a wallet's transaction in coins.
 
     Args:
@@ -58,17 +58,17 @@ def count_native(
         in_flight -= value
         value = 0
     return replace(
-        _common(tally, transaction),
-        sent=tally.sent + sent,
-        received=tally.received + (0 if came_back else value),
-        returned=tally.returned + (value if came_back else 0),
-        in_flight=tally.in_flight + in_flight,
-        messages_sent=tally.messages_sent
+        _common(totals, transaction),
+        sent=totals.sent + sent,
+        received=totals.received + (0 if came_back else value),
+        returned=totals.returned + (value if came_back else 0),
+        in_flight=totals.in_flight + in_flight,
+        messages_sent=totals.messages_sent
         + sum([_is_payment(out, jetton_wallets) for out in transaction.messages_out]),
     )
 
 
-def count_jetton(tally: Tally, transaction: Transaction, owner: Address) -> Tally:
+def count_jetton(totals: Totals, transaction: Transaction, owner: Address) -> Totals:
     """Count a jetton wallet's transaction in the jetton's smallest units.
 
     Args:
@@ -77,7 +77,7 @@ def count_jetton(tally: Tally, transaction: Transaction, owner: Address) -> Tall
         owner: the wallet that it belongs to: only what that one orders is a payment. Some
             masters can take jettons away, which counts as sent.
     """
-    after = _common(tally, transaction, owner)
+    after = _common(totals, transaction, owner)
     message = transaction.message_in
     if message is None or message.source is None or not _succeeded(transaction):
         return after
@@ -86,24 +86,24 @@ def count_jetton(tally: Tally, transaction: Transaction, owner: Address) -> Tall
         if move is None or move.kind not in _COMES_BACK:
             return after
         if _to_itself(message):
-            return replace(after, in_flight=tally.in_flight - move.amount)
-        return replace(after, returned=tally.returned + move.amount)
+            return replace(after, in_flight=totals.in_flight - move.amount)
+        return replace(after, returned=totals.returned + move.amount)
     move = read_move(message.body)
     if move is None:
         return after
     if move.kind is MoveKind.INTERNAL_TRANSFER:
         if _to_itself(message):
-            return replace(after, in_flight=tally.in_flight - move.amount)
-        return replace(after, received=tally.received + move.amount)
+            return replace(after, in_flight=totals.in_flight - move.amount)
+        return replace(after, received=totals.received + move.amount)
     if move.kind is MoveKind.BURN:
-        return replace(after, sent=tally.sent + move.amount)
+        return replace(after, sent=totals.sent + move.amount)
     if move.kind is MoveKind.TRANSFER:
         if any(_moves_to_itself(out) for out in transaction.messages_out):
-            return replace(after, in_flight=tally.in_flight + move.amount)
+            return replace(after, in_flight=totals.in_flight + move.amount)
         return replace(
             after,
-            sent=tally.sent + move.amount,
-            messages_sent=tally.messages_sent + (message.source == owner),
+            sent=totals.sent + move.amount,
+            messages_sent=totals.messages_sent + (message.source == owner),
         )
     return after
 
@@ -141,27 +141,27 @@ def _succeeded(transaction: Transaction) -> bool:
     )
 
 
-def _common(tally: Tally, transaction: Transaction, owner: Address | None = None) -> Tally:
+def _common(totals: Totals, transaction: Transaction, owner: Address | None = None) -> Totals:
     """Count what is counted alike for coins and jettons."""
     # What a jetton wallet passes over is the change, never the payment.
     unsent = transaction.unsent if owner is None else 0
     troubles = _troubles(transaction, unsent)
     ours = troubles if _is_ours(transaction, owner) else ()
-    failures, skipped = tally.failures, tally.skipped
+    failures, skipped = totals.failures, totals.skipped
     for trouble in troubles:
         if trouble.kind is TroubleKind.FAILED and trouble.code is not None:
             failures = _with_failure(failures, trouble.phase, trouble.code)
         elif trouble.kind is TroubleKind.SKIPPED:
             skipped = {**skipped, trouble.skipped: skipped.get(trouble.skipped, 0) + 1}
     return replace(
-        tally,
-        transactions=tally.transactions + 1,
-        fees=tally.fees + transaction.fees,
-        unsent=tally.unsent + unsent,
-        bounced=tally.bounced + _bounced(transaction),
+        totals,
+        transactions=totals.transactions + 1,
+        fees=totals.fees + transaction.fees,
+        unsent=totals.unsent + unsent,
+        bounced=totals.bounced + _bounced(transaction),
         failures=failures,
         skipped=skipped,
-        recent=(*tally.recent, *ours)[-RECENT:] if ours else tally.recent,
+        recent=(*totals.recent, *ours)[-RECENT:] if ours else totals.recent,
         last_time=transaction.time,
     )
 

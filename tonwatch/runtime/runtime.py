@@ -15,7 +15,7 @@ from tonwatch.config import secret_files
 from tonwatch.config.models import Config
 from tonwatch.config.secret_files import SecretFiles
 from tonwatch.config.target import TargetSection
-from tonwatch.payouts.checkpoints import Books
+from tonwatch.payouts.checkpoints import Checkpoints
 from tonwatch.probes.balances import JettonWallets
 from tonwatch.probes.source import Source
 from tonwatch.runtime.jobs.accounts import CompareAccounts, ReadAccounts, about_wallets, watched
@@ -261,8 +261,8 @@ class Runtime:
             known = {wallet.name: wallet for wallet in before.wallets}
             same = {wallet.name for wallet in config.wallets if known.get(wallet.name) == wallet}
             return _Counting(state_dir, was.job.followed(same))
-        books = Books(state_dir.path, config.zerostate, self.wall, state_dir.thread)
-        return _Counting(state_dir, CountPayouts(self, books))
+        checkpoints = Checkpoints(state_dir.path, config.zerostate, self.wall, state_dir.thread)
+        return _Counting(state_dir, CountPayouts(self, checkpoints))
 
     def _counted_on(self, was: _Counting | None, config: Config) -> set[str]:
         """The wallets whose payouts are counted on in the same place."""

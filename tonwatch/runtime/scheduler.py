@@ -14,7 +14,7 @@ from tonwatch.config.models import Config
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.system.internal_errors import Component, InternalErrors
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.store import Store, Told
+from tonwatch.watch.store import Observation, Store
 
 CONFIRM_AFTER: Final = 1.0
 """Seconds from the start of a first failed probe of a target's head to a second one."""
@@ -44,7 +44,7 @@ class Question:
     """
 
     name: str
-    ask: Callable[[], Coroutine[Any, Any, Sequence[Told]]]
+    ask: Callable[[], Coroutine[Any, Any, Sequence[Observation]]]
     deadline: float = LAST_RESORT
 
 
@@ -95,7 +95,7 @@ class Asker:
     def __init__(self, store: Store, errors: InternalErrors) -> None:
         self._store = store
         self._errors = errors
-        self._stuck: dict[str, asyncio.Task[Sequence[Told]]] = {}
+        self._stuck: dict[str, asyncio.Task[Sequence[Observation]]] = {}
 
     def plan(self, job: Job) -> Sequence[Question]:
         """What a job has to ask now; nothing where planning failed, which is counted."""
@@ -104,7 +104,7 @@ class Asker:
             planned.extend(job.plan())
         return planned
 
-    async def ask(self, job: Job, question: Question) -> Sequence[Told]:
+    async def ask(self, job: Job, question: Question) -> Sequence[Observation]:
         """What came of it; nothing where it failed or did not end, which is counted.
 
         One that does not even end when it is cancelled is not asked again before it has.
@@ -151,7 +151,7 @@ class Asker:
             with self._errors.guard(Component.STORE, f"overruns of {job.name}"):
                 self._store.overrun(target, job.probe, ticks)
 
-    def _keep(self, job: Job, found: Sequence[Told]) -> None:
+    def _keep(self, job: Job, found: Sequence[Observation]) -> None:
         bugs = [told for told in found if told.bug]
         for told in bugs:
             of = told.target if isinstance(told, Sample) else " ".join(told.key)
@@ -167,7 +167,7 @@ class Asker:
         self._errors.failed(_component(job), job.name, error, of=of)
 
 
-def _retrieve(task: asyncio.Task[Sequence[Told]]) -> None:
+def _retrieve(task: asyncio.Task[Sequence[Observation]]) -> None:
     """Take note of how it ended, which asyncio would complain of where nobody waits any more."""
     if not task.cancelled():
         task.exception()
@@ -294,7 +294,7 @@ class _Running:
             self._failing.add(name)
 
 
-def _is_well(found: Sequence[Told]) -> bool:
+def _is_well(found: Sequence[Observation]) -> bool:
     """Whether there is nothing to confirm by asking again soon."""
     samples = (told for told in found if isinstance(told, Sample))
     return all(sample.ok or sample.reason is Reason.RATE_LIMITED for sample in samples)

@@ -61,7 +61,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Totals:
     """What has been counted so far; amounts in smallest units.
 
     Attributes:
@@ -104,7 +104,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walked:
+class PayoutProgress:
     """How far an account is counted after a beat.
 
     Attributes:
@@ -122,7 +122,7 @@ class Walked:
 
     key: AccountKey
     finished: float
-    tally: Tally
+    totals: Totals
     cursor: TransactionId
     since: int
     opening: int | None = None

@@ -14,29 +14,29 @@ from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.verdicts import Verdict
 from tonwatch.watch.view import View
 
-VALID: Final = "/ready takes behind=10s, shard_gap=5, quorum=majority|any|all, and verbose"
+VALID: Final = "/ready takes lag=10s, shard_client_lag=5, quorum=majority|any|all, and verbose"
 
 
 class Question(BaseModel):
     """The query of /ready: limits of the asker's own, in place of the configured ones.
 
     Attributes:
-        behind: seconds behind the head from which a target is not ready.
-        shard_gap: blocks, likewise.
+        lag: seconds behind the head from which a target is not ready.
+        shard_client_lag: blocks, likewise.
         quorum: how many primaries it takes.
         verbose: whether to say why.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    behind: PositiveDuration | None = None
-    shard_gap: Annotated[int, Field(ge=1)] | None = None
+    lag: PositiveDuration | None = None
+    shard_client_lag: Annotated[int, Field(ge=1)] | None = None
     quorum: Quorum | None = None
     verbose: str = "no"
 
     @property
     def has_limits(self) -> bool:
-        return (self.behind, self.shard_gap, self.quorum) != (None, None, None)
+        return (self.lag, self.shard_client_lag, self.quorum) != (None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ def _as_asked(view: View, question: Question, *, verbose: bool) -> Answer:
     asked = ask(
         view.judgement,
         question.quorum or view.config.readiness.quorum,
-        behind=question.behind,
-        shard_gap=question.shard_gap,
+        lag=question.lag,
+        shard_client_lag=question.shard_client_lag,
     )
     word = "ready" if asked.ready else "unready"
     if not verbose:

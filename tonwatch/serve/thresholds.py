@@ -10,8 +10,8 @@ Unit = Literal["seconds", "blocks", "interruptions", "payouts", "transactions"]
 UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 
 _UNITS: Final[dict[str, Unit]] = {
-    "shard_gap_warn": "blocks",
-    "shard_gap_unready": "blocks",
+    "shard_client_lag_warn": "blocks",
+    "shard_client_lag_unready": "blocks",
     "flapping": "interruptions",
     "payout_failures": "payouts",
     "payout_bounces": "payouts",

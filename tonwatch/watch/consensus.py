@@ -77,8 +77,8 @@ def find_head(answers: Mapping[str, Sample], thresholds: Thresholds) -> ChainHea
     if first.gen_utime is None or second.gen_utime is None:
         return second
     age = answers[first.target].started - first.gen_utime
-    fresh = -thresholds.clock_critical <= age < thresholds.behind_warn
-    ahead = first.gen_utime - second.gen_utime >= thresholds.behind_warn
+    fresh = -thresholds.clock_critical <= age < thresholds.lag_warn
+    ahead = first.gen_utime - second.gen_utime >= thresholds.lag_warn
     return first if fresh and ahead else second
 
 

@@ -28,7 +28,7 @@ class Failure:
     unreachable: bool = False
     silent: bool = False
     refuses: bool = False
-    untrue: bool = False
+    false_claim: bool = False
     of_messages: bool = False
 
 
@@ -52,8 +52,8 @@ _FAILURES: Final[Mapping[Reason, Failure]] = {
     Reason.UNAUTHORIZED: Failure(state=State.UNAUTHORIZED),
     Reason.FORBIDDEN: Failure(state=State.UNAUTHORIZED),
     Reason.RATE_LIMITED: Failure(state=State.THROTTLED),
-    Reason.PROOF_INVALID: Failure(state=State.PROOF_INVALID, refuses=True, untrue=True),
-    Reason.DISPROVED: Failure(untrue=True),
+    Reason.PROOF_INVALID: Failure(state=State.PROOF_INVALID, refuses=True, false_claim=True),
+    Reason.DISPROVED: Failure(false_claim=True),
     Reason.BAD_ANSWER: Failure(of_messages=True),
     Reason.OVERLOADED: Failure(of_messages=True),
     Reason.MESSAGE_REJECTED: Failure(of_messages=True),

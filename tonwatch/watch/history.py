@@ -61,7 +61,7 @@ def by_present_clock(sample: Sample, epoch: float) -> Sample:
     return replace(sample, started=sample.started + shift, epoch=epoch, head=head)
 
 
-def turned_away(record: Record) -> Sample | None:
+def new_connections_refused(record: Record) -> Sample | None:
     """The last connect sample, where it and the one before say that nobody new is let in.
 
     A head probe that had to connect anew since, and could, knows better.
@@ -76,17 +76,17 @@ def turned_away(record: Record) -> Sample | None:
     return None if let_in else last
 
 
-def untruth(record: Record, oldest: float) -> Sample | None:
+def false_claim(record: Record, oldest: float) -> Sample | None:
     """The sample in which a target told of an account what is not so, until it has told better.
 
     Args:
         record: of the target.
         oldest: event loop time before which nothing counts any more.
     """
-    compared = record.words.get(Probe.COMPARE)
+    compared = record.claims.get(Probe.COMPARE)
     if compared is not None and compared.reason is Reason.DISPROVED:
         return compared if compared.finished >= oldest else None
-    told = [record.words[probe] for probe in _OF_ACCOUNTS if probe in record.words]
+    told = [record.claims[probe] for probe in _OF_ACCOUNTS if probe in record.claims]
     newest = max(told, key=lambda sample: sample.finished, default=None)
     if newest is None or newest.reason is not Reason.PROOF_INVALID:
         return None
@@ -129,18 +129,18 @@ def block_rate(record: Record) -> float:
     return max(0, last.head.seqno - first.head.seqno) / seconds if seconds > 0 else 0.0
 
 
-def catch_up_rate(record: Record, behind_warn: float) -> float | None:
+def catch_up_rate(record: Record, lag_warn: float) -> float | None:
     """Seconds that a target gains on the chain each second; None where it does not.
 
     Only the samples of the present lag count: answers in a row whose block was
-    older than `behind_warn`.
+    older than `lag_warn`.
     """
     ages = []
     for sample in reversed(record.heads):
         if not sample.ok or sample.head is None or sample.head.gen_utime is None:
             break
         age = sample.started - sample.head.gen_utime
-        if age < behind_warn:
+        if age < lag_warn:
             break
         ages.append((sample.finished, age))
     if len(ages) < 2:

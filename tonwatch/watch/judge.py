@@ -25,7 +25,7 @@ _SETTLED: Final = 1 / 3
 """Part of the flapping window after which a failure that goes on is no flapping any more."""
 
 _STILL: Final = 0.8
-"""Part of `behind_warn` at which a target that lags still does."""
+"""Part of `lag_warn` at which a target that lags still does."""
 
 
 def judge(
@@ -156,7 +156,7 @@ class _Judge:
             and history.down_for(record) < self.thresholds.flapping_window * _SETTLED
         )
         if sample.ok and sample.head is not None:
-            refused = history.turned_away(record)
+            refused = history.new_connections_refused(record)
             if refused is None:
                 return self._standing(record, sample, sample.head, newest, interruptions, flapping)
             state, reason = failure(refused.reason).state, refused.reason
@@ -188,8 +188,8 @@ class _Judge:
         forked = record.target.name in whole.forks.minority
         # The distance to the blocks of another chain means nothing.
         elsewhere = wrong_network or forked
-        behind = None if elsewhere else self._behind_seconds(record, sample, head)
-        behind_blocks = None if elsewhere else self._behind_blocks(sample, head)
+        lag = None if elsewhere else self._lag_seconds(record, sample, head)
+        lag_blocks = None if elsewhere else self._lag_blocks(sample, head)
         gap = None
         if head.shard_client_seqno is not None:
             gap = max(0, max(head.seqno, head.known_seqno or 0) - head.shard_client_seqno)
@@ -199,14 +199,14 @@ class _Judge:
         latency = history.latency(record, self.oldest)
         slow = (latency or 0.0) >= limits.slow
         now = self.snapshot.monotonic
-        untruth = history.untruth(record, now - lifetime(Probe.COMPARE, self.probe))
-        lies = untruth is not None and untruth.reason is Reason.PROOF_INVALID
-        disproved = untruth is not None and not lies
+        false_claim = history.false_claim(record, now - lifetime(Probe.COMPARE, self.probe))
+        lies = false_claim is not None and false_claim.reason is Reason.PROOF_INVALID
+        disproved = false_claim is not None and not lies
         refusal = history.refusing_messages(record, now - lifetime(Probe.WRITE, self.probe))
         rate = None
-        lags = (behind or 0.0) >= self._lagging_from(record)
+        lags = (lag or 0.0) >= self._lagging_from(record)
         if lags:
-            rate = history.catch_up_rate(record, limits.behind_warn)
+            rate = history.catch_up_rate(record, limits.lag_warn)
         # In the order of blame; the shard client is why a block that is served is old.
         found = {
             State.WRONG_NETWORK: wrong_network,
@@ -214,7 +214,7 @@ class _Judge:
             State.PROOF_INVALID: lies,
             State.DISPROVED: disproved,
             State.STALLED: stuck,
-            State.SHARD_LAGGING: (gap or 0) >= limits.shard_gap_warn,
+            State.SHARD_LAGGING: (gap or 0) >= limits.shard_client_lag_warn,
             State.LAGGING: lags,
             State.WRITE_BROKEN: refusal is not None,
             State.FLAPPING: flapping,
@@ -227,8 +227,9 @@ class _Judge:
             State.PROOF_INVALID: gates.proof_invalid and lies,
             State.DISPROVED: gates.disproved and disproved,
             State.STALLED: stuck and (gates.chain_stalled if whole.stalled else gates.stalled),
-            State.SHARD_LAGGING: gates.shard_lagging and (gap or 0) >= limits.shard_gap_unready,
-            State.LAGGING: gates.lagging and (behind or 0.0) >= limits.behind_unready,
+            State.SHARD_LAGGING: gates.shard_lagging
+            and (gap or 0) >= limits.shard_client_lag_unready,
+            State.LAGGING: gates.lagging and (lag or 0.0) >= limits.lag_unready,
             State.WRITE_BROKEN: gates.write_broken and refusal is not None,
             State.FLAPPING: gates.flapping and flapping,
             State.CLOCK_SKEWED: gates.clock_skewed and skew >= limits.clock_critical,
@@ -239,8 +240,8 @@ class _Judge:
             barred.add(failure(newest.reason).state)
         state = next((state for state, holds in found.items() if holds), State.OK)
         blamed = {
-            State.PROOF_INVALID: untruth,
-            State.DISPROVED: untruth,
+            State.PROOF_INVALID: false_claim,
+            State.DISPROVED: false_claim,
             State.WRITE_BROKEN: refusal,
         }.get(state)
         reason = Reason.WRONG_NETWORK if wrong_network else Reason.OK
@@ -252,10 +253,10 @@ class _Judge:
             reason=blamed.reason if blamed else reason,
             detail=blamed.detail if blamed else "",
             head=head,
-            behind_seconds=behind,
-            behind_blocks=behind_blocks,
-            in_sync_in=behind / rate if rate and behind is not None else None,
-            shard_gap=gap,
+            lag_seconds=lag,
+            lag_blocks=lag_blocks,
+            in_sync_in=lag / rate if rate and lag is not None else None,
+            shard_client_lag=gap,
             latency=latency,
             idle=idle,
             interruptions=interruptions,
@@ -281,7 +282,7 @@ class _Judge:
             for other in rest.heads
         )
 
-    def _behind_seconds(self, record: Record, sample: Sample, head: Head) -> float | None:
+    def _lag_seconds(self, record: Record, sample: Sample, head: Head) -> float | None:
         """How far behind the head it was when it last told the time of its block.
 
         Answers are some seconds apart, in which the chain goes on, unless it
@@ -293,20 +294,20 @@ class _Judge:
             answered, made = next(history.told_times(record), (answered, None))
         if chain is None or chain.gen_utime is None or made is None or answered < self.oldest:
             return None
-        behind = float(chain.gen_utime - made)
+        lag = float(chain.gen_utime - made)
         if not self.whole.stalled:
-            behind -= chain.seen - answered
-        if behind >= self.thresholds.behind_warn:
+            lag -= chain.seen - answered
+        if lag >= self.thresholds.lag_warn:
             # The chain may have stood still when it answered: nobody was ahead of it then.
-            behind = min(behind, self._ahead_then(record, answered) - made)
-        return max(0.0, behind)
+            lag = min(lag, self._ahead_then(record, answered) - made)
+        return max(0.0, lag)
 
     def _lagging_from(self, record: Record) -> float:
         """Seconds behind from which on it lags: fewer where it does already.
 
         Blocks tell whole seconds, so that at the threshold it would come and go.
         """
-        warn = self.thresholds.behind_warn
+        warn = self.thresholds.lag_warn
         before = self.previous.verdicts.get(record.target.name) if self.previous else None
         lagged = before is not None and before.state is State.LAGGING
         return warn * _STILL if lagged else warn
@@ -328,7 +329,7 @@ class _Judge:
                     break
         return newest if newest > -math.inf else math.inf
 
-    def _behind_blocks(self, sample: Sample, head: Head) -> int | None:
+    def _lag_blocks(self, sample: Sample, head: Head) -> int | None:
         chain = self.whole.head
         if chain is None:
             return None

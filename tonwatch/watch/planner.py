@@ -132,7 +132,7 @@ def uncounted(wallet: WalletVerdict) -> list[Account]:
     return [
         Account(AccountKey(wallet.name, asset), holding.reading.account, holding, wallet)
         for asset, holding in wallet.holdings.items()
-        if (asset != NATIVE or not waiting or holding.walked is not None)
+        if (asset != NATIVE or not waiting or holding.progress is not None)
         and holding.reading is not None
         and holding.reading.account is not None
         and not _is_counted(holding)
@@ -141,11 +141,11 @@ def uncounted(wallet: WalletVerdict) -> list[Account]:
 
 def _is_counted(holding: Holding) -> bool:
     """Whether nothing has happened since it was counted last."""
-    walked, reading = holding.walked, holding.reading
+    progress, reading = holding.progress, holding.reading
     return (
-        walked is not None
+        progress is not None
         and reading is not None
-        and walked.ok
-        and not walked.backlog
-        and (reading.last is None or reading.last.lt <= walked.cursor.lt)
+        and progress.ok
+        and not progress.backlog
+        and (reading.last is None or reading.last.lt <= progress.cursor.lt)
     )

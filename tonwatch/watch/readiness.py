@@ -88,7 +88,7 @@ def step(
     }
     needed = _needed(config.quorum, len(deciding))
     phase = Phase.DRAINING if draining else _phase(standings, needed)
-    low = any(wallet.low for wallet in judgement.purses.wallets.values())
+    low = any(wallet.low for wallet in judgement.wallet_status.wallets.values())
     if phase is Phase.READY and low and config.gates.wallet_low:
         phase = Phase.UNREADY
     in_grace = judgement.wall - started < config.startup_grace
@@ -119,8 +119,8 @@ def ask(
     judgement: Judgement,
     quorum: Quorum,
     *,
-    behind: float | None = None,
-    shard_gap: int | None = None,
+    lag: float | None = None,
+    shard_client_lag: int | None = None,
 ) -> Asked:
     """Whether the primaries are ready by limits that the asker sets.
 
@@ -129,18 +129,18 @@ def ask(
         quorum: how many primaries it takes.
         behind: seconds behind the head from which a target is not ready; None
             leaves that to the configured threshold.
-        shard_gap: blocks, likewise.
+        shard_client_lag: blocks, likewise.
     """
     barred = {}
     for verdict in _deciding(judgement):
         states = set(verdict.barred)
-        if behind is not None and verdict.up:
+        if lag is not None and verdict.up:
             states.discard(State.LAGGING)
-            if (verdict.behind_seconds or 0.0) >= behind:
+            if (verdict.lag_seconds or 0.0) >= lag:
                 states.add(State.LAGGING)
-        if shard_gap is not None and verdict.up:
+        if shard_client_lag is not None and verdict.up:
             states.discard(State.SHARD_LAGGING)
-            if (verdict.shard_gap or 0) >= shard_gap:
+            if (verdict.shard_client_lag or 0) >= shard_client_lag:
                 states.add(State.SHARD_LAGGING)
         barred[verdict.target.name] = frozenset(states)
     needed = _needed(quorum, len(barred))

@@ -35,8 +35,8 @@ def blocks(count: int) -> str:
 
 def _distance(verdict: Verdict) -> str:
     """How far it is behind the head, in seconds and where known in blocks."""
-    seconds = duration(verdict.behind_seconds or 0.0)
-    missing = verdict.behind_blocks
+    seconds = duration(verdict.lag_seconds or 0.0)
+    missing = verdict.lag_blocks
     return seconds if missing is None else f"{seconds} ({blocks(missing)})"
 
 
@@ -93,28 +93,28 @@ def _forked(verdict: Verdict) -> str:
 
 def _stalled(verdict: Verdict) -> str:
     at = f" and stays at block {verdict.head.seqno}" if verdict.head else ""
-    behind = ""
-    if verdict.behind_seconds:
-        behind = f", now {_distance(verdict)} behind"
+    lag = ""
+    if verdict.lag_seconds:
+        lag = f", now {_distance(verdict)} behind"
     return (
         f"{verdict.target.name} answers, but has had no new block"
-        f" for {duration(verdict.idle or 0.0)}{at}{behind}."
+        f" for {duration(verdict.idle or 0.0)}{at}{lag}."
     )
 
 
 def _lagging(verdict: Verdict) -> str:
-    behind = f"{verdict.target.name} is {_distance(verdict)} behind the head of the chain"
+    lag = f"{verdict.target.name} is {_distance(verdict)} behind the head of the chain"
     if verdict.in_sync_in is not None:
-        return f"{behind} and catching up: in sync in about {duration(verdict.in_sync_in)}."
-    return f"{behind}."
+        return f"{lag} and catching up: in sync in about {duration(verdict.in_sync_in)}."
+    return f"{lag}."
 
 
 def _shard_lagging(verdict: Verdict) -> str:
-    if verdict.shard_gap is None:
+    if verdict.shard_client_lag is None:
         return f"{verdict.target.name} cannot read accounts yet ({verdict.detail})."
     return (
         f"{verdict.target.name} follows the masterchain, but its shard client is"
-        f" {blocks(verdict.shard_gap)} behind it: accounts and balances are that old or fail."
+        f" {blocks(verdict.shard_client_lag)} behind it: accounts and balances are that old or fail."
     )
 
 
@@ -174,8 +174,8 @@ def standing(verdict: Verdict) -> str:
     words = verdict.state.replace("_", " ")
     if verdict.head is not None:
         words += f" at block {verdict.head.seqno}"
-    if verdict.behind_seconds:
-        words += f", {duration(verdict.behind_seconds)} behind"
+    if verdict.lag_seconds:
+        words += f", {duration(verdict.lag_seconds)} behind"
     if verdict.detail:
         words += f" ({verdict.reason}: {verdict.detail})"
     return f"{verdict.target.name}: {words}"

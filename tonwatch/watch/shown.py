@@ -16,7 +16,7 @@ from tonwatch.watch.states import State
 from tonwatch.watch.store import Record, Snapshot
 from tonwatch.watch.verdicts import Judgement, Verdict
 from tonwatch.watch.view import INTERVAL, LIVE_WITHIN, View
-from tonwatch.watch.wallet_verdicts import Purses
+from tonwatch.watch.wallet_verdicts import WalletStatus
 
 _USUAL: Final = 2 * INTERVAL
 """Seconds that the last view may be old while all is well."""
@@ -75,7 +75,7 @@ def _not_judged(view: View, now: Snapshot) -> View:
             name: _unknown(verdict, since, words)
             for name, verdict in view.judgement.verdicts.items()
         },
-        purses=_unread(view.judgement.purses),
+        wallet_status=_unread(view.judgement.wallet_status),
     )
     phase = Phase.DRAINING if readiness.phase is Phase.DRAINING else Phase.UNREADY
     return replace(
@@ -102,8 +102,10 @@ def _aged(view: View, now: Snapshot) -> Judgement:
         name: _verdict(verdict, now.records[name], oldest, now.wall)
         for name, verdict in judgement.verdicts.items()
     }
-    purses = _read_since(judgement.purses, now.monotonic - lifetime(Probe.BALANCE, probe))
-    judgement = replace(judgement, verdicts=verdicts, purses=purses)
+    wallet_status = _read_since(
+        judgement.wallet_status, now.monotonic - lifetime(Probe.BALANCE, probe)
+    )
+    judgement = replace(judgement, verdicts=verdicts, wallet_status=wallet_status)
     if judgement.head is not None and judgement.head.seen < oldest:
         return replace(judgement, head=None, idle=None, stalled=False)
     return judgement
@@ -118,10 +120,10 @@ def _verdict(verdict: Verdict, record: Record, oldest: float, wall: float) -> Ve
     return replace(
         verdict,
         head=None,
-        behind_seconds=None,
-        behind_blocks=None,
+        lag_seconds=None,
+        lag_blocks=None,
         in_sync_in=None,
-        shard_gap=None,
+        shard_client_lag=None,
         latency=None,
         idle=None,
     )
@@ -138,7 +140,7 @@ def _unknown(verdict: Verdict, since: float, why: str) -> Verdict:
     )
 
 
-def _read_since(purses: Purses, oldest: float) -> Purses:
+def _read_since(wallet_status: WalletStatus, oldest: float) -> WalletStatus:
     """Wallets and contracts without what was read before that, on the event loop's clock."""
 
     def old(reading: Reading | None) -> bool:
@@ -154,16 +156,16 @@ def _read_since(purses: Purses, oldest: float) -> Purses:
         )
         if any(old(holding.reading) for holding in wallet.holdings.values())
         else wallet
-        for name, wallet in purses.wallets.items()
+        for name, wallet in wallet_status.wallets.items()
     }
     contracts = {
         name: replace(contract, reading=None) if old(contract.reading) else contract
-        for name, contract in purses.contracts.items()
+        for name, contract in wallet_status.contracts.items()
     }
-    return replace(purses, wallets=wallets, contracts=contracts)
+    return replace(wallet_status, wallets=wallets, contracts=contracts)
 
 
-def _unread(purses: Purses) -> Purses:
+def _unread(wallet_status: WalletStatus) -> WalletStatus:
     """Wallets and contracts of which nothing is known but what was counted."""
     wallets = {
         name: replace(
@@ -175,10 +177,10 @@ def _unread(purses: Purses) -> Purses:
                 for asset, holding in wallet.holdings.items()
             },
         )
-        for name, wallet in purses.wallets.items()
+        for name, wallet in wallet_status.wallets.items()
     }
     contracts = {
         name: replace(contract, reading=None, trouble="")
-        for name, contract in purses.contracts.items()
+        for name, contract in wallet_status.contracts.items()
     }
-    return replace(purses, wallets=wallets, contracts=contracts)
+    return replace(wallet_status, wallets=wallets, contracts=contracts)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tonwatch.samples.account import AccountKey, Reading, Watched
-from tonwatch.samples.payouts import Walked
+from tonwatch.samples.payouts import PayoutProgress
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.samples.target import Target
 from tonwatch.ton.errors import Reason
@@ -32,7 +32,7 @@ BUCKETS: Final = (
 """Upper bounds of the duration histogram, seconds."""
 
 
-Told = Sample | Reading | Walked
+Observation = Sample | Reading | PayoutProgress
 """What probes hand over."""
 
 
@@ -72,7 +72,7 @@ class Record:
     connects: tuple[Sample, ...]
     forks: tuple[Sample, ...]
     writes: tuple[Sample, ...]
-    words: Mapping[Probe, Sample]
+    claims: Mapping[Probe, Sample]
     failures: tuple[Sample, ...]
     results: Mapping[tuple[Probe, Reason], int]
     durations: Mapping[Probe, Histogram]
@@ -95,7 +95,7 @@ class AccountRecord:
 
     told: Reading | None = None
     failed: Reading | None = None
-    walked: Walked | None = None
+    progress: PayoutProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class _Entry:
     connects: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
     forks: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
     writes: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
-    words: dict[Probe, Sample] = field(default_factory=dict)
+    claims: dict[Probe, Sample] = field(default_factory=dict)
     failures: deque[Sample] = field(default_factory=lambda: deque(maxlen=FAILURES))
     results: Counter[tuple[Probe, Reason]] = field(default_factory=Counter)
     durations: dict[Probe, Histogram] = field(default_factory=dict)
@@ -189,13 +189,13 @@ class Store:
         }
         self._accounts = {
             key: record
-            if record.walked is None or key.name in counted
-            else replace(record, walked=None)
+            if record.progress is None or key.name in counted
+            else replace(record, progress=None)
             for key, record in records.items()
         }
         self._watched = watched
 
-    def add(self, told: Told) -> None:
+    def add(self, told: Observation) -> None:
         """Remember a sample, a reading or how far payouts were counted.
 
         Raises:
@@ -205,8 +205,8 @@ class Store:
             self._add(told)
             return
         before = self._accounts[told.key]
-        if isinstance(told, Walked):
-            after = replace(before, walked=told)
+        if isinstance(told, PayoutProgress):
+            after = replace(before, progress=told)
         elif told.ok:
             after = replace(before, told=told, failed=None)
         else:
@@ -220,8 +220,8 @@ class Store:
         entry.durations[sample.probe] = _observe(
             entry.durations.get(sample.probe, Histogram()), sample.duration
         )
-        if sample.ok or failure(sample.reason).untrue:
-            entry.words[sample.probe] = sample
+        if sample.ok or failure(sample.reason).false_claim:
+            entry.claims[sample.probe] = sample
         if sample.ok:
             entry.answered = sample.started
         else:
@@ -261,7 +261,7 @@ class Store:
                     connects=tuple(entry.connects),
                     forks=tuple(entry.forks),
                     writes=tuple(entry.writes),
-                    words=dict(entry.words),
+                    claims=dict(entry.claims),
                     failures=tuple(entry.failures),
                     results=dict(entry.results),
                     durations=dict(entry.durations),

@@ -8,7 +8,7 @@ from tonwatch.samples.target import Target
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.consensus import ChainHead, Forks
 from tonwatch.watch.states import State
-from tonwatch.watch.wallet_verdicts import Purses
+from tonwatch.watch.wallet_verdicts import WalletStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +23,10 @@ class Verdict:
         reason: of the sample that the state is drawn from, or ``wrong_network``.
         detail: that sample's words; empty when ok.
         head: what the target said of itself; None when not known or too old.
-        behind_seconds: its block's age less the head's, at the time each was told; never negative.
-        behind_blocks: blocks missing to the head at that time; never negative.
+        lag_seconds: its block's age less the head's, at the time each was told; never negative.
+        lag_blocks: blocks missing to the head at that time; never negative.
         in_sync_in: seconds until it has caught up, by its own rate; None where it does not.
-        shard_gap: blocks that its shard client is behind its own masterchain.
+        shard_client_lag: blocks that its shard client is behind its own masterchain.
         latency: median seconds of its last answers.
         idle: seconds from the growth of its seqno to its last answer.
         interruptions: within the flapping window; a lost answer counts a third.
@@ -41,10 +41,10 @@ class Verdict:
     reason: Reason = Reason.OK
     detail: str = ""
     head: Head | None = None
-    behind_seconds: float | None = None
-    behind_blocks: int | None = None
+    lag_seconds: float | None = None
+    lag_blocks: int | None = None
     in_sync_in: float | None = None
-    shard_gap: int | None = None
+    shard_client_lag: int | None = None
     latency: float | None = None
     idle: float | None = None
     interruptions: float = 0.0
@@ -74,7 +74,7 @@ class Judgement:
             the event loop time when it did.
         suspects: external targets that are given up, where it may turn out to be our egress.
         verdicts: by target name, in the order of the configuration.
-        purses: wallets and contracts.
+        wallet_status: wallets and contracts.
     """
 
     wall: float
@@ -88,4 +88,4 @@ class Judgement:
     excused: Mapping[str, float]
     suspects: tuple[str, ...]
     verdicts: Mapping[str, Verdict]
-    purses: Purses = field(default_factory=Purses)
+    wallet_status: WalletStatus = field(default_factory=WalletStatus)

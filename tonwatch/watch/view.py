@@ -74,8 +74,8 @@ def look(
         probe=config.probe,
         gates=config.readiness.gates,
     )
-    was = before.judgement.purses if before and before.config is config else None
-    judgement = replace(judged, purses=judge_wallets(snapshot, config, was))
+    was = before.judgement.wallet_status if before and before.config is config else None
+    judgement = replace(judged, wallet_status=judge_wallets(snapshot, config, was))
     ready = readiness.step(
         before.readiness if before else None,
         judgement,

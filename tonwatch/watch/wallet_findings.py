@@ -46,11 +46,11 @@ class _Trouble(NamedTuple):
 
 def wallet_findings(judgement: Judgement, thresholds: Thresholds) -> Iterator[Finding]:
     """Everything that is wrong with any wallet or contract."""
-    now, purses, asked = judgement.wall, judgement.purses, can_be_read(judgement)
+    now, wallet_status, asked = judgement.wall, judgement.wallet_status, can_be_read(judgement)
     for cause, trouble in _TROUBLES.items():
-        if cause is Cause.WALLET_UNREAD and not asked:
+        if cause is Cause.WALLET_READ_FAILING and not asked:
             continue  # what keeps everybody from being asked is a finding of its own
-        touched = [w for w in purses.wallets.values() if trouble.holds(w, thresholds)]
+        touched = [w for w in wallet_status.wallets.values() if trouble.holds(w, thresholds)]
         for wallet in touched[:NAMED]:
             yield Finding(
                 cause,
@@ -61,7 +61,7 @@ def wallet_findings(judgement: Judgement, thresholds: Thresholds) -> Iterator[Fi
             )
         if len(touched) > NAMED:
             yield _others(cause, [wallet.name for wallet in touched[NAMED:]], now)
-    for contract in purses.contracts.values():
+    for contract in wallet_status.contracts.values():
         yield from _of_contract(contract, now, asked=asked)
 
 
@@ -92,7 +92,7 @@ def _of_contract(contract: ContractVerdict, now: float, *, asked: bool) -> Itera
         )
     elif asked and contract.reading is None and contract.trouble:
         yield Finding(
-            Cause.WALLET_UNREAD,
+            Cause.WALLET_READ_FAILING,
             f"Contract {contract.name} cannot be read ({contract.trouble}).",
             now,
             account=contract.name,
@@ -114,8 +114,10 @@ def _bouncing(wallet: WalletVerdict, thresholds: Thresholds) -> str:
 
 
 def _unread(wallet: WalletVerdict, _: Thresholds) -> str:
-    assets = " and ".join(holding.asset for holding in wallet.unread)
-    return f"The {assets} of wallet {wallet.name} cannot be read ({wallet.unread[0].trouble})."
+    assets = " and ".join(holding.asset for holding in wallet.read_failing)
+    return (
+        f"The {assets} of wallet {wallet.name} cannot be read ({wallet.read_failing[0].trouble})."
+    )
 
 
 def _low(wallet: WalletVerdict, _: Thresholds) -> str:
@@ -168,7 +170,7 @@ def _events(troubles: Sequence[Trouble]) -> Iterator[str]:
 
 
 def _reasons(wallet: WalletVerdict) -> Iterator[str]:
-    return (f"{holding.asset}: {holding.trouble}" for holding in wallet.unread)
+    return (f"{holding.asset}: {holding.trouble}" for holding in wallet.read_failing)
 
 
 _TROUBLES: Final = {
@@ -191,7 +193,7 @@ _TROUBLES: Final = {
         _bouncing,
         lambda wallet: _events(wallet.bounced),
     ),
-    Cause.WALLET_UNREAD: _Trouble(lambda wallet, _: wallet.unread, _unread, _reasons),
+    Cause.WALLET_READ_FAILING: _Trouble(lambda wallet, _: wallet.read_failing, _unread, _reasons),
     Cause.PAYOUTS_GAP: _Trouble(
         lambda wallet, _: wallet.gaps,
         lambda wallet, _: (
@@ -200,7 +202,7 @@ _TROUBLES: Final = {
         ),
         lambda _: (),
     ),
-    Cause.PAYOUTS_BEHIND: _Trouble(
+    Cause.PAYOUTS_BACKLOG: _Trouble(
         lambda wallet, limits: wallet.backlog >= limits.payout_backlog,
         lambda wallet, _: (
             f"{wallet.backlog} transactions of wallet {wallet.name} are not counted yet: its"

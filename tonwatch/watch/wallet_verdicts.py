@@ -11,7 +11,7 @@ from typing import Final
 from tonwatch.config.models import Config
 from tonwatch.config.wallets import NATIVE, Contract, Wallet
 from tonwatch.samples.account import AccountKey, Reading
-from tonwatch.samples.payouts import Trouble, TroubleKind, Walked
+from tonwatch.samples.payouts import PayoutProgress, Trouble, TroubleKind
 from tonwatch.samples.sample import Probe
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import AccountStatus
@@ -46,7 +46,7 @@ class Holding:
     reading: Reading | None
     trouble: str
     failure: Reason | None
-    walked: Walked | None
+    progress: PayoutProgress | None
     gap: bool = False
 
     @property
@@ -66,14 +66,14 @@ class Holding:
 
         What was read since they were counted last may be newer than all that is counted.
         """
-        if self.walked is None:
+        if self.progress is None:
             return None
         newest = self.reading.last if self.reading is not None else None
-        is_newer = newest is not None and newest.lt > self.walked.cursor.lt
-        return max(self.walked.backlog, int(is_newer))
+        is_newer = newest is not None and newest.lt > self.progress.cursor.lt
+        return max(self.progress.backlog, int(is_newer))
 
     @property
-    def unread(self) -> bool:
+    def read_failing(self) -> bool:
         """It cannot be read although somebody was asked."""
         return self.reading is None and bool(self.trouble)
 
@@ -109,7 +109,7 @@ class WalletVerdict:
     @property
     def counted(self) -> bool:
         """Whether its payouts are counted, of any asset."""
-        return any(holding.walked is not None for holding in self.holdings.values())
+        return any(holding.progress is not None for holding in self.holdings.values())
 
     @cached_property
     def low(self) -> tuple[Holding, ...]:
@@ -117,9 +117,9 @@ class WalletVerdict:
         return tuple(holding for holding in self.holdings.values() if holding.low)
 
     @cached_property
-    def unread(self) -> tuple[Holding, ...]:
+    def read_failing(self) -> tuple[Holding, ...]:
         """What cannot be read although somebody was asked."""
-        return tuple(holding for holding in self.holdings.values() if holding.unread)
+        return tuple(holding for holding in self.holdings.values() if holding.read_failing)
 
     @cached_property
     def backlog(self) -> int:
@@ -157,7 +157,7 @@ class ContractVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Purses:
+class WalletStatus:
     """All wallets and contracts at one moment, by name in the order of the configuration.
 
     `accounts` is what they were judged by.
@@ -168,7 +168,9 @@ class Purses:
     accounts: Mapping[AccountKey, AccountRecord] = field(default_factory=dict)
 
 
-def judge_wallets(snapshot: Snapshot, config: Config, before: Purses | None = None) -> Purses:
+def judge_wallets(
+    snapshot: Snapshot, config: Config, before: WalletStatus | None = None
+) -> WalletStatus:
     """Judge every wallet and contract of a snapshot.
 
     Args:
@@ -190,10 +192,10 @@ def judge_wallets(snapshot: Snapshot, config: Config, before: Purses | None = No
             was = was if was == now else now
         wallets[wallet.name] = was
     contracts = {c.name: _contract(c, snapshot, oldest) for c in config.contracts}
-    return Purses(wallets, contracts, snapshot.accounts)
+    return WalletStatus(wallets, contracts, snapshot.accounts)
 
 
-def _unchanged(snapshot: Snapshot, before: Purses) -> Mapping[str, WalletVerdict]:
+def _unchanged(snapshot: Snapshot, before: WalletStatus) -> Mapping[str, WalletVerdict]:
     """Verdicts on wallets of which the board knows what it knew before."""
     known, old = before.accounts, dict(before.wallets)
     for key, record in snapshot.accounts.items():
@@ -209,10 +211,10 @@ def _holds(verdict: WalletVerdict, oldest: float, since: float) -> bool:
     for holding in verdict.holdings.values():
         if holding.gap:
             return False
-        reading, walked = holding.reading, holding.walked
+        reading, progress = holding.reading, holding.progress
         if reading is not None and reading.finished < oldest:
             return False
-        if walked is not None and any(each.time >= since for each in walked.tally.recent):
+        if progress is not None and any(each.time >= since for each in progress.totals.recent):
             return False
     return True
 
@@ -229,11 +231,11 @@ def _wallet(wallet: Wallet, snapshot: Snapshot, oldest: float, since: float) -> 
             reading=_believed(record, oldest),
             trouble=_trouble(record),
             failure=record.failed.reason if record.failed is not None else None,
-            walked=record.walked,
-            gap=record.walked is not None and _gap_is_new(record.walked, snapshot.wall),
+            progress=record.progress,
+            gap=record.progress is not None and _gap_is_new(record.progress, snapshot.wall),
         )
-        if record.walked is not None:
-            troubles += record.walked.tally.recent
+        if record.progress is not None:
+            troubles += record.progress.totals.recent
     recent = [each for each in troubles if each.time >= since]
     recent.sort(key=lambda each: each.lt)
     return WalletVerdict(
@@ -256,8 +258,8 @@ def _contract(contract: Contract, snapshot: Snapshot, oldest: float) -> Contract
     )
 
 
-def _gap_is_new(walked: Walked, wall: float) -> bool:
-    found = walked.tally.last_gap
+def _gap_is_new(progress: PayoutProgress, wall: float) -> bool:
+    found = progress.totals.last_gap
     return found is not None and found >= wall - GAP_IS_NEWS
 
 

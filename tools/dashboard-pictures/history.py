@@ -26,7 +26,7 @@ from tonwatch.simulator.chain import noise
 from tonwatch.simulator.contracts.wallets import wallet as wallets
 from tonwatch.simulator.scenarios import scenario
 from tonwatch.simulator.world import world
-from tonwatch.watch.view import INTERVAL as BEAT
+from tonwatch.watch.view import INTERVAL as TICK
 
 SCENARIO: Final = Path(__file__).with_name("evening.yaml")
 SCRAPE: Final = 15.0
@@ -65,9 +65,9 @@ async def _play(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(simulator)
         told = simulator.config() | {"state_dir": str(state_dir)}
-        for purse in told["wallets"]:
-            purse["minimum"] = "2000"
-            purse["jettons"][0]["minimum"] = "10000"
+        for wallet_scene in told["wallets"]:
+            wallet_scene["minimum"] = "2000"
+            wallet_scene["jettons"][0]["minimum"] = "10000"
         config = Config.model_validate(told)
         parts = await stack.enter_async_context(assembled(config, wall=clock))
         tasks = (
@@ -98,7 +98,7 @@ def _rich_wallets() -> None:
 async def _look(parts: Assembly) -> None:
     while True:
         parts.watcher.look()
-        await asyncio.sleep(BEAT)
+        await asyncio.sleep(TICK)
 
 
 def _scrape(exposition: MetricsCollector, clock: Callable[[], float], file: TextIO) -> None:

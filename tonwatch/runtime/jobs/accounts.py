@@ -20,7 +20,7 @@ from tonwatch.samples.sample import Probe, Sample
 from tonwatch.ton.address import Address
 from tonwatch.watch import planner
 from tonwatch.watch.planner import Round
-from tonwatch.watch.store import Told
+from tonwatch.watch.store import Observation
 
 TICKS: Final = 15
 """Parts into which an interval is cut, so that a thousand wallets are not read all at once."""
@@ -58,7 +58,7 @@ def watched(config: Config) -> Iterator[Watched]:
         yield Watched(AccountKey(contract.name, ""), contract.account)
 
 
-class Rota:
+class ReadSchedule:
     """Which accounts are due to be read.
 
     Args:
@@ -110,12 +110,12 @@ class ReadAccounts:
     def __init__(self, context: Context, found: JettonWallets) -> None:
         self._context = context
         self._found = found
-        self._rota = Rota()
+        self._schedule = ReadSchedule()
 
     def job(self, config: Config) -> Job:
         """The job for these accounts."""
         accounts = tuple(watched(config))
-        self._rota.change(accounts, config.probe.wallet_interval)
+        self._schedule.change(accounts, config.probe.wallet_interval)
         tick = config.probe.wallet_interval / TICKS
         names = tuple(self._context.sources)
         # What is being read of an account that is another now must not be taken for this one's.
@@ -126,17 +126,17 @@ class ReadAccounts:
         sources = self._context.sources
         best = planner.readable(self._context.view.judgement)
         order = [sources[v.target.name] for v in best if v.target.name in sources]
-        due = self._rota.due(asyncio.get_running_loop().time())
+        due = self._schedule.due(asyncio.get_running_loop().time())
         if not due or not order:
             return ()
-        questions = self._rota.limit * _QUESTIONS * len(sources)
+        questions = self._schedule.limit * _QUESTIONS * len(sources)
         deadline = last_resort(self._context.config, questions)
         return (Question(Probe.BALANCE, partial(self._read, due, order), deadline),)
 
-    async def _read(self, due: Sequence[Watched], order: Sequence[Source]) -> Sequence[Told]:
+    async def _read(self, due: Sequence[Watched], order: Sequence[Source]) -> Sequence[Observation]:
         now = asyncio.get_running_loop().time()
         batch = await balances.read(due, order, self._found, wall=self._context.wall)
-        self._rota.done(batch.readings, now)
+        self._schedule.done(batch.readings, now)
         return (*batch.readings, *batch.samples)
 
 

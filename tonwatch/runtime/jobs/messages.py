@@ -53,7 +53,7 @@ class SendMessages:
         for _ in wallets:
             name = wallets[self._turn % len(wallets)]
             self._turn += 1
-            wallet = judgement.purses.wallets.get(name)
+            wallet = judgement.wallet_status.wallets.get(name)
             kind = planner.refusing(wallet) if wallet is not None else None
             if wallet is not None and kind is not None:
                 self._next = now + config.probe.write_interval

@@ -7,15 +7,15 @@ from typing import Final
 
 from tonwatch.config.models import Config
 from tonwatch.config.wallets import NATIVE
-from tonwatch.payouts.checkpoints import Books, Unreadable
+from tonwatch.payouts.checkpoints import Checkpoints, Unreadable
 from tonwatch.payouts.paging import PageSource
 from tonwatch.payouts.totals import count_jetton, count_native
-from tonwatch.payouts.walker import BUDGET, Walk
+from tonwatch.payouts.walker import BUDGET, TransactionWalker
 from tonwatch.runtime.jobs.accounts import TICKS
 from tonwatch.runtime.jobs.context import Context
 from tonwatch.runtime.scheduler import Job, Question, last_resort
 from tonwatch.samples.account import AccountKey
-from tonwatch.samples.payouts import Tally, Walked
+from tonwatch.samples.payouts import PayoutProgress, Totals
 from tonwatch.samples.sample import Probe
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.transactions import Transaction
@@ -30,7 +30,7 @@ _TRIES: Final = 3
 """Times that one page may be asked for, each time with fewer transactions."""
 
 
-Count = Callable[[Tally, Transaction], Tally]
+Count = Callable[[Totals, Transaction], Totals]
 """Adds a transaction to totals."""
 
 
@@ -42,15 +42,17 @@ class CountPayouts:
         checkpoints: what has been counted before, and where it is kept.
     """
 
-    def __init__(self, context: Context, checkpoints: Books) -> None:
+    def __init__(self, context: Context, checkpoints: Checkpoints) -> None:
         self._context = context
         self.checkpoints = checkpoints
-        self._walks: dict[AccountKey, Walk] = {}
+        self._walkers: dict[AccountKey, TransactionWalker] = {}
 
     def followed(self, wallets: Collection[str]) -> "CountPayouts":
         """The job that follows this one, where the walks of these wallets go on."""
         after = CountPayouts(self._context, self.checkpoints)
-        after._walks = {key: walk for key, walk in self._walks.items() if key.name in wallets}
+        after._walkers = {
+            key: walker for key, walker in self._walkers.items() if key.name in wallets
+        }
         return after
 
     def job(self, config: Config) -> Job:
@@ -75,30 +77,34 @@ class CountPayouts:
                 deadline,
             )
             for wallet in config.wallets
-            if wallet.payouts and wallet.name in judgement.purses.wallets
-            for account in planner.uncounted(judgement.purses.wallets[wallet.name])
+            if wallet.payouts and wallet.name in judgement.wallet_status.wallets
+            for account in planner.uncounted(judgement.wallet_status.wallets[wallet.name])
         ]
 
-    async def _count(self, account: Account, sources: Sequence[PageSource]) -> Sequence[Walked]:
+    async def _count(
+        self, account: Account, sources: Sequence[PageSource]
+    ) -> Sequence[PayoutProgress]:
         """Count what is new of one account; nothing where what is counted already is not known."""
         reading = account.holding.reading
         if reading is None:
             return ()
         with suppress(Unreadable):
-            walk = await self._walk(account)
-            return (await walk.beat(reading.last, reading.amount, sources, proven=reading.proven),)
+            walker = await self._walker(account)
+            return (
+                await walker.step(reading.last, reading.amount, sources, proven=reading.proven),
+            )
         return ()
 
-    async def _walk(self, account: Account) -> Walk:
+    async def _walker(self, account: Account) -> TransactionWalker:
         """The walk of an account, begun where it was left.
 
         Raises:
             Unreadable: what is counted already is not known for now.
         """
         key, address = account.key, account.address
-        walk = self._walks.get(key)
-        if walk is None:
-            walk = self._walks[key] = Walk(
+        walker = self._walkers.get(key)
+        if walker is None:
+            walker = self._walkers[key] = TransactionWalker(
                 key,
                 address,
                 await self.checkpoints.load(key, address),
@@ -106,7 +112,7 @@ class CountPayouts:
                 save=partial(self.checkpoints.save, key, address),
                 wall=self._context.wall,
             )
-        return walk
+        return walker
 
 
 def _count_of(account: Account) -> Count:

@@ -164,8 +164,8 @@ def _target_row(view: View, record: Record, verdict: Verdict, unsaid: frozenset[
         block_age=sparkline(
             [(now - sample.finished, _block_age(sample)) for sample in record.heads],
             window=window,
-            floor=view.config.thresholds.behind_warn,
-            limit=view.config.thresholds.behind_warn,
+            floor=view.config.thresholds.lag_warn,
+            limit=view.config.thresholds.lag_warn,
         ),
         answered=now - answered[-1] if answered else None,
         writes=_writes(record, view),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tonwatch.config.amounts import written
-from tonwatch.samples.payouts import RECENT, TroubleKind, Walked
+from tonwatch.samples.payouts import RECENT, PayoutProgress, TroubleKind
 from tonwatch.serve.health.wallet_status import age, friendly
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.watch.findings import Cause, Finding
@@ -23,9 +23,9 @@ _WORDS: Final = {
     Cause.WALLET_LOW: ("bad", "low"),
     Cause.PAYOUTS_FAILING: ("bad", "payouts failing"),
     Cause.PAYOUTS_BOUNCING: ("warn", "payouts bouncing"),
-    Cause.WALLET_UNREAD: ("warn", "read failing"),
+    Cause.WALLET_READ_FAILING: ("warn", "read failing"),
     Cause.PAYOUTS_GAP: ("warn", "payouts not all counted"),
-    Cause.PAYOUTS_BEHIND: ("warn", "counting lags"),
+    Cause.PAYOUTS_BACKLOG: ("warn", "counting lags"),
 }
 """How bad each finding on a wallet looks, and its name in a row; the worst first."""
 
@@ -142,24 +142,26 @@ def account_rows(view: View, unsaid: Iterable[Finding]) -> AccountRows:
     """
     findings = _by_account((view.diagnosis.finding, *view.diagnosis.also))
     notes = _by_account(unsaid)
-    purses = view.judgement.purses
+    wallet_status = view.judgement.wallet_status
     levels = {
         wallet.name: _level(wallet, findings.get(wallet.name, []))
-        for wallet in purses.wallets.values()
+        for wallet in wallet_status.wallets.values()
     }
     paying = {wallet.name for wallet in view.config.wallets if wallet.payouts}
-    order = sorted(purses.wallets, key=lambda name: _LEVELS.index(levels[name][0]))
+    order = sorted(wallet_status.wallets, key=lambda name: _LEVELS.index(levels[name][0]))
     troubled = [name for name in order if levels[name][0] != "ok"]
     well = order[len(troubled) :]
     shown = [*troubled[:TROUBLED_SHOWN], *well[:WELL_SHOWN]]
     return AccountRows(
         wallets=tuple(
-            _wallet_row(purses.wallets[name], view, levels[name], paying, notes.get(name, []))
+            _wallet_row(
+                wallet_status.wallets[name], view, levels[name], paying, notes.get(name, [])
+            )
             for name in shown
         ),
         contracts=tuple(
             _contract_row(contract, view, notes.get(contract.name, []))
-            for contract in purses.contracts.values()
+            for contract in wallet_status.contracts.values()
         ),
         paying=bool(paying),
         left_well=len(well[WELL_SHOWN:]),
@@ -223,16 +225,16 @@ def _asset_row(holding: Holding, view: View, since: float) -> AssetRow:
         age=age(view, reading),
         state=_state(reading.status) if reading else "",
     )
-    return row if holding.walked is None else _with_payouts(row, holding, holding.walked, since)
+    return row if holding.progress is None else _with_payouts(row, holding, holding.progress, since)
 
 
 def _contract_row(contract: ContractVerdict, view: View, unsaid: Sequence[Finding]) -> ContractRow:
     reading = contract.reading
-    unread = bool(contract.trouble)
+    read_failing = bool(contract.trouble)
     level, word = {
         True: ("ok", "as expected"),
         False: ("bad", "changed"),
-        None: ("warn", "read failing") if unread else ("unknown", "not known"),
+        None: ("warn", "read failing") if read_failing else ("unknown", "not known"),
     }[contract.matches]
     sentences = [each.sentence for each in unsaid if each.cause is Cause.CONTRACT_CHANGED]
     return ContractRow(
@@ -250,16 +252,18 @@ def _contract_row(contract: ContractVerdict, view: View, unsaid: Sequence[Findin
     )
 
 
-def _with_payouts(row: AssetRow, holding: Holding, walked: Walked, since: float) -> AssetRow:
-    recent = [each for each in walked.tally.recent if each.time >= since]
+def _with_payouts(
+    row: AssetRow, holding: Holding, progress: PayoutProgress, since: float
+) -> AssetRow:
+    recent = [each for each in progress.totals.recent if each.time >= since]
     back = sum(each.kind is TroubleKind.BOUNCED for each in recent)
     failed = len(recent) - back
     # Only so many are remembered one by one.
     more = "+" if len(recent) == RECENT else ""
     return replace(
         row,
-        sent=walked.tally.messages_sent,
-        amount=written(walked.tally.sent, holding.decimals),
+        sent=progress.totals.messages_sent,
+        amount=written(progress.totals.sent, holding.decimals),
         returned=f"{back}{more if back else ''}",
         failed=f"{failed}{more if failed else ''}",
         backlog=holding.backlog,

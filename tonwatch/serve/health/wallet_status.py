@@ -8,7 +8,7 @@ from typing import Any, Final
 from tonwatch.config.amounts import written
 from tonwatch.config.models import Config
 from tonwatch.samples.account import Reading
-from tonwatch.samples.payouts import OTHER_CODE, Trouble, Walked
+from tonwatch.samples.payouts import OTHER_CODE, PayoutProgress, Trouble
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.watch.sentences import rfc3339
@@ -36,12 +36,14 @@ def friendly(address: Address, config: Config) -> str:
 
 def wallets(view: View) -> list[dict[str, Any]]:
     """Every wallet, in the order of the configuration."""
-    return [_wallet(wallet, view) for wallet in view.judgement.purses.wallets.values()]
+    return [_wallet(wallet, view) for wallet in view.judgement.wallet_status.wallets.values()]
 
 
 def contracts(view: View) -> list[dict[str, Any]]:
     """Every contract, in the order of the configuration."""
-    return [_contract(contract, view) for contract in view.judgement.purses.contracts.values()]
+    return [
+        _contract(contract, view) for contract in view.judgement.wallet_status.contracts.values()
+    ]
 
 
 def _wallet(wallet: WalletVerdict, view: View) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def _asset(holding: Holding, view: View) -> dict[str, Any]:
         "account": friendly(account, view.config) if account else None,
         "state": reading.status if reading else None,
         **_read(reading, holding.trouble, view),
-        "payouts": _payouts(holding, holding.walked) if holding.walked else None,
+        "payouts": _payouts(holding, holding.progress) if holding.progress else None,
     }
 
 
@@ -105,32 +107,32 @@ def _read(reading: Reading | None, trouble: str, view: View) -> dict[str, Any]:
     }
 
 
-def _payouts(holding: Holding, walked: Walked) -> dict[str, Any]:
-    tally = walked.tally
+def _payouts(holding: Holding, progress: PayoutProgress) -> dict[str, Any]:
+    totals = progress.totals
     return {
-        "since": rfc3339(walked.since),
-        "opening": _units(walked.opening),
-        "sent": str(tally.sent),
-        "received": str(tally.received),
-        "returned": str(tally.returned),
-        "fees": str(tally.fees),
-        "in_flight": str(tally.in_flight),
-        "messages_sent": tally.messages_sent,
-        "unsent": tally.unsent,
-        "bounced": tally.bounced,
-        "transactions": tally.transactions,
+        "since": rfc3339(progress.since),
+        "opening": _units(progress.opening),
+        "sent": str(totals.sent),
+        "received": str(totals.received),
+        "returned": str(totals.returned),
+        "fees": str(totals.fees),
+        "in_flight": str(totals.in_flight),
+        "messages_sent": totals.messages_sent,
+        "unsent": totals.unsent,
+        "bounced": totals.bounced,
+        "transactions": totals.transactions,
         "failures": [
             {"phase": phase, "code": _code(code), "count": count}
-            for (phase, code), count in tally.failures.items()
+            for (phase, code), count in totals.failures.items()
         ],
-        "skipped": dict(tally.skipped),
-        "gaps": tally.gaps,
+        "skipped": dict(totals.skipped),
+        "gaps": totals.gaps,
         "backlog": holding.backlog,
-        "cursor": _transaction(walked.cursor),
-        "last_transaction": _time(tally.last_time),
-        "reason": walked.reason,
-        "detail": walked.detail or None,
-        "recent": [_trouble(each) for each in reversed(tally.recent[-RECENT:])],
+        "cursor": _transaction(progress.cursor),
+        "last_transaction": _time(totals.last_time),
+        "reason": progress.reason,
+        "detail": progress.detail or None,
+        "recent": [_trouble(each) for each in reversed(totals.recent[-RECENT:])],
     }
 
 

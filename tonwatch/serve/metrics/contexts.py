@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tonwatch.samples.payouts import Walked
+from tonwatch.samples.payouts import PayoutProgress
 from tonwatch.samples.sample import Sample
 from tonwatch.serve.traffic import Traffic
 from tonwatch.watch.lifetimes import lifetime
@@ -51,7 +51,7 @@ class PayoutContext(NamedTuple):
     """What the payout metrics of one asset are read from."""
 
     holding: Holding
-    walked: Walked
+    progress: PayoutProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ def targets(context: ScrapeContext) -> Iterator[tuple[tuple[str], TargetContext]
 def wallets(context: ScrapeContext) -> Iterator[tuple[tuple[str], WalletContext]]:
     """Every wallet, by its label."""
     asked = can_be_read(context.view.judgement)
-    for name, wallet in context.view.judgement.purses.wallets.items():
+    for name, wallet in context.view.judgement.wallet_status.wallets.items():
         yield (name,), WalletContext(wallet, asked)
 
 
 def assets(context: ScrapeContext) -> Iterator[tuple[tuple[str, str], Holding]]:
     """Every asset of every wallet, by its labels."""
-    for name, wallet in context.view.judgement.purses.wallets.items():
+    for name, wallet in context.view.judgement.wallet_status.wallets.items():
         for asset, holding in wallet.holdings.items():
             yield (name, asset), holding
 
@@ -88,11 +88,11 @@ def assets(context: ScrapeContext) -> Iterator[tuple[tuple[str, str], Holding]]:
 def payouts(context: ScrapeContext) -> Iterator[tuple[tuple[str, str], PayoutContext]]:
     """Every asset whose payouts are counted, by its labels."""
     for labels, holding in assets(context):
-        if holding.walked is not None:
-            yield labels, PayoutContext(holding, holding.walked)
+        if holding.progress is not None:
+            yield labels, PayoutContext(holding, holding.progress)
 
 
 def contracts(context: ScrapeContext) -> Iterator[tuple[tuple[str], ContractVerdict]]:
     """Every contract, by its label."""
-    for name, contract in context.view.judgement.purses.contracts.items():
+    for name, contract in context.view.judgement.wallet_status.contracts.items():
         yield (name,), contract

@@ -125,19 +125,19 @@ _TARGET: Final[tuple[Metric[TargetContext], ...]] = (
         "tonwatch_target_shard_client_lag_blocks",
         "gauge",
         "Lag of its shard client to its own last masterchain block, in blocks.",
-        lambda s: s.verdict.shard_gap,
+        lambda s: s.verdict.shard_client_lag,
     ),
     Metric(
         "tonwatch_target_lag_seconds",
         "gauge",
         "Lag of its last masterchain block to the head of the chain, in seconds of block time.",
-        lambda s: s.verdict.behind_seconds,
+        lambda s: s.verdict.lag_seconds,
     ),
     Metric(
         "tonwatch_target_lag_blocks",
         "gauge",
         "Lag of its last masterchain block to the head of the chain, in blocks.",
-        lambda s: s.verdict.behind_blocks,
+        lambda s: s.verdict.lag_blocks,
     ),
     Metric(
         "tonwatch_target_sync_eta_seconds",

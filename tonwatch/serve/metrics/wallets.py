@@ -48,14 +48,14 @@ def _backlog(context: WalletContext) -> float | None:
     known = [
         holding.backlog or 0
         for holding in context.verdict.holdings.values()
-        if holding.walked is not None and holding.reading is not None
+        if holding.progress is not None and holding.reading is not None
     ]
     return sum(known) if known else None
 
 
 def _gaps(context: WalletContext) -> float | None:
     holdings = context.verdict.holdings.values()
-    counted = [holding.walked.tally.gaps for holding in holdings if holding.walked is not None]
+    counted = [holding.progress.totals.gaps for holding in holdings if holding.progress is not None]
     return sum(counted) if counted else None
 
 
@@ -64,12 +64,12 @@ def _amount(units: int | None, decimals: int) -> float | None:
 
 
 def _failed(context: PayoutContext) -> Iterable[Point]:
-    for (phase, code), count in context.walked.tally.failures.items():
+    for (phase, code), count in context.progress.totals.failures.items():
         yield (phase, OTHER if code == OTHER_CODE else str(code)), count
 
 
 def _skipped(context: PayoutContext) -> Iterable[Point]:
-    for reason, count in context.walked.tally.skipped.items():
+    for reason, count in context.progress.totals.skipped.items():
         yield (reason,), count
 
 
@@ -102,7 +102,7 @@ _WALLETS: Final[tuple[Metric[WalletContext], ...]] = (
         "gauge",
         "1 while the balance of one of its assets cannot be read although a target answers, 0"
         " otherwise. /health names the asset.",
-        lambda c: float(c.asked and bool(c.verdict.unread)),
+        lambda c: float(c.asked and bool(c.verdict.read_failing)),
     ),
     Metric(
         "tonwatch_wallet_recent_failed_payouts",
@@ -158,20 +158,20 @@ _PAYOUTS: Final[tuple[Metric[PayoutContext], ...]] = (
         "counter",
         "Amount sent to others, in units of the asset; of `native` also what is attached to"
         " jetton transfers.",
-        lambda p: _amount(p.walked.tally.sent, p.holding.decimals),
+        lambda p: _amount(p.progress.totals.sent, p.holding.decimals),
     ),
     Metric(
         "tonwatch_wallet_received_amount_total",
         "counter",
         "Amount received from others, in units of the asset.",
-        lambda p: _amount(p.walked.tally.received, p.holding.decimals),
+        lambda p: _amount(p.progress.totals.received, p.holding.decimals),
     ),
     Metric(
         "tonwatch_wallet_bounced_amount_total",
         "counter",
         "Amount that bounced back after it had been sent, in units of the asset. Appears with the"
         " first.",
-        lambda p: _amount(p.walked.tally.returned or None, p.holding.decimals),
+        lambda p: _amount(p.progress.totals.returned or None, p.holding.decimals),
     ),
     Metric(
         "tonwatch_wallet_fees_amount_total",
@@ -179,20 +179,20 @@ _PAYOUTS: Final[tuple[Metric[PayoutContext], ...]] = (
         "Fees of the wallet's transactions, in units of the native coin; of `native` only, since"
         " a jetton wallet pays its fees from what messages bring along.",
         lambda p: (
-            _amount(p.walked.tally.fees, NATIVE_DECIMALS) if p.holding.asset == NATIVE else None
+            _amount(p.progress.totals.fees, NATIVE_DECIMALS) if p.holding.asset == NATIVE else None
         ),
     ),
     Metric(
         "tonwatch_wallet_sent_messages_total",
         "counter",
         "Payouts sent: messages to others, or transfers of the jetton.",
-        lambda p: p.walked.tally.messages_sent,
+        lambda p: p.progress.totals.messages_sent,
     ),
     Metric(
         "tonwatch_wallet_bounced_messages_total",
         "counter",
         "Messages to others that bounced. Appears with the first.",
-        lambda p: p.walked.tally.bounced or None,
+        lambda p: p.progress.totals.bounced or None,
     ),
     Metric(
         "tonwatch_wallet_skipped_messages_total",
@@ -200,7 +200,7 @@ _PAYOUTS: Final[tuple[Metric[PayoutContext], ...]] = (
         "Messages that the action phase skipped although the transaction succeeded: send mode 2"
         " ignores errors, such as a balance too low or an invalid address. Of `native` only."
         " Appears with the first.",
-        lambda p: (p.walked.tally.unsent or None) if p.holding.asset == NATIVE else None,
+        lambda p: (p.progress.totals.unsent or None) if p.holding.asset == NATIVE else None,
     ),
     Metric(
         "tonwatch_wallet_failed_transactions_total",
@@ -222,7 +222,7 @@ _PAYOUTS: Final[tuple[Metric[PayoutContext], ...]] = (
         "tonwatch_wallet_payouts_since_timestamp_seconds",
         "gauge",
         "When counting began, Unix time in seconds; the counters go on from there across restarts.",
-        lambda p: p.walked.since,
+        lambda p: p.progress.since,
         lasting=True,
     ),
 )

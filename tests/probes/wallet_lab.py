@@ -23,7 +23,7 @@ WALLETS = 6
 TIMEOUT = 2.0
 
 
-class PurseLab:
+class WalletLab:
     """The network and its sources: node-1, node-2, provider-1."""
 
     def __init__(self, simulator: Simulator, sources: list[Source]) -> None:
@@ -49,7 +49,7 @@ class PurseLab:
 
 
 @asynccontextmanager
-async def purse_lab() -> AsyncIterator[PurseLab]:
+async def wallet_lab() -> AsyncIterator[WalletLab]:
     async with (
         Simulator(
             wallets=WALLETS, contracts=1, automatic=False, backfill=20.0, clock=time.time
@@ -69,7 +69,7 @@ async def purse_lab() -> AsyncIterator[PurseLab]:
             )
             sources.append(ToncenterSource(provider.name, client, lambda: TIMEOUT))
         try:
-            yield PurseLab(simulator, sources)
+            yield WalletLab(simulator, sources)
         finally:
             for link in links:
                 await link.drop()

@@ -1,10 +1,10 @@
-"""Wallets on a board filled by hand: what accounts hold is written down."""
+"""Wallets in a store filled by hand: what accounts hold is written down."""
 
 from dataclasses import replace
 from typing import Any
 
 from tonwatch.samples.account import AccountKey, Reading
-from tonwatch.samples.payouts import Tally, Trouble, TroubleKind, Walked
+from tonwatch.samples.payouts import PayoutProgress, Totals, Trouble, TroubleKind
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.transactions import TransactionId
@@ -84,13 +84,13 @@ def trouble(clock: Any, kind: str, age: float = 10.0, **more: Any) -> Trouble:
     )
 
 
-def walked(clock: Any, of: AccountKey, *troubles: Trouble, **more: Any) -> Walked:
+def progress(clock: Any, of: AccountKey, *troubles: Trouble, **more: Any) -> PayoutProgress:
     """How far payouts are counted."""
-    tally = more.pop("tally", Tally(recent=troubles))
-    return Walked(
+    totals = more.pop("totals", Totals(recent=troubles))
+    return PayoutProgress(
         key=of,
         finished=clock.monotonic_time,
-        tally=tally,
+        totals=totals,
         since=int(clock.wall_time) - 3600,
         **({"cursor": LAST} | more),
     )

@@ -8,7 +8,7 @@ from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
 from tonwatch.runtime.jobs import accounts as wallet_jobs
 from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.account import AccountKey, Reading, Watched
-from tonwatch.samples.payouts import Tally, Trouble, TroubleKind, Walked
+from tonwatch.samples.payouts import PayoutProgress, Totals, Trouble, TroubleKind
 from tonwatch.samples.sample import Probe
 from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.ton.address import Address
@@ -16,7 +16,7 @@ from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.store import Store as Board
+from tonwatch.watch.store import Store
 from tonwatch.watch.view import View
 
 HOT: Final = Address(0, b"\x11" * 32)
@@ -57,10 +57,10 @@ class Till(Stage):
             for each in (NODE, PUBLIC, PROVIDER)
         )
         self.accounts = list(wallet_jobs.watched(self.config))
-        self.board = Board(self.targets, self.accounts)
+        self.store = Store(self.targets, self.accounts)
         self.watcher = Watcher(
             self.config,
-            self.board,
+            self.store,
             wall=clock.wall,
             monotonic=clock.monotonic,
             errors=InternalErrors(wall=clock.wall, monotonic=clock.monotonic),
@@ -69,9 +69,9 @@ class Till(Stage):
     def read(self, name: str, asset: str = "native", **told: Any) -> None:
         """An account is read."""
         watched = next(each for each in self.accounts if each.key == (name, asset))
-        self.board.add(self._reading(watched, **told))
+        self.store.add(self._reading(watched, **told))
 
-    def unread(
+    def read_failing(
         self,
         name: str,
         asset: str = "native",
@@ -82,42 +82,44 @@ class Till(Stage):
         self.read(name, asset, reason=reason, detail=words, account=None, status=None, amount=None)
 
     def walk(
-        self, name: str, asset: str = "native", tally: Tally | None = None, **told: Any
+        self, name: str, asset: str = "native", totals: Totals | None = None, **told: Any
     ) -> None:
         """Payouts are counted; two hundred by default."""
         values: dict[str, Any] = {
-            "tally": tally or Tally(messages_sent=200, sent=1_234_567_890, transactions=210),
+            "totals": totals or Totals(messages_sent=200, sent=1_234_567_890, transactions=210),
             "cursor": TransactionId(47_000_000_000_001, b"\xab" * 32),
             "since": int(self.clock.wall_time) - 3600,
             "opening": 0,
         }
         key = AccountKey(name, asset)
-        self.board.add(Walked(key=key, finished=self.clock.monotonic_time, **(values | told)))
+        self.store.add(
+            PayoutProgress(key=key, finished=self.clock.monotonic_time, **(values | told))
+        )
 
-    def failed(self, count: int, code: int = 37, ago: float = 60.0) -> Tally:
+    def failed(self, count: int, code: int = 37, ago: float = 60.0) -> Totals:
         """A tally in which so many payouts have failed."""
         time = int(self.clock.wall_time - ago)
         troubles = (
             Trouble(time, TroubleKind.FAILED, "action", code, 47_000_000_000_000 - number)
             for number in range(count)
         )
-        return Tally(
+        return Totals(
             messages_sent=5,
             transactions=5 + count,
             failures={("action", code): count},
             recent=tuple(troubles),
         )
 
-    def bounced(self, count: int) -> Tally:
+    def bounced(self, count: int) -> Totals:
         """A tally in which so many payouts came back a minute ago."""
         time = int(self.clock.wall_time - 60)
         trouble = Trouble(time, TroubleKind.BOUNCED, "", None, 47_000_000_000_000)
-        return Tally(messages_sent=9, bounced=count, recent=(trouble,) * count)
+        return Totals(messages_sent=9, bounced=count, recent=(trouble,) * count)
 
     def all_read(self) -> None:
         """Every account is read, and payouts are counted where that is asked for."""
         for watched in self.accounts:
-            self.board.add(self._reading(watched))
+            self.store.add(self._reading(watched))
         paying = {wallet.name for wallet in self.config.wallets if wallet.payouts}
         for watched in self.accounts:
             if watched.key.name in paying and watched.key.asset:
@@ -130,12 +132,12 @@ class Till(Stage):
     def settled(self) -> View:
         """All is well, with nodes and with wallets."""
 
-        def beat() -> None:
+        def tick() -> None:
             self.answers()
             self.all_read()
             self.messages_arrive()
 
-        return self.beats(3, beat)
+        return self.ticks(3, tick)
 
     def _reading(self, watched: Watched, **told: Any) -> Reading:
         native, jetton = watched.key.asset == "native", watched.master is not None

@@ -190,11 +190,11 @@ def _walker(reading: Reading) -> tuple[TransactionWalker, PayoutProgress]:
     ]
     totals = Totals(
         transactions=now,
-        sent=now << 20,
-        received=now << 20,
-        fees=now << 10,
-        messages_sent=now,
-        failures={("action", 37): len(troubles)},
+        sent_amount=now << 20,
+        received_amount=now << 20,
+        fees_amount=now << 10,
+        sent_messages=now,
+        failed_transactions={("action", 37): len(troubles)},
         recent=tuple(troubles),
         last_time=now,
     )

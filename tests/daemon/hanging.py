@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tonwatch import cli
-from tonwatch.payouts import checkpoints as checkpoints
+from tonwatch.payouts import checkpoints
 from tonwatch.serve.health import document as health_document
 from tonwatch.serve.metrics.collector import MetricsCollector
 from tonwatch.system import regular_file

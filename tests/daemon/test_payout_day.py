@@ -115,34 +115,44 @@ def difference(now: Checkpoints, then: Checkpoints) -> dict[str, dict[str, Any]]
         result[wallet] = {}
         for asset, checkpoint in assets.items():
             before = then[wallet][asset]
-            amounts = ("sent", "received", "returned", "fees")
-            counts = ("messages_sent", "unsent", "bounced", "transactions")
+            amounts = ("sent_amount", "received_amount", "bounced_amount", "fees_amount")
+            counts = ("sent_messages", "skipped_messages", "bounced_messages", "transactions")
             result[wallet][asset] = {
                 **{
                     name: str(getattr(checkpoint, name) - getattr(before, name)) for name in amounts
                 },
                 **{name: getattr(checkpoint, name) - getattr(before, name) for name in counts},
-                "failures": {
+                "failed_transactions": {
                     f"{phase} {code}": count
-                    for (phase, code), count in (checkpoint.failures - before.failures).items()
+                    for (phase, code), count in (
+                        checkpoint.failed_transactions - before.failed_transactions
+                    ).items()
                 },
-                "skipped": dict(checkpoint.skipped - before.skipped),
-                "gaps": 0,
+                "compute_skipped": dict(checkpoint.compute_skipped - before.compute_skipped),
+                "history_gaps": 0,
             }
     return result
 
 
 def in_the_same_words(told: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     names = (
-        *("sent", "received", "returned", "fees"),
-        *("messages_sent", "unsent", "bounced", "transactions", "skipped", "gaps"),
+        *("sent_amount", "received_amount", "bounced_amount", "fees_amount"),
+        *(
+            "sent_messages",
+            "skipped_messages",
+            "bounced_messages",
+            "transactions",
+            "compute_skipped",
+            "history_gaps",
+        ),
     )
     return {
         wallet: {
             asset: {
                 **{name: payouts[name] for name in names},
-                "failures": {
-                    f"{each['phase']} {each['code']}": each["count"] for each in payouts["failures"]
+                "failed_transactions": {
+                    f"{each['phase']} {each['code']}": each["count"]
+                    for each in payouts["failed_transactions"]
                 },
             }
             for asset, payouts in assets.items()
@@ -186,9 +196,9 @@ async def test_the_books_agree_to_the_unit(day: Day) -> None:
                 await until(url, agrees)
         except TimeoutError:
             assert in_the_same_words(await counted(url)) == expected
-    paid = [sums["native"]["messages_sent"] for sums in expected.values()]
+    paid = [sums["native"]["sent_messages"] for sums in expected.values()]
     assert paid[0] == 4 * PAYOUTS
     assert 0 < paid[1] < 4 * PAYOUTS
-    assert expected["warm"]["native"]["failures"]["action 37"] > 0
-    assert expected["hot"]["native"]["bounced"] > 0
-    assert int(expected["hot"]["usdt"]["returned"]) > 0
+    assert expected["warm"]["native"]["failed_transactions"]["action 37"] > 0
+    assert expected["hot"]["native"]["bounced_messages"] > 0
+    assert int(expected["hot"]["usdt"]["bounced_amount"]) > 0

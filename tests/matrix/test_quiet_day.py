@@ -74,7 +74,7 @@ def test_nothing_is_said_on_a_quiet_day(tmp_path: Path) -> None:
     assert lost < 0.01 * day.samples.total()
     assert day.counted == day.paid
     for wallet in WALLETS:
-        both = [day.paid[wallet, asset]["messages_sent"] for asset in ("native", "usdt")]
+        both = [day.paid[wallet, asset]["sent_messages"] for asset in ("native", "usdt")]
         assert min(both) > 0.4 * 60 * PAYOUTS * HOURS
 
 
@@ -138,8 +138,16 @@ def _all_totals(parts: Runtime) -> dict[Account, Totals]:
 def _sums(of: Totals | ExpectedTotals) -> dict[str, Any]:
     """What both sides count."""
     names = (
-        *("transactions", "messages_sent", "sent", "received", "returned", "fees", "bounced"),
-        *("failures", "skipped"),
+        *(
+            "transactions",
+            "sent_messages",
+            "sent_amount",
+            "received_amount",
+            "bounced_amount",
+            "fees_amount",
+            "bounced_messages",
+        ),
+        *("failed_transactions", "compute_skipped"),
     )
     return {name: getattr(of, name) for name in names}
 

@@ -41,23 +41,23 @@ NEW: Final = Checkpoint(
     opening=10**30,
     totals=Totals(
         transactions=3,
-        sent=10**30 + 1,
-        received=2,
-        returned=3,
-        fees=4,
-        in_flight=8,
-        messages_sent=5,
-        unsent=7,
-        bounced=6,
-        failures={("compute", -14): 1, ("action", 37): 2},
-        skipped={"no_gas": 9},
-        gaps=1,
+        sent_amount=10**30 + 1,
+        received_amount=2,
+        bounced_amount=3,
+        fees_amount=4,
+        in_flight_amount=8,
+        sent_messages=5,
+        skipped_messages=7,
+        bounced_messages=6,
+        failed_transactions={("compute", -14): 1, ("action", 37): 2},
+        compute_skipped={"no_gas": 9},
+        history_gaps=1,
         last_gap=1_800_000_005,
         recent=(
             Trouble(1_800_000_000, TroubleKind.FAILED, "action", 37, 77),
             Trouble(1_800_000_001, TroubleKind.BOUNCED, "", None, 78),
-            Trouble(1_800_000_001, TroubleKind.UNSENT, "action", None, 78),
-            Trouble(1_800_000_002, TroubleKind.SKIPPED, "compute", None, 79, "no_gas"),
+            Trouble(1_800_000_001, TroubleKind.MESSAGE_SKIPPED, "action", None, 78),
+            Trouble(1_800_000_002, TroubleKind.COMPUTE_SKIPPED, "compute", None, 79, "no_gas"),
         ),
         last_time=1_800_000_000,
     ),
@@ -68,8 +68,8 @@ LARGEST: Final = Checkpoint(
     cursor=TransactionId(2**64 - 1, b"\xff" * 32),
     since=253402300799,
     totals=Totals(
-        in_flight=-(10**30),
-        failures={("compute", -(2**31)): 1, ("compute", OTHER_CODE): 2},
+        in_flight_amount=-(10**30),
+        failed_transactions={("compute", -(2**31)): 1, ("compute", OTHER_CODE): 2},
         last_time=2**32 - 1,
         last_gap=253402300799,
         recent=(Trouble(2**32 - 1, TroubleKind.FAILED, "compute", 2**31 - 1, 2**64 - 1),),
@@ -112,10 +112,10 @@ async def test_the_first_versions_file_has_nothing_in_flight(checkpoints: Checkp
     await checkpoints.save(KEY, WALLET, NEW)
     path = checkpoints.path(KEY)
     whole = json.loads(await asyncio.to_thread(path.read_text))
-    del whole["totals"]["in_flight"]
+    del whole["totals"]["in_flight_amount"]
     await asyncio.to_thread(path.write_text, json.dumps(whole))
     assert await checkpoints.load(KEY, WALLET) == replace(
-        NEW, totals=replace(NEW.totals, in_flight=0)
+        NEW, totals=replace(NEW.totals, in_flight_amount=0)
     )
 
 
@@ -176,7 +176,7 @@ DAMAGED: Final[dict[str, Callable[[bytes], bytes]]] = {
     "a float": changed(since="1.5"),
     "other digits": changed(since="٣"),
     "a giant amount": changed(opening="9" * 100),
-    "below zero": in_totals(sent="-1"),
+    "below zero": in_totals(sent_amount="-1"),
     "an opening below zero": changed(opening="-1"),
     "since the year 10000": changed(since="253402300800"),
     "since before 1970": changed(since="-1"),
@@ -184,24 +184,28 @@ DAMAGED: Final[dict[str, Callable[[bytes], bytes]]] = {
     "a last transaction before 1970": in_totals(last_time="-1"),
     "a gap beyond all time": in_totals(last_gap="9" * 60),
     "a cursor of more than 64 bits": changed(cursor={"lt": str(2**64), "hash": "00" * 32}),
-    "a code of more than 32 bits": in_totals(failures=[["action", str(2**31 + 1), "1"]]),
-    "a code of more than 32 bits below zero": in_totals(failures=[["action", str(-(2**32)), "1"]]),
+    "a code of more than 32 bits": in_totals(failed_transactions=[["action", str(2**31 + 1), "1"]]),
+    "a code of more than 32 bits below zero": in_totals(
+        failed_transactions=[["action", str(-(2**32)), "1"]]
+    ),
     "a trouble beyond all time": lambda content: content.replace(
         b'"time": "1800000001"', b'"time": "253402300800"'
     ),
     "a trouble's lt of more than 64 bits": lambda content: content.replace(
         b'"lt": "78"', b'"lt": "18446744073709551616"'
     ),
-    "coins in flight that are no number": in_totals(in_flight="all"),
-    "a sum missing": lambda content: content.replace(b'"fees"', b'"fee"'),
-    "an unknown phase": in_totals(failures=[["credit", "1", "1"]]),
-    "failures are no list": in_totals(failures="abc"),
-    "many failures": in_totals(failures=[["action", str(code), "1"] for code in range(100)]),
+    "coins in flight that are no number": in_totals(in_flight_amount="all"),
+    "a sum missing": lambda content: content.replace(b'"fees_amount"', b'"fee"'),
+    "an unknown phase": in_totals(failed_transactions=[["credit", "1", "1"]]),
+    "failures are no list": in_totals(failed_transactions="abc"),
+    "many failures": in_totals(
+        failed_transactions=[["action", str(code), "1"] for code in range(100)]
+    ),
     "many troubles": lambda content: in_totals(
         recent=json.loads(content)["totals"]["recent"] * 20
     )(content),
     "an unknown trouble": lambda content: content.replace(b'"bounced",', b'"sprung",'),
-    "markup for a reason": in_totals(skipped={"<b>": "1"}),
+    "markup for a reason": in_totals(compute_skipped={"<b>": "1"}),
 }  # fmt: skip
 
 

@@ -72,65 +72,65 @@ def to_jetton_wallet(operation: int) -> Message:
 NATIVE: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
     "one payment": (
         transaction(EXTERNAL, pays(2 * COIN), fees=5_000_000),
-        {"sent": 2 * COIN, "messages_sent": 1, "fees": 5_000_000},
+        {"sent_amount": 2 * COIN, "sent_messages": 1, "fees_amount": 5_000_000},
     ),
     "several payments": (
         transaction(EXTERNAL, pays(COIN), pays(2 * COIN), pays(0)),
-        {"sent": 3 * COIN, "messages_sent": 3},
+        {"sent_amount": 3 * COIN, "sent_messages": 3},
     ),
-    "no payment": (transaction(EXTERNAL, fees=7), {"fees": 7}),
-    "coins come in": (transaction(message(COIN)), {"received": COIN}),
+    "no payment": (transaction(EXTERNAL, fees=7), {"fees_amount": 7}),
+    "coins come in": (transaction(message(COIN)), {"received_amount": COIN}),
     "coins come in and some go out": (
         transaction(message(COIN), pays(COIN // 2)),
-        {"received": COIN, "sent": COIN // 2, "messages_sent": 1},
+        {"received_amount": COIN, "sent_amount": COIN // 2, "sent_messages": 1},
     ),
     "a payment comes back": (
         transaction(message(COIN, bounced=True)),
-        {"returned": COIN, "bounced": 1},
+        {"bounced_amount": COIN, "bounced_messages": 1},
     ),
     "a transfer of jettons": (
         transaction(EXTERNAL, to_jetton_wallet(TRANSFER)),
-        {"sent": COIN // 20},
+        {"sent_amount": COIN // 20},
     ),
     "a burn of jettons": (
         transaction(EXTERNAL, to_jetton_wallet(BURN)),
-        {"sent": COIN // 20, "messages_sent": 1},
+        {"sent_amount": COIN // 20, "sent_messages": 1},
     ),
     "coins for the jetton wallet": (
         transaction(EXTERNAL, message(COIN, source=WALLET, destination=JETTON_WALLET)),
-        {"sent": COIN, "messages_sent": 1},
+        {"sent_amount": COIN, "sent_messages": 1},
     ),
     "a transfer's body for somebody else": (
         transaction(EXTERNAL, pays(COIN, body=body(TRANSFER, 5))),
-        {"sent": COIN, "messages_sent": 1},
+        {"sent_amount": COIN, "sent_messages": 1},
     ),
     "an order to itself": (
         transaction(EXTERNAL, to_itself(COIN)),
-        {"in_flight": COIN},
+        {"in_flight_amount": COIN},
     ),
     "an order from itself": (
         transaction(to_itself(COIN), pays(COIN // 2), fees=5),
-        {"in_flight": -COIN, "sent": COIN // 2, "messages_sent": 1, "fees": 5},
+        {"in_flight_amount": -COIN, "sent_amount": COIN // 2, "sent_messages": 1, "fees_amount": 5},
     ),
     "an order from itself, and one more": (
         transaction(to_itself(COIN), to_itself(COIN // 2)),
-        {"in_flight": -COIN + COIN // 2},
+        {"in_flight_amount": -COIN + COIN // 2},
     ),
     "an order to itself fails": (
         transaction(to_itself(COIN), to_itself(COIN - 9, bounced=True), **FAILED),
-        {"in_flight": -9, "failures": {("compute", 706): 1}},
+        {"in_flight_amount": -9, "failed_transactions": {("compute", 706): 1}},
     ),
     "an order to itself comes back": (
         transaction(to_itself(COIN - 9, bounced=True)),
-        {"in_flight": -(COIN - 9)},
+        {"in_flight_amount": -(COIN - 9)},
     ),
     "coins for the same hash in another workchain": (
         transaction(EXTERNAL, message(COIN, source=WALLET, destination=Address(-1, WALLET.hash))),
-        {"sent": COIN, "messages_sent": 1},
+        {"sent_amount": COIN, "sent_messages": 1},
     ),
     "coins from the same hash in another workchain": (
         transaction(message(COIN, source=Address(-1, WALLET.hash))),
-        {"received": COIN},
+        {"received_amount": COIN},
     ),
     "a log entry": (
         transaction(EXTERNAL, message(0, source=WALLET, destination=None)),
@@ -138,27 +138,27 @@ NATIVE: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
     ),
     "coins that it sends back itself": (
         transaction(message(COIN), pays(COIN - 9, bounced=True), **SKIPPED),
-        {"received": COIN, "sent": COIN - 9, "skipped": {"no_gas": 1}},
+        {"received_amount": COIN, "sent_amount": COIN - 9, "compute_skipped": {"no_gas": 1}},
     ),
     "the compute phase fails": (
         transaction(message(COIN), **FAILED),
-        {"received": COIN, "failures": {("compute", 706): 1}},
+        {"received_amount": COIN, "failed_transactions": {("compute", 706): 1}},
     ),
     "the action phase fails": (
         transaction(EXTERNAL, **ACTION_FAILED),
-        {"failures": {("action", 37): 1}},
+        {"failed_transactions": {("action", 37): 1}},
     ),
     "a success with another exit code": (transaction(EXTERNAL, exit_code=1), {}),
     "an error after what was done is kept": (
         transaction(EXTERNAL, exit_code=137),
-        {"failures": {("compute", 137): 1}},
+        {"failed_transactions": {("compute", 137): 1}},
     ),
     "messages that are passed over": (
-        transaction(EXTERNAL, pays(COIN), unsent=2),
-        {"sent": COIN, "messages_sent": 1, "unsent": 2},
+        transaction(EXTERNAL, pays(COIN), skipped_messages=2),
+        {"sent_amount": COIN, "sent_messages": 1, "skipped_messages": 2},
     ),
-    "skipped": (transaction(EXTERNAL, **SKIPPED), {"skipped": {"no_gas": 1}}),
-    "storage alone": (transaction(None, fees=3, **NO_PHASES), {"fees": 3}),
+    "skipped": (transaction(EXTERNAL, **SKIPPED), {"compute_skipped": {"no_gas": 1}}),
+    "storage alone": (transaction(None, fees=3, **NO_PHASES), {"fees_amount": 3}),
 }
 
 
@@ -191,62 +191,74 @@ def bounced(operation: int, **fields: Any) -> Transaction:
 
 
 JETTONS: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
-    "a transfer": (jetton(TRANSFER, fees=9), {"sent": 5_000_000, "messages_sent": 1, "fees": 9}),
+    "a transfer": (
+        jetton(TRANSFER, fees=9),
+        {"sent_amount": 5_000_000, "sent_messages": 1, "fees_amount": 9},
+    ),
     "a transfer that nobody asked the owner for": (
         jetton(TRANSFER, source=MASTER),
-        {"sent": 5_000_000},
+        {"sent_amount": 5_000_000},
     ),
-    "a transfer that fails": (jetton(TRANSFER, **FAILED), {"failures": {("compute", 706): 1}}),
+    "a transfer that fails": (
+        jetton(TRANSFER, **FAILED),
+        {"failed_transactions": {("compute", 706): 1}},
+    ),
     "a transfer whose action fails": (
         jetton(TRANSFER, **ACTION_FAILED),
-        {"failures": {("action", 37): 1}},
+        {"failed_transactions": {("action", 37): 1}},
     ),
-    "a transfer without gas": (jetton(TRANSFER, **SKIPPED), {"skipped": {"no_gas": 1}}),
+    "a transfer without gas": (jetton(TRANSFER, **SKIPPED), {"compute_skipped": {"no_gas": 1}}),
     "a transfer whose change is passed over": (
-        jetton(TRANSFER, unsent=1),
-        {"sent": 5_000_000, "messages_sent": 1},
+        jetton(TRANSFER, skipped_messages=1),
+        {"sent_amount": 5_000_000, "sent_messages": 1},
     ),
     "a transfer from outside": (jetton(TRANSFER, source=None), {}),
     "a transfer to itself": (
         jetton(TRANSFER, messages_out=(jettons_to_itself(),), fees=9),
-        {"in_flight": 5_000_000, "fees": 9},
+        {"in_flight_amount": 5_000_000, "fees_amount": 9},
     ),
     "a transfer from itself": (
         jetton(INTERNAL_TRANSFER, source=JETTON_WALLET),
-        {"in_flight": -5_000_000},
+        {"in_flight_amount": -5_000_000},
     ),
     "a transfer from itself that it refuses": (
         jetton(INTERNAL_TRANSFER, source=JETTON_WALLET, **FAILED),
-        {"failures": {("compute", 706): 1}},
+        {"failed_transactions": {("compute", 706): 1}},
     ),
     "a transfer to itself comes back": (
         transaction(jettons_to_itself(bounced=True)),
-        {"in_flight": -5_000_000},
+        {"in_flight_amount": -5_000_000},
     ),
     "a transfer with another message to itself": (
         jetton(
             TRANSFER, messages_out=(message(1, source=JETTON_WALLET, destination=JETTON_WALLET),)
         ),
-        {"sent": 5_000_000, "messages_sent": 1},
+        {"sent_amount": 5_000_000, "sent_messages": 1},
     ),
-    "a burn": (jetton(BURN), {"sent": 5_000_000}),
-    "jettons come in": (jetton(INTERNAL_TRANSFER, source=FRIEND), {"received": 5_000_000}),
+    "a burn": (jetton(BURN), {"sent_amount": 5_000_000}),
+    "jettons come in": (jetton(INTERNAL_TRANSFER, source=FRIEND), {"received_amount": 5_000_000}),
     "jettons that it refuses": (
         jetton(INTERNAL_TRANSFER, source=FRIEND, **FAILED),
-        {"failures": {("compute", 706): 1}},
+        {"failed_transactions": {("compute", 706): 1}},
     ),
-    "a transfer comes back": (bounced(INTERNAL_TRANSFER), {"returned": 5_000_000, "bounced": 1}),
-    "a burn comes back": (bounced(BURN_NOTIFICATION), {"returned": 5_000_000, "bounced": 1}),
+    "a transfer comes back": (
+        bounced(INTERNAL_TRANSFER),
+        {"bounced_amount": 5_000_000, "bounced_messages": 1},
+    ),
+    "a burn comes back": (
+        bounced(BURN_NOTIFICATION),
+        {"bounced_amount": 5_000_000, "bounced_messages": 1},
+    ),
     "a transfer comes back and is not taken": (
         bounced(INTERNAL_TRANSFER, **FAILED),
-        {"bounced": 1, "failures": {("compute", 706): 1}},
+        {"bounced_messages": 1, "failed_transactions": {("compute", 706): 1}},
     ),
-    "something else comes back": (bounced(EXCESSES), {"bounced": 1}),
-    "a bounce without a body": (transaction(message(bounced=True)), {"bounced": 1}),
+    "something else comes back": (bounced(EXCESSES), {"bounced_messages": 1}),
+    "a bounce without a body": (transaction(message(bounced=True)), {"bounced_messages": 1}),
     "excesses": (jetton(EXCESSES), {}),
     "coins alone": (transaction(message(COIN)), {}),
     "a body cut short": (transaction(message(body=cell(head=f"{TRANSFER:032b}"))), {}),
-    "storage alone": (transaction(None, fees=3, **NO_PHASES), {"fees": 3}),
+    "storage alone": (transaction(None, fees=3, **NO_PHASES), {"fees_amount": 3}),
 }
 
 
@@ -280,7 +292,7 @@ TROUBLES: Final[Mapping[str, tuple[Transaction, list[Trouble]]]] = {
     ),
     "skipped": (
         transaction(EXTERNAL, **SKIPPED),
-        [Trouble(1_800_000_000, TroubleKind.SKIPPED, "compute", None, 1000, "no_gas")],
+        [Trouble(1_800_000_000, TroubleKind.COMPUTE_SKIPPED, "compute", None, 1000, "no_gas")],
     ),
     "bounced, and that failed": (
         transaction(message(COIN, bounced=True), **FAILED),
@@ -313,11 +325,11 @@ def test_troubles_of_a_jetton_wallet(one: Transaction, count: int) -> None:
 
 
 def test_what_is_passed_over_is_a_wallets_trouble_and_no_jetton_wallets() -> None:
-    one = transaction(EXTERNAL, unsent=3)
-    trouble = Trouble(1_800_000_000, TroubleKind.UNSENT, "action", None, 1000)
+    one = transaction(EXTERNAL, skipped_messages=3)
+    trouble = Trouble(1_800_000_000, TroubleKind.MESSAGE_SKIPPED, "action", None, 1000)
     assert count_native(Totals(), one, ()).recent == (trouble,)
     assert count_jetton(Totals(), one, WALLET).recent == ()
-    assert count_native(Totals(), transaction(message(COIN), unsent=1), ()).recent == ()
+    assert count_native(Totals(), transaction(message(COIN), skipped_messages=1), ()).recent == ()
 
 
 def test_a_message_from_itself_is_an_order() -> None:
@@ -331,10 +343,20 @@ def test_adds_up_and_leaves_the_tally_before_as_it_was() -> None:
     second = count_native(first, transaction(EXTERNAL, pays(COIN), fees=2, time=20), ())
     third = count_native(second, transaction(EXTERNAL, **ACTION_FAILED), ())
     fourth = count_native(third, transaction(EXTERNAL, **ACTION_FAILED), ())
-    assert (first.transactions, first.sent, first.fees, first.last_time) == (1, COIN, 1, 10)
-    assert (second.transactions, second.sent, second.fees, second.last_time) == (2, 2 * COIN, 3, 20)
-    assert third.failures == {("action", 37): 1}
-    assert fourth.failures == {("action", 37): 2}
+    assert (first.transactions, first.sent_amount, first.fees_amount, first.last_time) == (
+        1,
+        COIN,
+        1,
+        10,
+    )
+    assert (second.transactions, second.sent_amount, second.fees_amount, second.last_time) == (
+        2,
+        2 * COIN,
+        3,
+        20,
+    )
+    assert third.failed_transactions == {("action", 37): 1}
+    assert fourth.failed_transactions == {("action", 37): 2}
 
 
 def test_memory_is_bounded_whatever_a_contract_ends_with() -> None:
@@ -345,9 +367,9 @@ def test_memory_is_bounded_whatever_a_contract_ends_with() -> None:
         )
         totals = count_native(totals, failed, ())
     assert [trouble.lt for trouble in totals.recent] == list(range(1000 - RECENT, 1000))
-    assert len(totals.failures) == MAX_CODES + 1
-    assert totals.failures["compute", OTHER_CODE] == 1000 - MAX_CODES
-    assert sum(totals.failures.values()) == 1000
+    assert len(totals.failed_transactions) == MAX_CODES + 1
+    assert totals.failed_transactions["compute", OTHER_CODE] == 1000 - MAX_CODES
+    assert sum(totals.failed_transactions.values()) == 1000
 
 
 def test_balances_follow() -> None:
@@ -358,7 +380,12 @@ def test_balances_follow() -> None:
         balance += one.message_in.value if one.message_in else 0
         balance -= sum(out.value for out in one.messages_out) + one.fees
     assert (
-        totals.received + totals.returned - totals.sent - totals.fees - totals.in_flight == balance
+        totals.received_amount
+        + totals.bounced_amount
+        - totals.sent_amount
+        - totals.fees_amount
+        - totals.in_flight_amount
+        == balance
     )
 
 
@@ -380,7 +407,13 @@ class Account:
     @property
     def by_the_sums(self) -> int:
         totals = self.totals
-        changed = totals.received + totals.returned - totals.sent - totals.fees - totals.in_flight
+        changed = (
+            totals.received_amount
+            + totals.bounced_amount
+            - totals.sent_amount
+            - totals.fees_amount
+            - totals.in_flight_amount
+        )
         return self.opening + changed
 
 
@@ -406,23 +439,31 @@ class TestHighloadV3:
     def test_only_what_is_paid_is_sent(self) -> None:
         wallet = Account(BALANCE)
         wallet.run(sends_itself(self.SENT))
-        assert (wallet.totals.sent, wallet.totals.in_flight) == (0, self.SENT)
+        assert (wallet.totals.sent_amount, wallet.totals.in_flight_amount) == (0, self.SENT)
         assert wallet.by_the_sums == wallet.balance == 6 * COIN - FEE
         wallet.run(carries_out(self.SENT, COIN, COIN, COIN, COIN, COIN))
         totals = wallet.totals
-        assert (totals.sent, totals.received, totals.returned) == (5 * COIN, 0, 0)
-        assert (totals.messages_sent, totals.fees, totals.in_flight) == (5, 2 * FEE, 0)
+        assert (totals.sent_amount, totals.received_amount, totals.bounced_amount) == (
+            5 * COIN,
+            0,
+            0,
+        )
+        assert (totals.sent_messages, totals.fees_amount, totals.in_flight_amount) == (
+            5,
+            2 * FEE,
+            0,
+        )
         assert wallet.by_the_sums == wallet.balance == BALANCE - 5 * COIN - 2 * FEE
 
     def test_counting_begins_while_coins_are_in_flight(self) -> None:
         wallet = Account(BALANCE)
         wallet.run(sends_itself(self.SENT), counted=False)
         wallet.run(carries_out(self.SENT, COIN))
-        assert (wallet.totals.sent, wallet.totals.in_flight) == (COIN, -self.SENT)
+        assert (wallet.totals.sent_amount, wallet.totals.in_flight_amount) == (COIN, -self.SENT)
         assert wallet.by_the_sums == wallet.balance
         wallet.run(sends_itself(self.SENT))
         wallet.run(carries_out(self.SENT, COIN))
-        assert (wallet.totals.sent, wallet.totals.in_flight) == (2 * COIN, -self.SENT)
+        assert (wallet.totals.sent_amount, wallet.totals.in_flight_amount) == (2 * COIN, -self.SENT)
         assert wallet.by_the_sums == wallet.balance
 
     def test_the_order_fails_and_comes_back(self) -> None:
@@ -433,8 +474,13 @@ class TestHighloadV3:
         assert wallet.by_the_sums == wallet.balance
         wallet.run(transaction(back, fees=FEE))
         totals = wallet.totals
-        assert (totals.sent, totals.received, totals.returned, totals.in_flight) == (0, 0, 0, 0)
-        assert (totals.messages_sent, totals.bounced) == (0, 0)
+        assert (
+            totals.sent_amount,
+            totals.received_amount,
+            totals.bounced_amount,
+            totals.in_flight_amount,
+        ) == (0, 0, 0, 0)
+        assert (totals.sent_messages, totals.bounced_messages) == (0, 0)
         assert [trouble.kind for trouble in totals.recent] == [TroubleKind.FAILED]
         assert wallet.by_the_sums == wallet.balance
 
@@ -442,8 +488,8 @@ class TestHighloadV3:
         wallet = Account(BALANCE)
         wallet.run(sends_itself(self.SENT))
         wallet.run(transaction(to_itself(self.SENT), fees=FEE, **ACTION_FAILED))
-        assert (wallet.totals.sent, wallet.totals.in_flight) == (0, 0)
-        assert wallet.totals.failures == {("action", 37): 1}
+        assert (wallet.totals.sent_amount, wallet.totals.in_flight_amount) == (0, 0)
+        assert wallet.totals.failed_transactions == {("action", 37): 1}
         assert [trouble.kind for trouble in wallet.totals.recent] == [TroubleKind.FAILED]
         assert wallet.by_the_sums == wallet.balance
 
@@ -452,7 +498,11 @@ class TestHighloadV3:
         wallet.run(sends_itself(self.SENT))
         wallet.run(transaction(message(COIN)))
         wallet.run(carries_out(self.SENT, COIN))
-        assert (wallet.totals.received, wallet.totals.sent, wallet.totals.in_flight) == (
+        assert (
+            wallet.totals.received_amount,
+            wallet.totals.sent_amount,
+            wallet.totals.in_flight_amount,
+        ) == (
             COIN,
             COIN,
             0,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.probes.handmade import FRIEND, WALLET, History, counted, message, transaction
-from tonwatch.payouts import backfill as backfill
+from tonwatch.payouts import backfill
 from tonwatch.payouts import walker as payouts
 from tonwatch.payouts.backfill import CHUNK
 from tonwatch.payouts.checkpoints import BEGINNING, Checkpoint
@@ -120,7 +120,7 @@ async def steps(
 
 def numbers(totals: Totals) -> list[int]:
     """Which transactions are counted; each once, or the test fails."""
-    times = counted(totals.received)
+    times = counted(totals.received_amount)
     assert set(times) <= {0, 1}
     assert sum(times) == totals.transactions
     return [number for number, once in enumerate(times) if once]
@@ -220,7 +220,11 @@ async def test_another_transaction_at_the_cursors_time_changes_nothing() -> None
     fork = History(fork=9)
     it = walker(Disk(checkpoint(9)))
     progress = await step(it, 9, Source(fork), history=fork)
-    assert (progress.cursor, progress.totals.gaps, progress.backlog) == (History().id(9), 0, 0)
+    assert (progress.cursor, progress.totals.history_gaps, progress.backlog) == (
+        History().id(9),
+        0,
+        0,
+    )
 
 
 async def test_a_newest_transaction_that_nobody_knows_is_forgotten() -> None:
@@ -229,7 +233,7 @@ async def test_a_newest_transaction_that_nobody_knows_is_forgotten() -> None:
     for _ in range(3):
         assert (await step(it, 10**6, source, history=fork)).reason is Reason.PRUNED
     assert numbers((await step(it, 12, source)).totals) == [10, 11, 12]
-    assert it.checkpoint.totals.gaps == 0
+    assert it.checkpoint.totals.history_gaps == 0
 
 
 async def test_an_unproven_newest_transaction_never_moves_the_cursor_by_itself() -> None:
@@ -250,7 +254,7 @@ async def test_a_way_that_leads_nowhere_is_sought_anew() -> None:
         assert not (await step(it, 210, source)).ok
     source.fault = None
     progress = await steps(20, it, 210, source)
-    assert (numbers(progress.totals), progress.totals.gaps) == (list(range(10, 211)), 0)
+    assert (numbers(progress.totals), progress.totals.history_gaps) == (list(range(10, 211)), 0)
 
 
 class TestGaps:
@@ -258,22 +262,25 @@ class TestGaps:
         disk = Disk(checkpoint(9))
         with capture_logs() as logs:
             progress = await step(walker(disk, budget=100), 99, Source(kept=60))
-        assert (progress.reason, progress.totals.gaps) == (Reason.OK, 1)
+        assert (progress.reason, progress.totals.history_gaps) == (Reason.OK, 1)
         assert numbers(progress.totals) == list(range(60, 100))
         assert [(line["log_level"], line["after_lt"], line["to_lt"]) for line in logs] == [
             ("warning", 100, 600)
         ]
         assert disk.checkpoint is not None
-        assert disk.checkpoint.totals.gaps == 1
+        assert disk.checkpoint.totals.history_gaps == 1
 
     async def test_there_is_none_where_history_ends_at_the_cursor(self) -> None:
         progress = await step(walker(Disk(checkpoint(9))), 99, Source(kept=10))
-        assert (numbers(progress.totals), progress.totals.gaps) == (list(range(10, 100)), 0)
+        assert (numbers(progress.totals), progress.totals.history_gaps) == (list(range(10, 100)), 0)
 
     async def test_another_source_has_what_the_first_has_pruned(self) -> None:
         node, archive = Source(kept=990), Source()
         progress = await step(walker(Disk(checkpoint(9)), budget=1000), 999, node, archive)
-        assert (numbers(progress.totals), progress.totals.gaps) == (list(range(10, 1000)), 0)
+        assert (numbers(progress.totals), progress.totals.history_gaps) == (
+            list(range(10, 1000)),
+            0,
+        )
         assert len(node.asked) < 5, "what it has not it is not asked again and again"
 
     @pytest.mark.parametrize(
@@ -293,14 +300,14 @@ class TestGaps:
             assert fault.detail in progress.detail
         archive.fault = None
         progress = await step(it, 99, node, archive)
-        assert (numbers(progress.totals), progress.totals.gaps) == (list(range(10, 100)), 0)
+        assert (numbers(progress.totals), progress.totals.history_gaps) == (list(range(10, 100)), 0)
 
     async def test_does_not_wait_for_ever(self) -> None:
         node, archive = Source(kept=60), Source()
         archive.fault = QueryTimeout("silence")
         it = walker(Disk(checkpoint(9)))
         progress = await steps(PATIENCE, it, 99, node, archive)
-        assert (numbers(progress.totals), progress.totals.gaps) == (list(range(60, 100)), 1)
+        assert (numbers(progress.totals), progress.totals.history_gaps) == (list(range(60, 100)), 1)
 
     async def test_an_outage_is_none(self) -> None:
         node, archive = Source(), Source()
@@ -309,7 +316,9 @@ class TestGaps:
         for _ in range(3 * PATIENCE):
             assert (await step(it, 99, node, archive)).reason is Reason.QUERY_TIMEOUT
         node.fault = PRUNED
-        assert (await step(it, 99, node, archive)).totals.gaps == 0, "patience starts only here"
+        assert (await step(it, 99, node, archive)).totals.history_gaps == 0, (
+            "patience starts only here"
+        )
 
     async def test_the_newest_transaction_itself(self) -> None:
         """A quiet account after a long downtime; or a source that is behind for a moment."""
@@ -318,8 +327,12 @@ class TestGaps:
             progress = await step(it, 99, source)
             assert (progress.reason, progress.backlog) == (Reason.PRUNED, 1)
         progress = await step(it, 99, source)
-        assert (progress.totals.gaps, progress.cursor, progress.ok) == (1, History().id(99), True)
-        assert (await step(it, 101, Source(kept=100))).totals.gaps == 1
+        assert (progress.totals.history_gaps, progress.cursor, progress.ok) == (
+            1,
+            History().id(99),
+            True,
+        )
+        assert (await step(it, 101, Source(kept=100))).totals.history_gaps == 1
 
     async def test_history_that_goes_while_it_is_walked(self) -> None:
         """Found in several steps, it is one gap."""
@@ -330,7 +343,7 @@ class TestGaps:
         with capture_logs() as logs:
             while it.backlog:
                 await step(it, 1500, source)
-        assert (numbers(it.checkpoint.totals), it.checkpoint.totals.gaps) == (
+        assert (numbers(it.checkpoint.totals), it.checkpoint.totals.history_gaps) == (
             list(range(1400, 1501)),
             1,
         )
@@ -340,17 +353,17 @@ class TestGaps:
 
     async def test_two_are_two(self) -> None:
         it, source = walker(Disk(checkpoint(9)), budget=100), Source(kept=60)
-        assert (await step(it, 99, source)).totals.gaps == 1
+        assert (await step(it, 99, source)).totals.history_gaps == 1
         source.kept = 150
-        assert (await step(it, 199, source)).totals.gaps == 2
+        assert (await step(it, 199, source)).totals.history_gaps == 2
 
     async def test_another_one_after_what_was_counted(self) -> None:
         it, source = walker(Disk(checkpoint(9)), budget=100), Source(kept=1000)
-        assert (await steps(PATIENCE, it, 99, source)).totals.gaps == 1
+        assert (await steps(PATIENCE, it, 99, source)).totals.history_gaps == 1
         source.kept = 100
         assert (await step(it, 120, source)).totals.transactions == 21
         source.kept = 150
-        assert (await step(it, 199, source)).totals.gaps == 2
+        assert (await step(it, 199, source)).totals.history_gaps == 2
 
     async def test_patience_is_for_beats_in_a_row(self) -> None:
         node, archive = Source(kept=60), Source()
@@ -361,13 +374,13 @@ class TestGaps:
             node.fault = QueryTimeout("silence")
             assert (await step(it, 99, node, archive)).reason is Reason.QUERY_TIMEOUT
             node.fault = None
-        assert it.checkpoint.totals.gaps == 0
+        assert it.checkpoint.totals.history_gaps == 0
 
     async def test_a_cursor_that_is_not_in_the_history(self) -> None:
         fork = History(fork=5)
         with capture_logs() as logs:
             progress = await step(walker(Disk(checkpoint(9))), 99, Source(fork), history=fork)
-        assert (numbers(progress.totals), progress.totals.gaps) == (list(range(10, 100)), 1)
+        assert (numbers(progress.totals), progress.totals.history_gaps) == (list(range(10, 100)), 1)
         assert "another one" in logs[0]["event"]
         assert (logs[0]["cursor_lt"], logs[0]["from_lt"]) == (100, 110)
 
@@ -379,7 +392,7 @@ class TestGaps:
 
         it = walker(Disk(checkpoint(9)))
         progress = without_bug(await it.step(first.id, 0, [source], proven=True))
-        assert (progress.totals.transactions, progress.totals.gaps, progress.cursor) == (
+        assert (progress.totals.transactions, progress.totals.history_gaps, progress.cursor) == (
             1,
             1,
             first.id,
@@ -506,7 +519,7 @@ async def test_memory_is_bounded_however_long_the_way(monkeypatch: pytest.Monkey
     while it.checkpoint.totals.transactions < length:
         await step(it, length - 1, looking)
         assert it._backfill is None or not it._backfill.held, "nothing is held between beats"
-    assert it.checkpoint.totals.received == it.checkpoint.totals.transactions == length
+    assert it.checkpoint.totals.received_amount == it.checkpoint.totals.transactions == length
     assert most < CHUNK + PAGE
     assert len(source.asked) < 8 * length / PAGE, "not much longer than there and back"
 
@@ -634,7 +647,7 @@ def test_counts_all_once_and_in_order(
             patch.setattr(backfill, "MAX_ANCHORS", 8)
         it = asyncio.run(run())
     assert numbers(it.checkpoint.totals) == list(range(1, sum(grows) + 1))
-    assert it.checkpoint.totals.gaps == 0
+    assert it.checkpoint.totals.history_gaps == 0
 
 
 @QUICK
@@ -662,7 +675,7 @@ def test_what_is_not_counted_is_in_a_gap(
     done = set(numbers(it.checkpoint.totals))
     everything = set(range(1, sum(grows) + 1))
     assert done | gone >= everything
-    assert bool(it.checkpoint.totals.gaps) == (done != everything)
+    assert bool(it.checkpoint.totals.history_gaps) == (done != everything)
     if calm:
         assert not done & gone
 

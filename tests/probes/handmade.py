@@ -63,7 +63,7 @@ def transaction(message_in: Message | None = EXTERNAL, *out: Message, **fields: 
         "compute_ok": True,
         "action_code": 0,
         "action_ok": True,
-        "unsent": 0,
+        "skipped_messages": 0,
     }
     return Transaction(**values | fields)
 

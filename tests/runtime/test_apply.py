@@ -318,7 +318,7 @@ class TestPayouts:
             assert it.counted("wallet-1") > before
             progress = it.progress("wallet-1")
             assert progress is not None
-            assert progress.totals.gaps == 0
+            assert progress.totals.history_gaps == 0
 
         play(scene, tmp_path, payouts_per_minute=30)
 

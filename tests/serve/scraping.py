@@ -86,7 +86,13 @@ def everything_there_is(till: Till) -> None:
     everything(till)
     till.all_read()
     till.read("cold", kind=WalletKind.HIGHLOAD_V3, last_clean=1_790_000_000)
-    troubled = replace(till.failed(2), returned=5, unsent=1, bounced=1, skipped={"no_gas": 1})
+    troubled = replace(
+        till.failed(2),
+        bounced_amount=5,
+        skipped_messages=1,
+        bounced_messages=1,
+        compute_skipped={"no_gas": 1},
+    )
     till.walk("hot", totals=troubled)
     till.messages_arrive()
     till.watcher.look()

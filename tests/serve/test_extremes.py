@@ -52,7 +52,16 @@ def test_the_first_and_the_last_second(wall: int, shown: str) -> None:
 @st.composite
 def all_totals(draw: st.DrawFn) -> Totals:
     """What a file or a contract may lead to."""
-    sums = ("sent", "received", "returned", "fees", "messages_sent", "unsent", "bounced", "gaps")
+    sums = (
+        "sent_amount",
+        "received_amount",
+        "bounced_amount",
+        "fees_amount",
+        "sent_messages",
+        "skipped_messages",
+        "bounced_messages",
+        "history_gaps",
+    )
     troubles = st.builds(
         Trouble,
         NUMBERS,
@@ -63,9 +72,9 @@ def all_totals(draw: st.DrawFn) -> Totals:
     )
     return Totals(
         **{name: draw(COUNTS) for name in sums},
-        in_flight=draw(NUMBERS),
-        failures={("compute", draw(st.sampled_from([-14, OTHER_CODE]))): draw(COUNTS)},
-        skipped={"no_gas": draw(COUNTS)},
+        in_flight_amount=draw(NUMBERS),
+        failed_transactions={("compute", draw(st.sampled_from([-14, OTHER_CODE]))): draw(COUNTS)},
+        compute_skipped={"no_gas": draw(COUNTS)},
         recent=tuple(draw(st.lists(troubles, max_size=3))),
         last_time=draw(NUMBERS | st.none()),
         last_gap=draw(NUMBERS | st.none()),

@@ -99,18 +99,18 @@ def test_payouts(till: Till) -> None:
     assert native["payouts"] | {"recent": 0} == {
         "since": "2027-01-15T07:00:15Z",
         "opening": "0",
-        "sent": "0",
-        "received": "0",
-        "returned": "0",
-        "fees": "0",
-        "in_flight": "0",
-        "messages_sent": 5,
-        "unsent": 0,
-        "bounced": 0,
+        "sent_amount": "0",
+        "received_amount": "0",
+        "bounced_amount": "0",
+        "fees_amount": "0",
+        "in_flight_amount": "0",
+        "sent_messages": 5,
+        "skipped_messages": 0,
+        "bounced_messages": 0,
         "transactions": 7,
-        "failures": [{"phase": "action", "code": 37, "count": 2}],
-        "skipped": {},
-        "gaps": 0,
+        "failed_transactions": [{"phase": "action", "code": 37, "count": 2}],
+        "compute_skipped": {},
+        "history_gaps": 0,
         "backlog": 3,
         "cursor": {"lt": "47000000000001", "hash": "ab" * 32},
         "last_transaction": None,
@@ -132,22 +132,29 @@ def test_payouts(till: Till) -> None:
 def test_counted_amounts_are_strings_and_counts_are_numbers(till: Till) -> None:
     till.settled()
     totals = Totals(
-        sent=2**70, received=1, returned=2, fees=3, unsent=6, skipped={"no_gas": 4}, gaps=5
+        sent_amount=2**70,
+        received_amount=1,
+        bounced_amount=2,
+        fees_amount=3,
+        skipped_messages=6,
+        compute_skipped={"no_gas": 4},
+        history_gaps=5,
     )
     till.walk("hot", totals=totals, opening=None)
     payouts = said(till)[0]["payouts"]
     assert payouts["opening"] is None
-    assert [payouts[key] for key in ("sent", "received", "returned", "fees")] == [
-        "1180591620717411303424", "1", "2", "3",
-    ]  # fmt: skip
-    assert (payouts["skipped"], payouts["gaps"]) == ({"no_gas": 4}, 5)
-    assert payouts["unsent"] == 6
+    amounts = ("sent_amount", "received_amount", "bounced_amount", "fees_amount")
+    assert [payouts[key] for key in amounts] == ["1180591620717411303424", "1", "2", "3"]
+    assert (payouts["compute_skipped"], payouts["history_gaps"]) == ({"no_gas": 4}, 5)
+    assert payouts["skipped_messages"] == 6
 
 
 def test_codes_that_are_counted_together_have_none(till: Till) -> None:
     till.settled()
-    till.walk("hot", totals=Totals(failures={("compute", OTHER_CODE): 7}))
-    assert said(till)[0]["payouts"]["failures"] == [{"phase": "compute", "code": None, "count": 7}]
+    till.walk("hot", totals=Totals(failed_transactions={("compute", OTHER_CODE): 7}))
+    assert said(till)[0]["payouts"]["failed_transactions"] == [
+        {"phase": "compute", "code": None, "count": 7}
+    ]
 
 
 def test_the_last_troubles_come_first_and_are_few(till: Till) -> None:

@@ -144,7 +144,7 @@ def poor(till: Till) -> None:
     till.answers()
     till.read("hot", "usdt", amount=1_000_499_999, proven=False, source="toncenter")
     till.walk("hot", totals=till.failed(32), backlog=12_345)
-    till.walk("hot", "usdt", totals=replace(till.bounced(4), sent=10**36))
+    till.walk("hot", "usdt", totals=replace(till.bounced(4), sent_amount=10**36))
     till.read("cold", status=AccountStatus.FROZEN, amount=10**36 + 1)
     till.read("vault", "", code_hash=b"\x01" * 32)
     till.fail(till.targets[0], Reason.SERVER_ERROR, "<b>" + "A" * 270, Probe.WRITE)

@@ -174,16 +174,16 @@ class TestReadFailing:
 class TestPayouts:
     TOTALS = Totals(
         transactions=12,
-        sent=1_500_000_000,
-        received=2_000_000_000,
-        returned=250_000_000,
-        fees=7_000_000,
-        messages_sent=9,
-        unsent=6,
-        bounced=1,
-        failures={("action", 37): 2, ("compute", 709): 1, ("compute", OTHER_CODE): 4},
-        skipped={"no_gas": 3},
-        gaps=1,
+        sent_amount=1_500_000_000,
+        received_amount=2_000_000_000,
+        bounced_amount=250_000_000,
+        fees_amount=7_000_000,
+        sent_messages=9,
+        skipped_messages=6,
+        bounced_messages=1,
+        failed_transactions={("action", 37): 2, ("compute", 709): 1, ("compute", OTHER_CODE): 4},
+        compute_skipped={"no_gas": 3},
+        history_gaps=1,
         last_time=1_799_999_000,
     )
     COUNTED = (
@@ -368,7 +368,7 @@ def test_thresholds_of_payouts(clock: Clock) -> None:
 def test_amounts_of_any_size_are_told(clock: Clock) -> None:
     till = Till(clock)
     till.read("hot", amount=(1 << 120) - 1)
-    till.walk("hot", totals=replace(TestPayouts.TOTALS, sent=(1 << 200)))
+    till.walk("hot", totals=replace(TestPayouts.TOTALS, sent_amount=(1 << 200)))
     till.watcher.look()
     seen = scrape(till)
     assert seen.value("tonwatch_wallet_balance", **COINS) == pytest.approx((1 << 120) / 1e9)

@@ -86,7 +86,8 @@ class Till(Stage):
     ) -> None:
         """Payouts are counted; two hundred by default."""
         values: dict[str, Any] = {
-            "totals": totals or Totals(messages_sent=200, sent=1_234_567_890, transactions=210),
+            "totals": totals
+            or Totals(sent_messages=200, sent_amount=1_234_567_890, transactions=210),
             "cursor": TransactionId(47_000_000_000_001, b"\xab" * 32),
             "since": int(self.clock.wall_time) - 3600,
             "opening": 0,
@@ -104,9 +105,9 @@ class Till(Stage):
             for number in range(count)
         )
         return Totals(
-            messages_sent=5,
+            sent_messages=5,
             transactions=5 + count,
-            failures={("action", code): count},
+            failed_transactions={("action", code): count},
             recent=tuple(troubles),
         )
 
@@ -114,7 +115,7 @@ class Till(Stage):
         """A tally in which so many payouts came back a minute ago."""
         time = int(self.clock.wall_time - 60)
         trouble = Trouble(time, TroubleKind.BOUNCED, "", None, 47_000_000_000_000)
-        return Totals(messages_sent=9, bounced=count, recent=(trouble,) * count)
+        return Totals(sent_messages=9, bounced_messages=count, recent=(trouble,) * count)
 
     def all_read(self) -> None:
         """Every account is read, and payouts are counted where that is asked for."""

@@ -120,27 +120,29 @@ def test_what_a_wallet_does_not_have_it_fails_to_pay(
     network.world.pay("payroll", amount, asset)
     network.run(5)
     expected_totals = network.world.expected_totals["payroll"]
-    assert {name: dict(totals.failures) for name, totals in expected_totals.items()} == failures
+    assert {
+        name: dict(totals.failed_transactions) for name, totals in expected_totals.items()
+    } == failures
     assert network.jettons(network.wallet()) == INITIAL_JETTONS
     # The jetton wallet bounces the attached coins.
-    assert expected_totals[NATIVE].bounced == (asset == USDT)
+    assert expected_totals[NATIVE].bounced_messages == (asset == USDT)
 
 
 @pytest.mark.parametrize(
-    ("kind", "unsent"),
+    ("kind", "skipped_messages"),
     [(kind, kind not in {WalletKind.V3R1, WalletKind.V3R2, WalletKind.V4R2}) for kind in KINDS],
 )
-def test_newer_wallets_skip_what_they_cannot_pay(kind: WalletKind, unsent: bool) -> None:
+def test_newer_wallets_skip_what_they_cannot_pay(kind: WalletKind, skipped_messages: bool) -> None:
     names = [str(kind) for kind in KINDS]
     network = WalletNetwork(names)
     network.world.pay(kind, INITIAL_BALANCE + 1)
     network.world.pay(kind, COIN)
     network.run(5)
     totals = network.world.expected_totals[kind][NATIVE]
-    assert (totals.unsent, dict(totals.failures)) == (
-        (1, {}) if unsent else (0, {("action", 37): 1})
+    assert (totals.skipped_messages, dict(totals.failed_transactions)) == (
+        (1, {}) if skipped_messages else (0, {("action", 37): 1})
     )
-    assert (totals.messages_sent, totals.sent) == (1, COIN)
+    assert (totals.sent_messages, totals.sent_amount) == (1, COIN)
 
 
 def test_a_wallet_is_refilled_before_it_is_empty() -> None:
@@ -151,7 +153,7 @@ def test_a_wallet_is_refilled_before_it_is_empty() -> None:
     network.run(60)
     assert network.balance(network.wallet()) > INITIAL_BALANCE // 3
     assert network.jettons(network.wallet()) > INITIAL_JETTONS // 3
-    assert network.world.expected_totals["payroll"][USDT].received > 0
+    assert network.world.expected_totals["payroll"][USDT].received_amount > 0
 
 
 def test_a_notification_with_one_nanocoin_skips_the_compute_phase() -> None:
@@ -159,7 +161,7 @@ def test_a_notification_with_one_nanocoin_skips_the_compute_phase() -> None:
     for _ in range(20):
         network.world.pay("payroll", 150 * 10**6, USDT)
     network.run(20)
-    assert network.world.expected_totals["payroll"][NATIVE].skipped == {"no_gas": 1}
+    assert network.world.expected_totals["payroll"][NATIVE].compute_skipped == {"no_gas": 1}
 
 
 of_half_an_hour = pytest.mark.xdist_group("half an hour of payouts")
@@ -180,8 +182,8 @@ def test_expected_totals_are_those_of_the_transactions(busy: WalletNetwork, name
     native, jettons = busy.history(wallet.address), busy.history(wallet.jettons.address)
     assert count_native(native, wallet.jettons.address) == busy.world.expected_totals[name][NATIVE]
     assert count_jettons(jettons) == busy.world.expected_totals[name][USDT]
-    assert busy.world.expected_totals[name][NATIVE].messages_sent > 100
-    assert busy.world.expected_totals[name][USDT].messages_sent > 100
+    assert busy.world.expected_totals[name][NATIVE].sent_messages > 100
+    assert busy.world.expected_totals[name][USDT].sent_messages > 100
 
 
 @pytest.mark.parametrize("name", WALLETS)

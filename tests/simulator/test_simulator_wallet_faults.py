@@ -76,7 +76,7 @@ def test_a_drained_wallet_loses_nearly_all_in_one_transaction(name: str) -> None
         sent.value for each in network.history(wallet.address) for sent in each.messages_out
     )
     assert largest > INITIAL_BALANCE * 9 // 10
-    assert not network.world.expected_totals[name][NATIVE].failures
+    assert not network.world.expected_totals[name][NATIVE].failed_transactions
     network.set_fault(wallet, None)
     network.run(5)
     assert network.balance(wallet) > INITIAL_BALANCE * 9 // 10
@@ -92,7 +92,7 @@ def test_a_native_payout_bounces_a_block_later_less_fees() -> None:
     assert back.message_in.bounced
     assert back.message_in.source == paid.messages_out[0].destination
     assert 5 * COIN > back.message_in.value > 5 * COIN - COIN // 100
-    assert network.world.expected_totals["payroll"][NATIVE].bounced == 1
+    assert network.world.expected_totals["payroll"][NATIVE].bounced_messages == 1
 
 
 def test_an_amount_below_the_fees_does_not_bounce() -> None:
@@ -100,7 +100,7 @@ def test_an_amount_below_the_fees_does_not_bounce() -> None:
     network.set_fault(network.wallet(), Fault.BOUNCE_PAYOUTS)
     network.world.pay("payroll", 1)
     network.run(5)
-    assert network.world.expected_totals["payroll"][NATIVE].bounced == 0
+    assert network.world.expected_totals["payroll"][NATIVE].bounced_messages == 0
 
 
 def test_a_jetton_payout_bounces_to_the_jetton_wallet() -> None:
@@ -112,7 +112,11 @@ def test_a_jetton_payout_bounces_to_the_jetton_wallet() -> None:
     network.chain.advance()
     assert network.jettons(network.wallet()) == INITIAL_JETTONS
     totals = network.world.expected_totals["payroll"][USDT]
-    assert (totals.sent, totals.returned, totals.bounced) == (9_999_999, 9_999_999, 1)
+    assert (totals.sent_amount, totals.bounced_amount, totals.bounced_messages) == (
+        9_999_999,
+        9_999_999,
+        1,
+    )
 
 
 @pytest.mark.parametrize("asset", [NATIVE, USDT])
@@ -137,8 +141,8 @@ def test_a_failing_payout_costs_fees_and_sends_nothing(name: str, asset: str) ->
     network.set_fault(wallet, None)
     network.world.pay(name, COIN, asset)
     network.run(5)
-    assert network.world.expected_totals[name][asset].messages_sent == 1
-    assert network.world.expected_totals[name][NATIVE].failures == {("action", 37): 1}
+    assert network.world.expected_totals[name][asset].sent_messages == 1
+    assert network.world.expected_totals[name][NATIVE].failed_transactions == {("action", 37): 1}
 
 
 def test_a_frozen_wallet_pays_nothing_until_it_is_unfrozen() -> None:
@@ -150,13 +154,13 @@ def test_a_frozen_wallet_pays_nothing_until_it_is_unfrozen() -> None:
     network.set_fault(wallet, Fault.FROZEN)
     network.chain.advance()
     network.world.pay("payroll", COIN)
-    sent = network.world.expected_totals["payroll"][NATIVE].messages_sent
+    sent = network.world.expected_totals["payroll"][NATIVE].sent_messages
     network.run(60)
     frozen = network.accounts.get(wallet.address)
     assert frozen is not None
     assert (frozen.status, frozen.code, frozen.data) == (AccountStatus.FROZEN, None, None)
-    assert network.world.expected_totals["payroll"][NATIVE].messages_sent == sent
-    assert network.world.expected_totals["payroll"][NATIVE].skipped["no_state"]
+    assert network.world.expected_totals["payroll"][NATIVE].sent_messages == sent
+    assert network.world.expected_totals["payroll"][NATIVE].compute_skipped["no_state"]
     network.set_fault(wallet, None)
     network.chain.advance()
     after = network.accounts.get(wallet.address)
@@ -164,7 +168,7 @@ def test_a_frozen_wallet_pays_nothing_until_it_is_unfrozen() -> None:
     assert after.status is AccountStatus.ACTIVE
     assert after.code is before.code
     network.run(60)
-    assert network.world.expected_totals["payroll"][NATIVE].messages_sent > sent
+    assert network.world.expected_totals["payroll"][NATIVE].sent_messages > sent
 
 
 def test_a_fault_that_ends_before_the_next_block_changes_nothing() -> None:

@@ -76,8 +76,17 @@ def expected_balances(network: WalletNetwork, name: str) -> tuple[int, int]:
         network.world.expected_totals[name][NATIVE],
         network.world.expected_totals[name][USDT],
     )
-    coins = INITIAL_BALANCE + native.received + native.returned - native.sent - native.fees
-    return coins, INITIAL_JETTONS + jettons.received + jettons.returned - jettons.sent
+    coins = (
+        INITIAL_BALANCE
+        + native.received_amount
+        + native.bounced_amount
+        - native.sent_amount
+        - native.fees_amount
+    )
+    return (
+        coins,
+        INITIAL_JETTONS + jettons.received_amount + jettons.bounced_amount - jettons.sent_amount,
+    )
 
 
 def count_native(transactions: Sequence[Transaction], own_jettons: Address) -> ExpectedTotals:
@@ -85,16 +94,16 @@ def count_native(transactions: Sequence[Transaction], own_jettons: Address) -> E
     totals = _common(transactions)
     for each in transactions:
         for sent in each.messages_out:
-            totals.sent += sent.value
+            totals.sent_amount += sent.value
             move = read_move(sent.body)
             own = sent.destination == own_jettons and move and move.kind == MoveKind.TRANSFER
-            totals.messages_sent += not own
+            totals.sent_messages += not own
         incoming = each.message_in
         if incoming is not None and incoming.source is not None:
             if incoming.bounced:
-                totals.returned += incoming.value
+                totals.bounced_amount += incoming.value
             else:
-                totals.received += incoming.value
+                totals.received_amount += incoming.value
     return totals
 
 
@@ -108,12 +117,12 @@ def count_jettons(transactions: Sequence[Transaction]) -> ExpectedTotals:
         move = (read_bounced if incoming.bounced else read_move)(incoming.body)
         match move.kind if move else None:
             case MoveKind.TRANSFER if move:
-                totals.sent += move.amount
-                totals.messages_sent += 1
+                totals.sent_amount += move.amount
+                totals.sent_messages += 1
             case MoveKind.INTERNAL_TRANSFER if move and incoming.bounced:
-                totals.returned += move.amount
+                totals.bounced_amount += move.amount
             case MoveKind.INTERNAL_TRANSFER if move:
-                totals.received += move.amount
+                totals.received_amount += move.amount
     return totals
 
 
@@ -121,14 +130,14 @@ def _common(transactions: Sequence[Transaction]) -> ExpectedTotals:
     totals = ExpectedTotals()
     for each in transactions:
         totals.transactions += 1
-        totals.fees += each.fees
-        totals.unsent += each.unsent
-        totals.bounced += each.message_in is not None and each.message_in.bounced
+        totals.fees_amount += each.fees
+        totals.skipped_messages += each.skipped_messages
+        totals.bounced_messages += each.message_in is not None and each.message_in.bounced
         if each.skipped is not None:
-            totals.skipped[each.skipped] += 1
+            totals.compute_skipped[each.skipped] += 1
         elif not each.compute_ok:
             assert each.exit_code is not None
-            totals.failures["compute", each.exit_code] += 1
+            totals.failed_transactions["compute", each.exit_code] += 1
         elif each.action_code is not None and not each.action_ok:
-            totals.failures["action", each.action_code] += 1
+            totals.failed_transactions["action", each.action_code] += 1
     return totals

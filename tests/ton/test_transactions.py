@@ -163,7 +163,7 @@ def computed(
     return writer.uint(0b1 << 3 | success << 2, 4).coins(4000).ref(details.cell())
 
 
-def acted(code: int = 0, *, fees: bool = False, unsent: int = 0) -> Cell:
+def acted(code: int = 0, *, fees: bool = False, skipped_messages: int = 0) -> Cell:
     writer = CellBuilder().uint((code == 0) << 2 | 0b10, 3).uint(0, 1)
     for _ in range(2):
         writer.uint(fees, 1)
@@ -173,7 +173,9 @@ def acted(code: int = 0, *, fees: bool = False, unsent: int = 0) -> Cell:
         writer.uint(code, 32).uint(1, 1).uint(2, 32)
     else:
         writer.uint(code, 32).uint(0, 1)
-    writer.uint(3, 16).uint(1, 16).uint(unsent, 16).uint(2 - unsent, 16).take(bytes(32))
+    writer.uint(3, 16).uint(1, 16).uint(skipped_messages, 16).uint(2 - skipped_messages, 16).take(
+        bytes(32)
+    )
     return writer.variable(1, 3).variable(300, 3).cell()
 
 
@@ -256,10 +258,13 @@ def test_how_it_ended(
     agree(root)
 
 
-@pytest.mark.parametrize(("action", "unsent"), [(acted(unsent=2), 2), (acted(37, unsent=1), 0)])
-def test_messages_that_were_passed_over(action: Cell, unsent: int) -> None:
+@pytest.mark.parametrize(
+    ("action", "skipped_messages"),
+    [(acted(skipped_messages=2), 2), (acted(37, skipped_messages=1), 0)],
+)
+def test_messages_that_were_skipped(action: Cell, skipped_messages: int) -> None:
     root = transaction(ordinary(computed, action, aborted=False))
-    assert parse_transaction(root).unsent == unsent
+    assert parse_transaction(root).skipped_messages == skipped_messages
     agree(root)
 
 
@@ -444,9 +449,9 @@ def agree(root: Cell) -> None:
             phases.compute_ph.success,
         )
     if phases.action is None:
-        assert (ours.action_code, ours.action_ok, ours.unsent) == (None, False, 0)
+        assert (ours.action_code, ours.action_ok, ours.skipped_messages) == (None, False, 0)
     else:
-        assert (ours.action_code, ours.action_ok, ours.unsent) == (
+        assert (ours.action_code, ours.action_ok, ours.skipped_messages) == (
             phases.action.result_code,
             phases.action.success,
             phases.action.skipped_actions if phases.action.success else 0,

@@ -217,7 +217,7 @@ class TestPayouts:
                 id="two that failed",
             ),
             pytest.param(
-                [("skipped", 5.0, {"skipped": "no_gas"})],
+                [("compute_skipped", 5.0, {"skipped": "no_gas"})],
                 Cause.PAYOUTS_FAILING,
                 "not computed: no_gas (1)",
                 id="not even computed",
@@ -270,7 +270,7 @@ class TestPayouts:
     ) -> None:
         found = int(wallet_scene.clock.wall_time - hours * 3600)
         wallet_scene.store.add(
-            progress(wallet_scene.clock, NATIVE, totals=Totals(gaps=1, last_gap=found))
+            progress(wallet_scene.clock, NATIVE, totals=Totals(history_gaps=1, last_gap=found))
         )
         assert wallet_scene.causes() == [expected]
 

@@ -104,7 +104,7 @@ class Checkpoints:
         self._wall = wall
         self._thread = thread
         self._hanging: asyncio.Future[Any] | None = None
-        self._unread: set[AccountKey] = set()
+        self._read_failing: set[AccountKey] = set()
         self._unsaved: set[AccountKey] = set()
 
     def path(self, key: AccountKey) -> Path:
@@ -126,16 +126,16 @@ class Checkpoints:
         try:
             checkpoint = await self._in_thread(lambda: self._load(self.path(key), address))
         except Unreadable as error:
-            if key not in self._unread:
+            if key not in self._read_failing:
                 log.warning(
                     "payouts cannot be counted: what is counted already cannot be read",
                     file=file,
                     reason=str(error),
                 )
-            self._unread.add(key)
+            self._read_failing.add(key)
             raise
-        if key in self._unread:
-            self._unread.remove(key)
+        if key in self._read_failing:
+            self._read_failing.remove(key)
             log.info("what is counted already can be read again", file=file)
         return checkpoint
 
@@ -281,11 +281,14 @@ def _encode(checkpoint: Checkpoint, network: bytes, address: Address) -> dict[st
         "opening": _text(checkpoint.opening),
         "totals": {
             **{name: str(getattr(totals, name)) for name in _SUMS},
-            "in_flight": str(totals.in_flight),
-            "failures": [
-                [phase, str(code), str(number)] for (phase, code), number in totals.failures.items()
+            "in_flight_amount": str(totals.in_flight_amount),
+            "failed_transactions": [
+                [phase, str(code), str(number)]
+                for (phase, code), number in totals.failed_transactions.items()
             ],
-            "skipped": {reason: str(number) for reason, number in totals.skipped.items()},
+            "compute_skipped": {
+                reason: str(number) for reason, number in totals.compute_skipped.items()
+            },
             "recent": [
                 {
                     "time": str(trouble.time),
@@ -305,14 +308,14 @@ def _encode(checkpoint: Checkpoint, network: bytes, address: Address) -> dict[st
 
 _SUMS: Final = (
     "transactions",
-    "sent",
-    "received",
-    "returned",
-    "fees",
-    "messages_sent",
-    "unsent",
-    "bounced",
-    "gaps",
+    "sent_amount",
+    "received_amount",
+    "bounced_amount",
+    "fees_amount",
+    "sent_messages",
+    "skipped_messages",
+    "bounced_messages",
+    "history_gaps",
 )
 
 
@@ -346,7 +349,8 @@ def _decode(content: bytes, network: bytes, address: Address) -> Checkpoint:
 def _checkpoint(fields: Any) -> Checkpoint:
     cursor, totals = fields["cursor"], fields["totals"]
     failures = {
-        (_phase(phase), _code(code)): _count(number) for phase, code, number in totals["failures"]
+        (_phase(phase), _code(code)): _count(number)
+        for phase, code, number in totals["failed_transactions"]
     }
     if len(failures) > MAX_CODES + 2 or len(totals["recent"]) > RECENT:
         raise ValueError("more than is ever written")
@@ -357,9 +361,11 @@ def _checkpoint(fields: Any) -> Checkpoint:
         totals=Totals(
             **{name: _count(totals[name]) for name in _SUMS},
             # Files of 0.1.0 have none, and count it as sent and received.
-            in_flight=_number(totals.get("in_flight", "0")),
-            failures=failures,
-            skipped={_word(reason): _count(n) for reason, n in totals["skipped"].items()},
+            in_flight_amount=_number(totals.get("in_flight_amount", "0")),
+            failed_transactions=failures,
+            compute_skipped={
+                _word(reason): _count(n) for reason, n in totals["compute_skipped"].items()
+            },
             recent=tuple(
                 Trouble(
                     time=_time(trouble["time"]),

@@ -59,11 +59,11 @@ def count_native(
         value = 0
     return replace(
         _common(totals, transaction),
-        sent=totals.sent + sent,
-        received=totals.received + (0 if came_back else value),
-        returned=totals.returned + (value if came_back else 0),
-        in_flight=totals.in_flight + in_flight,
-        messages_sent=totals.messages_sent
+        sent_amount=totals.sent_amount + sent,
+        received_amount=totals.received_amount + (0 if came_back else value),
+        bounced_amount=totals.bounced_amount + (value if came_back else 0),
+        in_flight_amount=totals.in_flight_amount + in_flight,
+        sent_messages=totals.sent_messages
         + sum([_is_payment(out, jetton_wallets) for out in transaction.messages_out]),
     )
 
@@ -86,24 +86,24 @@ def count_jetton(totals: Totals, transaction: Transaction, owner: Address) -> To
         if move is None or move.kind not in _COMES_BACK:
             return after
         if _to_itself(message):
-            return replace(after, in_flight=totals.in_flight - move.amount)
-        return replace(after, returned=totals.returned + move.amount)
+            return replace(after, in_flight_amount=totals.in_flight_amount - move.amount)
+        return replace(after, bounced_amount=totals.bounced_amount + move.amount)
     move = read_move(message.body)
     if move is None:
         return after
     if move.kind is MoveKind.INTERNAL_TRANSFER:
         if _to_itself(message):
-            return replace(after, in_flight=totals.in_flight - move.amount)
-        return replace(after, received=totals.received + move.amount)
+            return replace(after, in_flight_amount=totals.in_flight_amount - move.amount)
+        return replace(after, received_amount=totals.received_amount + move.amount)
     if move.kind is MoveKind.BURN:
-        return replace(after, sent=totals.sent + move.amount)
+        return replace(after, sent_amount=totals.sent_amount + move.amount)
     if move.kind is MoveKind.TRANSFER:
         if any(_moves_to_itself(out) for out in transaction.messages_out):
-            return replace(after, in_flight=totals.in_flight + move.amount)
+            return replace(after, in_flight_amount=totals.in_flight_amount + move.amount)
         return replace(
             after,
-            sent=totals.sent + move.amount,
-            messages_sent=totals.messages_sent + (message.source == owner),
+            sent_amount=totals.sent_amount + move.amount,
+            sent_messages=totals.sent_messages + (message.source == owner),
         )
     return after
 
@@ -144,23 +144,23 @@ def _succeeded(transaction: Transaction) -> bool:
 def _common(totals: Totals, transaction: Transaction, owner: Address | None = None) -> Totals:
     """Count what is counted alike for coins and jettons."""
     # What a jetton wallet passes over is the change, never the payment.
-    unsent = transaction.unsent if owner is None else 0
-    troubles = _troubles(transaction, unsent)
+    skipped_messages = transaction.skipped_messages if owner is None else 0
+    troubles = _troubles(transaction, skipped_messages)
     ours = troubles if _is_ours(transaction, owner) else ()
-    failures, skipped = totals.failures, totals.skipped
+    failures, skipped = totals.failed_transactions, totals.compute_skipped
     for trouble in troubles:
         if trouble.kind is TroubleKind.FAILED and trouble.code is not None:
             failures = _with_failure(failures, trouble.phase, trouble.code)
-        elif trouble.kind is TroubleKind.SKIPPED:
+        elif trouble.kind is TroubleKind.COMPUTE_SKIPPED:
             skipped = {**skipped, trouble.skipped: skipped.get(trouble.skipped, 0) + 1}
     return replace(
         totals,
         transactions=totals.transactions + 1,
-        fees=totals.fees + transaction.fees,
-        unsent=totals.unsent + unsent,
-        bounced=totals.bounced + _bounced(transaction),
-        failures=failures,
-        skipped=skipped,
+        fees_amount=totals.fees_amount + transaction.fees,
+        skipped_messages=totals.skipped_messages + skipped_messages,
+        bounced_messages=totals.bounced_messages + _bounced(transaction),
+        failed_transactions=failures,
+        compute_skipped=skipped,
         recent=(*totals.recent, *ours)[-RECENT:] if ours else totals.recent,
         last_time=transaction.time,
     )
@@ -182,22 +182,24 @@ def _bounced(transaction: Transaction) -> bool:
     return message is not None and message.bounced and not _to_itself(message)
 
 
-def _troubles(transaction: Transaction, unsent: int) -> list[Trouble]:
+def _troubles(transaction: Transaction, skipped_messages: int) -> list[Trouble]:
     time, lt = transaction.time, transaction.id.lt
     found = []
     if _bounced(transaction):
         found.append(Trouble(time, TroubleKind.BOUNCED, "", None, lt))
     if transaction.skipped is not None:
         found.append(
-            Trouble(time, TroubleKind.SKIPPED, COMPUTE, None, lt, skipped=transaction.skipped)
+            Trouble(
+                time, TroubleKind.COMPUTE_SKIPPED, COMPUTE, None, lt, skipped=transaction.skipped
+            )
         )
     elif transaction.exit_code not in _FINE:
         # Even where the phase succeeded: a v5 wallet commits its seqno before it reads its orders.
         found.append(Trouble(time, TroubleKind.FAILED, COMPUTE, transaction.exit_code, lt))
     if transaction.action_code is not None and not transaction.action_ok:
         found.append(Trouble(time, TroubleKind.FAILED, ACTION, transaction.action_code, lt))
-    if unsent:
-        found.append(Trouble(time, TroubleKind.UNSENT, ACTION, None, lt))
+    if skipped_messages:
+        found.append(Trouble(time, TroubleKind.MESSAGE_SKIPPED, ACTION, None, lt))
     return found
 
 

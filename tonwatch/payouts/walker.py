@@ -234,7 +234,9 @@ class TransactionWalker:
         if backfill.held:
             self._after_gap = False
         if gap:
-            totals = replace(totals, gaps=totals.gaps + 1, last_gap=int(self._wall()))
+            totals = replace(
+                totals, history_gaps=totals.history_gaps + 1, last_gap=int(self._wall())
+            )
         self._checkpoint = replace(self.checkpoint, cursor=backfill.start, totals=totals)
         if not backfill.shorten():
             self._backfill = None

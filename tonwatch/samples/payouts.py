@@ -28,10 +28,10 @@ class TroubleKind(StrEnum):
     FAILED = "failed"
     """The compute or the action phase ended with an error."""
 
-    SKIPPED = "skipped"
+    COMPUTE_SKIPPED = "compute_skipped"
     """There was no compute phase, for a lack of code, coins or state."""
 
-    UNSENT = "unsent"
+    MESSAGE_SKIPPED = "message_skipped"
     """All went well, but the wallet's message was passed over: coins lacked for it, or its
     destination was no address."""
 
@@ -66,20 +66,21 @@ class Totals:
 
     Attributes:
         transactions: counted.
-        sent: what left; of coins also those attached to transfers of jettons.
-        received: what others sent here.
-        returned: what came back after it had been sent.
-        fees: nanocoins paid for transactions and for forwarding messages.
-        in_flight: what left for the account itself less what came in from there: 0 but between
+        sent_amount: what left; of coins also those attached to transfers of jettons.
+        received_amount: what others sent here.
+        bounced_amount: what bounced after it had been sent.
+        fees_amount: nanocoins paid for transactions and for forwarding messages.
+        in_flight_amount: what the account sent to itself and has not received yet: 0 but between
             two transactions. Below 0 where the first of the two was not counted, as counting
-            began later or has a gap there: then the second one's coins had been missing before.
-        messages_sent: payments: messages to others, or transfers of a jetton.
-        unsent: messages to be sent that were not, though the transaction succeeded; of coins
-            only: what a jetton wallet sends in that mode is the change, never the payment.
-        bounced: messages to others that bounced.
-        failures: by phase (``compute``, ``action``) and code.
-        skipped: transactions without a compute phase, by the reason for it.
-        gaps: stretches of history that nobody could show any more.
+            began later or has a gap there.
+        sent_messages: payments: messages to others, or transfers of a jetton.
+        skipped_messages: messages that were skipped (ignored errors, mode 2) though the
+            transaction succeeded; of the native coin only: what a jetton wallet sends in that
+            mode is the change, never the payment.
+        bounced_messages: messages to others that bounced.
+        failed_transactions: by phase (``compute``, ``action``) and code.
+        compute_skipped: transactions without a compute phase, by the reason for it.
+        history_gaps: stretches of history that nobody could show any more.
         last_gap: when the newest of them was found, Unix seconds; None without any.
         recent: the last `RECENT` troubles with what the account itself or its owner had ordered,
             oldest first; what strangers send and get wrong is counted and no trouble of ours.
@@ -87,17 +88,17 @@ class Totals:
     """
 
     transactions: int = 0
-    sent: int = 0
-    received: int = 0
-    returned: int = 0
-    fees: int = 0
-    in_flight: int = 0
-    messages_sent: int = 0
-    unsent: int = 0
-    bounced: int = 0
-    failures: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    skipped: Mapping[str, int] = field(default_factory=dict)
-    gaps: int = 0
+    sent_amount: int = 0
+    received_amount: int = 0
+    bounced_amount: int = 0
+    fees_amount: int = 0
+    in_flight_amount: int = 0
+    sent_messages: int = 0
+    skipped_messages: int = 0
+    bounced_messages: int = 0
+    failed_transactions: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    compute_skipped: Mapping[str, int] = field(default_factory=dict)
+    history_gaps: int = 0
     last_gap: int | None = None
     recent: tuple[Trouble, ...] = ()
     last_time: int | None = None

@@ -113,8 +113,8 @@ def _shard_lagging(verdict: Verdict) -> str:
     if verdict.shard_client_lag is None:
         return f"{verdict.target.name} cannot read accounts yet ({verdict.detail})."
     return (
-        f"{verdict.target.name} follows the masterchain, but its shard client is"
-        f" {blocks(verdict.shard_client_lag)} behind it: accounts and balances are that old or fail."
+        f"{verdict.target.name} follows the masterchain, but its shard client lags"
+        f" {blocks(verdict.shard_client_lag)}: accounts and balances are that old or fail."
     )
 
 

@@ -75,7 +75,7 @@ def _not_judged(view: View, now: Snapshot) -> View:
             name: _unknown(verdict, since, words)
             for name, verdict in view.judgement.verdicts.items()
         },
-        wallet_status=_unread(view.judgement.wallet_status),
+        wallet_status=_read_failing(view.judgement.wallet_status),
     )
     phase = Phase.DRAINING if readiness.phase is Phase.DRAINING else Phase.UNREADY
     return replace(
@@ -165,7 +165,7 @@ def _read_since(wallet_status: WalletStatus, oldest: float) -> WalletStatus:
     return replace(wallet_status, wallets=wallets, contracts=contracts)
 
 
-def _unread(wallet_status: WalletStatus) -> WalletStatus:
+def _read_failing(wallet_status: WalletStatus) -> WalletStatus:
     """Wallets and contracts of which nothing is known but what was counted."""
     wallets = {
         name: replace(

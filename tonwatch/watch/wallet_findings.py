@@ -113,7 +113,7 @@ def _bouncing(wallet: WalletVerdict, thresholds: Thresholds) -> str:
     )
 
 
-def _unread(wallet: WalletVerdict, _: Thresholds) -> str:
+def _read_failing(wallet: WalletVerdict, _: Thresholds) -> str:
     assets = " and ".join(holding.asset for holding in wallet.read_failing)
     return (
         f"The {assets} of wallet {wallet.name} cannot be read ({wallet.read_failing[0].trouble})."
@@ -155,9 +155,9 @@ def _what(trouble: Trouble) -> str:
     """What befell a transaction: ``action phase 37: not enough coins``."""
     if trouble.kind is TroubleKind.BOUNCED:
         return "came back"
-    if trouble.kind is TroubleKind.UNSENT:
+    if trouble.kind is TroubleKind.MESSAGE_SKIPPED:
         return "not sent: not enough coins, or no valid destination"
-    if trouble.kind is TroubleKind.SKIPPED:
+    if trouble.kind is TroubleKind.COMPUTE_SKIPPED:
         return f"not computed: {trouble.skipped}"
     words = f"{trouble.phase} phase {trouble.code}"
     meaning = MEANINGS.get((trouble.phase, trouble.code or 0))
@@ -193,7 +193,9 @@ _TROUBLES: Final = {
         _bouncing,
         lambda wallet: _events(wallet.bounced),
     ),
-    Cause.WALLET_READ_FAILING: _Trouble(lambda wallet, _: wallet.read_failing, _unread, _reasons),
+    Cause.WALLET_READ_FAILING: _Trouble(
+        lambda wallet, _: wallet.read_failing, _read_failing, _reasons
+    ),
     Cause.PAYOUTS_GAP: _Trouble(
         lambda wallet, _: wallet.gaps,
         lambda wallet, _: (

@@ -262,8 +262,8 @@ def _with_payouts(
     more = "+" if len(recent) == RECENT else ""
     return replace(
         row,
-        sent=progress.totals.messages_sent,
-        amount=written(progress.totals.sent, holding.decimals),
+        sent=progress.totals.sent_messages,
+        amount=written(progress.totals.sent_amount, holding.decimals),
         returned=f"{back}{more if back else ''}",
         failed=f"{failed}{more if failed else ''}",
         backlog=holding.backlog,

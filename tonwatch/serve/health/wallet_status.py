@@ -112,21 +112,21 @@ def _payouts(holding: Holding, progress: PayoutProgress) -> dict[str, Any]:
     return {
         "since": rfc3339(progress.since),
         "opening": _units(progress.opening),
-        "sent": str(totals.sent),
-        "received": str(totals.received),
-        "returned": str(totals.returned),
-        "fees": str(totals.fees),
-        "in_flight": str(totals.in_flight),
-        "messages_sent": totals.messages_sent,
-        "unsent": totals.unsent,
-        "bounced": totals.bounced,
+        "sent_amount": str(totals.sent_amount),
+        "received_amount": str(totals.received_amount),
+        "bounced_amount": str(totals.bounced_amount),
+        "fees_amount": str(totals.fees_amount),
+        "in_flight_amount": str(totals.in_flight_amount),
+        "sent_messages": totals.sent_messages,
+        "skipped_messages": totals.skipped_messages,
+        "bounced_messages": totals.bounced_messages,
         "transactions": totals.transactions,
-        "failures": [
+        "failed_transactions": [
             {"phase": phase, "code": _code(code), "count": count}
-            for (phase, code), count in totals.failures.items()
+            for (phase, code), count in totals.failed_transactions.items()
         ],
-        "skipped": dict(totals.skipped),
-        "gaps": totals.gaps,
+        "compute_skipped": dict(totals.compute_skipped),
+        "history_gaps": totals.history_gaps,
         "backlog": holding.backlog,
         "cursor": _transaction(progress.cursor),
         "last_transaction": _time(totals.last_time),

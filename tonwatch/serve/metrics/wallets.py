@@ -55,7 +55,9 @@ def _backlog(context: WalletContext) -> float | None:
 
 def _gaps(context: WalletContext) -> float | None:
     holdings = context.verdict.holdings.values()
-    counted = [holding.progress.totals.gaps for holding in holdings if holding.progress is not None]
+    counted = [
+        holding.progress.totals.history_gaps for holding in holdings if holding.progress is not None
+    ]
     return sum(counted) if counted else None
 
 
@@ -64,12 +66,12 @@ def _amount(units: int | None, decimals: int) -> float | None:
 
 
 def _failed(context: PayoutContext) -> Iterable[Point]:
-    for (phase, code), count in context.progress.totals.failures.items():
+    for (phase, code), count in context.progress.totals.failed_transactions.items():
         yield (phase, OTHER if code == OTHER_CODE else str(code)), count
 
 
 def _skipped(context: PayoutContext) -> Iterable[Point]:
-    for reason, count in context.progress.totals.skipped.items():
+    for reason, count in context.progress.totals.compute_skipped.items():
         yield (reason,), count
 
 
@@ -158,20 +160,20 @@ _PAYOUTS: Final[tuple[Metric[PayoutContext], ...]] = (
         "counter",
         "Amount sent to others, in units of the asset; of `native` also what is attached to"
         " jetton transfers.",
-        lambda p: _amount(p.progress.totals.sent, p.holding.decimals),
+        lambda p: _amount(p.progress.totals.sent_amount, p.holding.decimals),
     ),
     Metric(
         "tonwatch_wallet_received_amount_total",
         "counter",
         "Amount received from others, in units of the asset.",
-        lambda p: _amount(p.progress.totals.received, p.holding.decimals),
+        lambda p: _amount(p.progress.totals.received_amount, p.holding.decimals),
     ),
     Metric(
         "tonwatch_wallet_bounced_amount_total",
         "counter",
         "Amount that bounced back after it had been sent, in units of the asset. Appears with the"
         " first.",
-        lambda p: _amount(p.progress.totals.returned or None, p.holding.decimals),
+        lambda p: _amount(p.progress.totals.bounced_amount or None, p.holding.decimals),
     ),
     Metric(
         "tonwatch_wallet_fees_amount_total",
@@ -179,20 +181,22 @@ _PAYOUTS: Final[tuple[Metric[PayoutContext], ...]] = (
         "Fees of the wallet's transactions, in units of the native coin; of `native` only, since"
         " a jetton wallet pays its fees from what messages bring along.",
         lambda p: (
-            _amount(p.progress.totals.fees, NATIVE_DECIMALS) if p.holding.asset == NATIVE else None
+            _amount(p.progress.totals.fees_amount, NATIVE_DECIMALS)
+            if p.holding.asset == NATIVE
+            else None
         ),
     ),
     Metric(
         "tonwatch_wallet_sent_messages_total",
         "counter",
         "Payouts sent: messages to others, or transfers of the jetton.",
-        lambda p: p.progress.totals.messages_sent,
+        lambda p: p.progress.totals.sent_messages,
     ),
     Metric(
         "tonwatch_wallet_bounced_messages_total",
         "counter",
         "Messages to others that bounced. Appears with the first.",
-        lambda p: p.progress.totals.bounced or None,
+        lambda p: p.progress.totals.bounced_messages or None,
     ),
     Metric(
         "tonwatch_wallet_skipped_messages_total",
@@ -200,7 +204,9 @@ _PAYOUTS: Final[tuple[Metric[PayoutContext], ...]] = (
         "Messages that the action phase skipped although the transaction succeeded: send mode 2"
         " ignores errors, such as a balance too low or an invalid address. Of `native` only."
         " Appears with the first.",
-        lambda p: (p.progress.totals.unsent or None) if p.holding.asset == NATIVE else None,
+        lambda p: (
+            (p.progress.totals.skipped_messages or None) if p.holding.asset == NATIVE else None
+        ),
     ),
     Metric(
         "tonwatch_wallet_failed_transactions_total",

@@ -106,7 +106,7 @@ class TransactionResult(NamedTuple):
     skipped: str | None
     exit_code: int | None
     action_code: int | None
-    unsent: int
+    skipped_messages: int
 
     @property
     def succeeded(self) -> bool:
@@ -156,7 +156,7 @@ class _Execution:
         self.skipped: str | None = None
         self.exit_code: int | None = None
         self.action_code: int | None = None
-        self.unsent = 0
+        self.skipped_messages = 0
         self.description = CellBuilder().uint(0, 4)
 
     def run(self, freeze: bool) -> TransactionResult:
@@ -250,7 +250,7 @@ class _Execution:
                 cost = self.message.value - self.gas_fee
                 value = cost - fee
             if (value < 0 or cost > left) and action.ignore_errors:
-                self.unsent += 1
+                self.skipped_messages += 1
                 continue
             if value < 0 or cost > left:
                 code, messages = _NOT_ENOUGH_COINS, []
@@ -266,7 +266,7 @@ class _Execution:
             self.total_fees += first_parts
             self.code, self.data = outcome.code or self.code, outcome.data or self.data
         else:
-            forward = first_parts = self.unsent = 0
+            forward = first_parts = self.skipped_messages = 0
             size = Used(0, 0)
         builder = (
             CellBuilder().uint(not code, 1).uint(1, 1).uint(code == _NOT_ENOUGH_COINS, 1).uint(0, 1)
@@ -277,7 +277,9 @@ class _Execution:
             else:
                 builder.uint(0, 1)
         builder.uint(code, 32).uint(0, 1).uint(len(outcome.actions) + spec, 16)
-        builder.uint(spec, 16).uint(self.unsent, 16).uint(len(self.sent), 16).take(bytes(32))
+        builder.uint(spec, 16).uint(self.skipped_messages, 16).uint(len(self.sent), 16).take(
+            bytes(32)
+        )
         return builder.variable(size.cells, 3).variable(size.bits, 3).cell()
 
     def _outgoing(self, action: SendAction, index: int) -> SimMessage:
@@ -345,7 +347,7 @@ class _Execution:
             self.skipped,
             self.exit_code,
             self.action_code,
-            self.unsent,
+            self.skipped_messages,
         )
 
 

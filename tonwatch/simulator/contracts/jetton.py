@@ -186,12 +186,12 @@ class JettonWallet(Contract):
         how, amount = outcome.jetton_change
         match how:
             case "sent":
-                totals.sent += amount
-                totals.messages_sent += 1
+                totals.sent_amount += amount
+                totals.sent_messages += 1
             case "received":
-                totals.received += amount
+                totals.received_amount += amount
             case _:
-                totals.returned += amount
+                totals.bounced_amount += amount
 
     def run_get_method(
         self, account: SimAccount, method: int, _: Sequence[int | Cell]

@@ -94,7 +94,7 @@ class Transaction:
     compute_ok: bool
     action_code: int | None
     action_ok: bool
-    unsent: int
+    skipped_messages: int
 
 
 class _Phases(NamedTuple):
@@ -106,7 +106,7 @@ class _Phases(NamedTuple):
     compute_ok: bool = False
     action_code: int | None = None
     action_ok: bool = False
-    unsent: int = 0
+    skipped_messages: int = 0
 
 
 def parse_transaction(root: Cell) -> Transaction:
@@ -143,7 +143,7 @@ def parse_transaction(root: Cell) -> Transaction:
         compute_ok=phases.compute_ok,
         action_code=phases.action_code,
         action_ok=phases.action_ok,
-        unsent=phases.unsent,
+        skipped_messages=phases.skipped_messages,
     )
 
 
@@ -287,5 +287,5 @@ def _action_phase(fields: Slice) -> tuple[int, bool, int]:
     if fields.bit():
         fields.uint(32)  # which action failed
     fields.uint(16 + 16)  # actions, and those that send nothing
-    unsent = fields.uint(16)
-    return code, success, unsent if success else 0
+    skipped_messages = fields.uint(16)
+    return code, success, skipped_messages if success else 0

@@ -172,12 +172,12 @@ class Wallet(BreakableContract):
             # A failed action phase undoes the change of the seqno.
             self.seqno += result.succeeded
         elif message.bounced:
-            totals.returned += message.value
+            totals.bounced_amount += message.value
         else:
-            totals.received += message.value
+            totals.received_amount += message.value
         for sent in result.messages:
-            totals.sent += sent.value
-            totals.messages_sent += sent.destination != self.jettons.address
+            totals.sent_amount += sent.value
+            totals.sent_messages += sent.destination != self.jettons.address
 
     def run_get_method(
         self, account: SimAccount, method: int, _: Sequence[int | Cell]

@@ -14,7 +14,7 @@ OF_ITSELF: Final = (
     "Tonwatch(Absent|Hanging|NoData|ProbesOverrunning|InternalErrors|LocalClockSkewed"
     "|EgressBroken|Watchdog)"
 )
-"""Those that say that tonwatch cannot be believed, or sees nothing."""
+"""Those that say that tonwatch itself does not work."""
 
 
 def firing(
@@ -38,7 +38,7 @@ def firing(
     )
     return table(
         "Alerts that fire",
-        "What fires now, and since when it has been so. The alert's name leads to its runbook."
+        "What fires now, and since when. The alert's name links to its runbook."
         " TonwatchWatchdog always fires: where it is missing no alert reaches anyone.",
         [
             Column("Severity", label="rank", mappings=severities, filled=True, width=90),

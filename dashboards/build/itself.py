@@ -16,7 +16,7 @@ EVALUATED: Final = "tonwatch_last_evaluation_timestamp_seconds"
 
 
 def itself() -> Board:
-    board = Board(links.ITSELF, "tonwatch's own health: is it there, does it look often enough.")
+    board = Board(links.ITSELF, "tonwatch's own health: does it run, does it probe often enough.")
     _now(board)
     _looking(board)
     _process(board)
@@ -31,13 +31,13 @@ def _now(board: Board) -> None:
             6,
             stat(
                 "Scraped",
-                "Share of the chosen tonwatches that Prometheus can read. Where it is not all, what"
-                " the other dashboards show of them ends there.",
+                "Share of the chosen instances that Prometheus can scrape. Without a scrape the"
+                " other dashboards have gaps.",
                 Query(f"avg({m('up')})"),
                 unit="percentunit",
                 decimals=0,
                 steps=ALL_IS_GOOD,
-                empty="no tonwatch",
+                empty="no instance",
                 runbooks=["TonwatchAbsent"],
             ),
         ),
@@ -50,7 +50,7 @@ def _now(board: Board) -> None:
                 Query(f"time() - min({m(EVALUATED)})"),
                 unit="s",
                 decimals=0,
-                empty="no tonwatch",
+                empty="no instance",
                 runbooks=["TonwatchHanging"],
             ),
         ),
@@ -58,11 +58,11 @@ def _now(board: Board) -> None:
             6,
             count(
                 "Probes skipped",
-                "Probes of the time range that did not begin because the one before still ran. A"
-                " few come with slow targets; many mean that tonwatch has too little CPU.",
+                "Probes of the time range that did not begin because the one before was running. A"
+                " few are usual with slow targets; many mean that tonwatch has too little CPU.",
                 f"round(sum(increase({m('tonwatch_probe_overruns_total')}[$__range])))",
                 "TonwatchProbesOverrunning",
-                empty="no tonwatch",
+                empty="no instance",
                 colour=meaning.WARN,
             ),
         ),
@@ -70,11 +70,11 @@ def _now(board: Board) -> None:
             6,
             count(
                 "Internal errors",
-                "What failed in tonwatch itself since it started. Each is a bug in tonwatch, which"
-                " its log names; /health says which component failed.",
+                "Failures of tonwatch itself since it started. Each is a bug in tonwatch, which its"
+                " log describes; /health names the component.",
                 f"sum({m('tonwatch_internal_errors_total')})",
                 "TonwatchInternalErrors",
-                empty="no tonwatch",
+                empty="no instance",
             ),
         ),
     )
@@ -84,7 +84,7 @@ def _now(board: Board) -> None:
             12,
             table(
                 "Instances",
-                "Every chosen tonwatch: whether it is scraped, what /ready answers, when it last"
+                "Every chosen instance: whether it is scraped, what /ready answers, when it last"
                 " evaluated, its version and when it started.",
                 [
                     Column("Instance", label="instance"),
@@ -122,7 +122,7 @@ def _now(board: Board) -> None:
                 sort="Evaluated",
                 descending=False,
                 unit="none",
-                empty="no tonwatch",
+                empty="no instance",
             ),
         ),
         (12, firing(OF_ITSELF, 'job=~"$job|", instance=~"$instance|"', ("target",))),
@@ -133,11 +133,11 @@ def _now(board: Board) -> None:
             24,
             states(
                 "Readiness",
-                "What /ready answered over time. A gap means that tonwatch was not there.",
+                "What /ready answered over time. A gap means that tonwatch was not scraped.",
                 Query(phase, "{{instance}}"),
                 unit="none",
                 mappings=meaning.words(meaning.PHASES),
-                empty="no tonwatch",
+                empty="no instance",
             ),
         ),
     )
@@ -152,7 +152,7 @@ def _looking(board: Board) -> None:
             8,
             series(
                 "Probes a second",
-                "Probes that ended, by kind, whatever they found.",
+                "Probes that ended, by probe, whatever their outcome.",
                 Query(f"sum by (probe) (rate({results}{RATE}))", "{{probe}}"),
                 stacked=True,
                 unit="short",
@@ -162,7 +162,7 @@ def _looking(board: Board) -> None:
             8,
             series(
                 "Probes skipped, a minute",
-                "Probes that did not begin because the one before still ran, by what they ask.",
+                "Probes that did not begin because the one before was running, by probe.",
                 Query(
                     "sum by (job, instance, target, probe)"
                     f" (60 * rate({m('tonwatch_probe_overruns_total')}{RATE})) > 0",
@@ -179,9 +179,9 @@ def _looking(board: Board) -> None:
             8,
             series(
                 "Local clock",
-                "How slow the clock of tonwatch's machine is against the clocks of half of the"
-                " servers, ahead where negative. Beyond the lines, where most agree, it is ours"
-                " that is off.",
+                "Offset of the servers' clocks from the local one, the median: positive where the"
+                " local clock is slow. Beyond the lines, where most agree, the local clock is"
+                " off.",
                 [
                     Query(
                         "quantile by (job, instance)"
@@ -206,8 +206,8 @@ def _process(board: Board) -> None:
             6,
             series(
                 "CPU",
-                "Share of one core, which is all that tonwatch can use: near 100 % it looks less"
-                " often than it should.",
+                "Share of one core, which is all that tonwatch can use: near 100 % it probes"
+                " less often than it should.",
                 Query(f"rate({m('process_cpu_seconds_total')}{RATE})", "{{instance}}"),
                 unit="percentunit",
             ),
@@ -225,7 +225,7 @@ def _process(board: Board) -> None:
             6,
             series(
                 "Files and sockets",
-                "Open file descriptors, and in red how many it may have.",
+                "Open file descriptors, and in red their limit.",
                 [
                     Query(m("process_open_fds"), "{{instance}}"),
                     Query(f"min({m('process_max_fds')})", "limit", meaning.BAD),
@@ -267,8 +267,8 @@ def _process(board: Board) -> None:
 def _configured(title: str, unit: str, of: str, thresholds: str) -> dashboard.Panel:
     return table(
         title,
-        f"The thresholds {of} that tonwatch judges by, from its configuration. Where the chosen"
-        " tonwatches differ, the highest.",
+        f"The thresholds {of} that tonwatch evaluates by, from its configuration. Where the"
+        " chosen instances differ, the highest.",
         [
             Column("Threshold", label="threshold"),
             Column("Value", thresholds, unit=unit),
@@ -276,5 +276,5 @@ def _configured(title: str, unit: str, of: str, thresholds: str) -> dashboard.Pa
         sort="Threshold",
         descending=False,
         unit="none",
-        empty="no tonwatch",
+        empty="no instance",
     )

@@ -129,7 +129,7 @@ REASONS: Final[Mapping[str, Sequence[Reason]]] = {
     ),
     NOT_KNOWN: (Reason.KEY_UNAVAILABLE, Reason.PROBE_FAILED),
 }
-"""Why probes fail: no way there, it cannot, it refuses us, what it says is wrong, we are wrong."""
+"""Why probes fail: not reached, cannot answer, refuses access, wrong answer, tonwatch's fault."""
 
 SEVERITIES: Final[Mapping[str, str]] = {"critical": BAD, "warning": WARN, "info": INFO}
 

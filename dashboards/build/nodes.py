@@ -1,4 +1,4 @@
-"""Our own node and other liteservers."""
+"""Nodes: liteservers of our own and others."""
 
 from typing import Final
 
@@ -66,8 +66,8 @@ def _sync(board: Board) -> None:
             8,
             series(
                 "New blocks a second",
-                "Masterchain blocks that each node takes in. The chain makes the same number for"
-                " all: more is catching up, fewer is lagging.",
+                "New masterchain blocks of each node. The chain has the same rate for all: more is"
+                " catching up, fewer is lagging.",
                 Query(f"deriv({NODES.m('tonwatch_target_seqno')}{RATE})", NAMED),
                 unit="short",
                 runbooks=["TonwatchNodeStalled", "TonwatchChainStalled"],
@@ -112,7 +112,7 @@ def _steadiness(board: Board) -> None:
             series(
                 "Clocks",
                 "How far each node's clock is ahead of the local one, slow where negative. Beyond"
-                " the orange lines it is reported; where all are off alike, it is ours.",
+                " the orange lines it is reported; where all are off alike, the local one is.",
                 [
                     Query(NODES.m("tonwatch_target_clock_offset_seconds"), NAMED),
                     threshold("clock_warn"),
@@ -125,7 +125,7 @@ def _steadiness(board: Board) -> None:
         (
             8,
             series(
-                "Answers out of place, a minute",
+                "Unexpected answers, a minute",
                 "Answers that came too late or to no query, and seqno regressions. Many of either:"
                 " several servers at one address, or a bad network.",
                 [
@@ -134,7 +134,7 @@ def _steadiness(board: Board) -> None:
                 ],
                 bars=True,
                 unit="short",
-                empty="none was out of place",
+                empty="no unexpected answers",
             ),
         ),
     )

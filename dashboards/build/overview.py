@@ -1,4 +1,4 @@
-"""The first look: what is wrong and since when, then what one asks next."""
+"""The overview: what is wrong and since when, and what is affected."""
 
 from typing import Final
 
@@ -37,7 +37,7 @@ CHOSEN: Final = 'instance=~"$instance|"'
 def overview() -> Board:
     board = Board(
         links.OVERVIEW,
-        "What is wrong with our way to TON and since when, and what to look at next.",
+        "What is wrong with the access to TON and since when, and what to look at next.",
     )
     _verdict(board)
     _who(board)
@@ -58,16 +58,16 @@ def _verdict(board: Board) -> None:
             8,
             stat(
                 "Diagnosis",
-                "The one cause that tonwatch names for all that is wrong, the most basic first."
-                " Where the chosen tonwatches differ, each cause is named once. A click leads to"
-                " what it means; the alerts below lead to what to do.",
+                "The most basic cause of all that is wrong. Where the chosen instances differ, each"
+                " cause is shown once. It links to its explanation; the alerts below link to"
+                " their runbooks.",
                 Query(f"max by (cause) ({m('tonwatch_diagnosis')} == 1)", "{{cause}}"),
                 names=True,
                 filled=True,
                 unit="none",
                 colours=meaning.cause_colours(),
                 link=links.of_cause(),
-                empty="tonwatch is not there",
+                empty="tonwatch is not scraped",
                 runbooks=["TonwatchAbsent", "TonwatchHanging"],
             ),
         ),
@@ -75,7 +75,7 @@ def _verdict(board: Board) -> None:
             4,
             stat(
                 "Diagnosed since",
-                "When that cause was first diagnosed; where the chosen tonwatches differ, the"
+                "When that cause was first diagnosed; where the chosen instances differ, the"
                 " latest.",
                 Query(f"1000 * max({m('tonwatch_diagnosis_since_timestamp_seconds')})"),
                 unit="dateTimeFromNow",
@@ -86,7 +86,7 @@ def _verdict(board: Board) -> None:
             4,
             stat(
                 "Ready",
-                "What /ready tells those who ask whether payouts and reads may go on.",
+                "What /ready answers: whether payouts and reads may use the primaries.",
                 Query(f"max by (readiness) ({m('tonwatch_readiness')} == 1)", "{{readiness}}"),
                 names=True,
                 filled=True,
@@ -99,8 +99,8 @@ def _verdict(board: Board) -> None:
             4,
             stat(
                 "Age of the chain's head",
-                "Seconds from when the newest block was made until tonwatch judged it. Usual are up"
-                " to the interval of probes and one more: blocks carry whole seconds.",
+                "Seconds from the time of the newest block to the last evaluation. Usual are up to"
+                " the interval of probes and one more: block times are whole seconds.",
                 Query(f"max({AGE})"),
                 unit="s",
                 decimals=1,
@@ -126,15 +126,15 @@ def _verdict(board: Board) -> None:
             24,
             states(
                 "Diagnosis over time",
-                "Which cause each tonwatch named, and when. A gap means that tonwatch was not"
-                " there.",
+                "Which cause each instance diagnosed, and when. A gap means that tonwatch was not"
+                " scraped.",
                 Query(
                     coded_by("cause", "tonwatch_diagnosis", causes, "job, instance"),
                     "{{instance}}",
                 ),
                 unit="none",
                 mappings=meaning.words(causes),
-                empty="tonwatch is not there",
+                empty="tonwatch is not scraped",
             ),
         ),
     )
@@ -142,7 +142,7 @@ def _verdict(board: Board) -> None:
 
 
 def _who(board: Board) -> None:
-    board.row("Who is not well")
+    board.row("Targets")
     board.side_by_side(
         6,
         (12, _targets("Liteservers", NODES, links.NODES)),
@@ -154,8 +154,8 @@ def _who(board: Board) -> None:
             24,
             states(
                 "States of targets",
-                "The state of every target over time. A gap means that tonwatch was not there or"
-                " knew nothing.",
+                "The state of every target over time. A gap means that tonwatch was not scraped"
+                " or had no data.",
                 Query(target_states(), NAMED),
                 unit="none",
                 mappings=meaning.words(meaning.TARGET_STATES),
@@ -172,7 +172,7 @@ def _targets(title: str, targets: Targets, uid: str) -> dashboard.Panel:
     return table(
         title,
         "How each is now, the worst first: its state, its lag to the head of the chain,"
-        " and its median latency. Its name leads to all about it.",
+        " and its median latency. Its name links to its details.",
         [
             Column("Name", label="target", link=links.drill_down(uid, targets.variable)),
             Column(
@@ -205,7 +205,7 @@ def _money(board: Board) -> None:
             gauges(
                 "Balance over minimum",
                 "What each wallet holds, divided by its configured minimum: below 100 % it is low."
-                " The bar is full at twice the minimum. Wallets without a minimum are not here.",
+                " The bar is full at twice the minimum. Wallets without a minimum are not shown.",
                 Query(f"{held}\n/ ({minimum} > 0)", "{{wallet}} {{asset}}"),
                 unit="percentunit",
                 decimals=0,
@@ -233,8 +233,8 @@ def _chain(board: Board) -> None:
             12,
             series(
                 "Age of the head",
-                "Seconds since the newest block that any target has. Over the line the chain stands"
-                " still, or all targets do.",
+                "Seconds since the newest block that any target has. Over the line the chain is"
+                " stalled, or all targets are.",
                 [Query(AGE, "{{instance}}"), threshold("stalled", bad=True)],
                 unit="suffix:s",
                 runbooks=["TonwatchChainStalled"],

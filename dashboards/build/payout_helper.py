@@ -26,7 +26,7 @@ def payout_helper(board: Board) -> None:
             8,
             series(
                 "Payouts made, a minute",
-                "Payouts that the helper says it has sent.",
+                "Payouts that the helper reports as sent.",
                 Query(_a_minute("payout_helper_payouts_sent_total"), _NAMED),
                 stacked=True,
                 unit="short",
@@ -38,7 +38,7 @@ def payout_helper(board: Board) -> None:
             8,
             series(
                 "Payouts failed, a minute",
-                "Payouts that the helper could not make, by its own reason.",
+                "Payouts that the helper could not make, by reason.",
                 Query(
                     f"{_a_minute('payout_helper_payouts_failed_total', f'{_KEY}, reason')} > 0",
                     f"{_NAMED} {{{{reason}}}}",
@@ -83,17 +83,17 @@ def _a_minute(metric: str, by: str = _KEY) -> str:
 
 def _against_the_chain(board: Board) -> None:
     paid = m("tonwatch_wallet_sent_messages_total")
-    board.row("What the payout helper says against what the chain shows")
+    board.row("Payouts reported by the helper and seen on chain")
     board.side_by_side(
         8,
         (
             8,
             series(
-                "Said and seen, payouts a minute",
-                "Those that the helper says it sent, and those that tonwatch saw on chain. The two"
-                " should be one line, but for the minute that they take.",
+                "Reported and seen, payouts a minute",
+                "Payouts that the helper reports, and those that tonwatch saw on chain. The two"
+                " lines should be the same, a minute apart.",
                 [
-                    Query(_a_minute("payout_helper_payouts_sent_total"), f"{_NAMED} said"),
+                    Query(_a_minute("payout_helper_payouts_sent_total"), f"{_NAMED} reported"),
                     Query(
                         f"60 * max by ({_KEY}) (rate({paid}{RATE}))"
                         f"\n  and sum by ({_KEY}) (payout_helper_payouts_sent_total{{{SERVED}}})",
@@ -107,9 +107,9 @@ def _against_the_chain(board: Board) -> None:
         (
             8,
             series(
-                "Said, but not seen",
-                "Payouts of the last hour that the helper says it sent and the chain does not show."
-                " Over the dashed lines it is more than can be under way: receivers are not paid.",
+                "Reported, but not seen",
+                "Payouts of the last hour that the helper reports and the chain does not show. Over"
+                " the dashed lines it is more than can be pending: receivers are not paid.",
                 [_difference("unaccounted"), _tolerated()],
                 unit="short",
                 empty="nothing to compare yet: it takes an hour",
@@ -119,7 +119,7 @@ def _against_the_chain(board: Board) -> None:
         (
             8,
             series(
-                "Seen, but not said",
+                "Seen, but not reported",
                 "Payouts of the last hour that the chain shows and the helper did not make. Over"
                 " the dashed lines somebody else may hold the key.",
                 [_difference("unexplained"), _tolerated()],
@@ -139,4 +139,4 @@ def _difference(which: str) -> Query:
 
 def _tolerated() -> Query:
     recorded = 'wallet_asset:payouts_tolerated:max65m{measure="payouts"}'
-    return Query(recorded, f"{_NAMED} under way", WARN)
+    return Query(recorded, f"{_NAMED} pending", WARN)

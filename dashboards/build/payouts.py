@@ -36,7 +36,7 @@ def payments(board: Board) -> None:
             8,
             series(
                 "Sent, amount an hour",
-                "What left each wallet; of the native coin also what goes along with transfers of"
+                "What left each wallet; of the native coin also what is attached to transfers of"
                 " jettons.",
                 Query(an_hour("tonwatch_wallet_sent_amount_total"), NAMED),
                 stacked=True,
@@ -63,7 +63,7 @@ def payments(board: Board) -> None:
                 bars=True,
                 stacked=True,
                 unit="short",
-                empty="nothing came in",
+                empty="nothing received",
                 runbooks=["TonwatchPayoutsBouncing"],
             ),
         ),
@@ -95,8 +95,8 @@ def failures(board: Board) -> None:
             series(
                 "Failed, skipped and bounced",
                 "Since the bar before: transactions that failed or whose compute phase was skipped,"
-                " messages that the action phase skipped for a lack of balance, and messages that"
-                " bounced. Others who send too little cause most skipped compute phases.",
+                " messages that the action phase skipped (ignored errors, mode 2), and bounces. Most"
+                " skipped compute phases come from others who send too little.",
                 [
                     Query(
                         f"sum by ({KEY}) ({since_the_last_bar(FAILED, BY_CODE)})",
@@ -126,7 +126,7 @@ def failures(board: Board) -> None:
                     " bounced$": meaning.WARN,
                     "^(?!.* (failed|skipped|bounced)$)": meaning.NOT_KNOWN,
                 },
-                empty="nothing went wrong",
+                empty="no failures",
             ),
         ),
     )

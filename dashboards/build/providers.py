@@ -16,7 +16,7 @@ PROVIDERS: Final = Targets("provider", 'kind!="liteserver"', "provider")
 def providers() -> Board:
     board = Board(
         links.PROVIDERS,
-        "RPC providers: do they answer, are they in sync, do they limit or refuse us.",
+        "RPC providers: do they answer, are they in sync, do they limit or refuse requests.",
         (PROVIDERS.choice,),
     )
     PROVIDERS.now(
@@ -61,9 +61,9 @@ def _failures(board: Board) -> None:
             8,
             series(
                 "Probes a minute",
-                "How often tonwatch asks each provider, whatever it answers: our own part of the"
-                " account's budget. A probe takes up to two requests. Where a provider limits us"
-                " and this is low, somebody else spends the budget.",
+                "How often tonwatch probes each provider, whatever the outcome: its own part of the"
+                " account's rate limit. A probe takes up to two requests. Where a provider"
+                " throttles and this is low, other clients use up the limit.",
                 Query(f"60 * sum by ({KEY}) (rate({results}{RATE}))", NAMED),
                 unit="short",
                 runbooks=["TonwatchProviderThrottled"],

@@ -19,7 +19,7 @@ _FAILED: Final = 'http_response_status_code=~"5.."'
 def services() -> Board:
     board = Board(
         links.SERVICES,
-        "The services that pay and tell: how much they do, how fast, and what of it fails."
+        "The services around: how many requests, how fast, and how many of them fail."
         " What they must export is in docs/service-metrics.md.",
         (
             Choice(
@@ -78,7 +78,7 @@ def _now(board: Board) -> None:
             table(
                 "Services",
                 "What each service does now. Failed is the share of requests that it answers with"
-                " a status from 500 on; what clients do wrong is not counted.",
+                " a status from 500 on; errors of clients are not counted.",
                 [Column("Service", label="job"), *_columns("job")],
                 sort="Failed",
                 unit="none",
@@ -152,9 +152,9 @@ def _requests(board: Board) -> None:
         (
             12,
             series(
-                "Bad answers, by status",
-                "Requests a second that were answered with a status from 400 on: 4xx is what"
-                " clients did wrong, blue; 5xx what the service did, red.",
+                "Error responses, by status",
+                "Requests a second that were answered with a status from 400 on: 4xx are"
+                " errors of clients, blue; 5xx of the service, red.",
                 Query(
                     f"{_rate('job, http_response_status_code', _REFUSED)} > 0",
                     "{{job}} {{http_response_status_code}}",
@@ -163,7 +163,7 @@ def _requests(board: Board) -> None:
                 bars=True,
                 unit="reqps",
                 colours={" 4..$": INFO, " 5..$": BAD},
-                empty="no bad answers",
+                empty="no errors",
             ),
         ),
         (
@@ -189,7 +189,7 @@ def _objectives(board: Board) -> None:
             8,
             series(
                 "Budget burn of requests, last hour",
-                "How many times too fast the error budgets of 30 days are being spent, by failed"
+                "How many times too fast the error budgets of 30 days are spent, by failed"
                 " and by slow requests. At one they last the 30 days.",
                 [
                     Query(f"job:http_errors:burnrate1h{{{burn}}}", "{{job}} errors"),
@@ -222,7 +222,7 @@ def _objectives(board: Board) -> None:
         (
             8,
             series(
-                "Analytics behind",
+                "Analytics lag",
                 "Minutes since the newest event that analytics can be asked for. Over the lines its"
                 " data are too old to decide by.",
                 [

@@ -24,7 +24,7 @@ def objectives(targets: Targets) -> tuple[tuple[int, dashboard.Panel], ...]:
                 "availability",
                 "Usable, share of a day",
                 "Share of the 24 hours before in which each was in sync within the limits of"
-                " readiness. It should stay above the objective. What is not known is no miss.",
+                " readiness. It should stay above the objective. Unknown time is no miss.",
             ),
         ),
         (

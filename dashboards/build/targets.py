@@ -1,4 +1,4 @@
-"""What nodes and providers have in common."""
+"""Panels for nodes and providers alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ class Targets:
                 self._without(
                     "Not answering",
                     "tonwatch_target_up",
-                    f"The chosen {several} that do not answer questions, by their role.",
+                    f"The chosen {several} that do not answer queries, by their role.",
                     "Down",
                 ),
             ),
@@ -97,7 +97,7 @@ class Targets:
                     "Not usable",
                     "tonwatch_target_usable",
                     f"The chosen {several} that are not in sync within the limits of readiness,"
-                    " by their role. Without usable primaries /ready says no.",
+                    " by their role. Without usable primaries /ready answers 503.",
                     "Lagging",
                 ),
             ),
@@ -157,7 +157,7 @@ class Targets:
     def _listed(self, title: str, about: str, columns: Sequence[Column]) -> dashboard.Panel:
         return table(
             title,
-            f"How each stands now, the worst first. {about} Failed: the share of its probes.",
+            f"The state of each now, the worst first. {about} Failed: the share of its probes.",
             [
                 Column("Name", label="target"),
                 Column(
@@ -201,8 +201,7 @@ class Targets:
     def _over_time(self) -> dashboard.Panel:
         return states(
             "States over time",
-            "The state that tonwatch judges each to be in. A gap means that tonwatch was not there"
-            " or knew nothing.",
+            "The state of each target. A gap means that tonwatch was not scraped or had no data.",
             Query(target_states(self.chosen), NAMED),
             unit="none",
             mappings=meaning.words(meaning.TARGET_STATES),
@@ -225,8 +224,8 @@ class Targets:
         buckets = f"rate({self.m('tonwatch_probe_duration_seconds_bucket')}{RATE})"
         return series(
             "Slowest probes",
-            "The time within which 99 of 100 probes end, good or bad, from the whole of a probe:"
-            " connecting included. As exact as the histogram's buckets.",
+            "The time within which 99 of 100 probes end, successful or not, connecting included. As"
+            " exact as the histogram's buckets.",
             Query(
                 f"histogram_quantile(0.99,"
                 f"\n  sum by (job, instance, target, probe, le) ({buckets})\n)",
@@ -240,7 +239,7 @@ class Targets:
             "Failed probes, by reason",
             "Share of all probes of a target that end so. Red: it cannot be reached; orange:"
             " it cannot answer; purple: it refuses access; yellow: its answer is wrong; grey: a"
-            " failure of tonwatch. The runbook of its state says what each reason means.",
+            " failure of tonwatch. The runbook of its state explains each reason.",
             Query(
                 f"{self._failed_by_reason()} > 0",
                 "{{target}} {{reason}} · {{instance}}",

@@ -67,8 +67,8 @@ def _now(board: Board) -> None:
             4,
             stat(
                 "Shortest runway",
-                "How long the balance lasts that will be spent first, at the rate at which it is"
-                " being spent. Nothing is shown while nothing is spent.",
+                "How long the balance that runs out first lasts, at the rate at which it is spent."
+                " Empty while nothing is spent.",
                 Query(f"round(min({runway(KEY, WALLET, ASSET)}), 60)"),
                 unit="s",
                 decimals=1,
@@ -79,7 +79,7 @@ def _now(board: Board) -> None:
         (
             4,
             count(
-                "Payouts failed lately",
+                "Recent failed payouts",
                 "Payouts that failed within the configured window.",
                 in_all("tonwatch_wallet_recent_failed_payouts"),
                 "TonwatchPayoutsFailing",
@@ -89,7 +89,7 @@ def _now(board: Board) -> None:
         (
             4,
             count(
-                "Payouts bounced lately",
+                "Recent bounced payouts",
                 "Payouts that their receivers refused within the configured window.",
                 in_all("tonwatch_wallet_recent_bounced_payouts"),
                 "TonwatchPayoutsBouncing",
@@ -101,8 +101,8 @@ def _now(board: Board) -> None:
             4,
             count(
                 "Balance read failing",
-                "Wallets of which a balance cannot be read although a target answers. What is shown"
-                " of it ends there.",
+                "Wallets of which a balance cannot be read although a target answers. Its other"
+                " panels have gaps then.",
                 in_all("tonwatch_wallet_balance_read_failing"),
                 "TonwatchWalletReadFailing",
                 empty="no wallets",
@@ -199,7 +199,7 @@ def _accounts(board: Board) -> None:
                 "How balances are read",
                 "Each wallet's version, whether its balances can be read, and the time of the block"
                 " at which they were. Proven: they follow from a block by Merkle proofs; otherwise"
-                " a provider says so.",
+                " a provider claims them.",
                 [
                     Column("Wallet", label="wallet"),
                     Column("Version", label="wallet_version"),
@@ -255,7 +255,7 @@ def _accounts(board: Board) -> None:
             12,
             table(
                 "Contracts",
-                "The contracts that are watched: the status of each one's account, and whether its"
+                "The configured contracts: the status of each one's account, and whether its"
                 " code is still the configured one.",
                 [
                     Column("Contract", label="contract"),

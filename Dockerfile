@@ -1,6 +1,6 @@
 # Two stages: the first builds the wheel and a virtual environment from hashed locks, the second
-# carries only that environment. It runs as an unprivileged user, writes nothing to its root
-# filesystem, and handles SIGTERM itself as process 1: no shell and no init are in between.
+# contains only that environment. It runs as an unprivileged user, writes nothing to its root
+# filesystem, and handles SIGTERM itself as process 1: there is no shell and no init.
 
 FROM python:3.13-slim AS build
 
@@ -11,7 +11,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 WORKDIR /src
 COPY requirements/ requirements/
 
-# The build tools stay here; the environment that is shipped has not even pip.
+# The build tools stay here; the shipped environment has no pip.
 RUN python -m venv /build \
     && /build/bin/pip install --only-binary=:all: --require-hashes -r requirements/build.txt \
     && python -m venv --without-pip /opt/tonwatch \
@@ -32,7 +32,7 @@ RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
 FROM python:3.13-slim
 
 LABEL org.opencontainers.image.title="tonwatch" \
-      org.opencontainers.image.description="Watches TON liteservers and RPC providers" \
+      org.opencontainers.image.description="Monitors TON liteservers, RPC providers and wallets" \
       org.opencontainers.image.licenses="Apache-2.0"
 
 ENV PATH=/opt/tonwatch/bin:$PATH \

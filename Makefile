@@ -1,4 +1,5 @@
-# Every target works from nothing: it needs make and Python 3.11 or newer, and puts the rest in .venv.
+# Every target works in a fresh checkout; it needs make and Python 3.11 or newer.
+# The rest goes into .venv.
 # Another Python beside it: make test PYTHON=python3.13 VENV=.cache/venv-3.13
 
 PYTHON ?= python3
@@ -20,25 +21,25 @@ MANIFESTS := $(wildcard deploy/kubernetes/*.yaml)
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
-demo: $(READY) ## simulator and daemon together, playing incidents (DEMO_ARGS=...)
+demo: $(READY) ## simulator and daemon together, with incidents (DEMO_ARGS=...)
 	$(BIN)/tonwatch demo $(DEMO_ARGS)
 
-# Side by side: the tests of one group, which share a costly fixture, go to one worker.
+# In parallel: the tests of one group, which share a costly fixture, go to one worker.
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 test: $(READY) ## all tests (PYTEST_ARGS=..., WORKERS=...)
 	$(PYTEST) $(PYTEST_ARGS)
 
-test-matrix: $(READY) ## the fault matrix alone: each fault to its diagnosis
+test-matrix: $(READY) ## only the fault matrix: each fault and its diagnosis
 	$(PYTEST) tests/matrix $(PYTEST_ARGS)
 
-test-e2e: $(READY) ## with real Prometheus and Alertmanager alone
+test-e2e: $(READY) ## only tests with real Prometheus and Alertmanager
 	$(PYTEST) tests/e2e tests/alerts $(PYTEST_ARGS)
 
-test-browser: $(READY) ## the page in a real browser alone
+test-browser: $(READY) ## only the page in a real browser
 	$(PYTEST) tests/serve/test_page_browser.py $(PYTEST_ARGS)
 
-coverage: $(READY) ## all tests, and how much of tonwatch they run
+coverage: $(READY) ## all tests, and their coverage of tonwatch
 	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)
 
 tools: ## install the programs that tests need: Debian or Ubuntu, as root
@@ -51,17 +52,17 @@ lint: $(READY) ## ruff, mypy, hadolint, kubernetes-validate
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/kubernetes-validate --strict $(MANIFESTS)
 
-format: $(READY) ## what ruff can repair by itself
+format: $(READY) ## what ruff can fix by itself
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 bench: $(READY) ## latency, throughput, memory and start-up (BENCH_ARGS=...)
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-dashboards: $(READY) ## write dashboards/*.json anew
+dashboards: $(READY) ## generate dashboards/*.json
 	$(BIN)/python -m dashboards.build
 
-docs: $(READY) ## write docs/metrics.md and docs/faults.md anew
+docs: $(READY) ## generate docs/metrics.md and docs/faults.md
 	$(BIN)/python -m tonwatch.serve.metrics > docs/metrics.md
 	$(BIN)/python -m tests.matrix.report > docs/faults.md
 
@@ -69,14 +70,14 @@ docs: $(READY) ## write docs/metrics.md and docs/faults.md anew
 UV_COMPILE = .cache/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header \
 	--no-config --python-version 3.11 $(if $(UPGRADE),--upgrade)
 
-lock: .cache/lock/bin/uv ## write requirements/*.txt anew from pyproject.toml (UPGRADE=1)
+lock: .cache/lock/bin/uv ## generate requirements/*.txt from pyproject.toml (UPGRADE=1)
 	@mkdir -p requirements
 	$(UV_COMPILE) -o requirements/runtime.txt pyproject.toml
 	$(UV_COMPILE) -o requirements/build.txt --group pyproject.toml:build
 	$(UV_COMPILE) -o requirements/dev.txt --group dev pyproject.toml \
 		--constraint requirements/runtime.txt --constraint requirements/build.txt
 
-clean: ## remove what the other targets made
+clean: ## remove what the other targets created
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -85,7 +86,7 @@ python:
 		echo 'tonwatch needs Python 3.11 or newer; "$(PYTHON)" is not.' >&2; \
 		echo 'Name another one: make PYTHON=python3.12 ...' >&2; exit 1; }
 
-# Built anew when a lock or pyproject.toml changes, so that nothing of an older lock stays behind.
+# Rebuilt when a lock or pyproject.toml changes, so that nothing of an older lock is left.
 # The build backend is in the lock too: no build fetches anything without a hash.
 $(READY): pyproject.toml requirements/dev.txt | python
 	$(PYTHON) -m venv --clear $(VENV)

@@ -27,7 +27,7 @@ def firing(
         matchers: which ones; for those that have no instance a pattern must match nothing too.
         subjects: labels that say what they are about.
     """
-    # By their names, info would stand above warning. Severities stand in matchers alone, where
+    # By name, info would sort before warning. Severities are in matchers only, where
     # `tonwatch bundle export` gives them other names.
     ranked = [
         f'label_replace({_since(names, severity, matchers)}, "rank", "{rank}", "", "")'
@@ -55,7 +55,7 @@ def firing(
 
 
 def _since(names: str, severity: str, matchers: str) -> str:
-    """Unix milliseconds since when each has been so."""
+    """When each began, Unix milliseconds."""
     chosen = f'alertname=~"{names}", severity="{severity}", {matchers}'
     return (
         f"1000 * (ALERTS_FOR_STATE{{{chosen}}}"

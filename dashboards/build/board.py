@@ -38,7 +38,7 @@ class Choice:
         name: of the variable.
         label: how it is called.
         query: where its values come from.
-        all_value: the regular expression that stands for all; empty for the listed ones alone.
+        all_value: the regular expression for all; empty for the listed ones only.
         first: values chosen at first; empty for all.
     """
 
@@ -112,7 +112,7 @@ class Board:
 
 
 def _with_legend(panel: dashboard.Panel, width: int) -> None:
-    """Where there is room a table at the right, else names alone, below."""
+    """A table at the right where there is room, else only names, below."""
     if not isinstance(panel.options, timeseries.Options):
         return
     wide = width >= COLUMNS // 2
@@ -125,7 +125,7 @@ def _with_legend(panel: dashboard.Panel, width: int) -> None:
 
 
 class _Placed(Builder[dashboard.Panel]):
-    """A finished panel, for the dashboard's builder, which takes builders alone."""
+    """A finished panel, for the dashboard's builder, which takes only builders."""
 
     def __init__(self, panel: dashboard.Panel) -> None:
         self._panel = panel
@@ -156,7 +156,7 @@ def _variable(choice: Choice) -> QueryVariable:
 
 @dataclass(slots=True)
 class _Annotation(Builder[dashboard.AnnotationQuery]):
-    """An annotation with the words that it shows, which the library does not know."""
+    """An annotation with its text, which the library does not support."""
 
     query: dashboard.AnnotationQuery
     title: str

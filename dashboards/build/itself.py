@@ -1,4 +1,4 @@
-"""Whether tonwatch itself can be believed."""
+"""Whether tonwatch itself works."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Where panels and dashboards lead: runbooks, and one another with the same choices."""
+"""Links of panels and dashboards: to runbooks, and to each other with the same variables."""
 
 from typing import Final
 
@@ -23,13 +23,13 @@ TITLES: Final = {
     SERVICES: "Services",
     ITSELF: "tonwatch itself",
 }
-"""By the UIDs, which never change: bookmarks and alerts hold them."""
+"""By the UIDs, which never change: bookmarks and alerts use them."""
 
 _KEPT: Final = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
 
 
 def runbook(alert: str) -> dashboard.DashboardLink:
-    """What to do about an alert, at a panel that shows its cause."""
+    """The runbook of an alert, at a panel that shows its cause."""
     return (
         DashboardLink(f"Runbook: {alert}")
         .type(dashboard.DashboardLinkType.LINK)
@@ -41,7 +41,7 @@ def runbook(alert: str) -> dashboard.DashboardLink:
 
 
 def of_cause() -> dashboard.DashboardLink:
-    """What the cause means that a series has as its label."""
+    """The diagnosis page of the cause in a series' label."""
     return (
         DashboardLink("What it means")
         .type(dashboard.DashboardLinkType.LINK)
@@ -52,12 +52,12 @@ def of_cause() -> dashboard.DashboardLink:
 
 
 def of_alert() -> tuple[str, str]:
-    """The same for the alert in a table's cell."""
+    """The runbook of the alert in a table's cell."""
     return "Runbook", f"{RUNBOOKS}/${{__value.raw}}.md"
 
 
 def drill_down(uid: str, variable: str) -> tuple[str, str]:
-    """To another dashboard, for what a table's cell names alone.
+    """To another dashboard, for only what a table's cell names.
 
     Names need no quoting: they have lower-case letters, digits, dots, underscores and hyphens.
     """

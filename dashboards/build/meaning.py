@@ -1,4 +1,4 @@
-"""What a colour means, and how states read: the same on every dashboard."""
+"""The colours and texts of states: the same on every dashboard."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -152,12 +152,12 @@ def phase_colours() -> dict[str, str]:
 
 
 def codes(states: Iterable[str]) -> dict[str, int]:
-    """The number that stands for each state in a query; see `query.coded`."""
+    """The number for each state in a query; see `query.coded`."""
     return {str(state): code for code, state in enumerate(states)}
 
 
 def words(states: Mapping[S, str]) -> list[dashboard.ValueMapping]:
-    """From those numbers back to words and colours."""
+    """From those numbers back to names and colours."""
     return texts(
         [(str(code), str(state), colour) for code, (state, colour) in enumerate(states.items())]
     )

@@ -31,7 +31,7 @@ AGE: Final = (
 )
 
 CHOSEN: Final = 'instance=~"$instance|"'
-"""Of alerts, those without an instance too: of services, and that no tonwatch is there."""
+"""Of alerts, those without an instance too: of services, and of an absent tonwatch."""
 
 
 def overview() -> Board:

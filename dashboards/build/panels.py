@@ -1,4 +1,4 @@
-"""The kinds of panels, each with one look."""
+"""The kinds of panels, each with one style."""
 
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
@@ -24,7 +24,7 @@ class About(TypedDict):
     Attributes:
         unit: Grafana's name of it.
         runbooks: alerts whose runbooks the panel links to.
-        mappings: values to words and colours.
+        mappings: values to names and colours.
         steps: colours from a value on; the first has no value.
         empty: what is shown where there is nothing.
         colours: regular expressions of series' names, and their colours.
@@ -88,7 +88,7 @@ def states(
     queries: Sequence[Query] | Query,
     **about: Unpack[About],
 ) -> dashboard.Panel:
-    """Which state each was in over time, in words: one row for each series."""
+    """The state of each over time, by name: one row for each series."""
     builder = (
         statetimeline.Panel()
         .merge_values(True)
@@ -164,7 +164,7 @@ def properties(told: Mapping[str, Any]) -> list[dashboard.DynamicConfigValue]:
 
 
 def lettered(queries: Sequence[Query] | Query) -> list[tuple[str, Query]]:
-    """The queries with the letters by which Grafana knows them."""
+    """The queries with their letters in Grafana."""
     listed = [queries] if isinstance(queries, Query) else queries
     return list(zip(ascii_uppercase, listed, strict=False))
 

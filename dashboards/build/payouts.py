@@ -1,4 +1,4 @@
-"""Payments of wallets, and what of them goes wrong."""
+"""Payouts of wallets, and their failures."""
 
 from typing import Final
 
@@ -95,8 +95,8 @@ def failures(board: Board) -> None:
             series(
                 "Failed, skipped and bounced",
                 "Since the bar before: transactions that failed or whose compute phase was skipped,"
-                " messages that the action phase skipped (ignored errors, mode 2), and bounces. Most"
-                " skipped compute phases come from others who send too little.",
+                " messages that the action phase skipped (ignored errors, mode 2), and bounces."
+                " Most skipped compute phases come from others who send too little.",
                 [
                     Query(
                         f"sum by ({KEY}) ({since_the_last_bar(FAILED, BY_CODE)})",

@@ -8,7 +8,7 @@ from dashboards.build.meaning import BAD, TARGET_STATES, WARN, codes
 from tonwatch.serve.thresholds import unit_of
 
 OURS: Final = 'job=~"$job", instance=~"$instance"'
-"""What is chosen at the top of every dashboard: which tonwatch."""
+"""The variables of every dashboard: which instance of tonwatch."""
 
 SERVED: Final = 'job=~"$service", instance=~"$service_instance"'
 """The same for the services around it."""
@@ -32,7 +32,7 @@ class Query:
 
 
 def m(metric: str, *matchers: str) -> str:
-    """A metric of the chosen tonwatch."""
+    """A metric of the chosen instances."""
     return f"{metric}{{{', '.join((OURS, *matchers))}}}"
 
 
@@ -63,7 +63,7 @@ def coded_by(label: str, metric: str, states: Iterable[str], by: str, *matchers:
 
 
 def lately(metric: str, *matchers: str) -> str:
-    """The most that it was since the last point: a graph of hours shows every peak so."""
+    """Its maximum since the last point, so that a graph of hours shows every peak."""
     return f"max_over_time({m(metric, *matchers)}{RATE})"
 
 

@@ -25,7 +25,7 @@ class Column:
         expr: the query; empty where it is a label.
         label: that label; empty where it is a query.
         unit: Grafana's name of it.
-        mappings: values to words and colours.
+        mappings: values to names and colours.
         filled: the cell has the colour of its value.
         steps: colours from a value on; the first has no value.
         link: title and address of where a click leads.
@@ -97,11 +97,11 @@ def table(
 
 
 def _cell(column: Column) -> list[dashboard.DynamicConfigValue]:
-    # What is said of an empty table must not stand in every empty cell as well.
+    # The text of an empty table must not be in every empty cell as well.
     told: dict[str, Any] = {"unit": column.unit, "noValue": "–"}
     if column.mappings:
         told["mappings"] = list(column.mappings)
-        # They are words, whatever numbers stand for them.
+        # They are shown as names, not as numbers.
         told["custom.align"] = "left"
     if column.steps:
         told["thresholds"] = thresholds(column.steps)

@@ -68,7 +68,7 @@ class Targets:
         return lately(metric, self.chosen)
 
     def alert(self, trouble: str) -> str:
-        """The name of the alert of one of them in trouble."""
+        """The name of the alert for such a trouble."""
         return f"Tonwatch{self.word.capitalize()}{trouble}"
 
     def now(self, board: Board, about: str, columns: Sequence[Column]) -> None:

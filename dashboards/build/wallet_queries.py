@@ -53,17 +53,17 @@ def in_all(metric: str) -> str:
 
 
 def an_hour(metric: str) -> str:
-    """Amounts, as a rate that people can imagine."""
+    """Amounts an hour."""
     return f"3600 * max by ({KEY}) (rate({of_assets(metric)}{RATE}))"
 
 
 def a_minute(metric: str) -> str:
-    """Events, likewise."""
+    """Events a minute."""
     return f"60 * max by ({KEY}) (rate({of_assets(metric)}{RATE}))"
 
 
 def since_the_last_bar(metric: str, by: str = KEY) -> str:
-    """How much of what goes wrong, of which there is no series before the first."""
+    """Counters of failures, which have no series before the first."""
     return f"({grown(of_assets(metric), '$__interval', by)}) > 0"
 
 
@@ -97,7 +97,7 @@ def _limit(name: str, colour: str) -> Query:
 
 
 def troubles(*matchers: str) -> dashboard.Panel:
-    """Payouts that went wrong lately, with the limits."""
+    """Recent failed or bounced payouts, with the limits."""
     failed, bounced = (
         f"max by (wallet) ({m(f'tonwatch_wallet_recent_{what}_payouts', *matchers)})"
         for what in ("failed", "bounced")

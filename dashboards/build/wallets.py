@@ -1,4 +1,4 @@
-"""Wallets and payouts: what is there, how long it lasts, and whether payments arrive."""
+"""Wallets and payouts: balances, how long they last, and whether payouts succeed."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Whether targets accept external messages, shown by some that a wallet must reject."""
+"""Whether targets accept external messages, by probe messages that a wallet must reject."""
 
 from grafana_foundation_sdk.models import dashboard
 

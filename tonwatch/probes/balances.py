@@ -12,7 +12,7 @@ from typing import Final
 
 from tonwatch.probes.source import Reader, Source
 from tonwatch.samples.account import AccountKey, Reading, Watched
-from tonwatch.samples.sample import Findings, Probe, Sample, record
+from tonwatch.samples.sample import Probe, Recording, Sample
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell, Slice
 from tonwatch.ton.contracts import jettons, wallets
@@ -154,7 +154,7 @@ async def _ask(
                 words = f"bug in tonwatch: {type(error).__name__}"
                 failed(watched, TonError(Reason.PROBE_FAILED, words), started, bug)
 
-    async def ask(_: Findings) -> None:
+    with Recording(source.name, Probe.BALANCE, wall) as probe:
         try:
             reader = await source.reader()
         except TonError as error:
@@ -164,8 +164,7 @@ async def _ask(
         places = asyncio.Semaphore(reader.at_once)
         await asyncio.gather(*(one(reader, places, watched) for watched in batch))
         _raise_worst(failures)
-
-    sample = await record(source.name, Probe.BALANCE, wall, ask)
+    sample = probe.sample
     return told, sample
 
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from tonwatch.probes.source import Source
-from tonwatch.samples.sample import Findings, Probe, Sample, record
+from tonwatch.samples.sample import Probe, Recording, Sample
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import Account, AccountAt
 from tonwatch.ton.errors import Reason, TonError
@@ -44,14 +44,13 @@ async def compare(
         return proofs.get(block)
 
     async def prove(source: Source) -> Sample:
-        async def ask(_: Findings) -> None:
+        with Recording(source.name, Probe.COMPARE, wall) as probe:
             at = await (await source.reader(seqno)).account(account)
             proofs.setdefault(seqno, at)
-
-        return await record(source.name, Probe.COMPARE, wall, ask)
+        return probe.sample
 
     async def check(source: Source) -> Sample:
-        async def ask(_: Findings) -> None:
+        with Recording(source.name, Probe.COMPARE, wall) as probe:
             told = await (await source.reader(seqno)).account(account)
             if told.seqno is None:
                 raise TonError(Reason.UNSUPPORTED, "does not say at which block it reads")
@@ -60,8 +59,7 @@ async def compare(
                 unchecked.add(source.name)
             else:
                 _contradiction(told, proven)
-
-        return await record(source.name, Probe.COMPARE, wall, ask)
+        return probe.sample
 
     samples = await asyncio.gather(*(prove(source) for source in proving))
     samples += await asyncio.gather(*(check(source) for source in telling))

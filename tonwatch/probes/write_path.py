@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable
 
 from tonwatch.probes.source import Source
-from tonwatch.samples.sample import Findings, Probe, Sample, record
+from tonwatch.samples.sample import Probe, Recording, Sample
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts import wallets
 from tonwatch.ton.contracts.wallets import WalletKind
@@ -27,7 +27,7 @@ async def write_path(
         wall: our clock, Unix seconds.
     """
 
-    async def ask(_: Findings) -> None:
+    with Recording(source.name, Probe.WRITE, wall) as probe:
         message = wallets.unacceptable_message(kind, wallet, secrets.token_bytes(64))
         try:
             await source.send_message(message)
@@ -39,5 +39,4 @@ async def write_path(
                 Reason.BAD_ANSWER,
                 "took a message that no wallet accepts: what it says of messages means nothing",
             )
-
-    return await record(source.name, Probe.WRITE, wall, ask)
+    return probe.sample

@@ -2,9 +2,11 @@
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import TracebackType
+from typing import Self
 
 from tonwatch.ton.errors import Reason, TonError
 
@@ -101,55 +103,70 @@ class Sample:
         return self.finished - self.duration
 
 
-@dataclass(slots=True)
-class Findings:
-    """What a running probe has learnt so far; kept when it fails on the way.
+class Recording:
+    """Makes a sample of the probe that runs in its ``with`` block, however that ends.
 
-    `waited` are seconds spent on our own pacing, which are nobody's latency.
-    """
-
-    phases: dict[str, float] = field(default_factory=dict)
-    head: Head | None = None
-    waited: float = 0.0
-
-
-async def record(
-    target: str,
-    probe: Probe,
-    wall: Callable[[], float],
-    ask: Callable[[Findings], Awaitable[None]],
-) -> Sample:
-    """Run `ask` and make a Sample of whatever comes of it; never raises but when cancelled.
+    An exception ends the block and goes no further, except where the probe is cancelled.
 
     Args:
         target: configured name.
-        probe: which question it is.
-        wall: our clock, Unix seconds.
-        ask: puts what it learns into the Findings, raises `TonError` on failure.
+        probe: which one it is.
+        wall: local clock, Unix seconds.
+
+    Attributes:
+        phases: seconds spent on each step so far.
+        head: what was learnt so far; kept when the probe fails on the way.
+        waited: seconds spent on our own pacing, which are nobody's latency.
     """
-    loop = asyncio.get_running_loop()
-    findings = Findings()
-    started, began = wall(), loop.time()
-    reason, detail, bug = Reason.OK, "", ""
-    try:
-        await ask(findings)
-    except TonError as error:
-        reason, detail = error.reason, error.detail
-    except Exception as error:  # noqa: BLE001 - whatever it is
-        # A bug of ours must cost one sample, not the daemon; its text could quote anything.
-        bug = traceback.format_exc()
-        reason, detail = Reason.PROBE_FAILED, f"bug in tonwatch: {type(error).__name__}"
-    finished = loop.time()
-    return Sample(
-        target=target,
-        probe=probe,
-        started=started,
-        finished=finished,
-        duration=max(0.0, finished - began - findings.waited),
-        reason=reason,
-        detail=detail,
-        phases=findings.phases,
-        head=findings.head,
-        epoch=started - began,
-        bug=bug,
-    )
+
+    def __init__(self, target: str, probe: Probe, wall: Callable[[], float]) -> None:
+        self._target = target
+        self._probe = probe
+        self._wall = wall
+        self._sample: Sample | None = None
+        self.phases: dict[str, float] = {}
+        self.head: Head | None = None
+        self.waited = 0.0
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._started, self._began = self._wall(), self._loop.time()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        reason, detail, bug = Reason.OK, "", ""
+        if isinstance(error, TonError):
+            reason, detail = error.reason, error.detail
+        elif isinstance(error, Exception):
+            # A bug of ours must cost one sample, not the daemon; its text could quote anything.
+            bug = "".join(traceback.format_exception(kind, error, trace))
+            reason, detail = Reason.PROBE_FAILED, f"bug in tonwatch: {type(error).__name__}"
+        elif error is not None:
+            return False
+        finished = self._loop.time()
+        self._sample = Sample(
+            target=self._target,
+            probe=self._probe,
+            started=self._started,
+            finished=finished,
+            duration=max(0.0, finished - self._began - self.waited),
+            reason=reason,
+            detail=detail,
+            phases=self.phases,
+            head=self.head,
+            epoch=self._started - self._began,
+            bug=bug,
+        )
+        return True
+
+    @property
+    def sample(self) -> Sample:
+        """What came of the probe, once its block has ended."""
+        if self._sample is None:
+            raise RuntimeError("the probe has not ended")
+        return self._sample

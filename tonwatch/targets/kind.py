@@ -1,9 +1,9 @@
 """What a kind of target is, and what an open target can be asked."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from tonwatch.config.models import ProbeConfig
 from tonwatch.config.secret_files import SecretFiles
@@ -48,7 +48,7 @@ class Regular:
     """
 
     probe: Probe
-    ask: Callable[[], Awaitable[Sample]]
+    ask: Callable[[], Coroutine[Any, Any, Sample]]
     interval: Callable[[ProbeConfig], float]
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
-from tonwatch.samples.sample import Findings, Head, Probe, Sample, record
+from tonwatch.samples.sample import Head, Probe, Recording, Sample
 from tonwatch.ton.errors import ConnectionLost, LiteServerError, QueryTimeout, Reason, TonError
 from tonwatch.ton.liteserver.client import (
     CAPABILITY_INFO_EXT,
@@ -37,19 +37,18 @@ async def connect(target: str, link: Link, *, timeout: float, wall: Callable[[],
         wall: our clock, Unix seconds.
     """
 
-    async def ask(findings: Findings) -> None:
+    with Recording(target, Probe.CONNECT, wall) as probe:
         budget = _Budget(timeout)
         connection = await link.open(budget.left())
         try:
-            findings.phases.update(connection.phases._asdict())
+            probe.phases.update(connection.phases._asdict())
             client = LiteClient(connection)
             info = await _answered(client, budget, client.masterchain_info)
-            findings.phases["query"] = info.elapsed
+            probe.phases["query"] = info.elapsed
             await client.block_header(info.last, budget.left())
         finally:
             await connection.close()
-
-    return await record(target, Probe.CONNECT, wall, ask)
+    return probe.sample
 
 
 async def head(target: str, link: Link, *, timeout: float, wall: Callable[[], float]) -> Sample:
@@ -59,25 +58,24 @@ async def head(target: str, link: Link, *, timeout: float, wall: Callable[[], fl
     next probe starts from a fresh one.
     """
 
-    async def ask(findings: Findings) -> None:
+    with Recording(target, Probe.HEAD, wall) as probe:
         budget = _Budget(timeout)
         try:
-            client = await _reach(link, findings, budget)
+            client = await _reach(link, probe, budget)
             asked = wall()
             info = await _answered(client, budget, partial(_masterchain_info, client))
-            findings.phases["query"] = info.elapsed
-            findings.head = _told(info, asked)
+            probe.phases["query"] = info.elapsed
+            probe.head = _told(info, asked)
             with suppress(QueryTimeout):
                 # A slow node has said where it is; what it had no time to add stays unknown.
-                await _complete(client, info, findings.head, findings, budget, wall)
+                await _complete(client, info, probe.head, probe, budget, wall)
         except LiteServerError:
             raise
         except TonError as error:
             if error.reason is not Reason.NOT_SYNCED:
                 await link.drop()
             raise
-
-    return await record(target, Probe.HEAD, wall, ask)
+    return probe.sample
 
 
 async def fork(
@@ -94,16 +92,15 @@ async def fork(
         wall: our clock, Unix seconds.
     """
 
-    async def ask(findings: Findings) -> None:
+    with Recording(target, Probe.FORK, wall) as probe:
         budget = _Budget(timeout)
         connection = await link.open(budget.left())
         try:
             header = await LiteClient(connection).lookup_block(seqno, budget.left())
-            findings.head = Head(seqno=seqno, root_hash=header.id.root_hash)
+            probe.head = Head(seqno=seqno, root_hash=header.id.root_hash)
         finally:
             await connection.close()
-
-    return await record(target, Probe.FORK, wall, ask)
+    return probe.sample
 
 
 class _Budget:
@@ -123,7 +120,7 @@ class _Budget:
         return max(0.01, self._deadline - self._loop.time() - keep)
 
 
-async def _reach(link: Link, findings: Findings, budget: _Budget) -> LiteClient:
+async def _reach(link: Link, probe: Recording, budget: _Budget) -> LiteClient:
     """A client whose connection answers a ping.
 
     A kept connection may have died unnoticed since the last beat (a restart, a
@@ -137,8 +134,8 @@ async def _reach(link: Link, findings: Findings, budget: _Budget) -> LiteClient:
     async def pinged() -> LiteClient:
         client = await link.client(budget.left())
         if link.fresh:
-            findings.phases.update(client.connection.phases._asdict())
-        findings.phases["ping"] = await client.connection.ping(budget.ping)
+            probe.phases.update(client.connection.phases._asdict())
+        probe.phases["ping"] = await client.connection.ping(budget.ping)
         return client
 
     return await attempts(pinged)
@@ -194,23 +191,23 @@ async def _complete(
     client: LiteClient,
     info: MasterchainInfo,
     head: Head,
-    findings: Findings,
+    probe: Recording,
     budget: _Budget,
     wall: Callable[[], float],
 ) -> None:
-    """Ask for what the first answer did not tell; each answer completes the findings' head."""
+    """Ask for what the first answer did not tell; each answer completes `probe.head`."""
     if not info.capabilities & CAPABILITY_INFO_EXT:
         header = await client.block_header(info.last, budget.left())
-        findings.head = head = replace(head, gen_utime=header.gen_utime)
+        probe.head = head = replace(head, gen_utime=header.gen_utime)
         asked = wall()
         told = await client.version(budget.left())
         offset = _offset(told.now, asked, told.elapsed)
-        findings.head = head = replace(head, clock_offset=offset, version=told.version)
+        probe.head = head = replace(head, clock_offset=offset, version=told.version)
     if head.gen_utime is not None and wall() - head.gen_utime >= _OLD_BLOCK:
         # Until its shard client is far behind, a node serves that one's block as its last.
         known = await client.last_known_seqno(budget.left())
-        findings.head = head = replace(head, known_seqno=known)
-    findings.head = replace(head, shard_client_seqno=await _shard_client(client, info, budget))
+        probe.head = head = replace(head, known_seqno=known)
+    probe.head = replace(head, shard_client_seqno=await _shard_client(client, info, budget))
 
 
 def _offset(now: int, asked: float, elapsed: float) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from tonwatch.samples.sample import Findings, Head, Probe, Sample, record
+from tonwatch.samples.sample import Head, Probe, Recording, Sample
 from tonwatch.targets.toncenter_v2.client import ToncenterClient
 from tonwatch.ton.errors import ProviderError, Reason
 from tonwatch.ton.http import Timing
@@ -25,31 +25,30 @@ async def head(
         wall: our clock, Unix seconds.
     """
 
-    async def ask(findings: Findings) -> None:
+    with Recording(target, Probe.HEAD, wall) as probe:
         first, second = Timing(), Timing()
         try:
             info = await client.masterchain_info(timeout, first)
-            findings.head = Head(
+            probe.head = Head(
                 seqno=info.last.seqno,
                 root_hash=info.last.root_hash,
                 zerostate=info.init.root_hash,
             )
             header = await client.block_header(info.last.seqno, timeout, second)
-            findings.head = replace(findings.head, gen_utime=header.gen_utime)
+            probe.head = replace(probe.head, gen_utime=header.gen_utime)
         except ProviderError as error:
             # Behind one address there may be several servers, some without the others' last
             # block. What the first of them told is true; only the block's time stays unknown.
-            if findings.head is None or error.reason not in _OF_ONE_SERVER:
+            if probe.head is None or error.reason not in _OF_ONE_SERVER:
                 raise
         finally:
-            findings.waited = first.waited + second.waited
-            findings.phases.update(
+            probe.waited = first.waited + second.waited
+            probe.phases.update(
                 (phase, seconds)
                 for phase in ("resolve", "connect", "query")
                 if (seconds := getattr(first, phase)) is not None
             )
-
-    return await record(target, Probe.HEAD, wall, ask)
+    return probe.sample
 
 
 async def fork(
@@ -62,12 +61,11 @@ async def fork(
 ) -> Sample:
     """Ask which block the provider has at `seqno` of the masterchain; arguments as `head`."""
 
-    async def ask(findings: Findings) -> None:
+    with Recording(target, Probe.FORK, wall) as probe:
         timing = Timing()
         try:
             header = await client.block_header(seqno, timeout, timing)
-            findings.head = Head(seqno=seqno, root_hash=header.id.root_hash)
+            probe.head = Head(seqno=seqno, root_hash=header.id.root_hash)
         finally:
-            findings.waited = timing.waited
-
-    return await record(target, Probe.FORK, wall, ask)
+            probe.waited = timing.waited
+    return probe.sample

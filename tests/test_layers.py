@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_imports_go_down_the_layers_only() -> None:
-    program = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache'])"
+    program = "from importlinter.cli import lint_imports_command as main; main(['--no-cache'])"
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -19,7 +19,7 @@ from tonwatch.ton.errors import ConnectError, one_line
 from tonwatch.ton.names import Resolve
 
 if TYPE_CHECKING:
-    from pytoniq.liteclient import LiteClient
+    from pytoniq.liteclient.client import LiteClient
 
 _TRUST_LEVEL: Final = 1
 """How much pytoniq takes on trust: the last block, and nothing that is proven against it.
@@ -139,7 +139,7 @@ async def _ask_one(client: "LiteClient", timeout: float) -> Head:
 
 def _why(error: Exception, logged: "_Logged") -> str:
     """What pytoniq failed with, in one line."""
-    from pytoniq.liteclient import LiteClientError, LiteServerError
+    from pytoniq.liteclient.client import LiteClientError, LiteServerError
 
     if isinstance(error, LiteServerError):
         return one_line(f"liteserver error {error.code}: {error.message}")
@@ -167,7 +167,7 @@ def _client(address: str, port: int, key: bytes, timeout: float, logged: "_Logge
 @cache
 def _client_class() -> Any:
     """pytoniq's client with a limit on what it reads. Imports pytoniq."""
-    from pytoniq.liteclient import LiteClient
+    from pytoniq.liteclient.client import LiteClient
 
     class Limited(LiteClient):
         async def receive(self, data_len: int) -> bytes:

@@ -17,9 +17,8 @@ from tonwatch.simulator.servers.liteserver.node_state import Answer, LiteError, 
 from tonwatch.ton.liteserver.tl import Fields
 
 SEEN = re.compile(r"pytoniq sees block \d+ too")
-IMPORTED = re.compile(
-    r"^import time:.*\| +(pytoniq|requests|urllib3|certifi|charset_normalizer)$", re.MULTILINE
-)
+ONLY_FOR_PYTONIQ = "pytoniq|requests|urllib3|certifi|charset_normalizer|setuptools|pkg_resources"
+IMPORTED = re.compile(rf"^import time:.*\| +({ONLY_FOR_PYTONIQ})$", re.MULTILINE)
 
 
 @pytest.fixture

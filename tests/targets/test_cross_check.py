@@ -129,7 +129,7 @@ FAULTS: Final = {
     ),
     Fault.BAD_PROOF: (
         None,
-        f"{BOTH_FAIL}ProofError: Block header proof error: hashes unmatch (tonwatch: proof_i",
+        f"{BOTH_FAIL}ProofError: Block header proof error: hashes unmatch",
     ),
     Fault.LAG: (20.0, "pytoniq sees block 30 too"),
     Fault.CATCH_UP: (20.0, "pytoniq sees block 30 too"),

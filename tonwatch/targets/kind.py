@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
@@ -9,8 +10,9 @@ from tonwatch.config.models import ProbeConfig
 from tonwatch.config.secret_files import SecretFiles
 from tonwatch.config.target import Entry, TargetSection
 from tonwatch.probes.source import Source
-from tonwatch.samples.sample import Probe, Sample
+from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.samples.target import Category, Target
+from tonwatch.targets.cross_check import CrossCheck
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.names import Resolve
 
@@ -71,6 +73,18 @@ class OpenTarget(ABC):
         None where this kind cannot be asked that.
         """
         del seqno
+        return None
+
+    async def cross_check(self, before: Head | None, threads: Executor) -> CrossCheck | None:
+        """Ask once more with a client that is not ours, and compare what both see.
+
+        None where there is no other client for this kind.
+
+        Args:
+            before: what our own probe saw earlier; None where it failed.
+            threads: where the other client runs.
+        """
+        del before, threads
         return None
 
     @property

@@ -1,12 +1,14 @@
 """Liteservers as a kind of target."""
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from typing import Final
 
 from tonwatch.config.secret_files import SecretFile
-from tonwatch.samples.sample import Probe, Sample
+from tonwatch.samples.sample import Head, Probe, Sample
+from tonwatch.targets.cross_check import CrossCheck
 from tonwatch.targets.kind import Kind, OpenTarget, Regular, Services
-from tonwatch.targets.liteserver import probes
+from tonwatch.targets.liteserver import comparison, probes, second_client
 from tonwatch.targets.liteserver.config import LiteServer
 from tonwatch.targets.liteserver.global_config import GlobalConfig
 from tonwatch.targets.liteserver.source import LiteServerSource
@@ -65,9 +67,10 @@ class OpenLiteServer(OpenTarget):
 
     def __init__(self, section: LiteServer, services: Services, known: KnownBlocks) -> None:
         self._name = section.name
+        self._section = section
         self._services = services
         self._key_file: SecretFile[bytes] | None = None
-        key = self._key(section)
+        self._server_key = key = self._key(section)
         self._link = Link(section.host, section.port, key, services.resolve)
         self._accounts = Link(section.host, section.port, key, services.resolve)
         self.source = LiteServerSource(self._name, self._accounts, known, services.timeout)
@@ -91,6 +94,21 @@ class OpenLiteServer(OpenTarget):
         """Which block it has at a seqno."""
         timeout, wall = self._services.timeout(), self._services.wall
         return await probes.fork(self._name, self._link, seqno, timeout=timeout, wall=wall)
+
+    async def cross_check(self, before: Head | None, threads: Executor) -> CrossCheck:
+        """Ask for the last block with pytoniq's client, within a probe's timeout, and compare."""
+
+        async def pytoniq() -> Head:
+            return await second_client.head(
+                self._section.host,
+                self._section.port,
+                self._server_key,
+                self._services.resolve,
+                timeout=self._services.timeout(),
+                threads=threads,
+            )
+
+        return await comparison.compare(self, pytoniq, before)
 
     @property
     def dropped_answers(self) -> int:

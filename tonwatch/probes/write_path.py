@@ -1,7 +1,7 @@
-"""Proves without a key and without cost that messages get through and contracts are run.
+"""Proves without a key and without cost that a target runs external messages.
 
-A wallet is sent a message that it must refuse. The exit code of the wallet's own
-check says that the message came through and was run on the wallet's present state.
+A wallet is sent a message that it must refuse. The exit code of the wallet's own check shows
+that the target ran the message on the wallet's current state.
 """
 
 import secrets
@@ -21,10 +21,10 @@ async def write_path(
     """Send the message; ``ok`` is the wallet's own refusal.
 
     Args:
-        source: through whom.
+        source: where to send it.
         wallet: a deployed wallet.
         kind: its kind, by its code.
-        wall: our clock, Unix seconds.
+        wall: local clock, Unix seconds.
     """
 
     with Recording(source.name, Probe.WRITE, wall) as probe:
@@ -37,6 +37,6 @@ async def write_path(
         else:
             raise TonError(
                 Reason.BAD_ANSWER,
-                "took a message that no wallet accepts: what it says of messages means nothing",
+                "accepted a message that no wallet accepts: its answers to messages mean nothing",
             )
     return probe.sample

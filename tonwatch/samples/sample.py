@@ -1,4 +1,4 @@
-"""What one probe found: the only thing that probes hand to the right."""
+"""The result of one probe."""
 
 import asyncio
 import traceback
@@ -12,43 +12,43 @@ from tonwatch.ton.errors import Reason, TonError
 
 
 class Probe(StrEnum):
-    """The questions asked of a target."""
+    """Probes of a target."""
 
     CONNECT = "connect"
-    """A cold connection and handshake, the version, and a proven block header (slow beat)."""
+    """A new connection and handshake, and a proven block header (long interval)."""
 
     HEAD = "head"
     """The last masterchain block, its time, the shard client and the server's clock."""
 
     FORK = "fork"
-    """The masterchain block at a seqno that all targets are asked for (slow beat)."""
+    """The masterchain block at a seqno that all targets have (long interval)."""
 
     BALANCE = "balance"
     """Accounts of wallets and contracts, some of them at a time."""
 
     COMPARE = "compare"
-    """One account that all targets are asked for at the same block (slow beat)."""
+    """One account, read from all targets at the same block (long interval)."""
 
     PAYOUTS = "payouts"
-    """The transactions of wallets, from the last that is counted on."""
+    """The transactions of wallets, from the last counted one."""
 
     WRITE = "write"
-    """A message that a wallet must refuse (slow beat, where asked for)."""
+    """A message that a wallet must refuse (long interval, where configured)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """Where a target stands on the chain. None where it did not tell.
+    """A target's position on the chain. None where it did not report it.
 
     Attributes:
         seqno: of its last masterchain block.
         root_hash: of that block.
-        gen_utime: when that block was made, Unix seconds.
+        gen_utime: generation time of that block, Unix seconds.
         zerostate: root hash of its network's zerostate.
         shard_client_seqno: the masterchain block up to which it applied shards.
         known_seqno: the newest masterchain block it has, where that may be newer than
             the one it serves.
-        clock_offset: its clock minus ours, seconds; exact to half a second.
+        clock_offset: its clock minus the local clock, seconds; exact to half a second.
         version: of the liteserver protocol, ``(major << 8) + minor``.
     """
 
@@ -68,17 +68,17 @@ class Sample:
 
     Attributes:
         target: configured name.
-        probe: which question.
-        started: when it was asked, Unix seconds.
+        probe: which one.
+        started: when it started, Unix seconds.
         finished: when it ended, on the event loop's clock.
-        duration: seconds from start to end, waiting for our own pacing not counted.
+        duration: seconds from start to end, without waiting for the local rate limit.
         reason: ``ok`` or the kind of failure.
         detail: what failed, in one line; empty when ok.
         phases: seconds spent on each step that was reached.
-        head: what was learnt; also on some failures (a lagging shard client).
-        epoch: our wall clock less the event loop's when it was asked, seconds; it only
-            changes where our wall clock is set. None where nobody noted it.
-        bug: the traceback, where a bug of ours ended it. For the log alone: it may quote anything.
+        head: as far as it is known; also on some failures (a lagging shard client).
+        epoch: wall clock minus the event loop's clock at the start, seconds; changes only
+            where the wall clock is set. None where unknown.
+        bug: the traceback of an internal error. For the log only: it may have secrets.
     """
 
     target: str
@@ -99,7 +99,7 @@ class Sample:
 
     @property
     def asked(self) -> float:
-        """When it was asked, on the event loop's clock."""
+        """When it started, on the event loop's clock."""
         return self.finished - self.duration
 
 
@@ -115,8 +115,8 @@ class Recording:
 
     Attributes:
         phases: seconds spent on each step so far.
-        head: what was learnt so far; kept when the probe fails on the way.
-        waited: seconds spent on our own pacing, which are nobody's latency.
+        head: what is known so far; kept when the probe fails.
+        waited: seconds spent waiting for the local rate limit, which are not latency.
     """
 
     def __init__(self, target: str, probe: Probe, wall: Callable[[], float]) -> None:
@@ -143,7 +143,7 @@ class Recording:
         if isinstance(error, TonError):
             reason, detail = error.reason, error.detail
         elif isinstance(error, Exception):
-            # A bug of ours must cost one sample, not the daemon; its text could quote anything.
+            # A bug must cost one sample, not the daemon; the exception's text may have secrets.
             bug = "".join(traceback.format_exception(kind, error, trace))
             reason, detail = Reason.PROBE_FAILED, f"bug in tonwatch: {type(error).__name__}"
         elif error is not None:

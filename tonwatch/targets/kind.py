@@ -1,4 +1,4 @@
-"""What a kind of target is, and what an open target can be asked."""
+"""The interface of a kind of target, and of an open target."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -19,18 +19,18 @@ from tonwatch.ton.names import Resolve
 S = TypeVar("S", bound=TargetSection)
 
 _ABOUT_WALLETS: Final = frozenset({Probe.BALANCE, Probe.COMPARE, Probe.WRITE})
-"""Probes that are made only where there are wallets that need them."""
+"""Probes that run only where the configuration has wallets that need them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What targets need of the process they are watched from.
+    """What targets get from the runtime.
 
     Attributes:
         resolve: finds the addresses of host names.
         files: reads keys and secrets.
-        timeout: returns the seconds that a probe may take, as now configured.
-        wall: our clock, Unix seconds.
+        timeout: returns the currently configured probe timeout, seconds.
+        wall: local clock, Unix seconds.
     """
 
     resolve: Resolve
@@ -41,12 +41,12 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Regular:
-    """A probe that is made of a target at regular intervals.
+    """A probe that runs at regular intervals.
 
     Attributes:
         probe: which one.
-        ask: makes it once.
-        interval: the seconds from one to the next, by the configuration.
+        ask: runs it once.
+        interval: seconds between two runs, from the configuration.
     """
 
     probe: Probe
@@ -55,22 +55,22 @@ class Regular:
 
 
 class OpenTarget(ABC):
-    """One target with its connections, which are made when they are first needed.
+    """One target with its connections, which are opened on first use.
 
     Attributes:
-        source: where accounts are read and messages are sent; None where it cannot be asked.
+        source: reads accounts and sends messages; None where the kind supports neither.
     """
 
     source: Source | None = None
 
     @abstractmethod
     def regular(self) -> Iterable[Regular]:
-        """The probes that are made at regular intervals; `Probe.HEAD` is one of them."""
+        """The probes that run at regular intervals; `Probe.HEAD` is one of them."""
 
     async def block_at(self, seqno: int) -> Sample | None:
         """Ask which masterchain block it has at a seqno: a sample of `Probe.FORK`.
 
-        None where this kind cannot be asked that.
+        None where this kind does not support it.
         """
         del seqno
         return None
@@ -89,25 +89,25 @@ class OpenTarget(ABC):
 
     @property
     def dropped_answers(self) -> int:
-        """Answers that came late or unasked, since it was opened."""
+        """Late or unsolicited answers since it was opened."""
         return 0
 
     @abstractmethod
     async def close(self) -> None:
-        """Close all connections, and let go of all files."""
+        """Close all connections and files."""
 
 
 class Kind(ABC, Generic[S]):
-    """One kind of target. What its targets share, one instance of it holds.
+    """One kind of target. One instance holds what its targets share.
 
     Attributes:
         name: the value of the label ``kind``; also of ``kind`` in the configuration, where the
             list has kinds.
         category: whether its targets are nodes or providers.
         section: how a target of it is configured.
-        entries: what else may be written in its list, and stands for targets of it.
-        reasons: the probes that can be made of it, and how each can end. Their counters start at
-            0: one that only appears with its first failure hides it from `rate` and `increase`.
+        entries: other entries of its list that expand to targets of it.
+        reasons: the probes that it supports, and how each can end. Their counters start at 0: a
+            counter that appears with its first failure hides it from `rate` and `increase`.
     """
 
     name: ClassVar[str]
@@ -121,15 +121,15 @@ class Kind(ABC, Generic[S]):
 
     @abstractmethod
     def open(self, section: S) -> OpenTarget:
-        """A target as configured. Nothing is connected yet."""
+        """Open a target. Nothing is connected yet."""
 
     @classmethod
     def target(cls, section: TargetSection, about_wallets: Iterable[Probe] = ()) -> Target:
-        """What is said of a target of this kind.
+        """The description of a target of this kind.
 
         Args:
             section: its configuration.
-            about_wallets: the probes that are made for the sake of wallets.
+            about_wallets: the probes that the configured wallets need.
         """
         left_out = _ABOUT_WALLETS.difference(about_wallets)
         return Target(

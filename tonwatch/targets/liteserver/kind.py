@@ -31,14 +31,14 @@ _REASONS: Final = (
 
 
 class LiteServerKind(Kind[LiteServer]):
-    """Liteservers, each asked over ADNL with its own key."""
+    """Liteservers, queried over ADNL."""
 
     name = "liteserver"
     category = "node"
     section = LiteServer
     entries = (GlobalConfig,)
     reasons = {  # noqa: RUF012 - never changed
-        # Reading an account asks for a state, which may be gone; a ping tells not_synced.
+        # Reading an account needs a state, which may be pruned; a ping shows not_synced.
         Probe.HEAD: (*_REASONS, Reason.NOT_SYNCED, Reason.UNSUPPORTED, Reason.PRUNED),
         Probe.CONNECT: (*_REASONS, Reason.NOT_SYNCED),
         Probe.FORK: (*_REASONS, Reason.PRUNED),
@@ -52,17 +52,17 @@ class LiteServerKind(Kind[LiteServer]):
         self._known = KnownBlocks()
 
     def open(self, section: LiteServer) -> OpenTarget:
-        """A liteserver; what block proofs have shown is shared by all of them."""
+        """Open a liteserver; blocks known by proofs are shared by all of them."""
         return OpenLiteServer(section, self.services, self._known)
 
 
 class OpenLiteServer(OpenTarget):
-    """One liteserver. What is timed has a connection of its own, apart from accounts.
+    """One liteserver. Timed queries have a connection of their own, apart from accounts.
 
     Args:
         section: its configuration.
-        services: what it needs of us.
-        known: what block proofs have shown.
+        services: of the runtime.
+        known: blocks known by proofs.
     """
 
     def __init__(self, section: LiteServer, services: Services, known: KnownBlocks) -> None:
@@ -76,22 +76,22 @@ class OpenLiteServer(OpenTarget):
         self.source = LiteServerSource(self._name, self._accounts, known, services.timeout)
 
     def regular(self) -> Iterable[Regular]:
-        """Where it stands, on the kept connection; and whether it can be connected to."""
+        """Its head, on the kept connection; and a new connection."""
         yield Regular(Probe.HEAD, self.head, lambda probe: probe.interval)
         yield Regular(Probe.CONNECT, self.connect, lambda probe: probe.connect_interval)
 
     async def head(self) -> Sample:
-        """Where it stands."""
+        """Probe its head."""
         timeout, wall = self._services.timeout(), self._services.wall
         return await probes.head(self._name, self._link, timeout=timeout, wall=wall)
 
     async def connect(self) -> Sample:
-        """Whether it can be connected to."""
+        """Probe a new connection."""
         timeout, wall = self._services.timeout(), self._services.wall
         return await probes.connect(self._name, self._link, timeout=timeout, wall=wall)
 
     async def block_at(self, seqno: int) -> Sample:
-        """Which block it has at a seqno."""
+        """Probe its block at a seqno."""
         timeout, wall = self._services.timeout(), self._services.wall
         return await probes.fork(self._name, self._link, seqno, timeout=timeout, wall=wall)
 

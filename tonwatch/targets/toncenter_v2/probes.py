@@ -1,4 +1,4 @@
-"""Questions to a provider with toncenter's API v2."""
+"""Probes of a provider with toncenter's API v2."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,20 +9,20 @@ from tonwatch.targets.toncenter_v2.client import ToncenterClient
 from tonwatch.ton.errors import ProviderError, Reason
 from tonwatch.ton.http import Timing
 
-_OF_ONE_SERVER: Final = frozenset({Reason.UPSTREAM_FAILED, Reason.PRUNED})
-"""How a question for a block ends at a server that does not have it."""
+_MISSING_BLOCK: Final = frozenset({Reason.UPSTREAM_FAILED, Reason.PRUNED})
+"""How a query for a block ends at a server that does not have it."""
 
 
 async def head(
     target: str, client: ToncenterClient, *, timeout: float, wall: Callable[[], float]
 ) -> Sample:
-    """Ask for the last masterchain block, then for its header, which has the time.
+    """Query the last masterchain block, then its header, which has the time.
 
     Args:
         target: configured name.
         client: the provider.
         timeout: seconds for each of the two requests.
-        wall: our clock, Unix seconds.
+        wall: local clock, Unix seconds.
     """
 
     with Recording(target, Probe.HEAD, wall) as probe:
@@ -38,8 +38,8 @@ async def head(
             probe.head = replace(probe.head, gen_utime=header.gen_utime)
         except ProviderError as error:
             # Behind one address there may be several servers, some without the others' last
-            # block. What the first of them told is true; only the block's time stays unknown.
-            if probe.head is None or error.reason not in _OF_ONE_SERVER:
+            # block. The first answer is kept; only the block's time stays unknown.
+            if probe.head is None or error.reason not in _MISSING_BLOCK:
                 raise
         finally:
             probe.waited = first.waited + second.waited
@@ -59,7 +59,7 @@ async def fork(
     timeout: float,
     wall: Callable[[], float],
 ) -> Sample:
-    """Ask which block the provider has at `seqno` of the masterchain; arguments as `head`."""
+    """Query the provider's masterchain block at `seqno`; arguments as `head`."""
 
     with Recording(target, Probe.FORK, wall) as probe:
         timing = Timing()

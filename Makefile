@@ -45,10 +45,11 @@ coverage: $(READY) ## all tests, and their coverage of tonwatch
 tools: ## install the programs that tests need: Debian or Ubuntu, as root
 	tools/install-test-programs
 
-lint: $(READY) ## ruff, mypy, hadolint, kubernetes-validate
+lint: $(READY) ## ruff, mypy, import-linter, hadolint, kubernetes-validate
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/kubernetes-validate --strict $(MANIFESTS)
 

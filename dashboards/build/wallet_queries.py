@@ -77,8 +77,8 @@ def runways(*matchers: str) -> dashboard.Panel:
     return series(
         "Runway",
         "Hours that each balance lasts at the faster of the rates of the last six and 24 hours; a"
-        " week or more is drawn as a week. Below the lines alerts fire. What is not spent is not"
-        " here.",
+        " week or more is drawn as a week. Below the lines alerts fire. A balance that is not"
+        " spent is not shown.",
         [
             Query(f"clamp_max({runway(KEY, *matchers)} / 3600, 7 * 24)", NAMED),
             _limit("short", WARN),
@@ -103,9 +103,9 @@ def troubles(*matchers: str) -> dashboard.Panel:
         for what in ("failed", "bounced")
     )
     return series(
-        "Payouts that failed or bounced lately",
-        "Within the configured window. Over the red line tonwatch says that payouts fail, over the"
-        " orange one that they bounce.",
+        "Recent failed or bounced payouts",
+        "Within the configured window. Over the red line the finding is payouts_failing, over the"
+        " orange one payouts_bouncing.",
         [
             Query(failed, "{{wallet}} failed"),
             Query(bounced, "{{wallet}} bounced"),

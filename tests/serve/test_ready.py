@@ -193,8 +193,8 @@ class TestLimitsOfTheAskersOwn:
             pytest.param(
                 "lag=5s&shard_client_lag=4",
                 "[-]node lagging: node is 12 s (30 blocks) behind the head of the chain.\n"
-                "[-]node shard lagging: node follows the masterchain, but its shard client is"
-                " 5 blocks behind it: accounts and balances are that old or fail.\n"
+                "[-]node shard lagging: node follows the masterchain, but its shard client lags"
+                " 5 blocks: accounts and balances are that old or fail.\n"
                 "unready by these limits: 0 of 1 in sync, 1 needed\n",
                 id="every limit that is broken is named",
             ),

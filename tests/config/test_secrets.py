@@ -15,7 +15,7 @@ from tonwatch.config.secret_files import SecretFile, SecretFiles
 from tonwatch.system import regular_file
 from tonwatch.system.executors import Threads
 from tonwatch.system.internal_errors import Component, InternalErrors
-from tonwatch.targets.http_provider import read_api_key
+from tonwatch.targets.http_connection import read_api_key
 from tonwatch.ton.adnl.keys import read_key_file
 from tonwatch.ton.errors import ConnectError, Reason
 

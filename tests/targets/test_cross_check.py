@@ -26,8 +26,9 @@ from tonwatch.targets.kind import Services
 from tonwatch.targets.liteserver import second_client
 from tonwatch.targets.liteserver.comparison import compare
 from tonwatch.targets.liteserver.config import LiteServer as Section
-from tonwatch.targets.liteserver.kind import LiteServerKind, OpenLiteServer
+from tonwatch.targets.liteserver.kind import LiteServerKind
 from tonwatch.targets.liteserver.second_client import NotAsked, SecondClientFailed
+from tonwatch.targets.liteserver.target import OpenLiteServer
 from tonwatch.ton.names import AddressInfo, Resolve, addresses_only
 
 pytestmark = pytest.mark.usefixtures("nothing_left")

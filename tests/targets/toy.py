@@ -8,7 +8,8 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from tonwatch.samples.sample import Head, Probe, Recording, Sample
-from tonwatch.targets.http_provider import Connection, HttpProviderSection
+from tonwatch.targets.http_connection import Connection
+from tonwatch.targets.http_provider import HttpProviderSection
 from tonwatch.targets.kind import Kind, OpenTarget, Regular, Services
 from tonwatch.targets.reasons import ON_THE_WAY
 from tonwatch.ton.errors import BadAnswer, ProviderError, Reason

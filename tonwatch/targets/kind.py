@@ -4,17 +4,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from tonwatch.config.models import ProbeConfig
-from tonwatch.config.secret_files import SecretFiles
 from tonwatch.config.target import Entry, TargetSection
-from tonwatch.probes.source import Source
 from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.samples.target import Category, Target
-from tonwatch.targets.cross_check import CrossCheck
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.names import Resolve
+
+# The configuration is checked without what it takes to open a target.
+if TYPE_CHECKING:
+    from tonwatch.config.secret_files import SecretFiles
+    from tonwatch.probes.source import Source
+    from tonwatch.targets.cross_check import CrossCheck
 
 S = TypeVar("S", bound=TargetSection)
 
@@ -34,7 +37,7 @@ class Services:
     """
 
     resolve: Resolve
-    files: SecretFiles
+    files: "SecretFiles"
     timeout: Callable[[], float]
     wall: Callable[[], float]
 
@@ -61,7 +64,7 @@ class OpenTarget(ABC):
         source: reads accounts and sends messages; None where the kind supports neither.
     """
 
-    source: Source | None = None
+    source: "Source | None" = None
 
     @abstractmethod
     def regular(self) -> Iterable[Regular]:
@@ -75,7 +78,7 @@ class OpenTarget(ABC):
         del seqno
         return None
 
-    async def cross_check(self, before: Head | None, threads: Executor) -> CrossCheck | None:
+    async def cross_check(self, before: Head | None, threads: Executor) -> "CrossCheck | None":
         """Ask once more with a client that is not ours, and compare what both see.
 
         None where there is no other client for this kind.

@@ -37,6 +37,9 @@ from tonwatch.watch.view import View
 
 _SECRETS_WITHIN: Final = secret_files.FIRST_WITHIN
 
+for _kind in KINDS:
+    _kind.prepare()
+
 
 @dataclass(frozen=True, slots=True)
 class _Open:

@@ -122,6 +122,10 @@ class Kind(ABC, Generic[S]):
     def __init__(self, services: Services) -> None:
         self.services = services
 
+    @classmethod
+    def prepare(cls) -> None:
+        """Import what `open` takes; called before an event loop runs, which imports would block."""
+
     @abstractmethod
     def open(self, section: S) -> OpenTarget:
         """Open a target. Nothing is connected yet."""

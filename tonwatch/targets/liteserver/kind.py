@@ -44,6 +44,11 @@ class LiteServerKind(Kind[LiteServer]):
         super().__init__(services)
         self._known = KnownBlocks()
 
+    @classmethod
+    def prepare(cls) -> None:
+        """Import the liteserver's client."""
+        from tonwatch.targets.liteserver import target  # noqa: F401
+
     def open(self, section: LiteServer) -> OpenTarget:
         """Open a liteserver; blocks known by proofs are shared by all of them."""
         from tonwatch.targets.liteserver.target import OpenLiteServer

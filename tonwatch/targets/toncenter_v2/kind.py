@@ -41,6 +41,11 @@ class ToncenterV2Kind(Kind[ToncenterV2]):
         Probe.WRITE: (*_REASONS, Reason.OVERLOADED, Reason.MESSAGE_REJECTED),
     }
 
+    @classmethod
+    def prepare(cls) -> None:
+        """Import the API's client."""
+        from tonwatch.targets.toncenter_v2 import target  # noqa: F401
+
     def open(self, section: ToncenterV2) -> OpenTarget:
         """A provider."""
         from tonwatch.targets.toncenter_v2.target import OpenToncenter

@@ -41,11 +41,23 @@ def test_all_is_well(till: Till) -> None:
     text = words(till)
     assert (
         "hot EQAR…EeYT v4r2, seqno 4711 ok"
-        " native 1,234.5 minimum 250 proven 3.0 s old, node 200 1.23456789 0 0 0"
-        " usdt 5,000.25 minimum 1,000.5 proven 3.0 s old, node 200 1,234.56789 0 0 0"
+        " native 1,234.5 TON minimum 250 TON proven 3.0 s old, node 200 1.23456789 TON 0 0 0"
+        " usdt 5,000.25 usdt minimum 1,000.5 usdt proven 3.0 s old, node"
+        " 200 1,234.56789 usdt 0 0 0"
     ) in text
-    assert re.search(r"cold EQAi…Ip3C v4r2, seqno 4711 ok native 1,234.5 proven \S+ s old", text)
+    assert re.search(
+        r"cold EQAi…Ip3C v4r2, seqno 4711 ok native 1,234.5 TON proven \S+ s old", text
+    )
     assert re.search(r"Contracts .*vault EQBV…VUMv as expected active c0c0…c0c0 proven", text)
+
+
+def test_the_coin_has_its_configured_name(clock: Clock) -> None:
+    till = Till(clock, coin="Gram")
+    till.settled()
+    text = words(till)
+    assert "native 1,234.5 Gram minimum 250 Gram proven" in text
+    assert "200 1.23456789 Gram 0 0 0 usdt 5,000.25 usdt minimum" in text
+    assert "TON" not in text
 
 
 def test_addresses_are_short_and_whole_on_request(till: Till) -> None:
@@ -132,7 +144,9 @@ def test_what_is_too_old_is_not_known(till: Till) -> None:
     till.ticks(10, till.answers)
     assert {row.word for row in rows(till).wallets} == {"not known"}
     assert rows(till).contracts[0].word == "not known"
-    assert re.search(r"native – not known minimum 250 – not known 200 1.23456789", words(till))
+    assert re.search(
+        r"native – not known minimum 250 TON – not known 200 1.23456789 TON", words(till)
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,8 +159,8 @@ def test_what_is_too_old_is_not_known(till: Till) -> None:
             "native uninitialized",
             id="state",
         ),
-        pytest.param({"amount": 10**27 + 1}, "1,000,000,000,000,000,000.000000001", id="exact"),
-        pytest.param({"amount": 0}, "native 0 below minimum 250", id="nothing left"),
+        pytest.param({"amount": 10**27 + 1}, "1,000,000,000,000,000,000.000000001 TON", id="exact"),
+        pytest.param({"amount": 0}, "native 0 TON below minimum 250 TON", id="nothing left"),
     ],
 )
 def test_what_a_row_says(till: Till, told: dict[str, Any], shown: str) -> None:

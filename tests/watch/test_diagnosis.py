@@ -115,7 +115,7 @@ class TestSentences:
 
         trio.ticks(2, tick)
         assert trio.diagnosis.cause is Cause.NODE_SHARD_LAGGING
-        assert "60 blocks behind" in trio.diagnosis.sentence
+        assert "shard client lags 60 blocks" in trio.diagnosis.sentence
 
     def test_healthy(self, trio: Any) -> None:
         trio.ticks(2, lambda: healthy(trio))

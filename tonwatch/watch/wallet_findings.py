@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from tonwatch.config.amounts import written
 from tonwatch.config.models import Thresholds
 from tonwatch.samples.payouts import Trouble, TroubleKind
 from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.planner import can_be_read
 from tonwatch.watch.sentences import duration
 from tonwatch.watch.verdicts import Judgement
-from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
+from tonwatch.watch.wallet_verdicts import ContractVerdict, WalletVerdict
 
 MEANINGS: Final = {
     ("compute", -14): "out of gas",
@@ -22,11 +21,11 @@ MEANINGS: Final = {
     ("action", 32): "the list of actions is not valid",
     ("action", 34): "an action is not valid or not supported",
     ("action", 36): "the destination's address is not valid",
-    ("action", 37): "not enough coins",
+    ("action", 37): "not enough {coin}",
     ("action", 38): "not enough other currencies",
-    ("action", 40): "not enough coins for the fees",
+    ("action", 40): "not enough {coin} for the fees",
 }
-"""Exit and result codes that payouts die of. Source: the TVM's list of exit codes."""
+"""Exit and result codes of failed payouts. Source: the TVM's list of exit codes."""
 
 _SHOWN: Final = 5
 """Troubles that are quoted as evidence."""
@@ -102,7 +101,7 @@ def _of_contract(contract: ContractVerdict, now: float, *, asked: bool) -> Itera
 def _failing(wallet: WalletVerdict, thresholds: Thresholds) -> str:
     return (
         f"Payouts of wallet {wallet.name} fail: {len(wallet.failed)} in the last"
-        f" {duration(thresholds.payout_window)}, {_codes(wallet.failed)}."
+        f" {duration(thresholds.payout_window)}, {_codes(wallet.failed, wallet.coin)}."
     )
 
 
@@ -122,16 +121,11 @@ def _read_failing(wallet: WalletVerdict, _: Thresholds) -> str:
 
 def _low(wallet: WalletVerdict, _: Thresholds) -> str:
     parts = [
-        f"{_amount(holding, holding.amount or 0)} where {_amount(holding, holding.minimum or 0)}"
+        f"{holding.written(holding.amount or 0)} where {holding.written(holding.minimum or 0)}"
         " are needed"
         for holding in wallet.low
     ]
     return f"Wallet {wallet.name} is low: it holds {' and '.join(parts)}."
-
-
-def _amount(holding: Holding, units: int) -> str:
-    name = "coins" if holding.asset == "native" else holding.asset
-    return f"{written(units, holding.decimals)} {name}"
 
 
 def _standing(wallet: WalletVerdict) -> Iterator[str]:
@@ -141,32 +135,32 @@ def _standing(wallet: WalletVerdict) -> Iterator[str]:
             proof = "proven" if reading.proven else "not proven"
             status = "" if reading.status is None else f", {reading.status}"
             yield (
-                f"{holding.asset}: {_amount(holding, reading.amount)}{status}, {proof},"
+                f"{holding.asset}: {holding.written(reading.amount)}{status}, {proof},"
                 f" read from {reading.source}"
             )
 
 
-def _codes(troubles: Sequence[Trouble]) -> str:
-    counts = Counter(map(_what, troubles))
+def _codes(troubles: Sequence[Trouble], coin: str) -> str:
+    counts = Counter(_what(trouble, coin) for trouble in troubles)
     return ", ".join(f"{what} ({count})" for what, count in counts.most_common(3))
 
 
-def _what(trouble: Trouble) -> str:
-    """What befell a transaction: ``action phase 37: not enough coins``."""
+def _what(trouble: Trouble, coin: str) -> str:
+    """What went wrong with a payout: ``action phase 37: not enough TON``."""
     if trouble.kind is TroubleKind.BOUNCED:
-        return "came back"
+        return "bounced"
     if trouble.kind is TroubleKind.MESSAGE_SKIPPED:
-        return "not sent: not enough coins, or no valid destination"
+        return f"message skipped: not enough {coin}, or no valid destination"
     if trouble.kind is TroubleKind.COMPUTE_SKIPPED:
-        return f"not computed: {trouble.skipped}"
+        return f"compute phase skipped: {trouble.skipped}"
     words = f"{trouble.phase} phase {trouble.code}"
     meaning = MEANINGS.get((trouble.phase, trouble.code or 0))
-    return f"{words}: {meaning}" if meaning else words
+    return f"{words}: {meaning.format(coin=coin)}" if meaning else words
 
 
-def _events(troubles: Sequence[Trouble]) -> Iterator[str]:
+def _events(troubles: Sequence[Trouble], coin: str) -> Iterator[str]:
     for each in troubles[-_SHOWN:]:
-        yield f"transaction {each.lt}: {_what(each)}"
+        yield f"transaction {each.lt}: {_what(each, coin)}"
 
 
 def _reasons(wallet: WalletVerdict) -> Iterator[str]:
@@ -186,12 +180,12 @@ _TROUBLES: Final = {
     Cause.PAYOUTS_FAILING: _Trouble(
         lambda wallet, limits: len(wallet.failed) >= limits.payout_failures,
         _failing,
-        lambda wallet: _events(wallet.failed),
+        lambda wallet: _events(wallet.failed, wallet.coin),
     ),
     Cause.PAYOUTS_BOUNCING: _Trouble(
         lambda wallet, limits: len(wallet.bounced) >= limits.payout_bounces,
         _bouncing,
-        lambda wallet: _events(wallet.bounced),
+        lambda wallet: _events(wallet.bounced, wallet.coin),
     ),
     Cause.WALLET_READ_FAILING: _Trouble(
         lambda wallet, _: wallet.read_failing, _read_failing, _reasons

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from tonwatch.config.amounts import written
 from tonwatch.config.models import Config
 from tonwatch.config.wallets import NATIVE, Contract, Wallet
 from tonwatch.samples.account import AccountKey, Reading
@@ -31,7 +32,8 @@ class Holding:
 
     Attributes:
         asset: ``native`` or the jetton's configured name.
-        decimals: digits after the point of a whole coin.
+        unit: the native coin's or the jetton's configured name, for amounts that people read.
+        decimals: of the asset: one unit is 10 to the power of that smallest units.
         minimum: smallest units below which it is low; None where nothing is demanded.
         reading: what is held, where that is known and young enough; None otherwise.
         trouble: why it is not known, in one line; empty where nobody has failed yet.
@@ -41,6 +43,7 @@ class Holding:
     """
 
     asset: str
+    unit: str
     decimals: int
     minimum: int | None
     reading: Reading | None
@@ -59,6 +62,10 @@ class Holding:
         """Known to be below the minimum. What is not known is not low."""
         amount = self.amount
         return amount is not None and self.minimum is not None and amount < self.minimum
+
+    def written(self, units: int) -> str:
+        """Smallest units as people read them, exactly: 1,234.5 TON."""
+        return f"{written(units, self.decimals)} {self.unit}"
 
     @property
     def backlog(self) -> int | None:
@@ -101,6 +108,11 @@ class WalletVerdict:
     def reading(self) -> Reading | None:
         """Of the wallet's own account; None where not known."""
         return self.holdings[NATIVE].reading
+
+    @property
+    def coin(self) -> str:
+        """The native coin's configured name."""
+        return self.holdings[NATIVE].unit
 
     @property
     def frozen(self) -> bool:
@@ -187,7 +199,7 @@ def judge_wallets(
     for wallet in config.wallets:
         was = old.get(wallet.name)
         if was is None or not _holds(was, oldest, since):
-            now = _wallet(wallet, snapshot, oldest, since)
+            now = _wallet(wallet, config.coin, snapshot, oldest, since)
             # The same object where it says the same: others keep what they made of it.
             was = was if was == now else now
         wallets[wallet.name] = was
@@ -219,13 +231,16 @@ def _holds(verdict: WalletVerdict, oldest: float, since: float) -> bool:
     return True
 
 
-def _wallet(wallet: Wallet, snapshot: Snapshot, oldest: float, since: float) -> WalletVerdict:
+def _wallet(
+    wallet: Wallet, coin: str, snapshot: Snapshot, oldest: float, since: float
+) -> WalletVerdict:
     holdings = {}
     troubles: list[Trouble] = []
     for asset in wallet.assets:
         record = snapshot.accounts.get(AccountKey(wallet.name, asset.name), _NOTHING)
         holdings[asset.name] = Holding(
             asset=asset.name,
+            unit=coin if asset.name == NATIVE else asset.name,
             decimals=asset.decimals,
             minimum=asset.minimum,
             reading=_believed(record, oldest),

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tonwatch.config.amounts import written
 from tonwatch.samples.payouts import RECENT, PayoutProgress, TroubleKind
 from tonwatch.serve.health.wallet_status import age, friendly
 from tonwatch.ton.contracts.accounts import AccountStatus
@@ -49,7 +48,7 @@ class AssetRow:
 
     Attributes:
         name: of the asset.
-        balance: whole coins, exact; empty where not known.
+        balance: exact, with its unit; empty where not known.
         minimum: likewise; empty where nothing is demanded.
         low: it is below that.
         proof: ``proven`` or ``not proven``; empty where not known.
@@ -217,8 +216,8 @@ def _asset_row(holding: Holding, view: View, since: float) -> AssetRow:
     reading, amount = holding.reading, holding.amount
     row = AssetRow(
         name=holding.asset,
-        balance="" if amount is None else written(amount, holding.decimals),
-        minimum="" if holding.minimum is None else written(holding.minimum, holding.decimals),
+        balance="" if amount is None else holding.written(amount),
+        minimum="" if holding.minimum is None else holding.written(holding.minimum),
         low=holding.low,
         proof=_proof(proven=reading.proven) if reading else "",
         source=reading.source if reading else "",
@@ -263,7 +262,7 @@ def _with_payouts(
     return replace(
         row,
         sent=progress.totals.sent_messages,
-        amount=written(progress.totals.sent_amount, holding.decimals),
+        amount=holding.written(progress.totals.sent_amount),
         returned=f"{back}{more if back else ''}",
         failed=f"{failed}{more if failed else ''}",
         backlog=holding.backlog,

@@ -73,7 +73,7 @@ async def test_all_is_well(config_file: Any, tmp_path: Path) -> None:
         pytest.param(
             "vault",
             Fault.CHANGED_CODE,
-            "contract_changed: Contract vault has other code",
+            "contract_changed: Contract vault has unexpected code",
             r"^vault +active +changed +yes +node-1 +has [0-9a-f]{64}$",
             id="changed code",
         ),

@@ -76,7 +76,7 @@ def test_without_wallets_there_is_no_table(stage: Stage) -> None:
 def test_without_payouts_there_are_no_columns_of_them(clock: Clock) -> None:
     till = Till(clock, wallets=[{"name": "cold", "address": str(HOT)}])
     till.settled()
-    assert "Came back" not in words(till)
+    assert "Bounced" not in words(till)
 
 
 def test_payouts_that_are_not_counted_yet(till: Till) -> None:
@@ -112,9 +112,7 @@ Happens = Callable[[Till], object]
             "payouts bouncing",
             id="bouncing",
         ),
-        pytest.param(
-            lambda t: t.walk("hot", backlog=500), "warn", "counting lags", id="counting lags"
-        ),
+        pytest.param(lambda t: t.walk("hot", backlog=500), "warn", "payouts backlog", id="backlog"),
     ],
 )
 def test_a_wallet_is_named_for_the_worst(
@@ -123,7 +121,7 @@ def test_a_wallet_is_named_for_the_worst(
     till.settled()
     happens(till)
     row = next(row for row in rows(till).wallets if row.name == "hot")
-    assert (row.level, row.word) == (level, word)
+    assert (row.level, row.label) == (level, word)
     assert f'<tbody role="rowgroup" class="{level}">' in render(till)
 
 
@@ -134,7 +132,7 @@ def test_what_cannot_be_read_is_unread(till: Till) -> None:
 
     till.ticks(2, tick)
     hot, cold = rows(till).wallets
-    assert (hot.word, cold.word) == ("read failing", "not known")
+    assert (hot.label, cold.label) == ("read failing", "not known")
     assert "The native of wallet hot cannot be read" in text_of(render(till))
     assert words(till).startswith("Wallet State Asset Balance Proof Sent")
 
@@ -142,8 +140,8 @@ def test_what_cannot_be_read_is_unread(till: Till) -> None:
 def test_what_is_too_old_is_not_known(till: Till) -> None:
     till.settled()
     till.ticks(10, till.answers)
-    assert {row.word for row in rows(till).wallets} == {"not known"}
-    assert rows(till).contracts[0].word == "not known"
+    assert {row.label for row in rows(till).wallets} == {"not known"}
+    assert rows(till).contracts[0].label == "not known"
     assert re.search(
         r"native – not known minimum 250 TON – not known 200 1.23456789 TON", words(till)
     )
@@ -174,7 +172,7 @@ def test_trouble_is_counted_within_the_window(till: Till) -> None:
     till.walk("hot", totals=till.failed(2))
     till.walk("hot", "usdt", totals=till.failed(2, ago=601))
     native, usdt = rows(till).wallets[0].assets
-    assert (native.failed, native.returned) == ("2", "0")
+    assert (native.failed, native.bounced) == ("2", "0")
     assert usdt.failed == "0"
 
 
@@ -182,7 +180,7 @@ def test_more_trouble_than_is_remembered(till: Till) -> None:
     till.settled()
     till.walk("hot", totals=till.failed(32))
     native = rows(till).wallets[0].assets[0]
-    assert (native.failed, native.returned) == ("32+", "0")
+    assert (native.failed, native.bounced) == ("32+", "0")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +197,7 @@ def test_a_contract_that_cannot_be_read(till: Till) -> None:
     till.answers()
     till.read_failing("vault", "", Reason.BAD_ANSWER, "cut short")
     [row] = rows(till).contracts
-    assert (row.level, row.word, row.code) == ("warn", "read failing", None)
+    assert (row.level, row.label, row.code) == ("warn", "read failing", None)
     assert "node: bad_answer: cut short" in words(till)
 
 
@@ -275,15 +273,15 @@ def test_of_many_wallets_those_in_trouble_come_first(crowd: Till) -> None:
     shown = rows(crowd)
     names = [row.name for row in shown.wallets]
     assert names == ["w-800", "w-900", *(f"w-{number}" for number in range(50))]
-    assert "And 948 more, all well." in words(crowd)
+    assert "And 948 more without problems." in words(crowd)
 
 
 def test_when_all_are_in_trouble_the_page_stays_small(crowd: Till) -> None:
     for number in range(1000):
         crowd.read(f"w-{number}", amount=1)
     text = words(crowd)
-    assert "And 800 more that are not well: see the JSON" in text
-    assert "all well" not in text
+    assert "And 800 more with problems: see the JSON" in text
+    assert "without problems" not in text
     html = render(crowd)
-    assert "995 more wallets are in the same trouble: w-5, w-6" in text_of(html)
+    assert "995 more wallets have the same problem: w-5, w-6" in text_of(html)
     assert len(html) < 700_000

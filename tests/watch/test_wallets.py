@@ -248,7 +248,7 @@ class TestPayouts:
             pytest.param(
                 [("bounced", 9.0, {})] * 3,
                 Cause.PAYOUTS_BOUNCING,
-                "3 in the last 10 min were refused by their receivers",
+                "3 in the last 10 min were rejected by their receivers",
                 id="three came back",
             ),
         ],
@@ -313,7 +313,7 @@ class TestMany:
         assert wallet_scene.causes() == [Cause.WALLET_LOW] * 6
         last = wallet_scene.diagnosis.also[-1]
         assert last.others == tuple(names[5:])
-        assert last.sentence.startswith("25 more wallets are in the same trouble: w005, w006")
+        assert last.sentence.startswith("25 more wallets have the same problem: w005, w006")
 
 
 class TestContracts:
@@ -324,7 +324,7 @@ class TestContracts:
             pytest.param(
                 {"code_hash": b"\xee" * 32},
                 Cause.CONTRACT_CHANGED,
-                "Contract escrow has other code than it must: eeee",
+                "Contract escrow has unexpected code: eeee",
                 id="other code",
             ),
             pytest.param(

@@ -30,7 +30,7 @@ _SMALL_REST: Final = 4 << 10
 """Bytes that the kernel may still have to send when a connection stops counting."""
 
 _CHECK_INTERVAL: Final = 0.1
-"""Seconds between two checks whether it has sent the others."""
+"""Seconds between two checks whether the kernel has sent the rest."""
 
 
 @dataclass(frozen=True, slots=True)

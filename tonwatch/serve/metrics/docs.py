@@ -21,7 +21,7 @@ _INTRODUCTION: Final = """\
 
 <!-- Generated: python -m tonwatch.serve.metrics > docs/metrics.md -->
 
-`/metrics` has Prometheus' text format and OpenMetrics, whichever `Accept` prefers. Units are
+`/metrics` serves Prometheus' text format and OpenMetrics, whichever `Accept` prefers. Units are
 base units; points in time are Unix time in seconds, so that age is `time() - metric`.
 
 - A value that is not known, or older than `probe.stale_after`, is **absent**: the last one is

@@ -97,7 +97,7 @@ NODE = [
         State.SHARD_LAGGING,
         Reason.OK,
         Cause.NODE_SHARD_LAGGING,
-        "shard client is 60 blocks behind it",
+        "shard client lags 60 blocks",
     ),
     case(
         "node-1",
@@ -121,7 +121,7 @@ NODE = [
         State.CLOCK_SKEWED,
         Reason.OK,
         Cause.NODE_CLOCK_SKEWED,
-        "ahead of ours",
+        "ahead of the local clock",
         ready=True,
     ),
     case(
@@ -221,7 +221,7 @@ PROVIDER = [
         State.DOWN,
         Reason.BAD_ANSWER,
         Cause.PROVIDER_DOWN,
-        "provider-1 answers what cannot be read",
+        "provider-1 sends answers that cannot be parsed",
     ),
     case(
         "provider-1",

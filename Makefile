@@ -44,10 +44,11 @@ coverage: $(READY) ## all tests, and how much of tonwatch they run
 tools: ## install the programs that tests need: Debian or Ubuntu, as root
 	tools/install-test-programs
 
-lint: $(READY) ## ruff, mypy, hadolint, kubernetes-validate
+lint: $(READY) ## ruff, mypy, import-linter, hadolint, kubernetes-validate
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/kubernetes-validate --strict $(MANIFESTS)
 

@@ -5,7 +5,7 @@ import asyncio
 import logging
 import sys
 
-from benchmarks import daemon, latency, metrics, readers, throughput, wallets
+from benchmarks import daemon, dependencies, latency, metrics, readers, throughput, wallets
 from benchmarks.report import Goal, machine, table
 
 MEASUREMENTS = {
@@ -15,6 +15,7 @@ MEASUREMENTS = {
     "readers": readers.measure,
     "wallets": wallets.measure,
     "daemon": daemon.measure,
+    "dependencies": dependencies.measure,
 }
 
 

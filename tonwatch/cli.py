@@ -59,6 +59,11 @@ class Parser:
         self._add("run", _run, "watch and serve until told to stop", settings)
         check = self._add("check", _check, "ask everything once; exit 1 on a problem", settings)
         check.add_argument("--json", action="store_true", help="print the /health document")
+        check.add_argument(
+            "--cross-check",
+            action="store_true",
+            help="ask each liteserver once more with pytoniq's own client; exit 1 if both disagree",
+        )
         self._add_config(settings)
         self._add_bundle()
         self._add_simulate()

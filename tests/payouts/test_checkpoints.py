@@ -301,7 +301,7 @@ async def test_a_volume_that_is_not_there(checkpoints: Checkpoints) -> None:
     """What was counted may be on it."""
     path = checkpoints.path(KEY)
     await asyncio.to_thread(path.symlink_to, "gone/away")
-    with pytest.raises(Unreadable, match="a link to nothing"):
+    with pytest.raises(Unreadable, match="a broken link"):
         await checkpoints.load(KEY, WALLET)
     await asyncio.to_thread(path.unlink)
     await asyncio.to_thread(path.parent.rmdir)
@@ -313,17 +313,17 @@ async def test_each_account_has_its_own_troubles(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that fails and one that works take turns."""
-    other, real = AccountKey("payroll", "usdt"), module._written
+    other, real = AccountKey("payroll", "usdt"), module._write
 
     def written(path: Path, content: bytes) -> str:
         return "Permission denied" if path == checkpoints.path(KEY) else real(path, content)
 
-    monkeypatch.setattr(module, "_written", written)
+    monkeypatch.setattr(module, "_write", written)
     with capture_logs() as logs:
         for _ in range(5):
             assert not await checkpoints.save(KEY, WALLET, NEW)
             assert await checkpoints.save(other, WALLET, NEW)
-        monkeypatch.setattr(module, "_written", real)
+        monkeypatch.setattr(module, "_write", real)
         for _ in range(2):
             assert await checkpoints.save(KEY, WALLET, NEW)
     assert [(line["event"].split(":")[0], line["file"]) for line in logs] == [
@@ -452,7 +452,7 @@ class TestADiskThatHangs:
             return call
 
         monkeypatch.setattr(module, "DISK_WITHIN", 0.02)
-        monkeypatch.setattr(module, "_written", hang(module._written))
+        monkeypatch.setattr(module, "_write", hang(module._write))
         monkeypatch.setattr(module, "_content", hang(module._content))
         yield gate
         gate.set()

@@ -77,7 +77,7 @@ async def test_a_master_that_is_none_costs_nobody_else(lab: WalletLab) -> None:
         assert told["usdt"].ok
         for asset, master in (("wrong", lab.owner(1)), ("missing", STRANGER)):
             assert told[asset].reason is Reason.METHOD_FAILED
-            assert f"{master.friendly()} is no jetton's master" in told[asset].detail
+            assert f"{master.friendly()} is not a jetton master" in told[asset].detail
         assert [sample.reason for sample in result.samples] == [Reason.OK]
 
 

@@ -39,7 +39,7 @@ async def test_a_provider_is_contradicted_by_a_proof(lab: WalletLab) -> None:
     await lab.simulator.set_fault("provider-1", Fault.FALSE_BALANCE)
     told = await compared(lab, lab.sources)
     assert told["provider-1"].reason is Reason.DISPROVED
-    assert "it says 1007000000000 nano" in told["provider-1"].detail
+    assert "it claims 1007000000000 nano" in told["provider-1"].detail
     assert "proven is 1000000000000 nano" in told["provider-1"].detail
     assert told["node-1"].ok
 
@@ -111,4 +111,4 @@ class Obliging:
 async def test_whoever_takes_everything_proves_nothing(lab: WalletLab) -> None:
     sample = await write_path(Obliging(), lab.owner(), KINDS[0], wall=time.time)  # type: ignore[arg-type]
     assert sample.reason is Reason.BAD_ANSWER
-    assert "took a message that no wallet accepts" in sample.detail
+    assert "accepted a message that no wallet accepts" in sample.detail

@@ -70,10 +70,17 @@ class Live:
     def progress(self, name: str) -> PayoutProgress | None:
         return self.runtime.view.snapshot.accounts[AccountKey(name, "native")].progress
 
+    def expected(self, name: str) -> int:
+        """Transactions of a wallet since the chain began."""
+        return self.simulator.world.expected_totals[name]["native"].transactions
+
     def counted(self, name: str) -> int:
         """Transactions that are counted."""
         progress = self.progress(name)
         return progress.totals.transactions if progress is not None else 0
+
+
+WALLETS = ("hot", "cold")
 
 
 def open_sockets() -> int:
@@ -365,3 +372,48 @@ def test_another_network_begins_anew(tmp_path: Path) -> None:
         assert it.connections("node-1") == 1
 
     play(scene, tmp_path)
+
+
+class TestAnyOrder:
+    """Whatever is edited in whatever order, nothing breaks, leaks or is counted twice."""
+
+    @pytest.mark.parametrize("seed", range(8))
+    def test_edits(self, tmp_path: Path, seed: int) -> None:
+        async def scene(it: Live) -> None:
+            random = Random(seed)
+            whole = deepcopy(it.content)
+            counted = {name: it.expected(name) - it.counted(name) for name in WALLETS}
+            sockets = open_sockets()
+            for _ in range(40):
+                self.edit(it, whole, random)
+                for wallet in WALLETS:
+                    it.simulator.world.pay(wallet, 1_000_000_000)
+                await it.apply()
+                await asyncio.sleep(random.choice([0.0, 0.3, 2.0, 7.0]))
+            it.content = whole
+            await it.apply()
+            await asyncio.sleep(90.0)
+            assert it.cause() is Cause.HEALTHY
+            assert {name: it.expected(name) - it.counted(name) for name in WALLETS} == counted
+            assert open_sockets() <= sockets
+
+        play(scene, tmp_path, wallets=WALLETS)
+
+    @staticmethod
+    def edit(it: Live, whole: dict[str, Any], random: Random) -> None:
+        """Change some of the configuration, or all of it back."""
+        content = it.content = deepcopy(whole)
+        content["probe"] = {"interval": f"{random.randint(4, 9)}s"}
+        content["thresholds"] = {"payout_window": f"{random.randint(300, 900)}s"}
+        random.shuffle(content["liteservers"])
+        for listed in ("liteservers", "providers", "wallets"):
+            content[listed] = [each for each in content[listed] if random.random() < 0.7]
+        if not content["liteservers"] and not content["providers"]:
+            content["liteservers"] = whole["liteservers"][:1]
+        for server in content["liteservers"]:
+            server["role"] = random.choice(["primary", "reference"])
+        for wallet in content["wallets"]:
+            wallet["minimum"] = str(random.randint(1, 100))
+            wallet["payouts"] = random.random() < 0.8
+            wallet["write_probe"] = random.random() < 0.5
+            wallet["jettons"] = wallet["jettons"] if random.random() < 0.7 else []

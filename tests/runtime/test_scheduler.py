@@ -24,7 +24,7 @@ from tonwatch.runtime.scheduler import (
     next_tick,
 )
 from tonwatch.runtime.watcher import Watcher
-from tonwatch.samples.sample import Findings, Head, Probe, Sample, record
+from tonwatch.samples.sample import Head, Probe, Recording, Sample
 from tonwatch.system.internal_errors import Component, InternalErrors
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.readiness import Phase
@@ -432,11 +432,10 @@ class TestFaults:
 
     def test_a_bug_that_a_probe_made_a_sample_of(self) -> None:
         async def body(it: Played) -> None:
-            async def broken(_: Findings) -> None:
-                raise RuntimeError("hunter2")
-
             async def ask() -> Sequence[Observation]:
-                return [await record("bad", Probe.HEAD, it.loop.wall, broken)]
+                with Recording("bad", Probe.HEAD, it.loop.wall) as probe:
+                    raise RuntimeError("hunter2")
+                return [probe.sample]
 
             await it.run(ask, 21.0)
             assert it.counted(Component.PROBES) == it.results("bad") == 6  # one to confirm it

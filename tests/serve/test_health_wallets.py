@@ -171,7 +171,7 @@ def test_the_last_troubles_come_first_and_are_few(till: Till) -> None:
 
 def test_what_cannot_be_read_is_not_known_and_says_why(till: Till) -> None:
     till.settled()
-    words = f"{MASTER.friendly()} is no jetton's master"
+    words = f"{MASTER.friendly()} is not a jetton master"
     till.read_failing("hot", "usdt", words=words)
     assert said(till)[1]["trouble"] == f"node: method_failed: {words}"
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from tonwatch.samples.sample import Findings, Head, Probe, Sample, record
+from tonwatch.samples.sample import Head, Probe, Recording, Sample
 from tonwatch.targets.http_provider import Connection, HttpProviderSection
 from tonwatch.targets.kind import Kind, OpenTarget, Regular, Services
 from tonwatch.targets.reasons import ON_THE_WAY
@@ -66,17 +66,16 @@ class OpenToy(OpenTarget):
         yield Regular(Probe.HEAD, self.head, lambda probe: probe.interval)
 
     async def head(self) -> Sample:
-        async def ask(findings: Findings) -> None:
+        with Recording(self._name, Probe.HEAD, self._services.wall) as probe:
             timing = Timing()
             http, timeout = self._connection.http, self._services.timeout()
             last = await http.get("last", {}, _parse, timeout, timing)
-            findings.head = Head(
+            probe.head = Head(
                 seqno=last.seqno, root_hash=bytes.fromhex(last.root_hash), gen_utime=last.time
             )
-            findings.waited = timing.waited
-            findings.phases["query"] = timing.query or 0.0
-
-        return await record(self._name, Probe.HEAD, self._services.wall, ask)
+            probe.waited = timing.waited
+            probe.phases["query"] = timing.query or 0.0
+        return probe.sample
 
     async def close(self) -> None:
         await self._connection.close()

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TextIO
 
 from tonwatch.commands import logs
@@ -14,7 +14,10 @@ from tonwatch.runtime.scheduler import Job
 from tonwatch.samples.account import AccountKey, Reading
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.health.document import as_text, document
+from tonwatch.system.executors import Threads
 from tonwatch.system.internal_errors import InternalError
+from tonwatch.targets.cross_check import CrossCheck
+from tonwatch.targets.kind import OpenTarget
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.sentences import duration
 from tonwatch.watch.verdicts import Verdict
@@ -43,13 +46,29 @@ _FIRST: Final = frozenset({Probe.HEAD, Probe.CONNECT})
 _ABOUT_ALL: Final = (Probe.FORK, Probe.BALANCE, Probe.COMPARE, Probe.WRITE)
 """What is asked afterwards, in this order: each needs what was learnt before."""
 
+_SECOND_CLIENTS: Final = 4
+"""How many targets are asked with a second client at a time: they have a thread each."""
 
-async def check(config: Config, *, as_json: bool, out: TextIO = sys.stdout) -> bool:
+_DISAGREE: Final = """\
+Where both disagree, tonwatch or pytoniq has a bug, unless several servers share the address.
+Please report it with all of the above."""
+
+
+async def check(
+    config: Config, *, as_json: bool, cross_check: bool = False, out: TextIO = sys.stdout
+) -> bool:
     """Run every probe once, and read every wallet and contract. Payouts are not counted.
+
+    Args:
+        config: what to ask.
+        as_json: write the /health document, with `cross_check` in it where that is asked for.
+        cross_check: ask each target once more with a second client, where its kind has one.
+        out: where to write.
 
     Returns:
         Whether all is well, tonwatch itself too. A stall takes longer to see than one look.
     """
+    second: Mapping[str, CrossCheck] | None = None
     async with running(config, counting=False) as runtime:
         await _ask([job for job in runtime.jobs if job.probe in _FIRST], runtime)
         for probe in _ABOUT_ALL:
@@ -60,12 +79,20 @@ async def check(config: Config, *, as_json: bool, out: TextIO = sys.stdout) -> b
             else:
                 await _ask(jobs, runtime)
         view = runtime.watcher.look()
+        if cross_check:
+            second = await _cross_check(runtime, view)
         errors = runtime.errors.seen()
     if as_json:
-        out.write(as_text(document(view, errors)))
+        content = document(view, errors)
+        if second is not None:
+            content["cross_check"] = [_as_json(name, each) for name, each in second.items()]
+        out.write(as_text(content))
     else:
         print(_text(view, errors), file=out)
-    return view.diagnosis.cause is Cause.HEALTHY and not errors
+        if second is not None:
+            print(f"\n{_cross_check_text(second)}", file=out)
+    disagree = any(each.agrees is False for each in (second or {}).values())
+    return view.diagnosis.cause is Cause.HEALTHY and not errors and not disagree
 
 
 async def _ask(jobs: Sequence[Job], runtime: Runtime) -> list[AccountKey]:
@@ -82,6 +109,37 @@ async def _read_all(jobs: Sequence[Job], runtime: Runtime) -> None:
     while not tried.issuperset(batch := await _ask(jobs, runtime)):
         tried.update(batch)
         runtime.watcher.look()  # a source that fails is not asked for the rest
+
+
+async def _cross_check(runtime: Runtime, view: View) -> dict[str, CrossCheck]:
+    """Ask the targets with a second client; returns what came of it, by name."""
+    threads = Threads("second-client", _SECOND_CLIENTS, spare=len(runtime.targets))
+    at_once = asyncio.Semaphore(_SECOND_CLIENTS)
+
+    async def ask(name: str, target: OpenTarget) -> CrossCheck | None:
+        async with at_once:
+            return await target.cross_check(view.judgement.verdicts[name].head, threads)
+
+    try:
+        targets = runtime.targets
+        results = await asyncio.gather(*(ask(name, target) for name, target in targets.items()))
+    finally:
+        threads.shutdown()
+    return {name: each for name, each in zip(targets, results, strict=True) if each is not None}
+
+
+def _cross_check_text(second: Mapping[str, CrossCheck]) -> str:
+    """A line for each target."""
+    if not second:
+        return "Nothing to cross-check: there is no liteserver."
+    lines = [f"{name}: {each.detail}" for name, each in second.items()]
+    if any(each.agrees is False for each in second.values()):
+        lines.append(_DISAGREE)
+    return "\n".join(lines)
+
+
+def _as_json(name: str, each: CrossCheck) -> dict[str, str | bool | None]:
+    return {"target": name, "agrees": each.agrees, "detail": each.detail}
 
 
 def _text(view: View, errors: Sequence[InternalError]) -> str:
@@ -172,4 +230,5 @@ def command(options: argparse.Namespace, loading: Loading) -> int:
     config = loading.load_to_watch(options)
     # The table says all there is to say; only bugs of ours are logged.
     logs.configure(config.log.model_copy(update={"level": "error"}))
-    return OK if asyncio.run(check(config, as_json=options.json)) else PROBLEM
+    checking = check(config, as_json=options.json, cross_check=options.cross_check)
+    return OK if asyncio.run(checking) else PROBLEM

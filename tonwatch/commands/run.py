@@ -62,7 +62,7 @@ async def run(
         stop: set it once to drain and end.
         kinds: of targets.
         serving: told the base URL once it answers, before the first probe.
-        wall: our clock, Unix seconds.
+        wall: local clock, Unix seconds.
 
     Raises:
         CannotListen: the port is taken.

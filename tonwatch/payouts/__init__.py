@@ -1,1 +1,1 @@
-"""Counts the transactions of wallets, each exactly once and across restarts."""
+"""Counts the transactions of wallets, each exactly once, across restarts."""

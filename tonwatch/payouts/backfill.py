@@ -1,7 +1,7 @@
-"""The way back along an account's history, remembered in little memory however long it is.
+"""Backfill of an account's history in bounded memory.
 
-Transactions link backwards, but are counted forwards. So the way keeps anchors: the places
-where each chunk of history starts. Transactions are held of one chunk alone, the deepest.
+Transactions link backwards, but are counted forwards. So a backfill keeps anchors: where each
+chunk of history starts. Only the transactions of the deepest chunk are held in memory.
 """
 
 from typing import Final, NamedTuple
@@ -11,7 +11,7 @@ from tonwatch.payouts.paging import PAGE
 from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 
 CHUNK: Final = 16 * PAGE
-"""Transactions held at a time, up to a page more."""
+"""Transactions in memory at a time, up to a page more."""
 
 MAX_ANCHORS: Final = 4096
 """Anchors kept at a time: one for each chunk of a million transactions; beyond, chunks grow."""
@@ -25,10 +25,10 @@ class _Anchor(NamedTuple):
 
 
 class Backfill:
-    """From `top` back towards what is counted.
+    """From `top` backwards to the cursor.
 
     Attributes:
-        held: transactions of the deepest chunk that have been seen, newest first.
+        held: transactions of the deepest chunk read so far, newest first.
     """
 
     __slots__ = ("_anchors", "held")
@@ -49,12 +49,12 @@ class Backfill:
 
     @property
     def at(self) -> TransactionId:
-        """The next transaction to look at."""
+        """The next transaction to read."""
         return (self.held[-1].previous or BEGINNING) if self.held else self.start
 
     @property
-    def unseen(self) -> bool:
-        """Not even `top` has been seen."""
+    def is_empty(self) -> bool:
+        """Whether not even `top` has been read."""
         return not self.held and len(self._anchors) == 1 and not self._anchors[0].size
 
     @property
@@ -63,25 +63,25 @@ class Backfill:
         *above, deepest = self._anchors
         return sum([anchor.size for anchor in above]) + max(deepest.size, len(self.held), 1)
 
-    def let_go(self) -> None:
-        """Hold nothing any more: the rest of the chunk becomes a chunk of its own."""
+    def release(self) -> None:
+        """Drop `held`; the unread rest of the chunk becomes a chunk of its own."""
         if not self.held:
             return
         start, size = self._anchors.pop()
-        seen = len(self.held)
-        self._anchors += [_Anchor(start, seen), _Anchor(self.at, max(0, size - seen))]
+        read = len(self.held)
+        self._anchors += [_Anchor(start, read), _Anchor(self.at, max(0, size - read))]
         self.held = []
         if len(self._anchors) > MAX_ANCHORS:
-            self._thin_out()
+            self._merge_smallest()
 
-    def shorten(self) -> bool:
+    def drop_deepest(self) -> bool:
         """Drop the deepest chunk; False where it was the last."""
         self.held = []
         self._anchors.pop()
         return bool(self._anchors)
 
-    def _thin_out(self) -> None:
-        """Make one chunk of the two neighbours that are smallest, the deepest left alone."""
+    def _merge_smallest(self) -> None:
+        """Merge the two smallest neighbouring chunks, but not the deepest."""
         anchors = self._anchors
         size, index = min(
             (anchors[index].size + anchors[index + 1].size, index)

@@ -1,8 +1,8 @@
-"""Books: how far each account's transactions are counted, kept over restarts.
+"""Checkpoints: how far each account's transactions are counted, kept across restarts.
 
-One small file for each account. A crash at any moment leaves the old or the new one. A file
-that makes no sense, or is about something else, is set aside, and counting begins anew. One that
-cannot be read may be intact: nothing is counted until it can be, and it stays where it is.
+One small file for each account, replaced atomically. A file that is damaged, or is about another
+account or network, is set aside, and counting begins anew. One that cannot be read may be intact:
+it stays where it is, and nothing is counted until it can be read.
 """
 
 import asyncio
@@ -42,15 +42,15 @@ KEPT_ASIDE: Final = 3
 """Files set aside that are kept for each account."""
 
 BEGINNING: Final = TransactionId(0, bytes(32))
-"""Comes before an account's first transaction."""
+"""The cursor before an account's first transaction."""
 
 DISK_WITHIN: Final = 10.0
-"""Seconds after which a disk that has not answered counts as hanging."""
+"""Seconds after which a disk that does not answer counts as hanging."""
 
 _MAX_SIZE: Final = 64 * 1024
 _NUMBER: Final = re.compile(r"-?[0-9]{1,60}")
-_END_OF_TIME: Final = 253_402_300_800
-"""The first second of the year 10000, Unix time."""
+_YEAR_10000: Final = 253_402_300_800
+"""Unix seconds; later times have no date."""
 
 
 T = TypeVar("T")
@@ -61,10 +61,10 @@ class Checkpoint:
     """How far an account is counted.
 
     Attributes:
-        cursor: the newest transaction that is counted; all before it are too.
+        cursor: the newest counted transaction; all before it are counted too.
         since: when counting began, Unix seconds.
-        opening: what the account held then, in smallest units; None where nobody told.
-        tally: what the transactions since then come to.
+        opening: the balance then, in smallest units; None where unknown.
+        totals: of the transactions since then.
     """
 
     cursor: TransactionId
@@ -74,7 +74,7 @@ class Checkpoint:
 
 
 class Unreadable(Exception):
-    """What is counted already is not known for now; the text says why."""
+    """A checkpoint cannot be read for now; the text says why."""
 
 
 class DiskHangs(Unreadable):
@@ -82,7 +82,7 @@ class DiskHangs(Unreadable):
 
 
 class _Unusable(Exception):
-    """A file's content is no book of this account; the text says why."""
+    """A file is not a checkpoint of this account; the text says why."""
 
 
 class Checkpoints:
@@ -91,8 +91,8 @@ class Checkpoints:
     Args:
         state_dir: where the files are.
         network: root hash of the network's zerostate.
-        wall: our clock, Unix seconds.
-        thread: reads and writes, one file after another: a disk that hangs then holds up nothing
+        wall: local clock, Unix seconds.
+        thread: reads and writes, one file after another: a disk that hangs then delays nothing
             but the counting.
     """
 
@@ -112,15 +112,14 @@ class Checkpoints:
         return self._dir / f"{key.name}@{key.asset}.json"
 
     async def load(self, key: AccountKey, address: Address) -> Checkpoint | None:
-        """The account's book; None where there is none that can be used.
+        """The account's checkpoint; None where there is no usable one.
 
         Args:
-            key: what the account is called.
-            address: the account that the book must be about.
+            key: the account's key.
+            address: the account that the checkpoint must be about.
 
         Raises:
-            Unreadable: nobody knows whether there is one. Logged when that begins and when it
-                ends.
+            Unreadable: unknown whether there is one. Logged when that begins and when it ends.
         """
         file = str(self.path(key))
         try:
@@ -140,30 +139,30 @@ class Checkpoints:
         return checkpoint
 
     async def save(self, key: AccountKey, address: Address, checkpoint: Checkpoint) -> bool:
-        """Write the account's book; False where that failed. Arguments as for `load`.
+        """Write the account's checkpoint; False where that failed. Arguments as for `load`.
 
-        An account's failures are logged when they begin and when they end. Where it is
-        cancelled, the book may or may not be written.
+        An account's failures are logged when they begin and when they end. If cancelled, the
+        checkpoint may or may not be written.
         """
         content = json.dumps(_encode(checkpoint, self._network, address), indent=1).encode()
         try:
-            trouble = await self._in_thread(lambda: _written(self.path(key), content))
+            error_text = await self._in_thread(lambda: _write(self.path(key), content))
         except DiskHangs as error:
-            trouble = str(error)
-        if trouble and key not in self._unsaved:
+            error_text = str(error)
+        if error_text and key not in self._unsaved:
             self._unsaved.add(key)
             log.warning(
                 "payouts cannot be saved: counting goes on, but a restart would count them again",
                 file=str(self.path(key)),
-                reason=trouble,
+                reason=error_text,
             )
-        elif key in self._unsaved and not trouble:
+        elif key in self._unsaved and not error_text:
             self._unsaved.remove(key)
             log.info("payouts are saved again", file=str(self.path(key)))
-        return not trouble
+        return not error_text
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        # While one call hangs no other is begun: they would pile up behind it.
+        # While one call hangs no other is started: they would pile up behind it.
         if self._hanging is None or self._hanging.done():
             call = asyncio.get_running_loop().run_in_executor(self._thread, work)
             done, _ = await asyncio.wait({call}, timeout=DISK_WITHIN)
@@ -179,7 +178,7 @@ class Checkpoints:
             _ensure_missing(path)
             return None
         except (OSError, regular_file.NotRegular) as error:
-            raise Unreadable(_why(error)) from None
+            raise Unreadable(_reason(error)) from None
         except ValueError as error:
             self._set_aside(path, str(error))
             return None
@@ -190,22 +189,22 @@ class Checkpoints:
         return None
 
     def _set_aside(self, path: Path, reason: str) -> None:
-        """Put a file out of the way of the one that is written next.
+        """Rename a file, so that the next one does not overwrite it.
 
         Raises:
-            Unreadable: it stays where it is, so that the next one would overwrite it.
+            Unreadable: it cannot be renamed.
         """
         aside = path.with_name(f"{path.name}.corrupt-{int(self._wall())}")
         try:
             path.replace(aside)
         except OSError as error:
-            raise Unreadable(f"{reason}; it cannot be set aside: {_why(error)}") from None
+            raise Unreadable(f"{reason}; it cannot be set aside: {_reason(error)}") from None
         try:
-            _forget_oldest(path)
+            _remove_oldest(path)
         except OSError as error:
-            reason = f"{reason}; older ones cannot be removed: {_why(error)}"
+            reason = f"{reason}; older ones cannot be removed: {_reason(error)}"
         log.warning(
-            "payouts are counted from now on: the file with what was counted before is set aside",
+            "payouts are counted from now on: the unusable checkpoint is set aside",
             file=str(path),
             aside=str(aside),
             reason=reason,
@@ -216,21 +215,21 @@ def _ensure_missing(path: Path) -> None:
     """Distinguish an account that was never counted from a volume that is not there.
 
     Raises:
-        Unreadable: the directory is missing, or the file is a link to what is missing.
+        Unreadable: the directory is missing, or the file is a broken link.
     """
     try:
         if path.is_symlink():
-            raise Unreadable("a link to nothing")
+            raise Unreadable("a broken link")
         path.parent.stat()
     except OSError as error:
-        raise Unreadable(f"its directory: {_why(error)}") from None
+        raise Unreadable(f"its directory: {_reason(error)}") from None
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
-def _forget_oldest(path: Path) -> None:
+def _remove_oldest(path: Path) -> None:
     prefix = f"{path.name}.corrupt-"
     found = [
         (int(entry.name.removeprefix(prefix)), entry)
@@ -241,20 +240,20 @@ def _forget_oldest(path: Path) -> None:
         entry.unlink()
 
 
-def _written(path: Path, content: bytes) -> str:
-    """Replace the file in one step; what went wrong, empty for nothing."""
-    # One writer at a time: one name is enough, and a crash leaves one such file at most.
-    fresh = path.with_name(f"{path.name}.new")
+def _write(path: Path, content: bytes) -> str:
+    """Replace the file atomically; returns an error text, empty on success."""
+    # One writer at a time: one name is enough, and a crash leaves at most one such file.
+    new_file = path.with_name(f"{path.name}.new")
     try:
         regular_file.ensure_regular_or_missing(path)
-        # What stands there may be no file of ours: opening a named pipe would not end.
+        # It may be something else: opening a named pipe would block.
         with suppress(FileNotFoundError):
-            os.unlink(fresh)  # noqa: PTH108
-        with fresh.open("xb") as file:
+            os.unlink(new_file)  # noqa: PTH108
+        with new_file.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(fresh, path)  # noqa: PTH105  next to the calls that make it last
+        os.replace(new_file, path)  # noqa: PTH105  like the fsync calls
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(directory)
@@ -264,13 +263,13 @@ def _written(path: Path, content: bytes) -> str:
         return str(error)
     except OSError as error:
         with suppress(OSError):
-            fresh.unlink()
-        return _why(error)
+            new_file.unlink()
+        return _reason(error)
     return ""
 
 
 def _encode(checkpoint: Checkpoint, network: bytes, address: Address) -> dict[str, Any]:
-    """Integers as strings: amounts exceed what most readers of JSON keep exact."""
+    """Integers as strings: many JSON parsers lose the precision of large amounts."""
     totals = checkpoint.totals
     return {
         "version": VERSION,
@@ -328,10 +327,10 @@ def _content(path: Path) -> bytes:
 
 
 def _decode(content: bytes, network: bytes, address: Address) -> Checkpoint:
-    """Read what `_encode` made.
+    """Parse the output of `_encode`.
 
     Raises:
-        _Unusable: it is something else, or about something else.
+        _Unusable: it is damaged, or about another account or network.
     """
     try:
         fields = json.loads(content)
@@ -353,18 +352,18 @@ def _checkpoint(fields: Any) -> Checkpoint:
         for phase, code, number in totals["failed_transactions"]
     }
     if len(failures) > MAX_CODES + 2 or len(totals["recent"]) > RECENT:
-        raise ValueError("more than is ever written")
+        raise ValueError("more entries than the limits allow")
     return Checkpoint(
         cursor=TransactionId(_lt(cursor["lt"]), _hash(cursor["hash"])),
         since=_time(fields["since"]),
         opening=_maybe(_count, fields["opening"]),
         totals=Totals(
             **{name: _count(totals[name]) for name in _SUMS},
-            # Files of 0.1.0 have none, and count it as sent and received.
+            # Files of 0.1.0 do not have it, and count it as sent and received.
             in_flight_amount=_number(totals.get("in_flight_amount", "0")),
             failed_transactions=failures,
             compute_skipped={
-                _word(reason): _count(n) for reason, n in totals["compute_skipped"].items()
+                _identifier(reason): _count(n) for reason, n in totals["compute_skipped"].items()
             },
             recent=tuple(
                 Trouble(
@@ -373,7 +372,7 @@ def _checkpoint(fields: Any) -> Checkpoint:
                     phase=_phase(trouble["phase"]),
                     code=_maybe(_code, trouble["code"]),
                     lt=_lt(trouble["lt"]),
-                    skipped=_word(trouble["skipped"]),
+                    skipped=_identifier(trouble["skipped"]),
                 )
                 for trouble in totals["recent"]
             ),
@@ -398,7 +397,7 @@ def _count(text: Any) -> int:
 
 def _time(text: Any) -> int:
     """Unix seconds of a year that has a date."""
-    return _below(_END_OF_TIME, _count(text))
+    return _below(_YEAR_10000, _count(text))
 
 
 def _lt(text: Any) -> int:
@@ -436,7 +435,7 @@ def _phase(text: Any) -> str:
     return str(text)
 
 
-def _word(text: Any) -> str:
+def _identifier(text: Any) -> str:
     if not isinstance(text, str) or not re.fullmatch(r"[a-z_]{0,32}", text):
-        raise ValueError("not a word")
+        raise ValueError("not an identifier")
     return text

@@ -8,38 +8,40 @@ from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 from tonwatch.ton.errors import BadAnswer, ProofInvalid, Reason, TonError
 
 PAGE: Final = 16
-"""Transactions asked for at a time: as many as a liteserver gives."""
+"""Transactions per page: a liteserver's maximum."""
 
 PageSource = Callable[[Address, TransactionId, int], Awaitable[list[Transaction]]]
-"""Gives up to so many transactions from this one on back, newest first; raises `TonError`."""
+"""Returns up to so many transactions from this one backwards, newest first; raises `TonError`."""
 
 
 class Gone(TonError):
-    """No source has the page, and some say that it is pruned; `unanimous` where all do."""
+    """No source has the page, and some have pruned it; `unanimous` where all have."""
 
     def __init__(self, detail: str, *, unanimous: bool) -> None:
         self.unanimous = unanimous
         super().__init__(Reason.PRUNED, detail)
 
 
-async def ask(sources: list[PageSource], address: Address, at: TransactionId) -> list[Transaction]:
-    """The transactions from `at` on back, newest first: at least one, at most `PAGE`.
+async def read_page(
+    sources: list[PageSource], address: Address, at: TransactionId
+) -> list[Transaction]:
+    """The transactions from `at` backwards, newest first: at least one, at most `PAGE`.
 
     Args:
-        sources: whom to ask, the best first. One that has what others have pruned is moved to
-            the front: what comes before in history is asked of it at once.
+        sources: the best first. One that has what others have pruned is moved to the front,
+            where the next pages are requested from it first.
         address: the account.
-        at: the newest transaction wanted.
+        at: the newest transaction of the page.
 
     Raises:
-        Gone: some sources have pruned it, and no other gave it.
-        TonError: no source gave it, and none said why for good.
+        Gone: some sources have pruned it, and no other returned it.
+        TonError: no source returned it, and none has pruned it.
     """
     pruned: TonError | None = None
     failure: TonError | None = None
     for source in sources:
         try:
-            page = await _ask_one(source, address, at)
+            page = await _page_from(source, address, at)
         except TonError as error:
             if error.reason is Reason.PRUNED:
                 pruned = pruned or error
@@ -51,12 +53,12 @@ async def ask(sources: list[PageSource], address: Address, at: TransactionId) ->
                 sources.insert(0, source)
             return page
     if pruned is None:
-        raise failure or TonError(Reason.NOT_READY, "no source to ask")
-    others = f"; not everybody could be asked: {failure.detail}" if failure else ""
+        raise failure or TonError(Reason.NOT_READY, "no source available")
+    others = f"; not every source answered: {failure.detail}" if failure else ""
     raise Gone(f"{pruned.detail}{others}", unanimous=failure is None)
 
 
-async def _ask_one(source: PageSource, address: Address, at: TransactionId) -> list[Transaction]:
+async def _page_from(source: PageSource, address: Address, at: TransactionId) -> list[Transaction]:
     count = PAGE
     while True:
         try:
@@ -71,10 +73,10 @@ async def _ask_one(source: PageSource, address: Address, at: TransactionId) -> l
 
 
 def _check_links(page: Sequence[Transaction], address: Address, at: TransactionId) -> None:
-    """Check that the page starts with `at`, and that each transaction names the one behind it.
+    """Check that the page starts with `at`, and that each transaction links to the next one.
 
     Raises:
-        BadAnswer: there is nothing, or something about another account.
+        BadAnswer: there is none, or one of another account.
         ProofInvalid: a link does not match.
     """
     if not 1 <= len(page) <= PAGE:

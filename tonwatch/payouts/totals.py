@@ -1,16 +1,16 @@
-"""What the transactions of one account come to: amounts, messages, fees and failures.
+"""Totals over the transactions of one account: amounts, messages, fees and failures.
 
-Pure functions: a `Tally` and one more `Transaction` make the next `Tally`. Amounts are in the
-smallest units of what the account holds, so that they add up to its balance:
+Pure functions: `Totals` and one more `Transaction` make the next `Totals`. Amounts are in the
+smallest units of the account's asset, so that they add up to its balance:
 
-    coins:    balance change = received + returned - sent - fees - in flight
-    a jetton: balance change = received + returned - sent - in flight
+    native:   balance change = received + bounced - sent - fees - in flight
+    a jetton: balance change = received + bounced - sent - in flight
 
-A jetton wallet's fees are coins all the same: it pays them from what messages bring along.
+A jetton wallet's fees are native too: it pays them from the value of its messages.
 
-What an account sends itself is neither sent nor received: highload v3 wallets send themselves all
-they have, with the payouts to be made as the message's body. It leaves in one transaction and comes
-in with another; between the two it is in flight.
+What an account sends to itself is neither sent nor received: highload v3 wallets send their whole
+balance to themselves, with the payouts in the message's body. It leaves in one transaction and
+arrives in another; between the two it is in flight.
 """
 
 from collections.abc import Collection, Mapping
@@ -31,27 +31,27 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.jettons import MoveKind, read_bounced, read_move
 from tonwatch.ton.contracts.transactions import Message, Transaction
 
-_FINE: Final = frozenset({0, 1, None})
-"""Exit codes of a contract that has done its work, or was not asked to do any."""
+_SUCCESS: Final = frozenset({0, 1, None})
+"""Exit codes of success; None without a compute phase."""
 
-_COMES_BACK: Final = frozenset({MoveKind.INTERNAL_TRANSFER, MoveKind.BURN_NOTIFICATION})
-"""What a jetton wallet adds to its balance again when it bounces."""
+_RETURNED: Final = frozenset({MoveKind.INTERNAL_TRANSFER, MoveKind.BURN_NOTIFICATION})
+"""Messages whose amount a jetton wallet adds to its balance again when they bounce."""
 
 
 def count_native(
     totals: Totals, transaction: Transaction, jetton_wallets: Collection[Address]
 ) -> Totals:
-    """Count a wallet's transaction in coins.
+    """Count a wallet's transaction in the native asset.
 
     Args:
-        tally: what has been counted before.
+        totals: those before it.
         transaction: the wallet's next one.
-        jetton_wallets: the wallet's own: a transfer that one of them is told to make is a
-            payment of that jetton, and no payment in coins.
+        jetton_wallets: the wallet's own: a transfer message to one of them is a payment of that
+            jetton, not of the native asset.
     """
     message = transaction.message_in
     value = message.value if message is not None else 0
-    came_back = message is not None and message.bounced
+    bounced = message is not None and message.bounced
     in_flight = sum([out.value for out in transaction.messages_out if _to_itself(out)])
     sent = sum([out.value for out in transaction.messages_out]) - in_flight
     if message is not None and _to_itself(message):
@@ -60,8 +60,8 @@ def count_native(
     return replace(
         _common(totals, transaction),
         sent_amount=totals.sent_amount + sent,
-        received_amount=totals.received_amount + (0 if came_back else value),
-        bounced_amount=totals.bounced_amount + (value if came_back else 0),
+        received_amount=totals.received_amount + (0 if bounced else value),
+        bounced_amount=totals.bounced_amount + (value if bounced else 0),
         in_flight_amount=totals.in_flight_amount + in_flight,
         sent_messages=totals.sent_messages
         + sum([_is_payment(out, jetton_wallets) for out in transaction.messages_out]),
@@ -72,9 +72,9 @@ def count_jetton(totals: Totals, transaction: Transaction, owner: Address) -> To
     """Count a jetton wallet's transaction in the jetton's smallest units.
 
     Args:
-        tally: what has been counted before.
+        totals: those before it.
         transaction: the jetton wallet's next one.
-        owner: the wallet that it belongs to: only what that one orders is a payment. Some
+        owner: of the jetton wallet: only transfers that it requests are payments. Some
             masters can take jettons away, which counts as sent.
     """
     after = _common(totals, transaction, owner)
@@ -83,7 +83,7 @@ def count_jetton(totals: Totals, transaction: Transaction, owner: Address) -> To
         return after
     if message.bounced:
         move = read_bounced(message.body)
-        if move is None or move.kind not in _COMES_BACK:
+        if move is None or move.kind not in _RETURNED:
             return after
         if _to_itself(message):
             return replace(after, in_flight_amount=totals.in_flight_amount - move.amount)
@@ -109,20 +109,20 @@ def count_jetton(totals: Totals, transaction: Transaction, owner: Address) -> To
 
 
 def _to_itself(message: Message) -> bool:
-    """Whether an account's message is for the account itself, or from there."""
+    """Whether an account's message is from the account to itself."""
     return message.source is not None and message.source == message.destination
 
 
 def _moves_to_itself(message: Message) -> bool:
-    """Whether a jetton wallet's message makes the same jetton wallet a recipient."""
+    """Whether a jetton wallet transfers to itself."""
     move = read_move(message.body) if _to_itself(message) else None
     return move is not None and move.kind is MoveKind.INTERNAL_TRANSFER
 
 
 def _is_payment(message: Message, jetton_wallets: Collection[Address]) -> bool:
-    """Whether a message pays somebody: no log entry, nothing sent back, no order for jettons.
+    """Whether a message is a payment: no log, bounce, jetton transfer or message to itself.
 
-    Nor an order to itself: a highload v3 wallet makes its payouts that way.
+    A highload v3 wallet makes its payouts by a message to itself.
     """
     if message.destination is None or message.bounced or _to_itself(message):
         return False
@@ -133,7 +133,7 @@ def _is_payment(message: Message, jetton_wallets: Collection[Address]) -> bool:
 
 
 def _succeeded(transaction: Transaction) -> bool:
-    """Whether the contract did what the message wanted, and its state has changed."""
+    """Whether all phases succeeded and the state has changed."""
     return (
         transaction.compute_ok
         and not transaction.aborted
@@ -142,11 +142,11 @@ def _succeeded(transaction: Transaction) -> bool:
 
 
 def _common(totals: Totals, transaction: Transaction, owner: Address | None = None) -> Totals:
-    """Count what is counted alike for coins and jettons."""
-    # What a jetton wallet passes over is the change, never the payment.
+    """Count what is common to the native asset and jettons."""
+    # What a jetton wallet skips is the excess value, never the payment.
     skipped_messages = transaction.skipped_messages if owner is None else 0
     troubles = _troubles(transaction, skipped_messages)
-    ours = troubles if _is_ours(transaction, owner) else ()
+    own = troubles if _is_own(transaction, owner) else ()
     failures, skipped = totals.failed_transactions, totals.compute_skipped
     for trouble in troubles:
         if trouble.kind is TroubleKind.FAILED and trouble.code is not None:
@@ -161,14 +161,14 @@ def _common(totals: Totals, transaction: Transaction, owner: Address | None = No
         bounced_messages=totals.bounced_messages + _bounced(transaction),
         failed_transactions=failures,
         compute_skipped=skipped,
-        recent=(*totals.recent, *ours)[-RECENT:] if ours else totals.recent,
+        recent=(*totals.recent, *own)[-RECENT:] if own else totals.recent,
         last_time=transaction.time,
     )
 
 
-def _is_ours(transaction: Transaction, owner: Address | None) -> bool:
-    """Whether the account or its owner caused it: wallets take only their owner's word from
-    outside, and what comes back had been sent."""
+def _is_own(transaction: Transaction, owner: Address | None) -> bool:
+    """Whether the account or its owner caused it: wallets accept external messages only from
+    their owner, and a bounced message had been sent."""
     message = transaction.message_in
     if message is None or message.source is None or message.bounced:
         return True
@@ -176,7 +176,7 @@ def _is_ours(transaction: Transaction, owner: Address | None) -> bool:
 
 
 def _bounced(transaction: Transaction) -> bool:
-    """Whether a message to others has bounced. One to itself has failed in the transaction before,
+    """Whether a message to others has bounced. One to itself failed in the previous transaction,
     which is counted."""
     message = transaction.message_in
     return message is not None and message.bounced and not _to_itself(message)
@@ -193,8 +193,8 @@ def _troubles(transaction: Transaction, skipped_messages: int) -> list[Trouble]:
                 time, TroubleKind.COMPUTE_SKIPPED, COMPUTE, None, lt, skipped=transaction.skipped
             )
         )
-    elif transaction.exit_code not in _FINE:
-        # Even where the phase succeeded: a v5 wallet commits its seqno before it reads its orders.
+    elif transaction.exit_code not in _SUCCESS:
+        # Even where the phase succeeded: a v5 wallet commits its seqno before it runs its actions.
         found.append(Trouble(time, TroubleKind.FAILED, COMPUTE, transaction.exit_code, lt))
     if transaction.action_code is not None and not transaction.action_ok:
         found.append(Trouble(time, TroubleKind.FAILED, ACTION, transaction.action_code, lt))

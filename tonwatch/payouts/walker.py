@@ -1,7 +1,7 @@
 """Walks an account's transactions: each is counted once and in order, across restarts.
 
-A short way is one page. On a long one, after downtime, the walk first goes back to what is
-counted, then comes forward chunk by chunk; each chunk is counted and saved in one step.
+A short backfill is one page. A long one, after downtime, first goes back to the cursor, then
+forward chunk by chunk; each chunk is counted and saved in one step.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import structlog
 
 from tonwatch.payouts.backfill import CHUNK, Backfill
 from tonwatch.payouts.checkpoints import BEGINNING, Checkpoint
-from tonwatch.payouts.paging import Gone, PageSource, ask
+from tonwatch.payouts.paging import Gone, PageSource, read_page
 from tonwatch.samples.account import AccountKey
 from tonwatch.samples.payouts import PayoutProgress, Totals
 from tonwatch.ton.address import Address
@@ -22,31 +22,31 @@ from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 from tonwatch.ton.errors import Reason, TonError
 
 BUDGET: Final = 32
-"""Pages on one beat."""
+"""Pages per tick."""
 
 PATIENCE: Final = 8
-"""Beats in a row on which some sources must say that a place is pruned, and no other give it,
-before it is given up; at once where all sources say so."""
+"""Consecutive ticks with some sources answering that a page is pruned, and no other returning
+it, after which it is skipped; at once where all sources answer so."""
 
 START_OVER: Final = 240
-"""Beats in a row without any page after which the way back is sought anew: the transaction it
+"""Consecutive ticks without any page after which the backfill is restarted: the transaction it
 started from may have been of a fork that is gone."""
 
 PROGRESS: Final = 10_000
-"""Transactions between two lines in the log."""
+"""Transactions between two log lines."""
 
 
 class TransactionWalker:
-    """The walk along one account: one beat at a time, and any of them may be cancelled.
+    """Walks one account's transactions, a step per tick; any step may be cancelled.
 
     Args:
-        key: what the account is called.
-        address: where it is.
-        book: what is counted already; None to begin with the newest transaction.
-        count: adds a transaction to a tally.
-        save: keeps the book; where it returns False it is called again on the next beat.
-        wall: our clock, Unix seconds.
-        budget: pages on one beat.
+        key: the account's key.
+        address: of the account.
+        checkpoint: what is counted already; None to begin with the newest transaction.
+        count: adds a transaction to totals.
+        save: saves the checkpoint; where it returns False it is called again at the next tick.
+        wall: local clock, Unix seconds.
+        budget: pages per tick.
         patience: see `PATIENCE`.
     """
 
@@ -74,22 +74,22 @@ class TransactionWalker:
         self._newest = checkpoint.cursor if checkpoint else BEGINNING
         self._proven = False
         self._without_page = 0
-        self._gone = 0
+        self._pruned_ticks = 0
         self._after_gap = False
         self._reason = Reason.OK
-        self._seen = 0
+        self._read = 0
         self._log = structlog.get_logger(__name__).bind(wallet=key.name, asset=key.asset)
         self._key = key
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """What is counted; begins with the first beat."""
-        assert self._checkpoint is not None, "the first beat begins it"
+        """What is counted; set by the first step."""
+        assert self._checkpoint is not None, "set by the first step"
         return self._checkpoint
 
     @property
     def backlog(self) -> int:
-        """Transactions known to be not counted yet."""
+        """Transactions known but not counted yet."""
         if self._checkpoint is None:
             return 0
         if self._backfill is None:
@@ -108,9 +108,9 @@ class TransactionWalker:
 
         Args:
             newest: the account's newest transaction; None where it never had one.
-            amount: what the account holds after that, in smallest units.
-            sources: whom to ask, the best first.
-            proven: `newest` is no mere word: it can be given up where nobody has it any more.
+            amount: the balance after it, in smallest units.
+            sources: the best first.
+            proven: whether `newest` is proven: only then may it be skipped as pruned.
         """
         self._proven = proven
         if self._checkpoint is None:
@@ -118,23 +118,23 @@ class TransactionWalker:
         elif newest is not None:
             self._newest = newest
         if not self._saved:
-            await self._keep()
+            await self._save_checkpoint()
         failure: TonError | None = None
         bug = ""
         try:
-            await self._go(list(sources))
+            await self._catch_up(list(sources))
         except TonError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - whatever it is
-            # A bug of ours must cost this account alone; its text could quote anything.
+            # A bug must cost this account alone; the exception's text may have secrets.
             bug = traceback.format_exc()
             failure = TonError(Reason.PROBE_FAILED, f"bug in tonwatch: {type(error).__name__}")
-            # Nobody knows where it was interrupted: what is counted stands, the way does not.
+            # The backfill may be inconsistent; the checkpoint is not.
             self._backfill = None
         finally:
-            # Between beats thousands of accounts are held in memory, with their anchors alone.
+            # Thousands of accounts are in memory between ticks: keep anchors alone.
             if self._backfill is not None:
-                self._backfill.let_go()
+                self._backfill.release()
         return replace(self._progress(failure), bug=bug)
 
     def _begin(self, newest: TransactionId | None, amount: int | None) -> None:
@@ -143,14 +143,14 @@ class TransactionWalker:
         self._saved = False
         self._log.info("payouts are counted from here on", lt=self._newest.lt)
 
-    async def _go(self, sources: list[PageSource]) -> None:
-        """Walk until nothing is left or the budget is spent.
+    async def _catch_up(self, sources: list[PageSource]) -> None:
+        """Read pages until all is counted or the budget is spent.
 
         Raises:
-            TonError: no source could give the next page.
+            TonError: no source returned the next page.
         """
         if self._backfill is not None and (
-            self._backfill.unseen or self._without_page >= START_OVER
+            self._backfill.is_empty or self._without_page >= START_OVER
         ):
             self._backfill, self._without_page = None, 0
         for _ in range(self._budget):
@@ -158,28 +158,28 @@ class TransactionWalker:
                 if self._newest.lt <= self.checkpoint.cursor.lt:
                     return
                 self._backfill = Backfill(self._newest)
-            if await self._look(self._backfill, sources):
-                await self._keep()
+            if await self._read_page(self._backfill, sources):
+                await self._save_checkpoint()
 
-    async def _look(self, backfill: Backfill, sources: list[PageSource]) -> bool:
-        """Get one page; True where that moves the book.
+    async def _read_page(self, backfill: Backfill, sources: list[PageSource]) -> bool:
+        """Read one page; True where that changes the checkpoint.
 
         Raises:
-            TonError: no source could give it.
+            TonError: no source returned it.
         """
         self._without_page += 1
         try:
-            page = await ask(sources, self._address, backfill.at)
+            page = await read_page(sources, self._address, backfill.at)
         except Gone as gone:
-            self._gone += 1
+            self._pruned_ticks += 1
             if not self._may_skip(backfill, gone):
                 raise
             self._skip(backfill)
             return True
         except TonError:
-            self._gone = 0
+            self._pruned_ticks = 0
             raise
-        self._without_page = self._gone = 0
+        self._without_page = self._pruned_ticks = 0
         self._log_progress(len(page))
         cursor = self.checkpoint.cursor
         for transaction in page:
@@ -189,23 +189,23 @@ class TransactionWalker:
                 self._count_held(backfill)
                 return True
             if before.lt <= cursor.lt:
-                self._part(backfill)
+                self._count_unlinked(backfill)
                 return True
         if len(backfill.held) >= CHUNK:
-            backfill.let_go()
+            backfill.release()
         return False
 
     def _may_skip(self, backfill: Backfill, gone: Gone) -> bool:
-        patient = self._gone >= self._patience
-        if backfill.unseen:
-            # Of the newest transaction it is more likely that the sources are behind. And a
-            # lie about it must not carry the cursor to where no transaction is ever newer.
-            return patient and self._proven
-        return patient or gone.unanimous
+        waited = self._pruned_ticks >= self._patience
+        if backfill.is_empty:
+            # For the newest transaction it is more likely that the sources lag. And a false
+            # claim must not move the cursor beyond all real transactions.
+            return waited and self._proven
+        return waited or gone.unanimous
 
     def _skip(self, backfill: Backfill) -> None:
-        """Give up what nobody has any more, and count what is held of the chunk."""
-        self._without_page = self._gone = 0
+        """Skip what no source has any more, and count what is held of the chunk."""
+        self._without_page = self._pruned_ticks = 0
         self._log.warning(
             "transactions cannot be counted: no source has them any more",
             after_lt=self.checkpoint.cursor.lt,
@@ -216,18 +216,18 @@ class TransactionWalker:
         self._after_gap = True
         self._count_held(backfill, gap=gap)
 
-    def _part(self, backfill: Backfill) -> None:
-        """Count what is newer than a cursor to which history does not lead."""
+    def _count_unlinked(self, backfill: Backfill) -> None:
+        """Count what is newer than the cursor, where history does not link to the cursor."""
         self._log.warning(
-            "what was counted last is not in the account's history: the account was made anew,"
-            " or the chain was another one; transactions may be missing",
+            "the cursor is not in the account's history: the account was deleted and created"
+            " again, or the chain was another one; transactions may be missing",
             cursor_lt=self.checkpoint.cursor.lt,
             from_lt=backfill.held[-1].id.lt,
         )
         self._count_held(backfill, gap=True)
 
     def _count_held(self, backfill: Backfill, *, gap: bool = False) -> None:
-        """Count what is held, and take the whole chunk for counted."""
+        """Count what is held, and set the cursor to the end of the chunk."""
         totals = self.checkpoint.totals
         for transaction in reversed(backfill.held):
             totals = self._count(totals, transaction)
@@ -238,18 +238,18 @@ class TransactionWalker:
                 totals, history_gaps=totals.history_gaps + 1, last_gap=int(self._wall())
             )
         self._checkpoint = replace(self.checkpoint, cursor=backfill.start, totals=totals)
-        if not backfill.shorten():
+        if not backfill.drop_deepest():
             self._backfill = None
 
-    async def _keep(self) -> None:
-        # Not saved until it says so: where it is cancelled, nobody knows.
+    async def _save_checkpoint(self) -> None:
+        # If cancelled, it counts as not saved.
         self._saved = False
         self._saved = await self._save(self.checkpoint)
 
-    def _log_progress(self, seen: int) -> None:
-        lines = self._seen // PROGRESS
-        self._seen += seen
-        if self._seen // PROGRESS > lines:
+    def _log_progress(self, read: int) -> None:
+        lines = self._read // PROGRESS
+        self._read += read
+        if self._read // PROGRESS > lines:
             self._log.info(
                 "catching up on payouts",
                 counted=self.checkpoint.totals.transactions,
@@ -277,7 +277,7 @@ class TransactionWalker:
                 )
         self._reason = progress.reason
         if not progress.backlog:
-            if self._seen >= PROGRESS:
+            if self._read >= PROGRESS:
                 self._log.info("caught up on payouts", counted=progress.totals.transactions)
-            self._seen = 0
+            self._read = 0
         return progress

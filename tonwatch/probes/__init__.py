@@ -1,1 +1,1 @@
-"""Questions that any kind of target can be asked."""
+"""Probes of any kind of target, over the `Source` protocol."""

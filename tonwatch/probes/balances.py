@@ -1,6 +1,6 @@
 """Reads accounts, many at a time, from the first source that answers.
 
-A bad account never stops the others, and what one source fails to tell the next is asked.
+A failing account does not stop the others, and is read from the next source.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Final
 
 from tonwatch.probes.source import Reader, Source
 from tonwatch.samples.account import AccountKey, Reading, Watched
-from tonwatch.samples.sample import Findings, Probe, Sample, record
+from tonwatch.samples.sample import Probe, Recording, Sample
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell, Slice
 from tonwatch.ton.contracts import jettons, wallets
@@ -29,27 +29,27 @@ _OF_THE_ACCOUNT: Final = frozenset(
         Reason.NOT_FOUND,
     }
 )
-"""Failures after which a source may still tell of other accounts."""
+"""Failures of one account, after which the same source is used for others."""
 
 _NOT_OF_THE_SOURCE: Final = frozenset({Reason.METHOD_FAILED, Reason.PROBE_FAILED})
-"""Failures that no other source would have spared us."""
+"""Failures that do not depend on the source."""
 
 
 class JettonWallets:
-    """Addresses of jetton wallets, which never change: each is asked of its master once."""
+    """Cached addresses of jetton wallets, which never change."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[Address, Address], Address] = {}
 
     def known(self, owner: Address, master: Address) -> Address | None:
-        """The address, where it has been asked before."""
+        """The address; None where it is not cached."""
         return self._found.get((owner, master))
 
     async def find(self, reader: Reader, owner: Address, master: Address) -> Address:
         """The address of the wallet in which `owner` holds the jetton of `master`.
 
         Raises:
-            TonError: ``method_failed`` where `master` is no jetton's master.
+            TonError: ``method_failed`` where `master` is not a jetton master.
         """
         known = self._found.get((owner, master))
         if known is not None:
@@ -57,31 +57,31 @@ class JettonWallets:
         result = await reader.run_method(
             master, "get_wallet_address", [jettons.owner_argument(owner)]
         )
-        told = result.stack[0] if result.stack else None
-        if result.exit_code or not isinstance(told, Cell):
+        value = result.stack[0] if result.stack else None
+        if result.exit_code or not isinstance(value, Cell):
             raise TonError(
                 Reason.METHOD_FAILED,
-                f"{master.friendly()} is no jetton's master: get_wallet_address ends with exit"
+                f"{master.friendly()} is not a jetton master: get_wallet_address ends with exit"
                 f" code {result.exit_code}; check `master`",
             )
-        address = Slice(told).address()
+        address = Slice(value).address()
         if address is None:
             raise BadAnswer("get_wallet_address returned no address")
         self._found[owner, master] = address
         return address
 
     def clear(self) -> None:
-        """Forget all: they are of another network."""
+        """Drop all, where they are of another network."""
         self._found.clear()
 
     def forget(self, owner: Address, master: Address) -> None:
-        """Ask again next time."""
+        """Drop an address, to query it again."""
         self._found.pop((owner, master), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Accounts that were read together, and how each source that was asked did."""
+    """Accounts that were read together, and a sample for each source in use."""
 
     readings: tuple[Reading, ...]
     samples: tuple[Sample, ...]
@@ -90,7 +90,7 @@ class Batch:
 async def read(
     batch: Sequence[Watched],
     sources: Sequence[Source],
-    found: JettonWallets,
+    jetton_wallets: JettonWallets,
     *,
     wall: Callable[[], float],
 ) -> Batch:
@@ -98,35 +98,38 @@ async def read(
 
     Args:
         batch: what to read.
-        sources: whom to ask, the best first.
-        found: addresses of jetton wallets, completed on the way.
-        wall: our clock, Unix seconds.
+        sources: the best first.
+        jetton_wallets: cached addresses; new ones are added.
+        wall: local clock, Unix seconds.
     """
-    told: dict[AccountKey, Reading] = {}
+    latest: dict[AccountKey, Reading] = {}
     samples = []
     left = list(batch)
     for source in sources:
         if not left:
             break
-        readings, sample = await _ask(source, left, found, wall)
-        told.update(readings)
+        readings, sample = await _read_all(source, left, jetton_wallets, wall)
+        latest.update(readings)
         samples.append(sample)
-        left = [watched for watched in left if not told[watched.key].ok]
-    return Batch(tuple(told.values()), tuple(samples))
+        left = [watched for watched in left if not latest[watched.key].ok]
+    return Batch(tuple(latest.values()), tuple(samples))
 
 
-async def _ask(
-    source: Source, batch: Sequence[Watched], found: JettonWallets, wall: Callable[[], float]
+async def _read_all(
+    source: Source,
+    batch: Sequence[Watched],
+    jetton_wallets: JettonWallets,
+    wall: Callable[[], float],
 ) -> tuple[Mapping[AccountKey, Reading], Sample]:
-    """What one source says of each account, and how it did."""
+    """A reading of each account from one source, and the source's sample."""
     loop = asyncio.get_running_loop()
-    told: dict[AccountKey, Reading] = {}
+    readings: dict[AccountKey, Reading] = {}
     failures: list[tuple[Watched, TonError]] = []
-    gone: TonError | None = None
+    source_failure: TonError | None = None
 
     def failed(watched: Watched, error: TonError, started: float, bug: str = "") -> None:
         failures.append((watched, error))
-        told[watched.key] = Reading(
+        readings[watched.key] = Reading(
             key=watched.key,
             source=source.name,
             started=started,
@@ -136,65 +139,70 @@ async def _ask(
             bug=bug,
         )
 
-    async def one(reader: Reader, places: asyncio.Semaphore, watched: Watched) -> None:
-        nonlocal gone
-        async with places:
+    async def read_one(reader: Reader, slots: asyncio.Semaphore, watched: Watched) -> None:
+        nonlocal source_failure
+        async with slots:
             started = wall()
             try:
-                if gone is not None:
-                    raise gone
-                told[watched.key] = await _read(reader, source, watched, found, started)
+                if source_failure is not None:
+                    raise source_failure
+                readings[watched.key] = await _read(
+                    reader, source, watched, jetton_wallets, started
+                )
             except TonError as error:
                 if error.reason not in _OF_THE_ACCOUNT:
-                    gone = error
+                    source_failure = error
                 failed(watched, error, started)
             except Exception as error:  # noqa: BLE001 - whatever it is
-                # A bug of ours must cost this account alone; its text could quote anything.
+                # A bug must cost this account alone; the exception's text may have secrets.
                 bug = traceback.format_exc()
-                words = f"bug in tonwatch: {type(error).__name__}"
-                failed(watched, TonError(Reason.PROBE_FAILED, words), started, bug)
+                detail = f"bug in tonwatch: {type(error).__name__}"
+                failed(watched, TonError(Reason.PROBE_FAILED, detail), started, bug)
 
-    async def ask(_: Findings) -> None:
+    with Recording(source.name, Probe.BALANCE, wall) as probe:
         try:
             reader = await source.reader()
         except TonError as error:
             for watched in batch:
                 failed(watched, error, wall())
             raise
-        places = asyncio.Semaphore(reader.at_once)
-        await asyncio.gather(*(one(reader, places, watched) for watched in batch))
+        slots = asyncio.Semaphore(reader.at_once)
+        await asyncio.gather(*(read_one(reader, slots, watched) for watched in batch))
         _raise_worst(failures)
-
-    sample = await record(source.name, Probe.BALANCE, wall, ask)
-    return told, sample
+    sample = probe.sample
+    return readings, sample
 
 
 def _raise_worst(failures: Sequence[tuple[Watched, TonError]]) -> None:
-    """Say what is wrong with the source, a lie first; nothing where only accounts are at fault."""
-    blamed = [each for each in failures if each[1].reason not in _NOT_OF_THE_SOURCE]
-    lies = [each for each in blamed if each[1].reason is Reason.PROOF_INVALID]
-    for watched, error in (lies or blamed)[:1]:
+    """Raise a failure of the source, an invalid proof first; none where only accounts fail."""
+    of_source = [each for each in failures if each[1].reason not in _NOT_OF_THE_SOURCE]
+    invalid = [each for each in of_source if each[1].reason is Reason.PROOF_INVALID]
+    for watched, error in (invalid or of_source)[:1]:
         name = " ".join(part for part in watched.key if part)
         raise TonError(error.reason, f"{name}: {error.detail}") from error
 
 
 async def _read(
-    reader: Reader, source: Source, watched: Watched, found: JettonWallets, started: float
+    reader: Reader,
+    source: Source,
+    watched: Watched,
+    jetton_wallets: JettonWallets,
+    started: float,
 ) -> Reading:
     """Read one account.
 
     Raises:
-        TonError: it was not told, or makes no sense.
+        TonError: the query failed, or the answer is invalid.
     """
     owner, master = watched.account, watched.master
-    address = owner if master is None else await found.find(reader, owner, master)
+    address = owner if master is None else await jetton_wallets.find(reader, owner, master)
     at = await reader.account(address)
     amount, proven = at.account.balance, at.proven
     if master is not None:
         try:
             amount, proven = await _jettons(reader, at, owner, master)
         except BadAnswer:
-            found.forget(owner, master)
+            jetton_wallets.forget(owner, master)
             raise
     kind = wallets.kind_of(at.account.code_hash) if master is None else None
     state = _wallet_data(kind, at.account)
@@ -220,10 +228,10 @@ async def _read(
 async def _jettons(
     reader: Reader, at: AccountAt, owner: Address, master: Address
 ) -> tuple[int, bool]:
-    """What a jetton wallet holds, and whether that is proven.
+    """A jetton wallet's balance, and whether it is proven.
 
-    The amount is read out of the account's own data where its layout is known: what a
-    get-method returns is only somebody's word.
+    It is read from the account's data where the layout is known: the result of a get method is
+    unproven.
     """
     account = at.account
     if account.status is not AccountStatus.ACTIVE or account.data is None:
@@ -235,13 +243,13 @@ async def _jettons(
     if result.exit_code or len(result.stack) < 3:
         raise TonError(
             Reason.METHOD_FAILED,
-            f"{account.address.friendly()} is no jetton wallet: get_wallet_data ends with exit"
+            f"{account.address.friendly()} is not a jetton wallet: get_wallet_data ends with exit"
             f" code {result.exit_code}",
         )
     balance, *parties = result.stack[:3]
-    told = [Slice(party).address() if isinstance(party, Cell) else None for party in parties]
-    if not isinstance(balance, int) or balance < 0 or told != [owner, master]:
-        raise BadAnswer("get_wallet_data tells of another owner or another jetton")
+    named = [Slice(party).address() if isinstance(party, Cell) else None for party in parties]
+    if not isinstance(balance, int) or balance < 0 or named != [owner, master]:
+        raise BadAnswer("get_wallet_data returned another owner or another jetton")
     return balance, False
 
 

@@ -1,4 +1,4 @@
-"""Where accounts are read and messages sent: the same questions to any kind of target."""
+"""The protocol to read accounts and send messages, the same for any kind of target."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,12 +10,12 @@ from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 
 
 class Reader(Protocol):
-    """A source that is ready to answer, at one block where it lets us choose.
+    """Reads accounts at one block, where the source supports choosing it.
 
-    Every question raises `TonError`.
+    Every method raises `TonError`.
 
     Attributes:
-        at_once: questions that may be open at a time.
+        at_once: maximum of concurrent queries.
     """
 
     at_once: int
@@ -28,18 +28,18 @@ class Reader(Protocol):
 
 
 class Source(Protocol):
-    """A target that accounts can be read from. Every question raises `TonError`.
+    """A target that accounts can be read from. Every method raises `TonError`.
 
     Attributes:
         name: its configured name.
-        proves: it answers with proofs.
+        proves: its answers have Merkle proofs.
     """
 
     name: str
     proves: bool
 
     async def reader(self, seqno: int | None = None) -> Reader:
-        """Get ready to read.
+        """Open a reader.
 
         Args:
             seqno: of the masterchain block to read at; None for the newest.
@@ -52,9 +52,9 @@ class Source(Protocol):
     async def transactions(
         self, address: Address, last: TransactionId, count: int
     ) -> list[Transaction]:
-        """Up to `count` of an account's transactions from `last` on back, newest first."""
+        """Up to `count` of an account's transactions from `last` backwards, newest first."""
         ...
 
     async def send_message(self, message: bytes) -> None:
-        """Send an external message, a bag of cells; returns where it was taken."""
+        """Send an external message, a bag of cells; returns where it was accepted."""
         ...

@@ -1,14 +1,14 @@
-"""Proves without a key and without cost that messages get through and contracts are run.
+"""Proves without a key and without cost that a target runs external messages.
 
-A wallet is sent a message that it must refuse. The exit code of the wallet's own
-check says that the message came through and was run on the wallet's present state.
+A wallet is sent a message that it must refuse. The exit code of the wallet's own check shows
+that the target ran the message on the wallet's current state.
 """
 
 import secrets
 from collections.abc import Callable
 
 from tonwatch.probes.source import Source
-from tonwatch.samples.sample import Findings, Probe, Sample, record
+from tonwatch.samples.sample import Probe, Recording, Sample
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts import wallets
 from tonwatch.ton.contracts.wallets import WalletKind
@@ -21,13 +21,13 @@ async def write_path(
     """Send the message; ``ok`` is the wallet's own refusal.
 
     Args:
-        source: through whom.
+        source: where to send it.
         wallet: a deployed wallet.
         kind: its kind, by its code.
-        wall: our clock, Unix seconds.
+        wall: local clock, Unix seconds.
     """
 
-    async def ask(_: Findings) -> None:
+    with Recording(source.name, Probe.WRITE, wall) as probe:
         message = wallets.unacceptable_message(kind, wallet, secrets.token_bytes(64))
         try:
             await source.send_message(message)
@@ -37,7 +37,6 @@ async def write_path(
         else:
             raise TonError(
                 Reason.BAD_ANSWER,
-                "took a message that no wallet accepts: what it says of messages means nothing",
+                "accepted a message that no wallet accepts: its answers to messages mean nothing",
             )
-
-    return await record(source.name, Probe.WRITE, wall, ask)
+    return probe.sample

@@ -72,7 +72,7 @@ class Runtime:
         counting: count payouts, where the configuration asks for it, and keep checkpoints.
         threads: that block in our place.
         errors: counts what goes wrong in us.
-        wall: our clock, Unix seconds.
+        wall: local clock, Unix seconds.
         random: source of the jitter between jobs.
 
     Attributes:
@@ -303,7 +303,7 @@ async def running(
         config: as `loader.load` returns it.
         kinds: of targets.
         counting: count payouts, where the configuration asks for it, and keep checkpoints.
-        wall: our clock, Unix seconds.
+        wall: local clock, Unix seconds.
         random: source of the jitter between jobs.
 
     Raises:

@@ -44,7 +44,7 @@ class Question:
     """
 
     name: str
-    ask: Callable[[], Coroutine[Any, Any, Sequence[Observation]]]
+    ask: Callable[[], Coroutine[Any, Any, Observation | Sequence[Observation]]]
     deadline: float = LAST_RESORT
 
 
@@ -95,7 +95,7 @@ class Asker:
     def __init__(self, store: Store, errors: InternalErrors) -> None:
         self._store = store
         self._errors = errors
-        self._stuck: dict[str, asyncio.Task[Sequence[Observation]]] = {}
+        self._stuck: dict[str, asyncio.Task[Any]] = {}
 
     def plan(self, job: Job) -> Sequence[Question]:
         """What a job has to ask now; nothing where planning failed, which is counted."""
@@ -131,7 +131,8 @@ class Asker:
             self._failed(job, question, TimeoutError(text))
             return ()
         try:
-            found = tuple(task.result())
+            result = task.result()
+            found = (result,) if isinstance(result, Observation) else tuple(result)
         except asyncio.CancelledError:
             # Not by us: that would have raised above.
             self._failed(job, question, RuntimeError("it was cancelled from within"))
@@ -139,8 +140,11 @@ class Asker:
         except Exception as error:  # noqa: BLE001 - whatever it is costs this sample alone
             self._failed(job, question, error)
             return ()
+        for each in found:
+            with self._errors.guard(Component.STORE, job.name):
+                self._store.add(each)
         with self._errors.guard(Component.STORE, job.name):
-            self._keep(job, found)
+            self._count_bugs(job, found)
         return found
 
     def overrun(self, job: Job, ticks: int) -> None:
@@ -151,23 +155,21 @@ class Asker:
             with self._errors.guard(Component.STORE, f"overruns of {job.name}"):
                 self._store.overrun(target, job.probe, ticks)
 
-    def _keep(self, job: Job, found: Sequence[Observation]) -> None:
+    def _count_bugs(self, job: Job, found: Sequence[Observation]) -> None:
+        """Those of which probes have made observations."""
         bugs = [told for told in found if told.bug]
         for told in bugs:
             of = told.target if isinstance(told, Sample) else " ".join(told.key)
             self._errors.failed(_component(job), job.name, told.bug, of=of)
         if not bugs:
             self._errors.worked(_component(job), job.name)
-        for told in found:
-            with self._errors.guard(Component.STORE, job.name):
-                self._store.add(told)
 
     def _failed(self, job: Job, question: Question, error: BaseException | str) -> None:
         of = question.name if question.name != job.name else ""
         self._errors.failed(_component(job), job.name, error, of=of)
 
 
-def _retrieve(task: asyncio.Task[Sequence[Observation]]) -> None:
+def _retrieve(task: asyncio.Task[Any]) -> None:
     """Take note of how it ended, which asyncio would complain of where nobody waits any more."""
     if not task.cancelled():
         task.exception()

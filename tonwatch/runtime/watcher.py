@@ -19,7 +19,7 @@ class Watcher:
     Args:
         config: thresholds and policies.
         store: what to judge.
-        wall: our clock, Unix seconds.
+        wall: local clock, Unix seconds.
         monotonic: the event loop's clock, seconds.
         errors: counts what goes wrong in us.
     """

@@ -1,4 +1,4 @@
-"""What one look at one account shows: a wallet's coins, its jettons, or a contract."""
+"""Readings of accounts: native and jetton balances, and contracts."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from tonwatch.ton.errors import Reason
 
 
 class AccountKey(NamedTuple):
-    """What is watched, by its configured names; `asset` is empty for a contract."""
+    """An account by its configured names; `asset` is empty for a contract."""
 
     name: str
     asset: str
@@ -21,9 +21,9 @@ class Watched(NamedTuple):
     """An account to be read.
 
     Attributes:
-        key: how it is called.
+        key: its configured names.
         account: the wallet's or the contract's address.
-        master: of the jetton; None for coins and for a contract.
+        master: of the jetton; None for the native asset and for a contract.
     """
 
     key: AccountKey
@@ -33,27 +33,27 @@ class Watched(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One account, as one source told of it. None where it did not tell, or not this kind tells.
+    """One account as read from one source. None where it has no such value.
 
     Attributes:
         key: what was read.
-        source: configured name of the target that told; empty where none could be asked.
-        started: when it was asked, Unix seconds.
-        finished: when it was told, on the event loop's clock.
+        source: configured name of the target; empty without a usable one.
+        started: when the query was sent, Unix seconds.
+        finished: when it ended, on the event loop's clock.
         reason: ``ok`` or the kind of failure.
         detail: what failed, in one line; empty when ok.
-        account: the address that was read; a jetton's own wallet for a jetton.
+        account: the address that was read; the jetton wallet for a jetton.
         status: of that account.
-        amount: what is held, in smallest units; 0 where there is no account.
-        proven: the amount follows by Merkle proofs from a block, not from somebody's word.
-        block: seqno of the masterchain block that it belongs to.
-        time: when that state was made, Unix seconds.
+        amount: the balance, in smallest units; 0 where there is no account.
+        proven: whether the amount is proven by Merkle proofs from a block.
+        block: seqno of the masterchain block that it was read at.
+        time: generation time of that state, Unix seconds.
         last: the account's newest transaction.
         code_hash: of an active account.
         kind: of wallet, by its code.
         seqno: a wallet's next one.
-        last_clean: when a highload wallet last forgot old queries, Unix seconds.
-        bug: the traceback, where a bug of ours kept it from being read. For the log alone.
+        last_clean: when a highload wallet last removed old queries, Unix seconds.
+        bug: the traceback of an internal error. For the log only.
     """
 
     key: AccountKey

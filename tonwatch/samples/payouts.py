@@ -1,4 +1,4 @@
-"""What has been counted of an account's transactions."""
+"""Totals of an account's transactions, and the progress of counting them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,30 +13,30 @@ COMPUTE: Final = "compute"
 ACTION: Final = "action"
 
 RECENT: Final = 32
-"""Troubles that are remembered one by one."""
+"""Maximum of recent troubles."""
 
 MAX_CODES: Final = 64
-"""Different failures that are counted apart; a contract can end with any of 2**32 codes."""
+"""Maximum of codes with a count of their own; a contract can end with any of 2**32 codes."""
 
 OTHER_CODE: Final = 1 << 31
-"""Stands for all further ones: no exit code is as large."""
+"""Stands for all further codes: no exit code is as large."""
 
 
 class TroubleKind(StrEnum):
-    """What can befall a transaction."""
+    """What can go wrong with a transaction."""
 
     FAILED = "failed"
     """The compute or the action phase ended with an error."""
 
     COMPUTE_SKIPPED = "compute_skipped"
-    """There was no compute phase, for a lack of code, coins or state."""
+    """The compute phase was skipped, for lack of code, gas or state."""
 
     MESSAGE_SKIPPED = "message_skipped"
-    """All went well, but the wallet's message was passed over: coins lacked for it, or its
-    destination was no address."""
+    """The transaction succeeded, but a message was skipped (ignored errors, mode 2): too low a
+    balance, or an invalid destination."""
 
     BOUNCED = "bounced"
-    """What had been sent came back."""
+    """A sent message bounced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Trouble:
 
     Attributes:
         time: Unix seconds.
-        kind: what befell it.
+        kind: what went wrong.
         phase: that failed or was skipped: ``compute`` or ``action``; empty for a bounce.
         code: the phase's exit or result code; None where it has none.
         lt: the transaction's logical time.
@@ -66,24 +66,25 @@ class Totals:
 
     Attributes:
         transactions: counted.
-        sent_amount: what left; of coins also those attached to transfers of jettons.
-        received_amount: what others sent here.
-        bounced_amount: what bounced after it had been sent.
+        sent_amount: sent to others; for the native asset also what is attached to jetton
+            transfers.
+        received_amount: received from others.
+        bounced_amount: returned by bounced messages.
         fees_amount: nanocoins paid for transactions and for forwarding messages.
-        in_flight_amount: what the account sent to itself and has not received yet: 0 but between
+        in_flight_amount: sent by the account to itself and not received yet: 0 except between
             two transactions. Below 0 where the first of the two was not counted, as counting
             began later or has a gap there.
         sent_messages: payments: messages to others, or transfers of a jetton.
         skipped_messages: messages that were skipped (ignored errors, mode 2) though the
-            transaction succeeded; of the native coin only: what a jetton wallet sends in that
-            mode is the change, never the payment.
+            transaction succeeded; of the native asset only: what a jetton wallet sends in that
+            mode is the excess value, never the payment.
         bounced_messages: messages to others that bounced.
         failed_transactions: by phase (``compute``, ``action``) and code.
         compute_skipped: transactions without a compute phase, by the reason for it.
-        history_gaps: stretches of history that nobody could show any more.
+        history_gaps: ranges of history that no source has any more.
         last_gap: when the newest of them was found, Unix seconds; None without any.
-        recent: the last `RECENT` troubles with what the account itself or its owner had ordered,
-            oldest first; what strangers send and get wrong is counted and no trouble of ours.
+        recent: the last `RECENT` troubles in transactions that the account or its owner caused,
+            oldest first; those that others caused are only counted.
         last_time: of the newest counted transaction, Unix seconds; None before the first.
     """
 
@@ -106,19 +107,19 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutProgress:
-    """How far an account is counted after a beat.
+    """How far an account is counted after a tick.
 
     Attributes:
         key: the account.
-        finished: when the beat ended, on the event loop's clock.
-        tally: what the counted transactions come to.
+        finished: when the tick's step ended, on the event loop's clock.
+        totals: of the counted transactions.
         cursor: the newest counted transaction.
         since: when counting began, Unix seconds.
-        opening: what the account held then, in smallest units; None where nobody told.
-        backlog: transactions known to be not counted yet; at least 1 where there are any.
-        reason: ``ok``, or why the walk could not go on.
+        opening: the balance then, in smallest units; None where unknown.
+        backlog: transactions known but not counted yet; at least 1 where there are any.
+        reason: ``ok``, or why counting could not go on.
         detail: what failed, in one line; empty when ok.
-        bug: the traceback, where a bug of ours was in the way. For the log alone.
+        bug: the traceback of an internal error. For the log only.
     """
 
     key: AccountKey

@@ -1,52 +1,54 @@
-"""What one probe found: the only thing that probes hand to the right."""
+"""The result of one probe."""
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import TracebackType
+from typing import Self
 
 from tonwatch.ton.errors import Reason, TonError
 
 
 class Probe(StrEnum):
-    """The questions asked of a target."""
+    """Probes of a target."""
 
     CONNECT = "connect"
-    """A cold connection and handshake, the version, and a proven block header (slow beat)."""
+    """A new connection and handshake, and a proven block header (long interval)."""
 
     HEAD = "head"
     """The last masterchain block, its time, the shard client and the server's clock."""
 
     FORK = "fork"
-    """The masterchain block at a seqno that all targets are asked for (slow beat)."""
+    """The masterchain block at a seqno that all targets have (long interval)."""
 
     BALANCE = "balance"
     """Accounts of wallets and contracts, some of them at a time."""
 
     COMPARE = "compare"
-    """One account that all targets are asked for at the same block (slow beat)."""
+    """One account, read from all targets at the same block (long interval)."""
 
     PAYOUTS = "payouts"
-    """The transactions of wallets, from the last that is counted on."""
+    """The transactions of wallets, from the last counted one."""
 
     WRITE = "write"
-    """A message that a wallet must refuse (slow beat, where asked for)."""
+    """A message that a wallet must refuse (long interval, where configured)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """Where a target stands on the chain. None where it did not tell.
+    """A target's position on the chain. None where it did not report it.
 
     Attributes:
         seqno: of its last masterchain block.
         root_hash: of that block.
-        gen_utime: when that block was made, Unix seconds.
+        gen_utime: generation time of that block, Unix seconds.
         zerostate: root hash of its network's zerostate.
         shard_client_seqno: the masterchain block up to which it applied shards.
         known_seqno: the newest masterchain block it has, where that may be newer than
             the one it serves.
-        clock_offset: its clock minus ours, seconds; exact to half a second.
+        clock_offset: its clock minus the local clock, seconds; exact to half a second.
         version: of the liteserver protocol, ``(major << 8) + minor``.
     """
 
@@ -66,17 +68,17 @@ class Sample:
 
     Attributes:
         target: configured name.
-        probe: which question.
-        started: when it was asked, Unix seconds.
+        probe: which one.
+        started: when it started, Unix seconds.
         finished: when it ended, on the event loop's clock.
-        duration: seconds from start to end, waiting for our own pacing not counted.
+        duration: seconds from start to end, without waiting for the local rate limit.
         reason: ``ok`` or the kind of failure.
         detail: what failed, in one line; empty when ok.
         phases: seconds spent on each step that was reached.
-        head: what was learnt; also on some failures (a lagging shard client).
-        epoch: our wall clock less the event loop's when it was asked, seconds; it only
-            changes where our wall clock is set. None where nobody noted it.
-        bug: the traceback, where a bug of ours ended it. For the log alone: it may quote anything.
+        head: as far as it is known; also on some failures (a lagging shard client).
+        epoch: wall clock minus the event loop's clock at the start, seconds; changes only
+            where the wall clock is set. None where unknown.
+        bug: the traceback of an internal error. For the log only: it may have secrets.
     """
 
     target: str
@@ -97,59 +99,74 @@ class Sample:
 
     @property
     def asked(self) -> float:
-        """When it was asked, on the event loop's clock."""
+        """When it started, on the event loop's clock."""
         return self.finished - self.duration
 
 
-@dataclass(slots=True)
-class Findings:
-    """What a running probe has learnt so far; kept when it fails on the way.
+class Recording:
+    """Makes a sample of the probe that runs in its ``with`` block, however that ends.
 
-    `waited` are seconds spent on our own pacing, which are nobody's latency.
-    """
-
-    phases: dict[str, float] = field(default_factory=dict)
-    head: Head | None = None
-    waited: float = 0.0
-
-
-async def record(
-    target: str,
-    probe: Probe,
-    wall: Callable[[], float],
-    ask: Callable[[Findings], Awaitable[None]],
-) -> Sample:
-    """Run `ask` and make a Sample of whatever comes of it; never raises but when cancelled.
+    An exception ends the block and goes no further, except where the probe is cancelled.
 
     Args:
         target: configured name.
-        probe: which question it is.
-        wall: our clock, Unix seconds.
-        ask: puts what it learns into the Findings, raises `TonError` on failure.
+        probe: which one it is.
+        wall: local clock, Unix seconds.
+
+    Attributes:
+        phases: seconds spent on each step so far.
+        head: what is known so far; kept when the probe fails.
+        waited: seconds spent waiting for the local rate limit, which are not latency.
     """
-    loop = asyncio.get_running_loop()
-    findings = Findings()
-    started, began = wall(), loop.time()
-    reason, detail, bug = Reason.OK, "", ""
-    try:
-        await ask(findings)
-    except TonError as error:
-        reason, detail = error.reason, error.detail
-    except Exception as error:  # noqa: BLE001 - whatever it is
-        # A bug of ours must cost one sample, not the daemon; its text could quote anything.
-        bug = traceback.format_exc()
-        reason, detail = Reason.PROBE_FAILED, f"bug in tonwatch: {type(error).__name__}"
-    finished = loop.time()
-    return Sample(
-        target=target,
-        probe=probe,
-        started=started,
-        finished=finished,
-        duration=max(0.0, finished - began - findings.waited),
-        reason=reason,
-        detail=detail,
-        phases=findings.phases,
-        head=findings.head,
-        epoch=started - began,
-        bug=bug,
-    )
+
+    def __init__(self, target: str, probe: Probe, wall: Callable[[], float]) -> None:
+        self._target = target
+        self._probe = probe
+        self._wall = wall
+        self._sample: Sample | None = None
+        self.phases: dict[str, float] = {}
+        self.head: Head | None = None
+        self.waited = 0.0
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._started, self._began = self._wall(), self._loop.time()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        reason, detail, bug = Reason.OK, "", ""
+        if isinstance(error, TonError):
+            reason, detail = error.reason, error.detail
+        elif isinstance(error, Exception):
+            # A bug must cost one sample, not the daemon; the exception's text may have secrets.
+            bug = "".join(traceback.format_exception(kind, error, trace))
+            reason, detail = Reason.PROBE_FAILED, f"bug in tonwatch: {type(error).__name__}"
+        elif error is not None:
+            return False
+        finished = self._loop.time()
+        self._sample = Sample(
+            target=self._target,
+            probe=self._probe,
+            started=self._started,
+            finished=finished,
+            duration=max(0.0, finished - self._began - self.waited),
+            reason=reason,
+            detail=detail,
+            phases=self.phases,
+            head=self.head,
+            epoch=self._started - self._began,
+            bug=bug,
+        )
+        return True
+
+    @property
+    def sample(self) -> Sample:
+        """What came of the probe, once its block has ended."""
+        if self._sample is None:
+            raise RuntimeError("the probe has not ended")
+        return self._sample

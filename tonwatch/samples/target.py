@@ -1,4 +1,4 @@
-"""What is watched, as data: a target says itself what can be expected of it."""
+"""A target, as data: its name, kind, role and probes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,20 +8,20 @@ from tonwatch.samples.sample import Probe
 from tonwatch.ton.errors import Reason
 
 Category = Literal["node", "provider"]
-"""Who can mend it: whoever runs the node, or a provider of whom we are a client."""
+"""Who operates it: the user, or a provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something that is watched.
+    """A target.
 
     Attributes:
         name: as configured.
         kind: such as ``liteserver``.
         category: causes are named after it.
         role: whether readiness counts it.
-        local: it is on this machine: reaching it takes no network.
-        reasons: the probes that are made of it, and how each can end.
+        local: it is on this machine, reached without a network.
+        reasons: its probes, and how each can end.
     """
 
     name: str
@@ -33,5 +33,5 @@ class Target:
 
     @property
     def probes(self) -> tuple[Probe, ...]:
-        """The probes that are made of it."""
+        """Its probes."""
         return tuple(self.reasons)

@@ -103,7 +103,7 @@ class InternalErrors:
     All methods may be called from any thread.
 
     Args:
-        wall: our clock, Unix seconds.
+        wall: local clock, Unix seconds.
         monotonic: the event loop's clock, seconds.
     """
 

@@ -1,1 +1,1 @@
-"""A module or a folder for each kind of target, and their registry."""
+"""The kinds of targets, a module or a folder each, and their registry."""

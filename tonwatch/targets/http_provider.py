@@ -1,4 +1,4 @@
-"""What all RPC providers over HTTP share: their configuration, and how they are reached."""
+"""Shared by all HTTP providers: configuration and connection."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -20,13 +20,13 @@ def _base_url(value: HttpUrl) -> HttpUrl:
     if value.username or value.password or value.query or value.fragment:
         raise ValueError(
             "keep the URL free of user, password, query and fragment;"
-            " an API key belongs into the file that api_key_file names"
+            " an API key belongs in the file that api_key_file names"
         )
     return value
 
 
 BaseUrl = Annotated[HttpUrl, AfterValidator(_base_url)]
-"""Up to and without the method. No part of it is secret."""
+"""Without the method. No part of it is secret."""
 
 
 class HttpProviderSection(TargetSection):
@@ -52,7 +52,7 @@ class HttpProviderSection(TargetSection):
 
     def traits(self) -> Iterator[Trait]:
         """Its URL."""
-        # The same server behind http and https; and it may be either that is spelt out.
+        # http and https on their default ports are the same server.
         port = None if self.url.port in {80, 443} else self.url.port
         path = re.sub("/+", "/", unquote(self.url.path or "")).removesuffix("/")
         yield Trait("URL", (hosts.canonical(self.url.host or ""), port, path))
@@ -64,14 +64,14 @@ class HttpProviderSection(TargetSection):
 
 
 class Connection:
-    """How one provider is reached: its session, its pace and its API key.
+    """The connection to one provider: session, rate limit and API key.
 
     Args:
         section: its configuration.
         files: reads the API key.
         resolve: finds the addresses of its host.
         key_header: name of the header that carries the API key.
-        key_prefix: what stands before the key there.
+        key_prefix: prefix of the key in that header.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Connection:
         self.http = HttpClient(
             str(section.url),
             self._session,
-            # One request per period rather than a bucket that may be emptied at once.
+            # One request per period: no bursts.
             AsyncLimiter(1, section.pause),
             api_key,
             key_header=key_header,
@@ -101,7 +101,7 @@ class Connection:
         )
 
     async def close(self) -> None:
-        """Close the session, and read the API key no more."""
+        """Close the session, and stop reading the API key."""
         await self._session.close()
         if self._key_file is not None:
             self._files.close(self._key_file)
@@ -115,7 +115,7 @@ def read_api_key(content: bytes) -> str:
     """An API key: one line of printable ASCII, white space around it ignored.
 
     Raises:
-        ValueError: empty, or no such line.
+        ValueError: empty, or anything else.
     """
     text = content.decode("ascii", errors="replace").strip()
     if not text or not all("!" <= char <= "~" for char in text):

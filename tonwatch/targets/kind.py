@@ -1,34 +1,36 @@
-"""What a kind of target is, and what an open target can be asked."""
+"""The interface of a kind of target, and of an open target."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from tonwatch.config.models import ProbeConfig
 from tonwatch.config.secret_files import SecretFiles
 from tonwatch.config.target import Entry, TargetSection
 from tonwatch.probes.source import Source
-from tonwatch.samples.sample import Probe, Sample
+from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.samples.target import Category, Target
+from tonwatch.targets.cross_check import CrossCheck
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.names import Resolve
 
 S = TypeVar("S", bound=TargetSection)
 
 _ABOUT_WALLETS: Final = frozenset({Probe.BALANCE, Probe.COMPARE, Probe.WRITE})
-"""Probes that are made only where there are wallets that need them."""
+"""Probes that run only where the configuration has wallets that need them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What targets need of the process they are watched from.
+    """What targets get from the runtime.
 
     Attributes:
         resolve: finds the addresses of host names.
         files: reads keys and secrets.
-        timeout: returns the seconds that a probe may take, as now configured.
-        wall: our clock, Unix seconds.
+        timeout: returns the currently configured probe timeout, seconds.
+        wall: local clock, Unix seconds.
     """
 
     resolve: Resolve
@@ -39,61 +41,73 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Regular:
-    """A probe that is made of a target at regular intervals.
+    """A probe that runs at regular intervals.
 
     Attributes:
         probe: which one.
-        ask: makes it once.
-        interval: the seconds from one to the next, by the configuration.
+        ask: runs it once.
+        interval: seconds between two runs, from the configuration.
     """
 
     probe: Probe
-    ask: Callable[[], Awaitable[Sample]]
+    ask: Callable[[], Coroutine[Any, Any, Sample]]
     interval: Callable[[ProbeConfig], float]
 
 
 class OpenTarget(ABC):
-    """One target with its connections, which are made when they are first needed.
+    """One target with its connections, which are opened on first use.
 
     Attributes:
-        source: where accounts are read and messages are sent; None where it cannot be asked.
+        source: reads accounts and sends messages; None where the kind supports neither.
     """
 
     source: Source | None = None
 
     @abstractmethod
     def regular(self) -> Iterable[Regular]:
-        """The probes that are made at regular intervals; `Probe.HEAD` is one of them."""
+        """The probes that run at regular intervals; `Probe.HEAD` is one of them."""
 
     async def block_at(self, seqno: int) -> Sample | None:
         """Ask which masterchain block it has at a seqno: a sample of `Probe.FORK`.
 
-        None where this kind cannot be asked that.
+        None where this kind does not support it.
         """
         del seqno
         return None
 
+    async def cross_check(self, before: Head | None, threads: Executor) -> CrossCheck | None:
+        """Ask once more with a client that is not ours, and compare what both see.
+
+        None where there is no other client for this kind.
+
+        Args:
+            before: what our own probe saw earlier; None where it failed.
+            threads: where the other client runs.
+        """
+        del before, threads
+        return None
+
     @property
     def dropped_answers(self) -> int:
-        """Answers that came late or unasked, since it was opened."""
+        """Late or unsolicited answers since it was opened."""
         return 0
 
     @abstractmethod
     async def close(self) -> None:
-        """Close all connections, and let go of all files."""
+        """Close all connections and files."""
 
 
 class Kind(ABC, Generic[S]):
-    """One kind of target. What its targets share, one instance of it holds.
+    """One kind of target. One instance holds what its targets share.
 
     Attributes:
         name: the value of the label ``kind``; also of ``kind`` in the configuration, where the
             list has kinds.
         category: whether its targets are nodes or providers.
         section: how a target of it is configured.
-        entries: what else may be written in its list, and stands for targets of it.
-        reasons: the probes that can be made of it, and how each can end. Their counters start at
-            0: one that only appears with its first failure hides it from `rate` and `increase`.
+        entries: other entries of its list that expand to targets of it.
+        reasons: the probes that it supports, and how each can end. Their counters start at 0: a
+            counter that appears with its first failure hides it from `rate` and `increase`.
     """
 
     name: ClassVar[str]
@@ -107,15 +121,15 @@ class Kind(ABC, Generic[S]):
 
     @abstractmethod
     def open(self, section: S) -> OpenTarget:
-        """A target as configured. Nothing is connected yet."""
+        """Open a target. Nothing is connected yet."""
 
     @classmethod
     def target(cls, section: TargetSection, about_wallets: Iterable[Probe] = ()) -> Target:
-        """What is said of a target of this kind.
+        """The description of a target of this kind.
 
         Args:
             section: its configuration.
-            about_wallets: the probes that are made for the sake of wallets.
+            about_wallets: the probes that the configured wallets need.
         """
         left_out = _ABOUT_WALLETS.difference(about_wallets)
         return Target(

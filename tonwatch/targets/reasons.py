@@ -1,4 +1,4 @@
-"""How any question to any target can end."""
+"""The reasons that any probe of any target can end with."""
 
 from typing import Final
 

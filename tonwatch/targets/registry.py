@@ -1,4 +1,4 @@
-"""The kinds of targets that there are. A further kind is a line here."""
+"""The registered kinds of targets. A further kind is a line here."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -14,7 +14,7 @@ KINDS: Final[Kinds] = (LiteServerKind, ToncenterV2Kind)
 
 
 def sections(kinds: Kinds = KINDS) -> tuple[type[Entry], ...]:
-    """What may be written in the configuration's lists of targets."""
+    """The possible entries of the configuration's lists of targets."""
     return tuple(entry for kind in kinds for entry in (kind.section, *kind.entries))
 
 
@@ -22,7 +22,7 @@ def kind_of(section: TargetSection, kinds: Iterable[type[Kind[Any]]]) -> type[Ki
     """The kind of a target.
 
     Raises:
-        LookupError: none of these.
+        LookupError: none of `kinds`.
     """
     for kind in kinds:
         if type(section) is kind.section:

@@ -1,1 +1,1 @@
-"""Speaks to TON; knows nothing of probes or metrics."""
+"""TON protocols, cells and contracts; independent of probes and metrics."""

@@ -1,4 +1,4 @@
-"""Addresses of accounts, in every form that people write them.
+"""Account addresses, in every form in use.
 
 Raw is ``WORKCHAIN:HEX``; friendly are 36 bytes in base64 or base64url with a checksum and
 two flags, of which one says that the address is for test networks only.
@@ -34,7 +34,7 @@ class Address(NamedTuple):
 
 
 class Written(NamedTuple):
-    """An address as somebody wrote it; `test_only` is its flag, False in the raw form."""
+    """An address as written in text; `test_only` is its flag, False in the raw form."""
 
     address: Address
     test_only: bool
@@ -44,7 +44,7 @@ def parse(text: str) -> Written:
     """Read an address in any form.
 
     Raises:
-        ValueError: it is none; the text says what is wrong with it.
+        ValueError: not an address; the text says why.
     """
     text = text.strip()
     if raw := _RAW.fullmatch(text):
@@ -60,7 +60,7 @@ def parse(text: str) -> Written:
     if data[34:] != _checksum(data[:34]):
         raise ValueError("the address's checksum is wrong: a character is missing or mistyped")
     if data[0] & ~_TEST_ONLY not in {_BOUNCEABLE, _NOT_BOUNCEABLE}:
-        raise ValueError("not an address: its first byte says so")
+        raise ValueError("not an address: unknown first byte")
     workchain = int.from_bytes(data[1:2], "big", signed=True)
     return Written(_in_use(workchain, data[2:34]), test_only=bool(data[0] & _TEST_ONLY))
 

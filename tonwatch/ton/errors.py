@@ -1,14 +1,14 @@
-"""Why a question to TON failed: one closed set of reasons, one exception tree.
+"""Why a query failed: one closed set of reasons, one exception tree.
 
-Reasons are the words of metric labels, ``/health``, alerts and runbooks, so a
+Reasons are label values, and appear in ``/health``, alerts and runbooks, so a
 reason is added here first and never spelled anywhere else.
 
-    TonError                 carries a Reason and the peer's own words
+    TonError                 carries a Reason and the peer's message
     ├── ConnectError         no usable connection was made
-    ├── ConnectionLost       the connection ended under the question
+    ├── ConnectionLost       the connection ended during the query
     ├── QueryTimeout         no answer within the deadline
-    ├── ProtocolError        the peer broke the rules of the wire
-    ├── BadAnswer            the wire was fine, the answer makes no sense
+    ├── ProtocolError        the peer violated the protocol
+    ├── BadAnswer            well-formed transport, invalid content
     ├── ProofInvalid         the answer contradicts its own Merkle proof
     ├── LiteServerError      the liteserver answered liteServer.error
     └── ProviderError        the HTTP provider answered an error
@@ -17,7 +17,7 @@ reason is added here first and never spelled anywhere else.
 from enum import StrEnum
 
 MAX_DETAIL = 300
-"""Characters kept of what a peer said: enough to recognise it, too few to flood a page."""
+"""Characters kept of a peer's message: enough to recognise it, too few to flood a page."""
 
 
 class Reason(StrEnum):
@@ -54,29 +54,29 @@ class Reason(StrEnum):
     MESSAGE_REJECTED = "message_rejected"
     UNSUPPORTED = "unsupported"
     UNAUTHORIZED = "unauthorized"
-    """Our API key is refused."""
+    """The configured API key is refused."""
     FORBIDDEN = "forbidden"
-    """We send no API key, and are refused."""
+    """Refused, and no API key is configured."""
     RATE_LIMITED = "rate_limited"
     NOT_FOUND = "not_found"
     SERVER_ERROR = "server_error"
     METHOD_FAILED = "method_failed"
 
-    # What it said is about another chain, or proven to be untrue.
+    # The answer is about another chain, or a proof contradicts it.
     WRONG_NETWORK = "wrong_network"
     DISPROVED = "disproved"
 
-    # tonwatch's own fault.
+    # A bug in tonwatch.
     PROBE_FAILED = "probe_failed"
 
 
 class TonError(Exception):
-    """A question that was not answered.
+    """A query that was not answered.
 
     Attributes:
         reason: the kind of failure.
-        detail: what happened in one line; a peer's words in it are cut to
-            ``MAX_DETAIL`` characters and hold no control characters.
+        detail: what happened in one line; a peer's message in it is cut to
+            ``MAX_DETAIL`` characters and has no control characters.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -90,7 +90,7 @@ class ConnectError(TonError):
 
 
 class ConnectionLost(TonError):
-    """The connection ended while a question was open, or before it was asked."""
+    """The connection ended while a query was pending, or before it was sent."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(Reason.CONNECTION_LOST, detail)
@@ -104,7 +104,7 @@ class QueryTimeout(TonError):
 
 
 class ProtocolError(TonError):
-    """The peer broke the rules of the wire; the connection cannot be used any more."""
+    """The peer violated the protocol; the connection cannot be used any more."""
 
     def __init__(self, detail: str, reason: Reason = Reason.PROTOCOL_ERROR) -> None:
         super().__init__(reason, detail)
@@ -133,7 +133,7 @@ class LiteServerError(TonError):
 
 
 class ProviderError(TonError):
-    """An HTTP provider's error: the status, and what its body says."""
+    """An HTTP provider's error: the status, and the message in its body."""
 
     def __init__(self, reason: Reason, status: int, message: str) -> None:
         self.status = status

@@ -1,6 +1,6 @@
 """HTTP to a provider: one session, requests that are paced and timed, bounded answers.
 
-It knows nothing of what is asked, nor of how a kind of provider wraps its answers.
+Independent of the API: methods and the format of answers are passed in.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from tonwatch.ton.errors import (
 from tonwatch.ton.names import Resolve, SocketAddress, addresses_only
 
 MAX_BODY: Final = 256 * 1024
-"""Bytes of an answer's body, unless a question says otherwise."""
+"""Bytes of an answer's body, unless a request says otherwise."""
 
 Answer = TypeVar("Answer")
 
@@ -43,15 +43,15 @@ Raises `TonError` with the reason in the status or the body, never with the key 
 class Timing:
     """Seconds spent on one request; `resolve` and `connect` (TCP and TLS) only where done.
 
-    `waited` is the wait for the request's turn before all of them; `doing` is
-    the step under way: resolve, connect or query.
+    `waited` is the wait for the request's turn before all of them; `step` is
+    the one under way: resolve, connect or query.
     """
 
     waited: float = 0.0
     resolve: float | None = None
     connect: float | None = None
     query: float | None = None
-    doing: str = "query"
+    step: str = "query"
 
 
 class HttpClient:
@@ -60,11 +60,11 @@ class HttpClient:
     Args:
         base_url: up to and without the method, such as ``https://toncenter.com/api/v2``.
         session: made by `open_session`.
-        limiter: keeps the provider's rate limit on our side.
-        api_key: returns the key to send, or None; asked for each request so
+        limiter: keeps requests within the provider's rate limit.
+        api_key: returns the key to send, or None; called for each request so
             that a rotated key is used at once.
         key_header: name of the header that carries the key.
-        key_prefix: what stands before the key there.
+        key_prefix: prefix of the key in that header.
     """
 
     def __init__(
@@ -94,20 +94,21 @@ class HttpClient:
         *,
         max_body: int = MAX_BODY,
     ) -> Answer:
-        """Ask with GET.
+        """Send a GET request.
 
         Args:
             method: the API's.
             params: of the query.
             parse: reads the answer.
             timeout: seconds for the request, not counting the wait for its turn.
-            timing: filled as far as the request comes.
+            timing: filled for each step that the request reaches.
             max_body: bytes of the answer.
 
         Raises:
-            TonError: as `parse`, or for what happened on the way.
+            TonError: raised by `parse`, or the request failed.
         """
-        return await self._ask("GET", method, {"params": params}, parse, timeout, timing, max_body)
+        arguments = {"params": params}
+        return await self._request("GET", method, arguments, parse, timeout, timing, max_body)
 
     async def post(
         self,
@@ -117,14 +118,15 @@ class HttpClient:
         timeout: float,
         timing: Timing,
     ) -> Answer:
-        """Ask with POST, once whatever happens; `payload` is sent as JSON, the rest as `get`."""
-        return await self._ask("POST", method, {"json": payload}, parse, timeout, timing, MAX_BODY)
+        """Send a POST request, without retries; `payload` is sent as JSON, the rest as `get`."""
+        arguments = {"json": payload}
+        return await self._request("POST", method, arguments, parse, timeout, timing, MAX_BODY)
 
-    async def _ask(
+    async def _request(
         self,
         verb: str,
         method: str,
-        sent: dict[str, Any],
+        arguments: dict[str, Any],
         parse: Parse[Answer],
         timeout: float,
         timing: Timing,
@@ -148,7 +150,7 @@ class HttpClient:
                     # A redirect would carry the API key to a host nobody configured.
                     allow_redirects=False,
                     trace_request_ctx=timing,
-                    **sent,
+                    **arguments,
                 ) as response,
             ):
                 body = await _read(response, max_body)
@@ -180,7 +182,7 @@ def open_session(resolve: Resolve = addresses_only) -> aiohttp.ClientSession:
 
 
 class _Resolver(AbstractResolver):
-    """`Resolve` as aiohttp wants it."""
+    """Adapts `Resolve` to aiohttp."""
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
@@ -206,7 +208,7 @@ class _Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing of its own to close."""
+        """Nothing to close."""
 
 
 def _numeric(address: SocketAddress) -> str:
@@ -224,28 +226,28 @@ async def _read(response: aiohttp.ClientResponse, max_body: int) -> bytes:
 
 
 def redacted(text: str, secret: str | None) -> str:
-    """`text` without an API key that a server repeats."""
+    """`text` without an API key that a server echoes."""
     return text.replace(secret, "[redacted]") if secret else text
 
 
 @asynccontextmanager
 async def _http_errors(timing: Timing, timeout: float) -> AsyncIterator[None]:
-    """Turn aiohttp's exceptions into ours; a timeout is named after what it interrupted."""
+    """Turn aiohttp's exceptions into `TonError`; a timeout's reason depends on the step."""
     try:
         yield
     except aiohttp.ClientConnectorDNSError as error:
         raise ConnectError(Reason.RESOLVE_FAILED, "cannot resolve the host") from error
     except (aiohttp.ClientSSLError, ssl.SSLError) as error:
-        raise ConnectError(Reason.TLS_FAILED, f"TLS failed: {_tls_words(error)}") from error
+        raise ConnectError(Reason.TLS_FAILED, f"TLS failed: {_tls_message(error)}") from error
     except aiohttp.ClientConnectorError as error:
         if isinstance(error.os_error, ConnectionRefusedError):
             raise ConnectError(Reason.CONNECT_REFUSED, "TCP connection refused") from error
         text = error.os_error.strerror or str(error.os_error)
         raise ConnectError(Reason.CONNECT_FAILED, f"cannot connect: {text}") from error
     except TimeoutError:
-        if timing.doing == "resolve":
+        if timing.step == "resolve":
             raise ConnectError(Reason.RESOLVE_FAILED, "name resolution timed out") from None
-        if timing.doing == "connect":
+        if timing.step == "connect":
             raise ConnectError(Reason.CONNECT_TIMEOUT, "TCP or TLS timed out") from None
         raise QueryTimeout(f"no answer within {timeout:.3g} s") from None
     except aiohttp.ClientResponseError as error:
@@ -258,8 +260,8 @@ async def _http_errors(timing: Timing, timeout: float) -> AsyncIterator[None]:
         raise ProtocolError(f"{type(error).__name__}: {error}") from error
 
 
-def _tls_words(error: Exception) -> str:
-    """What OpenSSL says, without the address that aiohttp puts around it."""
+def _tls_message(error: Exception) -> str:
+    """OpenSSL's message, without the address that aiohttp adds."""
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
     return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "no details")
 
@@ -269,23 +271,23 @@ def _timed() -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
 
     async def resolving(_: object, context: SimpleNamespace, __: object) -> None:
-        context.trace_request_ctx.doing = "resolve"
+        context.trace_request_ctx.step = "resolve"
         context.resolving = asyncio.get_running_loop().time()
 
     async def resolved(_: object, context: SimpleNamespace, __: object) -> None:
         timing: Timing = context.trace_request_ctx
-        timing.doing = "connect"
+        timing.step = "connect"
         timing.resolve = asyncio.get_running_loop().time() - context.resolving
 
     async def connecting(_: object, context: SimpleNamespace, __: object) -> None:
-        context.trace_request_ctx.doing = "connect"
+        context.trace_request_ctx.step = "connect"
         context.connecting = asyncio.get_running_loop().time()
 
     async def connected(_: object, context: SimpleNamespace, __: object) -> None:
         timing: Timing = context.trace_request_ctx
-        timing.doing = "query"
-        whole = asyncio.get_running_loop().time() - context.connecting
-        timing.connect = whole - (timing.resolve or 0)
+        timing.step = "query"
+        total = asyncio.get_running_loop().time() - context.connecting
+        timing.connect = total - (timing.resolve or 0)
 
     trace.on_dns_resolvehost_start.append(resolving)
     trace.on_dns_resolvehost_end.append(resolved)

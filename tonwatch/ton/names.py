@@ -1,4 +1,4 @@
-"""Host names: looked up in threads, each name in one at a time however often it is asked for."""
+"""Host name resolution in threads, with at most one lookup of a name at a time."""
 
 import asyncio
 import ipaddress
@@ -21,20 +21,20 @@ Resolve = Callable[[str, int], Awaitable[list[AddressInfo]]]
 
 
 async def addresses_only(host: str, port: int) -> list[AddressInfo]:
-    """Reads an address and asks nobody: a name is an error.
+    """Parse a numeric address without DNS: a name is an error.
 
     Raises:
-        OSError: `host` is no address.
+        OSError: `host` is not an address.
     """
     return _found(host, port, socket.AI_NUMERICHOST)
 
 
 class Names:
-    """Looks names up. Whoever asks for a name that is being looked up waits for that answer.
+    """Resolves names; concurrent requests for one name share its lookup.
 
-    A name server that is silent keeps a thread for as long as the C library is patient, which is
+    A name server that does not answer blocks a thread until the C library times out, which takes
     far longer than any probe. So names that were slow the last time have threads of their own,
-    where they can only wait for each other.
+    where they can only delay each other.
 
     Args:
         quick: threads for all other names.
@@ -55,10 +55,10 @@ class Names:
         self._running: dict[str, asyncio.Future[list[AddressInfo]]] = {}
 
     async def resolve(self, host: str, port: int) -> list[AddressInfo]:
-        """The addresses of a host, each with `port`. Whoever gives up stops nobody else's lookup.
+        """The addresses of a host, each with `port`. Cancelling does not stop a shared lookup.
 
         Raises:
-            OSError, UnicodeError: there are none.
+            OSError, UnicodeError: it cannot be resolved.
         """
         if _is_address(host):
             return await addresses_only(host, port)
@@ -72,7 +72,7 @@ class Names:
         ]
 
     def close(self) -> None:
-        """Wait for no answer any more."""
+        """Cancel all pending lookups."""
         for running in list(self._running.values()):
             running.cancel()
 
@@ -84,7 +84,7 @@ class Names:
         def ended(future: asyncio.Future[list[AddressInfo]]) -> None:
             del self._running[name]
             if not future.cancelled():
-                future.exception()  # everybody who asked may have given up
+                future.exception()  # every waiter may have been cancelled
 
         running.add_done_callback(ended)
         return running

@@ -1,4 +1,4 @@
-"""The networks known by name, told apart by the root hash of their zerostate.
+"""The networks known by name, identified by the root hash of their zerostate.
 
 Source: `validator.zero_state.root_hash` of the networks' global.config.json.
 """

@@ -13,7 +13,7 @@ class Context(Protocol):
     """What there is now.
 
     Attributes:
-        wall: our clock, Unix seconds.
+        wall: local clock, Unix seconds.
     """
 
     wall: Callable[[], float]

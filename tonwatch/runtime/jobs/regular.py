@@ -1,11 +1,10 @@
 """The probes that are made of each target by itself, at regular intervals."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from tonwatch.config.models import Config
 from tonwatch.runtime.scheduler import Job, Question, last_resort
-from tonwatch.samples.sample import Probe, Sample
+from tonwatch.samples.sample import Probe
 from tonwatch.targets.kind import Regular
 
 _QUESTIONS = 4
@@ -43,8 +42,4 @@ class RegularProbe:
 
     def plan(self) -> Sequence[Question]:
         """Always the same."""
-        return (Question(self._name, partial(_ask, self._regular), self._deadline),)
-
-
-async def _ask(regular: Regular) -> tuple[Sample]:
-    return (await regular.ask(),)
+        return (Question(self._name, self._regular.ask, self._deadline),)

@@ -23,7 +23,7 @@ ServerKey = Annotated[str, AfterValidator(_server_key)]
 
 
 class LiteServer(TargetSection):
-    """A liteserver, by where it is and the key it proves itself with."""
+    """A liteserver: its address and its public key."""
 
     listed: ClassVar[ListName] = "liteservers"
     tag: ClassVar[str] = ""

@@ -16,7 +16,7 @@ from tonwatch.system import regular_file
 from tonwatch.targets.liteserver.config import LiteServer, ServerKey
 
 _MAX_SIZE: Final = 16 << 20
-"""Bytes; the public networks' own have some thousands."""
+"""Bytes; those of the public networks have some thousands."""
 
 
 class _ZeroState(BaseModel):
@@ -45,7 +45,7 @@ class _Listed(BaseModel):
     ip: Annotated[int, Field(ge=-(2**31), lt=2**32)] | None = None
 
     @model_validator(mode="after")
-    def _somewhere(self) -> "_Listed":
+    def _has_address(self) -> "_Listed":
         if self.hostname is None and self.ip is None:
             raise ValueError("neither ip nor hostname")
         return self

@@ -1,12 +1,14 @@
 """Liteservers as a kind of target."""
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from typing import Final
 
 from tonwatch.config.secret_files import SecretFile
-from tonwatch.samples.sample import Probe, Sample
+from tonwatch.samples.sample import Head, Probe, Sample
+from tonwatch.targets.cross_check import CrossCheck
 from tonwatch.targets.kind import Kind, OpenTarget, Regular, Services
-from tonwatch.targets.liteserver import probes
+from tonwatch.targets.liteserver import comparison, probes, second_client
 from tonwatch.targets.liteserver.config import LiteServer
 from tonwatch.targets.liteserver.global_config import GlobalConfig
 from tonwatch.targets.liteserver.source import LiteServerSource
@@ -29,14 +31,14 @@ _REASONS: Final = (
 
 
 class LiteServerKind(Kind[LiteServer]):
-    """Liteservers, each asked over ADNL with its own key."""
+    """Liteservers, queried over ADNL."""
 
     name = "liteserver"
     category = "node"
     section = LiteServer
     entries = (GlobalConfig,)
     reasons = {  # noqa: RUF012 - never changed
-        # Reading an account asks for a state, which may be gone; a ping tells not_synced.
+        # Reading an account needs a state, which may be pruned; a ping shows not_synced.
         Probe.HEAD: (*_REASONS, Reason.NOT_SYNCED, Reason.UNSUPPORTED, Reason.PRUNED),
         Probe.CONNECT: (*_REASONS, Reason.NOT_SYNCED),
         Probe.FORK: (*_REASONS, Reason.PRUNED),
@@ -50,47 +52,63 @@ class LiteServerKind(Kind[LiteServer]):
         self._known = KnownBlocks()
 
     def open(self, section: LiteServer) -> OpenTarget:
-        """A liteserver; what block proofs have shown is shared by all of them."""
+        """Open a liteserver; blocks known by proofs are shared by all of them."""
         return OpenLiteServer(section, self.services, self._known)
 
 
 class OpenLiteServer(OpenTarget):
-    """One liteserver. What is timed has a connection of its own, apart from accounts.
+    """One liteserver. Timed queries have a connection of their own, apart from accounts.
 
     Args:
         section: its configuration.
-        services: what it needs of us.
-        known: what block proofs have shown.
+        services: of the runtime.
+        known: blocks known by proofs.
     """
 
     def __init__(self, section: LiteServer, services: Services, known: KnownBlocks) -> None:
         self._name = section.name
+        self._section = section
         self._services = services
         self._key_file: SecretFile[bytes] | None = None
-        key = self._key(section)
+        self._server_key = key = self._key(section)
         self._link = Link(section.host, section.port, key, services.resolve)
         self._accounts = Link(section.host, section.port, key, services.resolve)
         self.source = LiteServerSource(self._name, self._accounts, known, services.timeout)
 
     def regular(self) -> Iterable[Regular]:
-        """Where it stands, on the kept connection; and whether it can be connected to."""
+        """Its head, on the kept connection; and a new connection."""
         yield Regular(Probe.HEAD, self.head, lambda probe: probe.interval)
         yield Regular(Probe.CONNECT, self.connect, lambda probe: probe.connect_interval)
 
     async def head(self) -> Sample:
-        """Where it stands."""
+        """Probe its head."""
         timeout, wall = self._services.timeout(), self._services.wall
         return await probes.head(self._name, self._link, timeout=timeout, wall=wall)
 
     async def connect(self) -> Sample:
-        """Whether it can be connected to."""
+        """Probe a new connection."""
         timeout, wall = self._services.timeout(), self._services.wall
         return await probes.connect(self._name, self._link, timeout=timeout, wall=wall)
 
     async def block_at(self, seqno: int) -> Sample:
-        """Which block it has at a seqno."""
+        """Probe its block at a seqno."""
         timeout, wall = self._services.timeout(), self._services.wall
         return await probes.fork(self._name, self._link, seqno, timeout=timeout, wall=wall)
+
+    async def cross_check(self, before: Head | None, threads: Executor) -> CrossCheck:
+        """Ask for the last block with pytoniq's client, within a probe's timeout, and compare."""
+
+        async def pytoniq() -> Head:
+            return await second_client.head(
+                self._section.host,
+                self._section.port,
+                self._server_key,
+                self._services.resolve,
+                timeout=self._services.timeout(),
+                threads=threads,
+            )
+
+        return await comparison.compare(self, pytoniq, before)
 
     @property
     def dropped_answers(self) -> int:

@@ -1,4 +1,4 @@
-"""Questions to a liteserver."""
+"""Probes of a liteserver."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from typing import Final
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
-from tonwatch.samples.sample import Findings, Head, Probe, Sample, record
+from tonwatch.samples.sample import Head, Probe, Recording, Sample
 from tonwatch.ton.errors import ConnectionLost, LiteServerError, QueryTimeout, Reason, TonError
 from tonwatch.ton.liteserver.client import (
     CAPABILITY_INFO_EXT,
@@ -21,89 +21,87 @@ from tonwatch.ton.liteserver.errors import shard_client_seqno
 from tonwatch.ton.liteserver.link import Link
 
 _OLD_BLOCK: Final = 5.0
-"""Seconds: a healthy node's last block is younger; one that is older needs an explanation."""
+"""Seconds; a healthy node's last block is younger."""
 
 _PING_SHARE: Final = 0.25
-"""Part of a probe's timeout kept for a ping, so that silence can be told from not synced."""
+"""Share of a probe's timeout reserved for a ping, which distinguishes a dead node from one that
+is not synced."""
 
 
 async def connect(target: str, link: Link, *, timeout: float, wall: Callable[[], float]) -> Sample:
-    """Connect anew, shake hands, and check the proof of the last block's header.
+    """Open a new connection, and check the proof of the last block's header.
 
     Args:
         target: configured name.
-        link: where the liteserver is; its kept connection is not touched.
+        link: to the liteserver; its kept connection is not used.
         timeout: seconds for all of it.
-        wall: our clock, Unix seconds.
+        wall: local clock, Unix seconds.
     """
 
-    async def ask(findings: Findings) -> None:
+    with Recording(target, Probe.CONNECT, wall) as probe:
         budget = _Budget(timeout)
         connection = await link.open(budget.left())
         try:
-            findings.phases.update(connection.phases._asdict())
+            probe.phases.update(connection.phases._asdict())
             client = LiteClient(connection)
             info = await _answered(client, budget, client.masterchain_info)
-            findings.phases["query"] = info.elapsed
+            probe.phases["query"] = info.elapsed
             await client.block_header(info.last, budget.left())
         finally:
             await connection.close()
-
-    return await record(target, Probe.CONNECT, wall, ask)
+    return probe.sample
 
 
 async def head(target: str, link: Link, *, timeout: float, wall: Callable[[], float]) -> Sample:
-    """Ask on the kept connection where the node stands; arguments as `connect`.
+    """Query the node's head on the kept connection; arguments as `connect`.
 
-    A connection that broke the rules or stays silent is dropped, so that the
-    next probe starts from a fresh one.
+    A connection that violated the protocol or timed out is dropped, so that the
+    next probe starts with a new one.
     """
 
-    async def ask(findings: Findings) -> None:
+    with Recording(target, Probe.HEAD, wall) as probe:
         budget = _Budget(timeout)
         try:
-            client = await _reach(link, findings, budget)
-            asked = wall()
+            client = await _reach(link, probe, budget)
+            sent = wall()
             info = await _answered(client, budget, partial(_masterchain_info, client))
-            findings.phases["query"] = info.elapsed
-            findings.head = _told(info, asked)
+            probe.phases["query"] = info.elapsed
+            probe.head = _head_of(info, sent)
             with suppress(QueryTimeout):
-                # A slow node has said where it is; what it had no time to add stays unknown.
-                await _complete(client, info, findings.head, findings, budget, wall)
+                # A slow node has reported its head; the remaining fields stay unknown.
+                await _complete(client, info, probe.head, probe, budget, wall)
         except LiteServerError:
             raise
         except TonError as error:
             if error.reason is not Reason.NOT_SYNCED:
                 await link.drop()
             raise
-
-    return await record(target, Probe.HEAD, wall, ask)
+    return probe.sample
 
 
 async def fork(
     target: str, link: Link, seqno: int, *, timeout: float, wall: Callable[[], float]
 ) -> Sample:
-    """Ask on a connection of its own which block the node has at `seqno`.
+    """Query the node's block at `seqno` on a connection of its own.
 
     Args:
         target: configured name.
-        link: where the liteserver is; its kept connection is not touched, since
-            what is timed there must not wait behind this.
+        link: to the liteserver; its kept connection is not used, since queries
+            that are timed there must not wait for this one.
         seqno: of a masterchain block.
         timeout: seconds for all of it.
-        wall: our clock, Unix seconds.
+        wall: local clock, Unix seconds.
     """
 
-    async def ask(findings: Findings) -> None:
+    with Recording(target, Probe.FORK, wall) as probe:
         budget = _Budget(timeout)
         connection = await link.open(budget.left())
         try:
             header = await LiteClient(connection).lookup_block(seqno, budget.left())
-            findings.head = Head(seqno=seqno, root_hash=header.id.root_hash)
+            probe.head = Head(seqno=seqno, root_hash=header.id.root_hash)
         finally:
             await connection.close()
-
-    return await record(target, Probe.FORK, wall, ask)
+    return probe.sample
 
 
 class _Budget:
@@ -123,12 +121,12 @@ class _Budget:
         return max(0.01, self._deadline - self._loop.time() - keep)
 
 
-async def _reach(link: Link, findings: Findings, budget: _Budget) -> LiteClient:
+async def _reach(link: Link, probe: Recording, budget: _Budget) -> LiteClient:
     """A client whose connection answers a ping.
 
-    A kept connection may have died unnoticed since the last beat (a restart, a
-    stateful firewall): that says nothing of the node now, so it gets one more
-    try on a new connection.
+    A kept connection may have died unnoticed since the last probe (a restart, a
+    stateful firewall): that does not mean that the node is down, so there is one
+    retry on a new connection.
     """
     attempts = AsyncRetrying(
         retry=retry_if_exception_type(ConnectionLost), stop=stop_after_attempt(2), reraise=True
@@ -137,8 +135,8 @@ async def _reach(link: Link, findings: Findings, budget: _Budget) -> LiteClient:
     async def pinged() -> LiteClient:
         client = await link.client(budget.left())
         if link.fresh:
-            findings.phases.update(client.connection.phases._asdict())
-        findings.phases["ping"] = await client.connection.ping(budget.ping)
+            probe.phases.update(client.connection.phases._asdict())
+        probe.phases["ping"] = await client.connection.ping(budget.ping)
         return client
 
     return await attempts(pinged)
@@ -147,16 +145,16 @@ async def _reach(link: Link, findings: Findings, budget: _Budget) -> LiteClient:
 async def _answered(
     client: LiteClient,
     budget: _Budget,
-    question: Callable[[float], Awaitable[MasterchainInfo]],
+    query: Callable[[float], Awaitable[MasterchainInfo]],
 ) -> MasterchainInfo:
-    """Ask, and where no answer comes, find out by a ping whether anybody is there.
+    """Query the node, and ping it where no answer comes.
 
     Raises:
         TonError: ``not_synced`` where the ping is answered: a node that is not
             synced answers pings and nothing else.
     """
     try:
-        return await question(budget.left(keep=budget.ping))
+        return await query(budget.left(keep=budget.ping))
     except QueryTimeout as error:
         try:
             await client.connection.ping(budget.left())
@@ -168,7 +166,7 @@ async def _answered(
 
 
 async def _masterchain_info(client: LiteClient, timeout: float) -> MasterchainInfo:
-    """`getMasterchainInfoExt`, or on nodes that do not know it the plain one."""
+    """`getMasterchainInfoExt`, or `getMasterchainInfo` on nodes that do not support it."""
     budget = _Budget(timeout)
     try:
         return await client.masterchain_info_ext(0, budget.left())
@@ -178,14 +176,14 @@ async def _masterchain_info(client: LiteClient, timeout: float) -> MasterchainIn
         return await client.masterchain_info(budget.left())
 
 
-def _told(info: MasterchainInfo, asked: float) -> Head:
-    """What the first answer says by itself."""
+def _head_of(info: MasterchainInfo, sent: float) -> Head:
+    """The head as far as the first answer has it."""
     return Head(
         seqno=info.last.seqno,
         root_hash=info.last.root_hash,
         gen_utime=info.last_utime,
         zerostate=info.zerostate,
-        clock_offset=None if info.now is None else _offset(info.now, asked, info.elapsed),
+        clock_offset=None if info.now is None else _offset(info.now, sent, info.elapsed),
         version=info.version,
     )
 
@@ -194,29 +192,29 @@ async def _complete(
     client: LiteClient,
     info: MasterchainInfo,
     head: Head,
-    findings: Findings,
+    probe: Recording,
     budget: _Budget,
     wall: Callable[[], float],
 ) -> None:
-    """Ask for what the first answer did not tell; each answer completes the findings' head."""
+    """Query what the first answer does not have; each answer completes `probe.head`."""
     if not info.capabilities & CAPABILITY_INFO_EXT:
         header = await client.block_header(info.last, budget.left())
-        findings.head = head = replace(head, gen_utime=header.gen_utime)
-        asked = wall()
-        told = await client.version(budget.left())
-        offset = _offset(told.now, asked, told.elapsed)
-        findings.head = head = replace(head, clock_offset=offset, version=told.version)
+        probe.head = head = replace(head, gen_utime=header.gen_utime)
+        sent = wall()
+        answer = await client.version(budget.left())
+        offset = _offset(answer.now, sent, answer.elapsed)
+        probe.head = head = replace(head, clock_offset=offset, version=answer.version)
     if head.gen_utime is not None and wall() - head.gen_utime >= _OLD_BLOCK:
-        # Until its shard client is far behind, a node serves that one's block as its last.
+        # Unless its shard client lags far, a node serves the shard client's block as its last.
         known = await client.last_known_seqno(budget.left())
-        findings.head = head = replace(head, known_seqno=known)
-    findings.head = replace(head, shard_client_seqno=await _shard_client(client, info, budget))
+        probe.head = head = replace(head, known_seqno=known)
+    probe.head = replace(head, shard_client_seqno=await _shard_client(client, info, budget))
 
 
-def _offset(now: int, asked: float, elapsed: float) -> float:
-    """The server's clock less ours, seconds."""
-    # Whole seconds on its side: on average it is half a second later than it says.
-    return now + 0.5 - (asked + elapsed / 2)
+def _offset(now: int, sent: float, elapsed: float) -> float:
+    """The server's clock minus the local clock, seconds."""
+    # The server truncates to whole seconds: on average its clock is half a second ahead of `now`.
+    return now + 0.5 - (sent + elapsed / 2)
 
 
 async def _shard_client(client: LiteClient, info: MasterchainInfo, budget: _Budget) -> int | None:

@@ -18,17 +18,17 @@ from tonwatch.ton.liteserver.link import Link
 from tonwatch.ton.liteserver.proofs import KnownBlocks
 
 _PIPELINED: Final = 16
-"""Questions open at a time on a liteserver's connection."""
+"""Concurrent queries on a liteserver's connection."""
 
 
 class LiteServerSource:
-    """A liteserver, on a connection apart from the one whose answers are timed.
+    """A liteserver, on a separate connection from the one whose queries are timed.
 
     Args:
         name: configured name.
-        link: of its own: questions here are pipelined.
-        known: what block proofs have shown, shared by all liteservers.
-        timeout: returns the seconds for each question.
+        link: of its own: queries here are pipelined.
+        known: blocks known by proofs, shared by all liteservers.
+        timeout: returns the seconds for each query.
     """
 
     proves = True
@@ -63,7 +63,7 @@ class LiteServerSource:
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[LiteClient]:
-        """A client on the kept connection, which is given up where it fell silent or broke off."""
+        """A client on the kept connection, which is dropped where it timed out or failed."""
         async with self._opening:
             client = await self._link.client(self._timeout())
         try:
@@ -92,7 +92,7 @@ class _LiteReader:
         except LiteServerError as error:
             if error.reason is not Reason.NOT_FOUND:
                 raise
-        # It named this block: another server behind its address may not have it yet.
+        # The target named this block: another server behind its address may not have it yet.
         return await self._client.account(self._block, address, self._known, self._timeout)
 
     async def run_method(

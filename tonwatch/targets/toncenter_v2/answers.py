@@ -1,6 +1,6 @@
-"""What toncenter's API v2 answers about accounts, read out of JSON with nothing believed.
+"""Answers of toncenter's API v2 about accounts, parsed from untrusted JSON.
 
-Both of its servers hand on what tonlib says, with small differences: numbers come as text or as
+Both of its servers forward tonlib's answers, with small differences: numbers come as text or as
 integers, and an account that does not exist has a balance of 0 in one and of -1 in the other.
 
 Sources: ``ton-http-api`` with ``pytonlib`` and ``tvm_valuetypes``; ``ton-http-api-cpp``.
@@ -29,13 +29,13 @@ from tonwatch.ton.contracts.transactions import Transaction, TransactionId, pars
 from tonwatch.ton.errors import BadAnswer, ProofInvalid
 
 _MAX_CELLS: Final = 16 * 1024
-"""Cells of a transaction, or of an account's code or data: what bounds a body bounds these."""
+"""Cells of a transaction, or of an account's code or data."""
 
 _NOT_THERE: Final = -1
 """The balance that tonlib gives to an account that does not exist."""
 
 MAX_TRANSACTIONS: Final = 100
-"""What the servers answer with at most."""
+"""The servers' maximum in one answer."""
 
 _NUMBER: Final = re.compile(r"(-?)(?:0x([0-9a-f]{1,64})|([0-9]{1,78}))", re.IGNORECASE)
 _WHOLE: Final = re.compile(r"-?[0-9]{1,40}")
@@ -65,10 +65,10 @@ def _base64(value: object) -> bytes:
 Hash = Annotated[Base64Bytes, AfterValidator(_hash_size)]
 
 Uint32 = Annotated[int, BeforeValidator(_whole), Field(ge=0, lt=1 << 32)]
-"""As wide as on the chain: JSON numbers have no end, and what computes with them has."""
+"""As wide as on the chain: JSON numbers are unbounded."""
 
 Seqno = Annotated[int, BeforeValidator(_whole), Field(ge=0, lt=1 << 31)]
-"""As wide as liteservers can be asked for."""
+"""As wide as in the liteserver protocol."""
 
 _Balance = Annotated[int, BeforeValidator(_whole), Field(ge=_NOT_THERE, lt=1 << 120)]
 _LogicalTime = Annotated[int, BeforeValidator(_whole), Field(ge=0, lt=1 << 64)]
@@ -85,7 +85,7 @@ class BlockId(BaseModel):
 
 
 class TransactionName(BaseModel):
-    """``internal.transactionId``; without a transaction `lt` is 0 and `hash` means nothing."""
+    """``internal.transactionId``; without a transaction `lt` is 0 and `hash` is meaningless."""
 
     lt: _LogicalTime
     hash: _Bytes
@@ -114,10 +114,10 @@ class AddressInformation(BaseModel):
     sync_utime: Uint32
 
     def read(self, address: Address, seqno: int | None) -> AccountAt:
-        """What it says of `address`, asked for at block `seqno`, or at the last.
+        """The account at `address`, requested at block `seqno`, or at the last.
 
         Raises:
-            BadAnswer: it contradicts itself or the question; the text begins with the field.
+            BadAnswer: it contradicts itself or the request; the text begins with the field.
         """
         if seqno is not None and self.block_id.seqno != seqno:
             raise BadAnswer(f"block_id: asked for block {seqno}, got block {self.block_id.seqno}")
@@ -144,13 +144,13 @@ class AddressInformation(BaseModel):
 
 
 class TransactionItem(BaseModel):
-    """``raw.transaction``: all that is said of it besides `data` is in there too."""
+    """``raw.transaction``; all its other fields are derived from `data`."""
 
     transaction_id: TransactionName
     data: _Bytes
 
 
-# Without the first failure as the last, a list of nonsense costs seconds.
+# Stop at the first failure: validating a list of garbage costs seconds.
 _Items = Annotated[list[TransactionItem], FailFast(), Field(max_length=MAX_TRANSACTIONS)]
 
 
@@ -158,12 +158,12 @@ class Transactions(RootModel[_Items]):
     """The answer to ``getTransactions``, the newest first."""
 
     def read(self, address: Address, last: TransactionId, count: int) -> list[Transaction]:
-        """The transactions of `address` from `last` on back, at least one.
+        """The transactions of `address` from `last` backwards, at least one.
 
         Raises:
-            BadAnswer: other than `count` at most, or none, or not transactions at all.
-            ProofInvalid: a transaction is not the one that was asked for, or that the one
-                after it names, by its hash.
+            BadAnswer: more than `count`, or none, or not transactions at all.
+            ProofInvalid: a transaction is not the one that was requested, or that its
+                successor links to, by its hash.
         """
         if not 1 <= len(self.root) <= count:
             raise BadAnswer(f"asked for up to {count} transactions, got {len(self.root)}")
@@ -206,7 +206,7 @@ def _entry(field: str, entry: object) -> int | Cell | None:
         raise BadAnswer(f"{field}: not a pair of type and value")
     kind, value = entry
     if not isinstance(kind, str):
-        raise BadAnswer(f"{field}: a value whose type is no word")
+        raise BadAnswer(f"{field}: a value whose type is not a string")
     if kind == "num":
         return _number(field, value)
     if kind in {"cell", "slice"}:
@@ -243,5 +243,5 @@ def _cell(field: str, data: bytes) -> Cell:
 
 
 def encoded(data: bytes) -> str:
-    """Base64 as the API has it in both directions."""
+    """Base64 as the API uses it."""
     return base64.b64encode(data).decode()

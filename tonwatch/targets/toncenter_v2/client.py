@@ -1,4 +1,4 @@
-"""toncenter's API v2: the few questions a monitor asks.
+"""toncenter's API v2: the few methods that a monitor needs.
 
 Sources: toncenter's OpenAPI documents and the two servers behind them
 (``ton-http-api`` in Python, ``ton-http-api-cpp``). Its ``/healthcheck`` and
@@ -37,7 +37,7 @@ _MAX_HISTORY: Final = 1024 * 1024
 
 
 class MasterchainInfo(BaseModel):
-    """``blocks.masterchainInfo``; `init` is the zerostate. It tells no time."""
+    """``blocks.masterchainInfo``; `init` is the zerostate. It has no time."""
 
     last: BlockId
     init: BlockId
@@ -54,10 +54,10 @@ class ToncenterClient:
     """One provider.
 
     Every method takes `timeout`, the seconds for a request, not counting the wait for its turn,
-    and `timing`, which is filled as far as the request comes; every method raises `TonError`
-    with the reason in the status or the body.
+    and `timing`, which is filled for each step that the request reaches; every method raises
+    `TonError` with the reason in the status or the body.
 
-    `http` is how it is reached.
+    `http` sends the requests.
     """
 
     def __init__(self, http: HttpClient) -> None:
@@ -98,21 +98,21 @@ class ToncenterClient:
         timeout: float,
         timing: Timing,
     ) -> list[Transaction]:
-        """The account's transactions from `last` on back, the newest first: up to `count`.
+        """The account's transactions from `last` backwards, newest first: up to `count`.
 
-        Each is checked to be the one that was asked for, or that the one after it names. What
-        the provider's usual liteservers have pruned is asked of those with the whole history,
-        then in ever smaller parts: the provider refuses all where it lacks some. Each of these
+        Each is checked to be the one that was requested, or that its successor links to. What
+        the provider's usual liteservers have pruned is requested from its archival ones, then
+        in ever smaller parts: the provider refuses all where it lacks some. Each of these
         requests has the whole `timeout`.
 
         Raises:
             ProviderError: reason ``pruned`` where it does not have even `last`; ``shard_lag`` or
                 ``not_ready`` where its liteserver does not have it yet.
-            ProofInvalid: it answered with other transactions.
+            ProofInvalid: the answer has other transactions.
         """
         wanted = {"address": str(address), "lt": str(last.lt), "hash": encoded(last.hash)}
         count = min(count, MAX_TRANSACTIONS)
-        asked = timing
+        attempt = timing
         while True:
             try:
                 answer = await self._get(
@@ -120,7 +120,7 @@ class ToncenterClient:
                     wanted | {"limit": str(count)},
                     Transactions,
                     timeout,
-                    asked,
+                    attempt,
                     max_body=_MAX_HISTORY,
                     meaning=reason_for_transactions,
                 )
@@ -135,10 +135,10 @@ class ToncenterClient:
                 else:
                     raise
             finally:
-                if asked is not timing:
-                    timing.waited += asked.waited
-                    timing.query = asked.query
-            asked = Timing()
+                if attempt is not timing:
+                    timing.waited += attempt.waited
+                    timing.query = attempt.query
+            attempt = Timing()
 
     async def run_method(
         self,
@@ -154,18 +154,18 @@ class ToncenterClient:
             ["num", str(item)] if isinstance(item, int) else ["tvm.Slice", encoded(boc(item))]
             for item in arguments
         ]
-        question = {"address": str(address), "method": method, "stack": stack}
+        payload = {"address": str(address), "method": method, "stack": stack}
         answer = await self._http.post(
-            "runGetMethod", question, partial(parse_answer, model=RunResult), timeout, timing
+            "runGetMethod", payload, partial(parse_answer, model=RunResult), timeout, timing
         )
         return answer.read()
 
     async def send_message(self, message: bytes, timeout: float, timing: Timing) -> None:
-        """Send an external message, a bag of cells. It is never sent a second time.
+        """Send an external message, a bag of cells. It is never sent twice.
 
         Raises:
-            ProviderError: reason ``message_rejected`` with the node's words in the detail,
-                the exit code among them.
+            ProviderError: reason ``message_rejected`` with the node's message in the detail,
+                including the exit code.
         """
         await self._http.post(
             "sendBoc",

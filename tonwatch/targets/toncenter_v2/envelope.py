@@ -30,14 +30,14 @@ def parse_answer(
     model: type[Answer],
     meaning: Meaning = reason_for,
 ) -> Answer:
-    """What stands under ``result``, or raise what status and body say together.
+    """The value of ``result``, or the error by status and body.
 
-    Where the body repeats `secret`, the API key that was sent, no error does: it goes before any
-    text is cut. Without one, what refuses the key otherwise forbids us to ask.
+    `secret`, the API key that was sent, is redacted from errors before any text is cut. Without
+    one, a refused key means that requests without a key are forbidden.
     """
     answer = _json_object(body)
     text = redacted(_error_text(answer, body), secret)
-    # Some gateways say in a page with status 200 that they let nobody through.
+    # Some gateways refuse requests with a page that has status 200.
     if status == 200 and answer is None and not is_throttled(text.lower()):
         raise BadAnswer(f"the body is not a JSON object: {text[:80]!r}")
     if status != 200 or answer is None or answer.get("ok") is not True:

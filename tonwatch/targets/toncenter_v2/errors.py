@@ -1,8 +1,8 @@
-"""What an error of toncenter's servers means: by its status and its text together.
+"""Maps errors of toncenter's servers to reasons, by status and text.
 
-What a liteserver or tonlib said is passed on as it was: the Python server answers it with
-status 500, the C++ server with tonlib's own code or 542, or with 400 where it is told to hide
-errors. So the node's words are looked for first. Texts are matched in lower case.
+Errors of a liteserver or tonlib are forwarded verbatim: the Python server answers them with
+status 500, the C++ server with tonlib's own code or 542, or with 400 where it is configured to
+hide errors. So the node's message is matched first. Texts are matched in lower case.
 """
 
 from typing import Final
@@ -10,24 +10,24 @@ from typing import Final
 from tonwatch.ton.errors import MAX_DETAIL, Reason
 from tonwatch.ton.liteserver.errors import is_throttled, node_reason, transactions_reason
 
-_ALIKE: Final = frozenset({Reason.MESSAGE_REJECTED, Reason.PRUNED})
-"""What a node says of the question itself. All else that it says is its trouble, not ours: the
-provider has no working node for the question (`Reason.UPSTREAM_FAILED`)."""
+_OF_THE_QUERY: Final = frozenset({Reason.MESSAGE_REJECTED, Reason.PRUNED})
+"""A node's errors about the query itself. All others are failures of the node: the provider
+has no working node for the query (`Reason.UPSTREAM_FAILED`)."""
 
-_BY_ITS_NODE: Final = frozenset(
+_FROM_THE_NODE: Final = frozenset(
     {Reason.UPSTREAM_FAILED, Reason.SERVER_ERROR, Reason.UNSUPPORTED, Reason.PRUNED}
 )
-"""Failures whose text may have the words of the provider's liteserver."""
+"""Failures whose text may contain the message of the provider's liteserver."""
 
 _NO_LITESERVER: Final = (
     "no working liteservers",
-    # The Python server's words for any exception in it, since its web framework wraps them. For
-    # the questions that are asked here that is the lack of a liteserver.
+    # The Python server's text for any exception in it, since its web framework wraps them. For
+    # the queries that are sent here that is the lack of a liteserver.
     "unhandled errors in a taskgroup",
 )
 
 _EXIT_CODE: Final = "exitcode="
-_ROOM: Final = 40
+_RESERVED: Final = 40
 """Characters kept for a status in front of a text, and for an exit code at its end."""
 
 
@@ -38,23 +38,25 @@ def reason_for(status: int, text: str, code: int | None = None) -> Reason:
     server says 500 for that, and 503 where it has no liteserver left.
 
     Args:
-        status: of HTTP; the code in the body where that says ``ok`` wrongly.
-        text: what the body says.
+        status: of HTTP; the code in the body where HTTP says 200.
+        text: the message in the body.
         code: in the body; None without one.
     """
     lowered = text.lower()
-    said = node_reason(lowered)
-    if said is Reason.OVERLOADED:
-        return said  # too many messages of all the node's users, whatever the status: not ours
+    from_node = node_reason(lowered)
+    if from_node is Reason.OVERLOADED:
+        return from_node  # too many messages of all clients, whatever the status
     if {429, 420} & {status, code} or (
-        # A page that is not there may speak of limits.
-        status not in (404, 405) and said is not Reason.MESSAGE_REJECTED and is_throttled(lowered)
+        # A page that is not there may mention limits.
+        status not in (404, 405)
+        and from_node is not Reason.MESSAGE_REJECTED
+        and is_throttled(lowered)
     ):
         return Reason.RATE_LIMITED
     if status in (401, 403):
         return Reason.UNAUTHORIZED
-    if said in _ALIKE:
-        return said
+    if from_node in _OF_THE_QUERY:
+        return from_node
     if status == 504 or "liteserver timeout" in lowered:
         return Reason.UPSTREAM_TIMEOUT
     if status == 542 or "lite_server" in lowered or any(part in lowered for part in _NO_LITESERVER):
@@ -67,16 +69,16 @@ def reason_for(status: int, text: str, code: int | None = None) -> Reason:
 
 
 def reason_for_transactions(status: int, text: str, code: int | None = None) -> Reason:
-    """As `reason_for`, where an account's transactions were asked for by logical time and hash."""
+    """As `reason_for`, for a query of an account's transactions by logical time and hash."""
     reason = reason_for(status, text, code)
-    if reason in _BY_ITS_NODE:
+    if reason in _FROM_THE_NODE:
         return transactions_reason(text.lower()) or reason
     return reason
 
 
 def with_exit_code(text: str) -> str:
-    """The text, without some of its middle where its exit code would be cut off."""
+    """The text, shortened in its middle where its exit code would be cut off."""
     at = text.find(_EXIT_CODE)
-    if at <= MAX_DETAIL - _ROOM:
+    if at <= MAX_DETAIL - _RESERVED:
         return text
     return f"{text[: MAX_DETAIL // 2]}… {text[at:]}"

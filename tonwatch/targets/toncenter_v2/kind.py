@@ -51,11 +51,11 @@ class ToncenterV2Kind(Kind[ToncenterV2]):
 
 
 class OpenToncenter(OpenTarget):
-    """One provider. All questions take turns at the pace of its rate limit.
+    """One provider. All queries share its rate limit.
 
     Args:
         section: its configuration.
-        services: what it needs of us.
+        services: of the runtime.
     """
 
     def __init__(self, section: ToncenterV2, services: Services) -> None:
@@ -66,16 +66,16 @@ class OpenToncenter(OpenTarget):
         self.source = ToncenterSource(self._name, self._client, services.timeout)
 
     def regular(self) -> Iterable[Regular]:
-        """Where it stands."""
+        """Its head."""
         yield Regular(Probe.HEAD, self.head, lambda probe: probe.interval)
 
     async def head(self) -> Sample:
-        """Where it stands."""
+        """Probe its head."""
         timeout, wall = self._services.timeout(), self._services.wall
         return await probes.head(self._name, self._client, timeout=timeout, wall=wall)
 
     async def block_at(self, seqno: int) -> Sample:
-        """Which block it has at a seqno."""
+        """Probe its block at a seqno."""
         timeout, wall = self._services.timeout(), self._services.wall
         return await probes.fork(self._name, self._client, seqno, timeout=timeout, wall=wall)
 

@@ -12,12 +12,12 @@ from tonwatch.ton.http import Timing
 
 
 class ToncenterSource:
-    """A provider. It is asked one thing at a time: its rate limit is not ours to fill.
+    """A provider. Requests are sequential, so that they do not use up its rate limit.
 
     Args:
         name: configured name.
         client: the provider.
-        timeout: returns the seconds for each question.
+        timeout: returns the seconds for each query.
     """
 
     proves = False

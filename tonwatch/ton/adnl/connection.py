@@ -1,8 +1,8 @@
 """An ADNL-TCP connection to a liteserver: event-driven, every wait with a deadline.
 
-The transport is an `asyncio.Protocol`: answers are matched to questions inside
-the event loop's own read callback, with no reader task to wake and nothing
-polled, so that the time of an answer is the endpoint's time and not ours.
+The transport is an `asyncio.Protocol`: answers are matched to queries inside
+the event loop's read callback, without a reader task or polling, so that
+latency is the endpoint's and not tonwatch's.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from tonwatch.ton.errors import (
 from tonwatch.ton.names import AddressInfo, Resolve, addresses_only
 
 _MAX_UNSENT: Final = 1024 * 1024
-"""Bytes waiting in our send buffer above which a peer counts as not reading."""
+"""Bytes in the send buffer above which a peer counts as not reading."""
 
 
 class Phases(NamedTuple):
@@ -37,9 +37,9 @@ class Phases(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """An answer, and the seconds from handing the question to the socket to its arrival.
+    """An answer, and the seconds from writing the query to the socket to its arrival.
 
-    Where many are asked at once, they also count until all of them are written.
+    For concurrent queries they include the time until all of them are written.
     """
 
     body: bytes
@@ -50,8 +50,8 @@ class AdnlConnection(asyncio.Protocol):
     """One encrypted connection; made with `open`, usable until `close` or loss.
 
     Attributes:
-        phases: what opening cost.
-        dropped: answers that no question was waiting for (late or unknown).
+        phases: durations of opening it.
+        dropped: late or unsolicited answers.
     """
 
     phases: Phases
@@ -91,7 +91,7 @@ class AdnlConnection(asyncio.Protocol):
             resolve: finds the addresses of `host`; without it `host` must be an address.
 
         Raises:
-            ConnectError: says by its reason which phase failed and how.
+            ConnectError: its reason names the phase that failed, and how.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -116,13 +116,13 @@ class AdnlConnection(asyncio.Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether a question could be sent now."""
+        """Whether a query could be sent now."""
         return self._lost is None
 
     async def query(self, body: bytes, timeout: float) -> Reply:
-        """Ask one question (the body of an ``adnl.message.query``).
+        """Send one query (the body of an ``adnl.message.query``).
 
-        Many may be open at a time; answers are matched by id.
+        Queries may be concurrent; answers are matched by id.
 
         Raises:
             QueryTimeout: no answer within `timeout` seconds. The connection
@@ -131,7 +131,7 @@ class AdnlConnection(asyncio.Protocol):
         """
         query_id = secrets.token_bytes(32)
         message = wire.Message(wire.QUERY, query_id, body)
-        return await self._ask(message, timeout, "answer")
+        return await self._exchange(message, timeout, "answer")
 
     async def ping(self, timeout: float) -> float:
         """Round trip of an ADNL ping in seconds; answered even by a node that is not synced.
@@ -140,16 +140,16 @@ class AdnlConnection(asyncio.Protocol):
             QueryTimeout, ConnectionLost, ProtocolError: as `query`.
         """
         message = wire.Message(wire.PING, secrets.token_bytes(8))
-        return (await self._ask(message, timeout, "pong")).elapsed
+        return (await self._exchange(message, timeout, "pong")).elapsed
 
     async def close(self) -> None:
-        """Close the connection and fail every open question with `ConnectionLost`."""
+        """Close the connection and fail every pending query with `ConnectionLost`."""
         self._end(ConnectionLost("closed by tonwatch"))
         await self._gone.wait()
 
-    async def _ask(self, message: wire.Message, timeout: float, what: str) -> Reply:
+    async def _exchange(self, message: wire.Message, timeout: float, what: str) -> Reply:
         if self._lost is not None:
-            # Raised anew each time, or its traceback would grow with every question.
+            # Without its traceback, which would grow with every query.
             raise self._lost.with_traceback(None)
         transport = self._transport
         assert transport is not None, "open() returns only connected transports"
@@ -167,12 +167,12 @@ class AdnlConnection(asyncio.Protocol):
         return Reply(reply.body, reply.elapsed - sent_at)
 
     def _send(self, transport: asyncio.Transport, payload: bytes) -> float:
-        """Write a lone message at once, and those that follow it in one turn of the loop together.
+        """Write the first message at once, and batch those of the same loop iteration.
 
-        A write to a socket costs more than all else that a question needs.
+        A write to a socket costs more than the rest of a query.
 
         Returns:
-            When it was handed over, on the loop's clock.
+            When it was written, on the loop's clock.
         """
         if self._written:
             self._unsent.append(payload)
@@ -203,7 +203,7 @@ class AdnlConnection(asyncio.Protocol):
                 Reason.HANDSHAKE_FAILED, f"connected, but the handshake failed: {error.detail}"
             ) from error
 
-    # What the event loop calls.
+    # Callbacks of the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -227,7 +227,7 @@ class AdnlConnection(asyncio.Protocol):
 
     def _receive(self, payload: bytes) -> None:
         if not self._ready.done():
-            # The first frame, empty by the book, proves that both ends hold the keys.
+            # The first frame, empty by the protocol, proves that both ends have the keys.
             self._ready.set_result(None)
             return
         message = wire.parse_message(payload)
@@ -243,7 +243,7 @@ class AdnlConnection(asyncio.Protocol):
             return
         self._lost = error
         _fail(self._ready, error)
-        # `open` has the error already where nobody waits for the handshake any more.
+        # Mark it as retrieved: `open` may not be waiting for the handshake any more.
         if self._ready.done() and not self._ready.cancelled():
             self._ready.exception()
         for waiter in self._waiting.values():

@@ -1,4 +1,4 @@
-"""Public keys of liteservers: as people write them, and as the node writes them."""
+"""Public keys of liteservers, in text and in the node's files."""
 
 import base64
 import binascii

@@ -58,7 +58,7 @@ class Message(NamedTuple):
 
 
 class Session:
-    """One end of an encrypted connection: seals what goes out, opens what comes in."""
+    """One end of an encrypted connection: encrypts outgoing and decrypts incoming frames."""
 
     def __init__(self, outgoing: Cipher, incoming: Cipher, max_frame: int = MAX_FRAME) -> None:
         self._outgoing = outgoing
@@ -113,7 +113,7 @@ def open_session(server_key: bytes, max_frame: int = MAX_FRAME) -> tuple[bytes, 
         max_frame: longest frame to accept, bytes.
 
     Returns:
-        The 256 bytes of the handshake, and the session that they open.
+        The 256 bytes of the handshake, and its session.
 
     Raises:
         ValueError: the key is not a point of the curve.
@@ -164,12 +164,12 @@ def parse_key(key: bytes) -> Server:
     try:
         return Server("", 0, key)
     except Exception as error:
-        # PyNaCl says TypeError, ValueError or its own RuntimeError, by version.
+        # PyNaCl raises TypeError, ValueError or its own RuntimeError, by version.
         raise ValueError("not an ed25519 public key") from error
 
 
 def parse_message(payload: bytes) -> Message | None:
-    """Read a frame's payload; None where it is empty or no message known here."""
+    """Read a frame's payload; None where it is empty or an unknown message."""
     constructor = payload[:4]
     if constructor in (QUERY, ANSWER) and len(payload) >= 40:
         body, end = read_tl_bytes(payload, 36)
@@ -215,5 +215,5 @@ def _handshake_cipher(shared: bytes, digest: bytes) -> Cipher:
     return cipher
 
 
-# The first cipher loads its library from disk: on import, and not within the first handshake.
+# The first cipher loads its library from disk: on import, not during the first handshake.
 _streams(bytes(160))

@@ -1,8 +1,8 @@
-"""Bags of cells, read: one pass over the bytes, each cell hashed once, every size bounded.
+"""Parser of bags of cells: one pass, each cell hashed once, every size bounded.
 
-A Merkle proof that can be read at all has been checked against the hash that it
-carries; whom that hash belongs to is for `tonwatch.ton.liteserver.proofs`. pytoniq's reader is not
-used for what peers send: it takes three times as long and bounds nothing.
+A Merkle proof that was parsed has been checked against the hash that it carries; what that hash
+belongs to is checked by `tonwatch.ton.liteserver.proofs`. pytoniq's parser is not used for
+untrusted input: it takes three times as long and has no limits.
 
 Source: TON's whitepaper 3.1 and the node's ``crypto/tl/boc.tlb``.
 """
@@ -28,12 +28,12 @@ def read_boc(data: bytes, *, max_cells: int = MAX_CELLS) -> tuple[Cell, ...]:
     """The roots of a bag of cells.
 
     Args:
-        data: the whole bag and nothing behind it.
-        max_cells: more than these are refused before any is read.
+        data: exactly one bag.
+        max_cells: more than these are refused before any is parsed.
 
     Raises:
-        BadAnswer: it is none, or is cut short or too long; reason ``answer_too_large`` where it
-            has more cells.
+        BadAnswer: it is not a bag of cells, or is cut short or too long; reason
+            ``answer_too_large`` where it has more cells.
         ProofInvalid: a Merkle proof or update in it does not have the hash that it claims.
     """
     try:
@@ -72,10 +72,10 @@ def _read(data: bytes, max_cells: int) -> tuple[Cell, ...]:
     at = 6 + 3 * size + offset_size
     roots = [number(at + index * size, size) for index in range(root_count)]
     at += root_count * size
-    if flags & 128:  # an index of offsets, which reading from the front needs not
+    if flags & 128:  # an index of offsets, not needed to parse in order
         at += count * offset_size
     end = at + length
-    if end + (4 if flags & 64 else 0) != len(data):  # a checksum; hashes say more
+    if end + (4 if flags & 64 else 0) != len(data):  # a checksum, not needed besides hashes
         raise BadAnswer(f"a bag of cells has {len(data)} bytes where {end} are needed")
     bodies: list[bytes] = []
     links: list[Sequence[int]] = []
@@ -83,7 +83,7 @@ def _read(data: bytes, max_cells: int) -> tuple[Cell, ...]:
         first, second = data[at], data[at + 1]
         behind = at + 2 + (second + 1 >> 1)
         if first & _HASHED:
-            # What the peer says of its hashes is passed over: they are computed here.
+            # Stored hashes are skipped: they are computed here.
             skip = ((first >> 5).bit_count() + 1) * 34
             behind += skip
             bodies.append(bytes((first - _HASHED, second)) + data[at + 2 + skip : behind])
@@ -100,7 +100,7 @@ def _read(data: bytes, max_cells: int) -> tuple[Cell, ...]:
             below: Sequence[int] = data[behind:at]
             if size > 1:
                 below = [number(place, size) for place in range(behind, at, size)]
-            # Forward only, so that there are no circles.
+            # Forward only, so that there are no cycles.
             if min(below) <= index or max(below) >= count:
                 raise BadAnswer("a cell refers to one that does not come after it")
             links.append(below)
@@ -122,13 +122,13 @@ _MAX_HIGHER: Final = 2048
 jetton in a message about 50."""
 _LEVELS: Final = 7
 _TOP: Final = 64
-"""A level that none has: marks a root's proof until all is read, for what refers to it."""
+"""An impossible level: marks a proof that is a root until all cells are linked."""
 _PRUNED_ONCE: Final = bytes((_EXOTIC + 32, 72, PRUNED, 1))
 """How the body of nearly every pruned branch starts."""
 
 
 def _linked(bodies: list[bytes], links: list[Sequence[int]], roots: list[int]) -> tuple[Cell, ...]:
-    """Make cells of what was read, leaves first, and check every Merkle cell."""
+    """Make cells of the parsed bodies, leaves first, and check every Merkle cell."""
     cells: list[Cell] = [_NOTHING] * len(bodies)
     known: _Known = {}
     tops = frozenset(roots)
@@ -159,7 +159,7 @@ def _linked(bodies: list[bytes], links: list[Sequence[int]], roots: list[int]) -
             for ref in refs:
                 level |= ref.level >> 1
             if body[2] == MERKLE_PROOF and index in tops:
-                # It is only looked through.
+                # A root proof stands for its content.
                 made.level = level | _TOP
                 made.hash, made.depth = refs[0].hash, refs[0].depth
                 continue

@@ -1,6 +1,6 @@
-"""Cells: what every block, account, message and proof of TON is made of.
+"""Cells, the data structure of all blocks, accounts, messages and proofs of TON.
 
-`tonwatch.ton.cells.boc` reads them from bytes. Written for speed: a monitor reads thousands of
+`tonwatch.ton.cells.boc` parses them from bytes. Written for speed: a monitor reads thousands of
 proofs a minute, and a simulated day has 200,000 blocks.
 
 Source: TON's whitepaper 3.1 and the node's ``crypto/tl/boc.tlb``.
@@ -27,9 +27,8 @@ class Cell:
     Attributes:
         body: two descriptor bytes and the data, padded to whole bytes.
         refs: the cells it refers to.
-        hash: its representation hash; of a cell that was read out of a Merkle proof the hash
-            of what it stands for, with nothing pruned. A proof that is a root stands for what it
-            proves.
+        hash: its representation hash; of a cell in a Merkle proof the hash of the
+            original, with nothing pruned. A proof that is a root has the hash of its content.
         depth: of the tree below it, likewise; 0 without references.
         level: where anything below is pruned, as a mask; 0 where nothing is.
     """
@@ -63,9 +62,8 @@ def cell(data: bytes = b"", *refs: Cell, head: str = "", tail: str = "") -> Cell
     number |= _number(tail)
     if padding := -size % 8:
         number = (number << 1 | 1) << padding - 1
-    whole = size // 8
     length = (size + 7) // 8
-    return Cell(bytes((len(refs), whole + length)) + number.to_bytes(length, "big"), refs)
+    return Cell(bytes((len(refs), size // 8 + length)) + number.to_bytes(length, "big"), refs)
 
 
 def boc(*roots: Cell) -> bytes:
@@ -111,10 +109,9 @@ def _number(bits: str) -> int:
 
 
 class Slice:
-    """Reads a cell from its start on: bits and references in turn.
+    """Reads a cell sequentially: bits and references.
 
-    Every method raises `BadAnswer` where the cell holds less, `ProofInvalid` where it is
-    a branch that a proof leaves out.
+    Every method raises `BadAnswer` where the cell has less, `ProofInvalid` where it is pruned.
     """
 
     __slots__ = ("_bits", "_next", "_refs", "left")
@@ -171,7 +168,7 @@ class Slice:
         return self.uint(8 * self.uint(4))
 
     def currencies(self) -> int:
-        """``CurrencyCollection``: its coins; other currencies are passed over."""
+        """``CurrencyCollection``: its coins; other currencies are skipped."""
         amount = self.coins()
         if self.bit():
             self.ref()

@@ -8,10 +8,10 @@ from tonwatch.ton.errors import BadAnswer
 
 
 def find(root: Cell, key: int, bits: int) -> Slice | None:
-    """What a dictionary has under a key.
+    """The value of a key.
 
     Args:
-        root: its first cell: of a ``HashmapE`` what the reference leads to.
+        root: its first cell; for a ``HashmapE`` the referenced one.
         key: as an unsigned integer.
         bits: of every key.
 
@@ -20,8 +20,8 @@ def find(root: Cell, key: int, bits: int) -> Slice | None:
         the dictionary has no such key.
 
     Raises:
-        BadAnswer: it is no dictionary of such keys.
-        ProofInvalid: the path to the key is pruned, so nobody can say what is there.
+        BadAnswer: it is not a dictionary with such keys.
+        ProofInvalid: the path to the key is pruned.
     """
     at = root
     while True:

@@ -10,7 +10,7 @@ from tonwatch.ton.cells.cell import Cell, Slice, cell
 from tonwatch.ton.errors import BadAnswer
 
 MAX_DEPTH: Final = 255
-"""Results that are read; methods worth asking have a dozen."""
+"""Results that are read; the methods in use have a dozen."""
 
 _SMALL: Final = 63
 _NULL, _SMALL_INT, _INT, _CELL, _SLICE = range(5)
@@ -34,10 +34,10 @@ def write_stack(arguments: Sequence[int | Cell]) -> Cell:
 
 
 def read_stack(root: Cell) -> tuple[int | Cell | None, ...]:
-    """The values of a stack, deepest first; None for null and for what is no number or cell.
+    """The values of a stack, deepest first; None for null and for unsupported types.
 
     Raises:
-        BadAnswer: it is none, or deeper than `MAX_DEPTH`.
+        BadAnswer: it is not a stack, or deeper than `MAX_DEPTH`.
         ProofInvalid: a branch of it is pruned.
     """
     data = Slice(root)

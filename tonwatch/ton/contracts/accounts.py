@@ -1,4 +1,4 @@
-"""Accounts: what the chain keeps of one, and what a method of its contract answers.
+"""Accounts: their state, and results of get methods.
 
 Source: the node's ``crypto/block/block.tlb``.
 """
@@ -14,7 +14,7 @@ from tonwatch.ton.errors import BadAnswer, ProofInvalid
 
 
 class AccountStatus(StrEnum):
-    """What an account is. It need not exist to have an address, nor a contract to hold coins."""
+    """An account's status. An address need not have an account, nor an account a contract."""
 
     ACTIVE = "active"
     UNINITIALIZED = "uninitialized"
@@ -27,12 +27,12 @@ class Account:
     """An account's state.
 
     Attributes:
-        address: whose it is.
-        status: of a missing account there is nothing else to tell.
+        address: of the account.
+        status: where missing, all else is 0 or None.
         balance: nanocoins.
         last: its last transaction; None where it had none.
         code_hash: of its contract's code; None without a contract.
-        data: the contract's own; None without a contract.
+        data: of the contract; None without a contract.
     """
 
     address: Address
@@ -45,12 +45,13 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountAt:
-    """An account as somebody told it.
+    """An account as a source reported it.
 
     Attributes:
         account: the account.
-        seqno: of the masterchain block that it was read at; None where not told.
-        time: when the block was made whose state it is, Unix seconds; None where not told.
+        seqno: of the masterchain block that it was read at; None where not reported.
+        time: generation time of the block whose state it is, Unix seconds; None where not
+            reported.
         proven: whether a Merkle proof leads to it from the masterchain block.
     """
 
@@ -61,10 +62,10 @@ class AccountAt:
 
 
 class MethodResult(NamedTuple):
-    """What a contract's get method answers: 0 and 1 are the exit codes of success.
+    """The result of a get method; exit codes 0 and 1 are success.
 
-    `stack` has its results, the first one first: numbers, cells, and slices as cells of
-    their own. None stands for null and for what has no use here, such as tuples.
+    `stack` has its results in order: numbers, cells, and slices as cells of their own. None
+    stands for null and for unsupported types, such as tuples.
     """
 
     exit_code: int
@@ -88,11 +89,11 @@ def parse_account(root: Cell, address: Address, last: TransactionId | None) -> A
 
     Args:
         root: its cell.
-        address: whose it should be.
-        last: its last transaction, which is not told here but where the account is kept.
+        address: the expected one.
+        last: its last transaction, which is stored beside the account, not in it.
 
     Raises:
-        BadAnswer: it is none.
+        BadAnswer: it is not an account.
         ProofInvalid: it is another account's, or a branch that is needed is pruned.
     """
     data = Slice(root)

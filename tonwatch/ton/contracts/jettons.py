@@ -13,7 +13,7 @@ from tonwatch.ton.errors import BadAnswer
 
 
 class MoveKind(StrEnum):
-    """What a message asks of a jetton's wallet, or tells about it."""
+    """Kinds of messages to and from jetton wallets, by op code."""
 
     TRANSFER = "transfer"
     INTERNAL_TRANSFER = "internal_transfer"
@@ -45,11 +45,11 @@ def balance_in(data: Cell, owner: Address, master: Address) -> int | None:
 
     Args:
         data: the storage.
-        owner: whose wallet it must be.
-        master: of which jetton.
+        owner: the expected owner.
+        master: of the expected jetton.
 
     Returns:
-        None where the storage is laid out in no known way, or is another wallet's.
+        None where the storage layout is unknown, or is another wallet's.
 
     Raises:
         ProofInvalid: it is pruned.
@@ -68,9 +68,9 @@ def balance_in(data: Cell, owner: Address, master: Address) -> int | None:
 
 
 def read_move(body: Cell) -> Move | None:
-    """What a message's body says about jettons; None where it says nothing that can be read.
+    """The jetton message in a body; None where it is none that is known.
 
-    Anybody can send anything: only the jetton wallet's own transaction shows what came of it.
+    Anyone can send such a body: only the jetton wallet's own transaction shows its effect.
     """
     try:
         return _move(Slice(body))
@@ -79,13 +79,13 @@ def read_move(body: Cell) -> Move | None:
 
 
 def read_bounced(body: Cell) -> Move | None:
-    """As `read_move`, of the body of a message that came back: its first 256 bits, or all."""
+    """As `read_move`, of the body of a bounced message: its first 256 bits, or all."""
     try:
         fields = Slice(body)
         match fields.uint(32):
             case 0xFFFFFFFF:
                 return _move(fields)
-            case 0xFFFFFFFE:  # where its sender asked for it, since 2025
+            case 0xFFFFFFFE:  # where the sender requested it, since 2025
                 return _move(Slice(fields.ref()))
             case _:
                 return None

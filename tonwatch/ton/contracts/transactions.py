@@ -1,4 +1,4 @@
-"""Transactions of an account: what came in, what went out, what it cost and how it ended.
+"""Transactions of an account: messages in and out, fees, and how the phases ended.
 
 Source: the node's ``crypto/block/block.tlb``.
 """
@@ -13,7 +13,7 @@ from tonwatch.ton.cells.dictionary import find
 from tonwatch.ton.errors import BadAnswer
 
 MAX_MESSAGES: Final = 256
-"""Messages that one transaction can send: a list of 255 actions, and one to spare."""
+"""Messages that one transaction can send: 255 actions, and one in reserve."""
 
 _TRANSACTION: Final = 0b0111
 _ORDINARY: Final = 0b0000
@@ -25,7 +25,7 @@ _KEY_BITS: Final = 15
 
 
 class TransactionId(NamedTuple):
-    """A transaction's logical time and hash: together they name it."""
+    """A transaction's logical time and hash, which identify it."""
 
     lt: int
     hash: bytes
@@ -33,17 +33,17 @@ class TransactionId(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A message between accounts, from outside the chain or to the outside.
+    """A message: internal, external inbound or external outbound.
 
     Attributes:
-        source: who sent it; None outside the chain.
-        destination: who gets it; None outside the chain.
-        value: nanocoins that its receiver gets; 0 from or to the outside.
+        source: None in external inbound messages.
+        destination: None in external outbound messages.
+        value: nanocoins that its receiver gets; 0 in external messages.
         forward_fee: nanocoins that its sender paid on top of the value, and that are not in
-            his transaction's own fees; 0 from or to the outside.
-        bounce: it comes back where its receiver fails.
-        bounced: it has come back.
-        body: as a cell of its own, wherever it was.
+            its transaction's fees; 0 in external messages.
+        bounce: it bounces where its receiver fails.
+        bounced: it has bounced.
+        body: as a cell of its own, also where it was inline.
     """
 
     source: Address | None
@@ -57,28 +57,28 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """What an account did at one logical time.
+    """A transaction of an account.
 
-    The balance changes by the value of `message_in` less the values of `messages_out` and
-    less `fees`.
+    The balance changes by the value of `message_in` minus the values of `messages_out` and
+    minus `fees`.
 
     Attributes:
         id: logical time and hash.
-        previous: the account's transaction before; None of its first.
+        previous: the account's previous transaction; None for its first.
         account: the 32 bytes of its address.
         time: Unix seconds.
-        message_in: what caused it; None where a clock did.
-        messages_out: what it sent, in order of creation.
-        fees: nanocoins, with the forward fees of `messages_out`.
+        message_in: the message that caused it; None for tick and tock.
+        messages_out: in order of creation.
+        fees: nanocoins, including the forward fees of `messages_out`.
         aborted: it changed nothing but the balance.
-        skipped: why nothing was computed: ``no_state``, ``bad_state``, ``no_gas`` or
-            ``suspended``; None where something was.
+        skipped: why the compute phase was skipped: ``no_state``, ``bad_state``, ``no_gas`` or
+            ``suspended``; None where it ran.
         exit_code: of the compute phase; None where skipped or without one.
         compute_ok: the compute phase ran and succeeded.
         action_code: result code of the action phase; None without one.
         action_ok: the action phase ran and succeeded.
-        unsent: messages that a successful action phase passed over, as their mode 2 wants it
-            where there are too few coins for them or their destination is no address.
+        skipped_messages: messages that a successful action phase skipped (ignored errors,
+            mode 2): too low a balance, or an invalid destination.
     """
 
     id: TransactionId
@@ -98,7 +98,7 @@ class Transaction:
 
 
 class _Phases(NamedTuple):
-    """What a transaction's description tells; a kind without phases leaves the defaults."""
+    """Results of a transaction's phases; a kind without phases leaves the defaults."""
 
     aborted: bool = False
     skipped: str | None = None
@@ -113,7 +113,7 @@ def parse_transaction(root: Cell) -> Transaction:
     """Read a transaction.
 
     Raises:
-        BadAnswer: it is none.
+        BadAnswer: it is not a transaction.
         ProofInvalid: a branch that is needed is pruned.
     """
     fields = Slice(root)
@@ -151,7 +151,7 @@ def parse_message(root: Cell) -> Message:
     """Read a message of any kind.
 
     Raises:
-        BadAnswer: it is none.
+        BadAnswer: it is not a message.
         ProofInvalid: it is pruned.
     """
     fields = Slice(root)
@@ -161,8 +161,8 @@ def parse_message(root: Cell) -> Message:
         no_instant_routing, bounce, bounced = fields.bit(), fields.bit(), fields.bit()
         source, destination = fields.address(), fields.address()
         value = fields.currencies()
-        # Older messages paid for instant routing here and, as nobody ever did that, the receiver
-        # got it. Where it is disabled, as in all since 2025, these are flags.
+        # Older messages paid for instant hypercube routing here; it was never used, and the
+        # receiver got the fee. Where it is disabled, as in all since 2025, these are flags.
         paid_or_flags = fields.coins()
         value += 0 if no_instant_routing else paid_or_flags
         forward_fee = fields.coins()
@@ -173,7 +173,7 @@ def parse_message(root: Cell) -> Message:
         if outward:
             fields.uint(64 + 32)
         else:
-            fields.coins()  # the fee of its import, which the transaction's fees have in them
+            fields.coins()  # import fee, which is part of the transaction's fees
     if fields.bit():
         _pass_state_init(fields)
     return Message(
@@ -225,7 +225,7 @@ def _messages(root: Cell | None, count: int) -> Iterator[Message]:
 def _phases(fields: Slice) -> _Phases:
     kind = fields.uint(4)
     if kind == _ORDINARY:
-        fields.bit()  # whether credit came before storage
+        fields.bit()  # whether the credit phase came before the storage phase
         if fields.bit():
             _pass_storage_phase(fields)
         if fields.bit():
@@ -276,9 +276,9 @@ def _compute_phase(fields: Slice) -> tuple[str | None, int | None, bool]:
 
 
 def _action_phase(fields: Slice) -> tuple[int, bool, int]:
-    """Its result code, whether it succeeded, and how many messages it passed over."""
+    """Its result code, whether it succeeded, and how many messages it skipped."""
     success = fields.bit()
-    fields.uint(2)  # validity, and whether coins lacked
+    fields.uint(2)  # validity, and whether the balance was too low
     _pass_status_change(fields)
     for _ in ("forward fees", "action fees"):
         if fields.bit():
@@ -286,6 +286,6 @@ def _action_phase(fields: Slice) -> tuple[int, bool, int]:
     code = fields.sint(32)
     if fields.bit():
         fields.uint(32)  # which action failed
-    fields.uint(16 + 16)  # actions, and those that send nothing
+    fields.uint(16 + 16)  # all actions, and special ones
     skipped_messages = fields.uint(16)
     return code, success, skipped_messages if success else 0

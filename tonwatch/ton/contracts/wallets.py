@@ -1,7 +1,7 @@
-"""Wallet contracts: their kinds, what they store, and a message that none of them accepts.
+"""Wallet contracts: their kinds, their storage, and a message that each of them refuses.
 
-Such a message tests the way that payouts take, without a key and without cost: the node has
-to run the wallet's code on fresh state to learn that the wallet refuses it.
+Such a message tests the path of payouts, without a key and without cost: the node has to run
+the wallet's code on fresh state to find out that the wallet refuses it.
 
 Source: the contracts themselves, ``ton-blockchain/ton`` (v3, highload v2),
 ``ton-blockchain/wallet-contract`` (v4), ``ton-blockchain/wallet-contract-v5`` and
@@ -18,7 +18,7 @@ from tonwatch.ton.cells.cell import Cell, Slice, boc, cell
 from tonwatch.ton.errors import BadAnswer
 
 NOISE: Final = 64
-"""Bytes that stand for a signature."""
+"""Bytes of a signature."""
 
 
 class WalletKind(StrEnum):
@@ -53,12 +53,12 @@ CODE_HASHES: Final[Mapping[bytes, WalletKind]] = {
 
 
 def kind_of(code_hash: bytes | None) -> WalletKind | None:
-    """The kind of wallet with this code; None where it is no known wallet or there is no code."""
+    """The kind of wallet with this code; None for an unknown code, or without code."""
     return CODE_HASHES.get(code_hash) if code_hash is not None else None
 
 
 class WalletData(NamedTuple):
-    """What a wallet remembers of the messages that it has carried out.
+    """Replay protection in a wallet's storage.
 
     Attributes:
         seqno: of the next message; None in highload wallets, which have none.
@@ -126,8 +126,8 @@ REJECTIONS: Final[Mapping[WalletKind, frozenset[int]]] = {
 }
 """Exit codes with which a wallet refuses an `unacceptable_message`.
 
-Each fails its wallet's first check, whatever the wallet stores: v3, v4 and highload v2 look at
-the time first, v5 and highload v3 at the signature.
+Each is that of the wallet's first check, whatever the wallet stores: v3, v4 and highload v2
+check the time first, v5 and highload v3 the signature.
 """
 
 _EXPIRED: Final = (1).to_bytes(4, "big")
@@ -139,13 +139,13 @@ _SIGNED_EXTERNAL: Final = b"sign"
 def unacceptable_message(kind: WalletKind, address: Address, noise: bytes) -> bytes:
     """An external message that a wallet of this kind refuses for more than one reason.
 
-    It has expired in 1970, its seqno or query cannot be, and its signature is noise. It
-    carries nothing that could be sent.
+    It expired in 1970, its seqno or query id is impossible, and its signature is random. It
+    has no messages to send.
 
     Args:
         kind: of the wallet.
         address: of the wallet.
-        noise: `NOISE` random bytes, new each time: nodes remember what they have refused.
+        noise: the signature, `NOISE` random bytes, new each time: nodes drop duplicates.
 
     Returns:
         A bag of cells, as ``liteServer.sendMessage`` takes it.
@@ -165,15 +165,15 @@ def _body(kind: WalletKind, noise: bytes) -> Cell:
             simple_send = b"\0"
             return cell(noise + _NO_SUBWALLET + _EXPIRED + _IMPOSSIBLE_SEQNO + simple_send)
         case WalletKind.V5R1:
-            asked = _SIGNED_EXTERNAL + _NO_SUBWALLET + _EXPIRED + _IMPOSSIBLE_SEQNO
+            signed = _SIGNED_EXTERNAL + _NO_SUBWALLET + _EXPIRED + _IMPOSSIBLE_SEQNO
             # No list of messages and no other actions; the signature is the last.
-            return cell(noise, head="".join(f"{byte:08b}" for byte in asked) + "00")
+            return cell(noise, head="".join(f"{byte:08b}" for byte in signed) + "00")
         case WalletKind.HIGHLOAD_V2:
             expired_query = _EXPIRED + b"\xff" * 4
             return cell(noise + _NO_SUBWALLET + expired_query, tail="0")
         case WalletKind.HIGHLOAD_V3:
             mode, created_at = b"\0", bytes(4) + _EXPIRED
-            # Query 8191:1023, of which the last bit fits into no cell, and the longest timeout.
+            # The impossible query id 8191:1023, and the longest timeout.
             tail = "1" * 23 + "".join(f"{byte:08b}" for byte in created_at) + "1" * 22
             return cell(noise, cell(_NO_SUBWALLET + mode, cell(), tail=tail))
 
@@ -181,10 +181,10 @@ def _body(kind: WalletKind, noise: bytes) -> Cell:
 _EXIT_CODE: Final = re.compile(r"\bexit[ _]?code\b\s*[=:]?\s*(-?\d{1,10})\b", re.IGNORECASE)
 
 
-def exit_code(words: str) -> int | None:
-    """The exit code that a node names where a contract refused a message; None without one.
+def exit_code(text: str) -> int | None:
+    """The exit code in a node's error where a contract refused a message; None without one.
 
-    Nodes write ``exitcode=33, steps=26, gas_used=0``, and providers pass that on.
+    Nodes write ``exitcode=33, steps=26, gas_used=0``, and providers forward it.
     """
-    found = _EXIT_CODE.search(words)
+    found = _EXIT_CODE.search(text)
     return int(found[1]) if found else None

@@ -1,1 +1,1 @@
-"""The liteserver protocol: TL, client, proofs, and what its errors mean."""
+"""The liteserver protocol: TL, client, proofs, and its errors."""

@@ -1,9 +1,9 @@
-"""A lite client: questions to one liteserver, answers checked before they are believed.
+"""A lite client: queries to one liteserver, with verified answers.
 
 It takes pytoniq's TL schemas, and not ``pytoniq.LiteClient`` on another transport:
 that class parses all schemas for each client, starts a pinger and a block updater
-behind the caller's back, and reads accounts at whatever block the updater saw last.
-A monitor has to name the block of every question and to see every failure.
+of its own, and reads accounts at whatever block the updater saw last. A monitor has to
+choose the block of every query and to see every failure.
 """
 
 import asyncio
@@ -41,9 +41,9 @@ _MAX_PROOF: Final = 8 * 1024
 """Bytes of a block header proof; a real one has under 1 KiB."""
 
 _RESULT_ONLY: Final = 4
-"""Mode of ``runSmcMethod``: no proofs, which prove only what the method starts from."""
+"""Mode of ``runSmcMethod``: no proofs, which cover only the state that the method starts from."""
 
-# Questions that are always the same are encoded once.
+# Queries that are always the same are encoded once.
 _GET_VERSION: Final = tl.encode_query("getVersion", {})
 _GET_MASTERCHAIN_INFO: Final = tl.encode_query("getMasterchainInfo", {})
 _GET_MASTERCHAIN_INFO_EXT: Final = tuple(
@@ -53,16 +53,16 @@ _GET_MASTERCHAIN_INFO_EXT: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class MasterchainInfo:
-    """``liteServer.masterchainInfoExt``, or as much of it as an older node tells.
+    """``liteServer.masterchainInfoExt``, or as much of it as an older node has.
 
     Attributes:
         last: the block that the node answers with.
         zerostate: root hash of the network's zerostate.
-        last_utime: generation time of `last`, Unix seconds; None where not told.
-        now: the server's clock, Unix seconds; None where not told.
-        version: of the liteserver protocol, ``(major << 8) + minor``; None where not told.
-        capabilities: the node's bits; 0 where not told.
-        elapsed: seconds from question to answer.
+        last_utime: generation time of `last`, Unix seconds; None in older answers.
+        now: the server's clock, Unix seconds; None in older answers.
+        version: of the liteserver protocol, ``(major << 8) + minor``; None in older answers.
+        capabilities: the node's bits; 0 in older answers.
+        elapsed: seconds from query to answer.
     """
 
     last: BlockIdExt
@@ -76,7 +76,7 @@ class MasterchainInfo:
 
 @dataclass(frozen=True, slots=True)
 class BlockHeader:
-    """What a proven block header says.
+    """A proven block header.
 
     Attributes:
         id: the block.
@@ -91,7 +91,7 @@ class BlockHeader:
 class ServerVersion:
     """``liteServer.version``: protocol version, capability bits, server clock (Unix seconds).
 
-    `elapsed` are the seconds from question to answer.
+    `elapsed` are the seconds from query to answer.
     """
 
     version: int
@@ -101,22 +101,22 @@ class ServerVersion:
 
 
 class LiteClient:
-    """Typed questions on one `AdnlConnection`. Every method takes a timeout in seconds.
+    """Typed queries on one `AdnlConnection`. Every method takes a timeout in seconds.
 
     All methods raise `LiteServerError` for an error answer, `BadAnswer` for an
-    answer that cannot be read, and what `AdnlConnection.query` raises.
+    answer that cannot be parsed, and what `AdnlConnection.query` raises.
     """
 
     def __init__(self, connection: AdnlConnection) -> None:
         self.connection = connection
 
     async def version(self, timeout: float) -> ServerVersion:
-        """``liteServer.getVersion``: what the node can do, and its clock."""
+        """``liteServer.getVersion``: the node's capabilities and clock."""
         fields, elapsed = await self._ask(_GET_VERSION, "version", timeout)
         return ServerVersion(fields["version"], fields["capabilities"], fields["now"], elapsed)
 
     async def masterchain_info(self, timeout: float) -> MasterchainInfo:
-        """``liteServer.getMasterchainInfo``: the block alone, as any node answers."""
+        """``liteServer.getMasterchainInfo``: the block alone; supported by every node."""
         fields, elapsed = await self._ask(_GET_MASTERCHAIN_INFO, "masterchainInfo", timeout)
         return _masterchain_info(fields, elapsed)
 
@@ -160,10 +160,10 @@ class LiteClient:
         return header
 
     async def last_known_seqno(self, timeout: float) -> int | None:
-        """The newest masterchain block that the node has, also while its shard client is behind.
+        """The newest masterchain block that the node has, also while its shard client lags.
 
-        No function tells it. But a lookup of a block that cannot exist yet fails
-        with a text that does; None where a node words it otherwise.
+        No function returns it. But a lookup of a block that cannot exist yet fails
+        with a text that has it; None where a node's text is different.
         """
         try:
             await self.lookup_block(_NO_SUCH_SEQNO, timeout)
@@ -172,10 +172,10 @@ class LiteClient:
         return None
 
     async def can_read_accounts(self, block: BlockIdExt, timeout: float) -> None:
-        """Ask for a basechain account at `block`, whatever the account holds.
+        """Read a basechain account at `block`; its content is ignored.
 
         Accounts are served from the shard client's state, so this is how a node
-        without `CAPABILITY_SHARD_CLIENT` shows that its shard client is behind:
+        without `CAPABILITY_SHARD_CLIENT` shows that its shard client lags:
         it answers error 651, reason ``shard_lag``.
         """
         await self._account_state(block, Address(0, bytes(32)), timeout)
@@ -185,13 +185,13 @@ class LiteClient:
     ) -> AccountAt:
         """``liteServer.getAccountState``, its proof checked from `block` down to the account.
 
-        `block` is believed: where this liteserver named it, the answer is proven to be that
-        chain's, and comparing chains is somebody else's question.
+        `block` is trusted: where this liteserver named it, the answer is proven for its own
+        chain only. Forks are detected elsewhere.
 
         Args:
             block: a masterchain block.
             address: any account of any workchain.
-            known: blocks that are proven already; what this answer proves is added.
+            known: blocks that are proven already; those that this answer proves are added.
             timeout: seconds.
 
         Raises:
@@ -206,28 +206,28 @@ class LiteClient:
 
         Args:
             address: the account.
-            last: the newest one wanted.
-            count: at most so many; nodes give at most 16, and fewer where they keep no more.
+            last: the newest one to return.
+            count: maximum; nodes return at most 16, and fewer where they have pruned the rest.
             timeout: seconds.
 
         Raises:
-            ProofInvalid: `last` or what it links to was not answered but something else.
+            ProofInvalid: the answer does not start with `last`, or its links do not match.
             BadAnswer: reason ``answer_too_large`` where a smaller `count` may help.
-            LiteServerError: reason ``pruned`` where the node does not keep `last` any more;
+            LiteServerError: reason ``pruned`` where the node has pruned `last`;
                 ``shard_lag`` or ``not_ready`` where it does not have it yet.
         """
-        # TL's 64 bits have a sign, a logical time has none.
+        # TL's long is signed, a logical time is not.
         lt = int.from_bytes(last.lt.to_bytes(8, "big"), "big", signed=True)
-        question = {
+        arguments = {
             "count": count, "account": _account_id(address), "lt": lt, "hash": last.hash.hex(),
         }  # fmt: skip
-        query = tl.encode_query("getTransactions", question)
+        query = tl.encode_query("getTransactions", arguments)
         answer, _ = await self._query(query, timeout, classify_transactions)
         bag = tl.decode_transaction_list(answer)
         found: list[Transaction] = []
         for transaction in linked_transactions(bag, address, last, count):
             found.append(transaction)
-            await asyncio.sleep(0)  # others' turn
+            await asyncio.sleep(0)  # do not block the event loop
         return found
 
     async def run_method(
@@ -238,36 +238,36 @@ class LiteClient:
         arguments: Sequence[int | Cell],
         timeout: float,
     ) -> MethodResult:
-        """``liteServer.runSmcMethod``: what a contract answers. Nothing proves it.
+        """``liteServer.runSmcMethod``: the result of a get method, unproven.
 
         Args:
-            block: a masterchain block; the contract is as it was then.
-            address: the contract's.
+            block: the masterchain block to run it at.
+            address: of the contract.
             method: name of the get method.
-            arguments: the first one first; cells are passed as slices.
+            arguments: in order; cells are passed as slices.
             timeout: seconds.
         """
-        question = {
+        query_fields = {
             "mode": _RESULT_ONLY,
             "id": block.to_dict(),
             "account": _account_id(address),
             "method_id": binascii.crc_hqx(method.encode(), 0) | 0x10000,
             "params": boc(write_stack(arguments)),
         }
-        query = tl.encode_query("runSmcMethod", question)
+        query = tl.encode_query("runSmcMethod", query_fields)
         fields, _ = await self._ask(query, "runMethodResult", timeout)
         if BlockIdExt.from_dict(fields["id"]) != block:
             raise BadAnswer(f"asked at block {block.seqno}, got an answer at another block")
-        # Where nothing could be run there is no stack.
+        # Without a compute phase there is no stack.
         result: bytes = fields.get("result") or b""
         return MethodResult(fields["exit_code"], read_stack(read_one(result)) if result else ())
 
     async def send_message(self, message: bytes, timeout: float) -> None:
-        """``liteServer.sendMessage``: hand in an external message, a bag of cells.
+        """``liteServer.sendMessage``: send an external message, a bag of cells.
 
         Raises:
-            LiteServerError: the node refuses it; the text has its words, and the exit code
-                where the contract itself refused.
+            LiteServerError: the node refuses it; the text has its message, and the exit code
+                where the contract refused.
         """
         query = tl.encode_query("sendMessage", {"body": message})
         fields, _ = await self._ask(query, "sendMsgStatus", timeout)
@@ -277,8 +277,8 @@ class LiteClient:
     async def _account_state(
         self, block: BlockIdExt, address: Address, timeout: float
     ) -> tl.Fields:
-        question = {"id": block.to_dict(), "account": _account_id(address)}
-        query = tl.encode_query("getAccountState", question)
+        arguments = {"id": block.to_dict(), "account": _account_id(address)}
+        query = tl.encode_query("getAccountState", arguments)
         return (await self._ask(query, "accountState", timeout))[0]
 
     async def _ask(self, query: bytes, answer: str, timeout: float) -> tuple[tl.Fields, float]:

@@ -1,9 +1,9 @@
-"""What a ``liteServer.error`` means: by its code and its text together.
+"""Maps ``liteServer.error`` to reasons, by code and text together.
 
-The node uses one code for several troubles (651 is lag as well as a block that
-does not exist yet, 0 is a rejected message as well as a malformed question), so
+The node uses one code for several errors (651 is lag as well as a block that
+does not exist yet, 0 is a rejected message as well as a malformed query), so
 neither alone is enough. Its texts change between releases, so families of them are
-matched, in lower case. Providers hand the same texts on: see `node_reason`.
+matched, in lower case. Providers forward the same texts: see `node_reason`.
 
 Sources: the node's ``validator/impl/liteserver.cpp``, ``validator/manager.cpp`` (the suffixes),
 ``validator/db/archive-manager.cpp``, ``archive-slice.cpp`` and ``rootdb.cpp``; answers recorded
@@ -16,7 +16,7 @@ from typing import Final
 from tonwatch.ton.errors import Reason
 
 _MESSAGES: Final = (
-    # "cannot apply external message to current state : " stands before whatever the node says.
+    # "cannot apply external message to current state : " is the prefix of any of these.
     ("too many pending external message checks", Reason.OVERLOADED),
     ("too many external messages to address", Reason.OVERLOADED),
     ("cannot apply external message", Reason.MESSAGE_REJECTED),
@@ -25,7 +25,7 @@ _MESSAGES: Final = (
 )
 
 _NOT_YET: Final = (
-    # The node adds these where the question is about something newer than what it has.
+    # The node adds these where the query is about something newer than what it has.
     ("possibly out of sync", Reason.SHARD_LAG),
     ("last known masterchain block", Reason.NOT_FOUND),
     ("is not applied", Reason.SHARD_LAG),
@@ -45,38 +45,38 @@ _OTHERS: Final = (
 _ABSENT: Final = re.compile(
     r"not in db|not in archive|block not found|already gc'd|file (?:is deleted|not found)"
 )
-"""Something that is not there: gone, or never been there."""
+"""Something is absent: pruned, or it never existed."""
 
 _GONE: Final = re.compile(
-    # Asked by seqno or time, which every chain has had that has come so far.
+    # A lookup by seqno or time that every chain has reached.
     r"cannot find block \([^)]*\) (?:lt|utime|seqno)=[1-9]\d*: "
     r"(?:ltdb: block not found|(?:lt|ts|seqno|handle) not in|package already gc'd)"
     r"|\b(?:lt|ts|seqno) not in db"
     # A block that the node knows, without its data or its state.
     r"|already gc'd|state not in db|\bfile (?:not in|not found|is deleted)"
-    # Where the block with the transaction is gone, the oldest that is left is looked into.
+    # Where the block with the transaction is pruned, the oldest one left is searched.
     r"|cannot locate transaction in block with specified logical time"
 )
-"""What only history that was there and is pruned makes a node say, of a good question."""
+"""Texts that only pruned history causes, for a valid query."""
 
 _OF_TRANSACTIONS: Final = "with specified transaction"
 
-_ASKED: Final = r"(?:requests?|queries|query|calls?|connections?|quota|rate|rps)"
+_REQUESTS: Final = r"(?:requests?|queries|query|calls?|connections?|quota|rate|rps)"
 
 _EXCEEDED: Final = r"(?<!deadline )(?<!timeout )(?<!time )\bexceed(?:ed|s|ing)?\b"
 
 _THROTTLED: Final = re.compile(
-    # A limiter that is broken is no limit.
+    # A broken limiter is not a limit.
     r"rate[\s_-]*limit(?!\w* (?:service|server|backend))|throttl|\bslow down\b"
-    rf"|too[\s_-]*many[\s_-]*(?:\w+ )?{_ASKED}"
-    # "requests per second exceeded" and "exceeded your requests per second limit"; what a contract
-    # exceeds is gas, or the size of something, and what a server exceeds is time.
-    rf"|\b{_ASKED}\b.{{0,40}}{_EXCEEDED}|{_EXCEEDED}.{{0,40}}\b{_ASKED}\b"
-    rf"|\b(?:{_ASKED}|daily|monthly|plan)\b.{{0,30}}\blimit\b.{{0,30}}\breach"
+    rf"|too[\s_-]*many[\s_-]*(?:\w+ )?{_REQUESTS}"
+    # "requests per second exceeded" and "exceeded your requests per second limit"; but not gas or
+    # sizes that a contract exceeds, nor deadlines that a server exceeds.
+    rf"|\b{_REQUESTS}\b.{{0,40}}{_EXCEEDED}|{_EXCEEDED}.{{0,40}}\b{_REQUESTS}\b"
+    rf"|\b(?:{_REQUESTS}|daily|monthly|plan)\b.{{0,30}}\blimit\b.{{0,30}}\breach"
     r"|^\W*limit (?:was |is |has been )?exceeded"
     r"|^\W*429\b|\b(?:http|error|status|code)\W{0,3}429\b|error(?: code)?:? *1015\b"
 )
-"""Words of proxies in front of liteservers and of providers; 1015 is Cloudflare's."""
+"""Texts of proxies in front of liteservers and of providers; 1015 is Cloudflare's."""
 
 _CODES: Final = {
     -701: Reason.MESSAGE_REJECTED,
@@ -107,15 +107,15 @@ def classify(code: int, message: str) -> Reason:
 
 
 def classify_transactions(code: int, message: str) -> Reason:
-    """As `classify`, where an account's transactions were asked for by logical time and hash."""
+    """As `classify`, for a query of an account's transactions by logical time and hash."""
     return transactions_reason(message.lower()) or classify(code, message)
 
 
 def node_reason(text: str) -> Reason | None:
-    """The reason in the node's own words, which providers hand on; None where it has none.
+    """The reason in the node's text, which providers forward; None for an unknown text.
 
-    What was pruned is kept apart from what is not there yet, and from a block that the node does
-    not know at all: that may be on a fork.
+    Pruned data is distinguished from data that does not exist yet, and from a block that the
+    node does not know at all: that may be on a fork.
 
     Args:
         text: in lower case.
@@ -137,10 +137,10 @@ def node_reason(text: str) -> Reason | None:
 
 
 def transactions_reason(text: str) -> Reason | None:
-    """The reason in what a node says of an account's transactions; None where it has none.
+    """The reason in a node's text about an account's transactions; None for an unknown text.
 
-    A logical time is part of every chain that has come so far: what is not there was pruned, or
-    is still to come, and then the node says so. It says the same of a time that no node has
+    A logical time exists on every chain that has reached it: what is absent was pruned, or is
+    not there yet, and then the text says so. The text is the same for a time that no node has
     reached, without any lag; that is ``not_ready``.
 
     Args:
@@ -153,12 +153,12 @@ def transactions_reason(text: str) -> Reason | None:
 
 
 def is_throttled(text: str) -> bool:
-    """Whether a text, in lower case, says that we have asked too much."""
+    """Whether a text, in lower case, reports a rate limit."""
     return bool(_THROTTLED.search(text))
 
 
 def _lags(text: str) -> bool:
-    """Whether a node's shard client is behind its masterchain; so it is without numbers."""
+    """Whether a node's shard client lags its masterchain; True for a text without seqnos."""
     found = _BOTH_SEQNOS.search(text)
     return found is None or int(found[1]) < int(found[2])
 

@@ -8,11 +8,11 @@ from tonwatch.ton.liteserver.client import LiteClient
 from tonwatch.ton.names import Resolve, addresses_only
 
 _MAX_FRAME: Final = 1024 * 1024
-"""Bytes; the questions asked over a link have answers of a few KiB."""
+"""Bytes; the queries sent over a link have answers of a few KiB."""
 
 
 class Link:
-    """Where a liteserver is, and the connection kept to it.
+    """A liteserver's address, and the connection kept to it.
 
     Attributes:
         fresh: whether the connection of the last `client` was opened for it.
@@ -20,7 +20,7 @@ class Link:
     Args:
         host: name or address.
         port: TCP port.
-        server_key: returns the 32-byte public key; asked at each connect, since
+        server_key: returns the 32-byte public key; called at each connect, since
             a node writes its key file only when it first starts. Raises
             `ConnectError` (``key_unavailable``) while there is none.
         resolve: finds the addresses of `host`; without it `host` must be an address.
@@ -43,7 +43,7 @@ class Link:
 
     @property
     def dropped_answers(self) -> int:
-        """Answers that no question was waiting for, since the link was made."""
+        """Late or unsolicited answers since the link was made."""
         return self._dropped + (self._connection.dropped if self._connection else 0)
 
     async def open(self, timeout: float) -> AdnlConnection:

@@ -1,9 +1,9 @@
-"""Whether an answer follows from the block that was asked for.
+"""Verifies that an answer follows from the requested block.
 
 A proof is a chain of hashes: from a masterchain block to its state, to a shard's block, to
-that block's state, to the account. It starts at the root hash of the block of the question,
-which the caller has from the same liteserver's head: a liteserver can prove here whatever
-its own chain says. Whether that chain is the one everybody else sees is not asked here.
+that block's state, to the account. It starts at the root hash of the requested block,
+which the caller has from the same liteserver's head: a liteserver can prove anything about
+its own chain. Forks are not detected here.
 
 Source: the node's ``crypto/block/check-proof.cpp`` and ``block.tlb``.
 """
@@ -35,7 +35,7 @@ as many hostile ones blocks the event loop for 50 ms."""
 
 
 class _Shard(NamedTuple):
-    """A shard's last block as its masterchain block names it."""
+    """A shard's last block in a masterchain block."""
 
     seqno: int
     root_hash: bytes
@@ -43,10 +43,10 @@ class _Shard(NamedTuple):
 
 
 class KnownBlocks:
-    """What the proofs of blocks have shown, so that no block is proven twice.
+    """Blocks known by proofs, so that no block is proven twice.
 
-    To be shared by all connections: what is kept under a block's root hash follows from that
-    hash alone, so that a liar can add only what nobody else asks about.
+    Shared by all connections: what is kept under a block's root hash follows from that hash
+    alone, so a malicious liteserver can add only blocks that others do not refer to.
 
     Args:
         limit: shards of masterchain blocks, and blocks' states, to keep; then the oldest go.
@@ -87,13 +87,13 @@ def account_at(
 
     Args:
         fields: the answer.
-        block: the masterchain block that was asked for.
-        address: whose state was asked for.
+        block: the requested masterchain block.
+        address: the requested account.
         known: blocks whose proofs need not be checked again.
 
     Raises:
         ProofInvalid: it does not follow from `block`, or is of another account.
-        BadAnswer: it cannot be read.
+        BadAnswer: it cannot be parsed.
     """
     if BlockIdExt.from_dict(fields["id"]) != block:
         raise ProofInvalid(f"asked at block {block.seqno}, got an answer at another block")
@@ -108,11 +108,11 @@ def account_at(
 
 
 def header_time(proof: bytes, block: BlockIdExt) -> int:
-    """When a block was made, Unix seconds, out of the proof of its header.
+    """A block's generation time, Unix seconds, from the proof of its header.
 
     Raises:
         ProofInvalid: the proof is of another block.
-        BadAnswer: it cannot be read.
+        BadAnswer: it cannot be parsed.
     """
     (root,) = _proven(proof, 1)
     info = _block_info(root, block)
@@ -125,17 +125,17 @@ def linked_transactions(
 ) -> Iterator[Transaction]:
     """The transactions of ``liteServer.transactionList``, each checked to be the one linked to.
 
-    One at a time: one that sends 255 messages takes milliseconds to read.
+    Lazy, since a transaction that sends 255 messages takes milliseconds to parse.
 
     Args:
         bag: one root for each, newest first.
         address: the account.
         last: the newest.
-        count: how many were asked for.
+        count: the requested number.
 
     Raises:
-        ProofInvalid: one is not the one that the newer one names, or is of another account.
-        BadAnswer: they cannot be read, or are more than were asked for.
+        ProofInvalid: one is not what the newer one links to, or is of another account.
+        BadAnswer: they cannot be parsed, or are more than `count`.
     """
     roots = read_boc(bag, max_cells=_MAX_TRANSACTION_CELLS)
     if len(roots) > count:
@@ -156,7 +156,7 @@ def linked_transactions(
 
 
 def _proven(proof: bytes, number: int) -> list[Cell]:
-    """What so many Merkle proofs in one bag prove, each by a hash that is still to be checked."""
+    """The contents of `number` Merkle proofs in one bag, whose hashes the caller checks."""
     roots = read_boc(proof, max_cells=_MAX_PROOF_CELLS)
     if len(roots) != number:
         raise BadAnswer(f"a proof has {len(roots)} roots where {number} are needed")
@@ -185,7 +185,7 @@ def _block_info(root: Cell, block: BlockIdExt) -> Slice:
 
 
 class _State(NamedTuple):
-    """What a state shows of itself: block.tlb's ``ShardStateUnsplit``."""
+    """The fields in use of block.tlb's ``ShardStateUnsplit``."""
 
     gen_utime: int
     accounts: Cell
@@ -193,7 +193,7 @@ class _State(NamedTuple):
 
 
 def _state_of(block: BlockIdExt, proof: bytes, known: KnownBlocks) -> _State:
-    """The state after `block`, out of a proof of the block and another of the state."""
+    """The state after `block`, from a proof of the block and another of the state."""
     root, state_root = _proven(proof, 2)
     state_hash = known.state(block.root_hash)
     if state_hash is None:
@@ -266,18 +266,18 @@ def _find_shard(state: _State, address: Address) -> tuple[int, _Shard]:
     found = find(shards, address.workchain & 0xFFFFFFFF, 32) if shards else None
     if found is None:
         raise ProofInvalid(f"workchain {address.workchain} has no shards")
-    way = int.from_bytes(address.hash[:8], "big")
+    key = int.from_bytes(address.hash[:8], "big")
     at = found.ref()
     node = Slice(at)
     depth = 0
     while node.bit():
         depth += 1
         if depth > _MAX_SPLIT or len(at.refs) != 2:
-            raise BadAnswer("shards that are split in no possible way")
-        at = at.refs[way >> 64 - depth & 1]
+            raise BadAnswer("shards split in an impossible way")
+        at = at.refs[key >> 64 - depth & 1]
         node = Slice(at)
     end = 1 << 63 - depth
-    prefix = way & ~(2 * end - 1) & _UNSIGNED | end
+    prefix = key & ~(2 * end - 1) & _UNSIGNED | end
     if node.uint(4) not in {0xA, 0xB}:
         raise BadAnswer("a shard without a description")
     seqno = node.uint(32)
@@ -286,7 +286,7 @@ def _find_shard(state: _State, address: Address) -> tuple[int, _Shard]:
 
 
 def _account(accounts: Cell, state: bytes, address: Address) -> Account:
-    """The account whose state is `state`, if it is what the accounts of a state refer to."""
+    """The account in `state`, checked against the shard's accounts."""
     dictionary = Slice(accounts).maybe_ref()
     leaf = find(dictionary, int.from_bytes(address.hash, "big"), 256) if dictionary else None
     if leaf is None:

@@ -1,8 +1,8 @@
 """TL of the lite API: pytoniq's schemas, parsed once per process, read strictly.
 
-pytoniq's parser forgives: it guesses what is inside `bytes` fields, reads past
-the end of short data and follows whatever constructor the peer names. Here a
-caller says what it expects, and anything else is a `BadAnswer`.
+pytoniq's parser is lenient: it guesses the content of `bytes` fields, reads past
+the end of short data and accepts any constructor. Here the caller names the
+expected one, and anything else is a `BadAnswer`.
 """
 
 from importlib.resources import files
@@ -28,12 +28,12 @@ def _parse() -> TlSchemas:
     return TlSchemas(generated.list, auto_deserialize=False)
 
 
-# Parsed on import: reading files later would block the event loop within the first question.
+# Parsed on import: reading files later would block the event loop during the first query.
 _LITE_API: Final = _parse()
 
 
 def lite_api() -> TlSchemas:
-    """The lite API's schemas. Parsing takes milliseconds and a megabyte, so: once."""
+    """The lite API's schemas, parsed once: parsing takes milliseconds and a megabyte."""
     return _LITE_API
 
 
@@ -55,7 +55,7 @@ def decode(data: bytes, constructor: str) -> Fields:
     try:
         fields, end = lite_api().deserialize(data)
     except Exception as error:
-        # pytoniq fails on hostile bytes in any way that Python code can fail.
+        # pytoniq raises any kind of exception on hostile bytes.
         raise BadAnswer(f"cannot read {constructor}: {error}") from error
     if end != len(data) or not isinstance(fields, dict):
         raise BadAnswer(f"{constructor} has {len(data)} bytes where {end} are needed")
@@ -65,8 +65,8 @@ def decode(data: bytes, constructor: str) -> Fields:
 def decode_error(data: bytes) -> tuple[int, str]:
     """Code and text of a boxed ``liteServer.error``.
 
-    Read by hand: the node's texts may quote bytes that are no UTF-8, and a
-    damaged text must not cost us the code.
+    Parsed without pytoniq: the node's texts may quote bytes that are not UTF-8, and
+    the code must survive a damaged text.
 
     Raises:
         BadAnswer: cut short, or followed by more bytes.
@@ -78,10 +78,10 @@ def decode_error(data: bytes) -> tuple[int, str]:
 
 
 def decode_transaction_list(data: bytes) -> bytes:
-    """The bag of cells in a boxed ``liteServer.transactionList``; the blocks' ids are passed over.
+    """The bag of cells in a boxed ``liteServer.transactionList``; the blocks' ids are skipped.
 
-    Read by hand: pytoniq would read as many ids as the peer announces, behind the end of the
-    data too, for seconds.
+    Parsed without pytoniq, which would read as many ids as the peer announces, beyond the end of
+    the data too, for seconds.
 
     Raises:
         BadAnswer: another constructor, cut short, or followed by more bytes.
@@ -113,4 +113,4 @@ def _name(constructor: bytes) -> str:
     return f"0x{constructor[::-1].hex()}" if constructor else "nothing"
 
 
-lite_api()  # now: the first question must not wait for a file
+lite_api()  # now: the first query must not wait for a file

@@ -4,15 +4,19 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from pytoniq_core.crypto.ciphers import Client
 
 from tonwatch.simulator.faults.fault import Fault
+from tonwatch.simulator.servers.base import SimulatedServer
 from tonwatch.simulator.servers.liteserver import queries
 from tonwatch.simulator.servers.liteserver.node_state import (
     NOT_READY,
     RATE_LIMITED,
     TIMEOUT,
     LiteError,
+    NodeState,
 )
 from tonwatch.simulator.servers.liteserver.queries import Call
 from tonwatch.simulator.servers.liteserver.sender import FrameSender
@@ -20,19 +24,32 @@ from tonwatch.ton.adnl import wire
 from tonwatch.ton.adnl.wire import Message
 from tonwatch.ton.errors import ProtocolError
 
-if TYPE_CHECKING:
-    from tonwatch.simulator.servers.liteserver.server import LiteServer
-
 _MAX_QUERY: Final = 64 * 1024
 """Bytes of a frame that a client may send; an external message fits."""
 
 
 class Connection(asyncio.Protocol):
-    """One connection to a `LiteServer`."""
+    """One connection to a liteserver.
 
-    def __init__(self, server: "LiteServer") -> None:
+    Args:
+        server: whose faults it has.
+        identity: the server's key pair.
+        node_state: what the node knows now.
+        connections: all that are open; this one is among them while it is.
+    """
+
+    def __init__(
+        self,
+        server: SimulatedServer,
+        identity: Client,
+        node_state: Callable[[], NodeState],
+        connections: set["Connection"],
+    ) -> None:
         self.closed = asyncio.Event()
         self._server = server
+        self._identity = identity
+        self._node_state = node_state
+        self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._sender: FrameSender | None = None
@@ -60,7 +77,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._sender = FrameSender(transport)
-        self._server.connections.add(self)
+        self._connections.add(self)
 
     def pause_writing(self) -> None:
         if self._sender is not None:
@@ -90,7 +107,7 @@ class Connection(asyncio.Protocol):
             cancel()
         if self._sender is not None:
             self._sender.close()
-        self._server.connections.discard(self)
+        self._connections.discard(self)
         self.closed.set()
 
     # Frames and queries.
@@ -105,7 +122,7 @@ class Connection(asyncio.Protocol):
         self._handshake = b""
         if self._server.fault_value(Fault.WRONG_KEY) is not None:
             raise ProtocolError("handshake for another key")
-        self._session = wire.accept_session(packet, self._server.identity, _MAX_QUERY)
+        self._session = wire.accept_session(packet, self._identity, _MAX_QUERY)
         if self._sender is not None:
             self._sender.send(self._session.seal(b""))
         return rest
@@ -150,7 +167,7 @@ class Connection(asyncio.Protocol):
             self._answer_call(message, call)
 
     def _answer_call(self, message: Message, call: Call) -> None:
-        self._answer(message, queries.answer(self._server.node_state(), call))
+        self._answer(message, queries.answer(self._node_state(), call))
 
     def _answer(self, message: Message, body: bytes) -> None:
         if self._server.fault_value(Fault.NOT_SYNCED) is None:

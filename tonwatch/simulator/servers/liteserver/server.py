@@ -98,7 +98,11 @@ class LiteServer(SimulatedServer):
 
     async def _listen(self, port: int) -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        return await loop.create_server(lambda: Connection(self), self.host, port)
+        return await loop.create_server(
+            lambda: Connection(self, self.identity, self.node_state, self.connections),
+            self.host,
+            port,
+        )
 
     def _fault_changed(self) -> None:
         for connection in list(self.connections):

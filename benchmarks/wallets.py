@@ -167,9 +167,9 @@ async def _keep(server: Running, source: Source, seen: _Seen) -> None:
     watch = _Watch(_config(server), source, JettonWallets())
     await watch.interval()
     walkers = [
-        _walker(record.told)
+        _walker(record.reading)
         for record in watch.watcher.view.snapshot.accounts.values()
-        if record.told is not None
+        if record.reading is not None
     ]
     for walker, progress in walkers:
         assert walker.checkpoint.totals is progress.totals

@@ -167,7 +167,9 @@ def failures(board: Board) -> None:
 
 
 def _exit_codes() -> dashboard.Panel:
-    meanings = {f"{phase} {code}": words for (phase, code), words in MEANINGS.items()}
+    meanings = {
+        f"{phase} {code}": words.format(coin="coins") for (phase, code), words in MEANINGS.items()
+    }
     return table(
         "Failed transactions, by exit code",
         "Transactions that failed within the time range chosen above, whoever caused them: in"

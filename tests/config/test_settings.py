@@ -74,6 +74,11 @@ class TestAccepted:
     def test_keys_in_base64_and_hex(self, read: Any, key: str) -> None:
         assert read({"liteservers": [SERVER | {"key": key}]}).liteservers[0].key == key
 
+    @pytest.mark.parametrize("coin", ["TON", "Gram", "g", "G" * 10])
+    def test_a_coin(self, read: Any, coin: str) -> None:
+        assert read({}).coin == "TON"
+        assert read({"coin": coin}).coin == coin
+
     def test_a_network_by_its_zerostate(self, read: Any) -> None:
         assert read({"network": "ab" * 32}).zerostate == bytes.fromhex("ab" * 32)
 
@@ -178,6 +183,10 @@ class TestMistakes:
                 id="bad name",
             ),
             pytest.param({"network": "main"}, ["network", "mainnet, testnet"], id="bad network"),
+            pytest.param({"coin": ""}, ["coin", "1 to 10 letters"], id="coin without a name"),
+            pytest.param({"coin": "G" * 11}, ["coin", "1 to 10 letters"], id="long coin"),
+            pytest.param({"coin": "<b>"}, ["coin", "1 to 10 letters"], id="coin not of letters"),
+            pytest.param({"coin": "TON\n"}, ["coin", "1 to 10 letters"], id="coin and line break"),
             pytest.param(
                 {"probe": {"interval": 5}}, ["probe.interval", "such as 5s"], id="no unit"
             ),

@@ -49,10 +49,11 @@ async def test_all_is_well(config_file: Any, tmp_path: Path) -> None:
     assert [row[:3] for row in wallets] == [
         [name, asset, "active"] for name in ("hot", "warm") for asset in ("native", "usdt")
     ]
-    assert all(re.fullmatch(r"[\d,]+(\.\d+)?", row[3]) for row in wallets)
+    units = {"native": "TON", "usdt": "usdt"}
+    assert all(re.fullmatch(rf"[\d,]+(\.\d+)? {units[row[1]]}", row[3]) for row in wallets)
     assert {(row[1], *row[4:]) for row in wallets} == {
-        ("native", "50", "yes", "node-1"),
-        ("usdt", "100", "yes", "node-1"),
+        ("native", "50 TON", "yes", "node-1"),
+        ("usdt", "100 usdt", "yes", "node-1"),
     }
     assert rows(out, "CONTRACT") == [["vault", "active", "as expected", "yes", "node-1"]]
     assert out.splitlines()[-1].startswith("healthy: All 3 targets")
@@ -72,7 +73,7 @@ async def test_all_is_well(config_file: Any, tmp_path: Path) -> None:
         pytest.param(
             "vault",
             Fault.CHANGED_CODE,
-            "contract_changed: Contract vault has other code",
+            "contract_changed: Contract vault has unexpected code",
             r"^vault +active +changed +yes +node-1 +has [0-9a-f]{64}$",
             id="changed code",
         ),
@@ -116,7 +117,16 @@ async def test_a_low_wallet(config_file: Any, simulator: Simulator) -> None:
     assert code == 1
     assert "wallet_low: Wallet hot is low" in out
     assert rows(out, "WALLET")[0][-1] == "below the minimum"
-    assert rows(out, "WALLET")[0][4] == "1,000,000,000"
+    assert rows(out, "WALLET")[0][4] == "1,000,000,000 TON"
+
+
+async def test_the_coin_has_its_configured_name(config_file: Any) -> None:
+    code, out, _ = await finished("check", "--config", config_file(coin="Gram"))
+    assert code == 0
+    native, jetton = rows(out, "WALLET")[:2]
+    assert native[3].endswith(" Gram")
+    assert native[4] == "50 Gram"
+    assert jetton[4] == "100 usdt"
 
 
 async def test_a_jetton_without_a_master_stops_nothing(
@@ -127,7 +137,7 @@ async def test_a_jetton_without_a_master_stops_nothing(
     code, out, _ = await finished("check", "--config", config_file(wallets=wallets))
     assert code == 1
     hot, warm = rows(out, "WALLET")[1], rows(out, "WALLET")[3]
-    assert hot[:7] == ["hot", "usdt", "-", "-", "100", "-", "-"]
+    assert hot[:7] == ["hot", "usdt", "-", "-", "100 usdt", "-", "-"]
     assert "method_failed" in hot[7]
     assert "check `master`" in hot[7]
     assert warm[:3] == ["warm", "usdt", "active"]
@@ -141,7 +151,8 @@ async def test_more_wallets_than_are_read_at_once(config_file: Any, simulator: S
     ]
     code, out, _ = await finished("check", "--config", config_file(wallets=wallets))
     assert code == 0
-    assert [row[2:4] for row in rows(out, "WALLET")] == [["missing", "0"]] * 80
+    empty = [["missing", "0 TON"], ["missing", "0 usdt"]]
+    assert [row[2:4] for row in rows(out, "WALLET")] == empty * 40
 
 
 async def test_without_a_source_nothing_is_known(config_file: Any, simulator: Simulator) -> None:
@@ -150,7 +161,7 @@ async def test_without_a_source_nothing_is_known(config_file: Any, simulator: Si
         await target.close()
     code, out, _ = await finished("check", "--config", file)
     assert code == 1
-    assert rows(out, "WALLET")[0] == ["hot", "native", "-", "-", "50", "-", "-"]
+    assert rows(out, "WALLET")[0] == ["hot", "native", "-", "-", "50 TON", "-", "-"]
     assert rows(out, "CONTRACT") == [["vault", "-", "-", "-", "-"]]
     assert "wallet_low" not in out
 

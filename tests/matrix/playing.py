@@ -238,8 +238,8 @@ def _last_asked(view: View, name: str, probe: Probe) -> float | None:
     record = view.snapshot.records.get(name)
     if record is not None:
         return record.latest[probe].finished if probe in record.latest else None
-    told = (each.told for key, each in view.snapshot.accounts.items() if key.name == name)
-    return max(reading.finished for reading in told if reading is not None)
+    readings = (each.reading for key, each in view.snapshot.accounts.items() if key.name == name)
+    return max(reading.finished for reading in readings if reading is not None)
 
 
 def _balances(view: View) -> Balances:

@@ -48,7 +48,7 @@ NODE = [
         State.DOWN,
         Reason.HANDSHAKE_TIMEOUT,
         Cause.NODE_DOWN,
-        "node-1 accepts TCP but stays silent",
+        "node-1 accepts TCP but does not answer",
     ),
     case(
         "node-1",
@@ -73,7 +73,7 @@ NODE = [
         State.DOWN,
         Reason.PROTOCOL_ERROR,
         Cause.NODE_DOWN,
-        "node-1 sends bytes that break the protocol",
+        "node-1 violates the protocol",
     ),
     case(
         "node-1",
@@ -81,7 +81,7 @@ NODE = [
         State.DOWN,
         Reason.HANDSHAKE_FAILED,
         Cause.NODE_DOWN,
-        "its key is another than configured",
+        "its key is not the configured one",
     ),
     case(
         "node-1",
@@ -121,7 +121,7 @@ NODE = [
         State.CLOCK_SKEWED,
         Reason.OK,
         Cause.NODE_CLOCK_SKEWED,
-        "ahead of ours",
+        "ahead of the local clock",
         ready=True,
     ),
     case(
@@ -130,7 +130,7 @@ NODE = [
         State.DOWN,
         Reason.CONNECTION_LOST,
         Cause.NODE_DOWN,
-        "node-1 cuts connections",
+        "node-1 closes connections",
     ),
     case(
         "node-1",
@@ -138,7 +138,7 @@ NODE = [
         State.THROTTLED,
         Reason.RATE_LIMITED,
         Cause.PROVIDER_THROTTLED,
-        "node-1 works, but limits our requests",
+        "node-1 is up, but rate-limits requests",
     ),
 ]
 
@@ -205,7 +205,7 @@ PROVIDER = [
         State.THROTTLED,
         Reason.RATE_LIMITED,
         Cause.PROVIDER_THROTTLED,
-        "provider-1 works, but limits our requests",
+        "provider-1 is up, but rate-limits requests",
     ),
     case(
         "provider-1",
@@ -213,7 +213,7 @@ PROVIDER = [
         State.UNAUTHORIZED,
         Reason.FORBIDDEN,
         Cause.PROVIDER_UNAUTHORIZED,
-        "provider-1 refuses our requests, which carry no API key",
+        "provider-1 rejects requests, which carry no API key",
     ),
     case(
         "provider-1",
@@ -221,7 +221,7 @@ PROVIDER = [
         State.DOWN,
         Reason.BAD_ANSWER,
         Cause.PROVIDER_DOWN,
-        "provider-1 answers what cannot be read",
+        "provider-1 sends answers that cannot be parsed",
     ),
     case(
         "provider-1",
@@ -229,7 +229,7 @@ PROVIDER = [
         State.DOWN,
         Reason.CONNECTION_LOST,
         Cause.PROVIDER_DOWN,
-        "provider-1 cuts connections",
+        "provider-1 closes connections",
     ),
 ]
 

@@ -261,11 +261,11 @@ class TestWallets:
             it.content["wallets"] = [it.wallet("wallet-2") | {"name": "wallet-1"}]
             await it.apply()
             record = it.runtime.view.snapshot.accounts[AccountKey("wallet-1", "native")]
-            assert record.told is None
+            assert record.reading is None
             await asyncio.sleep(10.0)
             record = it.runtime.view.snapshot.accounts[AccountKey("wallet-1", "native")]
-            assert record.told is not None
-            assert record.told.account == it.simulator.world.wallets[1].address
+            assert record.reading is not None
+            assert record.reading.account == it.simulator.world.wallets[1].address
 
         play(scene, tmp_path, wallets=2)
 

@@ -38,7 +38,7 @@ async def test_not_alive_once_the_watcher_stops(client: Client, stage: Stage) ->
     stage.healthy()
     stage.clock.advance(10)
     response = await client.get("/live?verbose")
-    why = "not alive: nothing has been judged for 10 seconds; see tonwatch's log"
+    why = "not alive: nothing has been evaluated for 10 seconds; see tonwatch's log"
     text = f"[-]watcher stopped\n{why}\n"
     assert (response.status, await response.text()) == (503, text)
 

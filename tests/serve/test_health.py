@@ -152,7 +152,7 @@ def test_a_tie_is_told_without_a_minority(stage: Stage) -> None:
     assert told["minority"] == []
     assert set(told["root_hashes"]) == {"node", "public-1"}
     assert f"node block {told['seqno']} has root hash 9e3f5ac1…" in text
-    assert text.count(f"Its block {told['seqno']} is disputed.") == 2
+    assert text.count(f"Other targets have another block {told['seqno']}.") == 2
 
 
 def test_another_networks_block_is_no_fork(stage: Stage) -> None:
@@ -215,7 +215,7 @@ def test_the_document_is_plain_json(stage: Stage, happened: Any) -> None:
 def test_nothing_watched_is_a_document_too(clock: Clock) -> None:
     stage = Stage(clock, targets=())
     assert described(stage)["targets"] == []
-    assert "Nothing is configured" in text_of(render(stage))
+    assert "No targets are configured" in text_of(render(stage))
 
 
 def test_a_stalled_chain_fails_though_the_node_stays_ready(stage: Stage) -> None:
@@ -229,7 +229,7 @@ def test_a_stalled_chain_fails_though_the_node_stays_ready(stage: Stage) -> None
 
     view = stage.ticks(4, tick)
     assert (status(view), view.readiness.ready) == ("fail", True)
-    assert "The chain stands still" in text_of(render(stage))
+    assert "The chain is stalled" in text_of(render(stage))
 
 
 def test_a_lagging_reference_is_a_warning(stage: Stage) -> None:
@@ -287,7 +287,7 @@ def test_much_trouble_is_told_shortly(crowd: Stage) -> None:
 
     crowd.ticks(3, tick)
     html = render(crowd)
-    assert html.count("accepts TCP but stays silent") == 100
+    assert html.count("accepts TCP but does not answer") == 100
     assert "And 91 more, each with its target below." in text_of(html)
     said = described(crowd)
     # The target itself, and a few that are well.

@@ -484,7 +484,7 @@ class TestPlaces:
         self, monkeypatch: pytest.MonkeyPatch, descriptors: int, targets: int, connections: int
     ) -> None:
         monkeypatch.setattr("tonwatch.system.descriptors.raise_limit", lambda: descriptors)
-        limits = listener._that_fit(Limits(), targets)
+        limits = listener._fitting(Limits(), targets)
         assert (limits.connections, limits.per_client) == (
             connections,
             min(128, connections // 2),

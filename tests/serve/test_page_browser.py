@@ -221,7 +221,7 @@ async def test_the_table_of_wallets(show_till: Open, till: Till) -> None:
         "Balance",
         "Proof",
         "Sent",
-        "Came back\n10 min",
+        "Bounced\n10 min",
         "Failed\n10 min",
         "Backlog",
     ]

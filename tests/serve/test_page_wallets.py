@@ -41,11 +41,23 @@ def test_all_is_well(till: Till) -> None:
     text = words(till)
     assert (
         "hot EQAR…EeYT v4r2, seqno 4711 ok"
-        " native 1,234.5 minimum 250 proven 3.0 s old, node 200 1.23456789 0 0 0"
-        " usdt 5,000.25 minimum 1,000.5 proven 3.0 s old, node 200 1,234.56789 0 0 0"
+        " native 1,234.5 TON minimum 250 TON proven 3.0 s old, node 200 1.23456789 TON 0 0 0"
+        " usdt 5,000.25 usdt minimum 1,000.5 usdt proven 3.0 s old, node"
+        " 200 1,234.56789 usdt 0 0 0"
     ) in text
-    assert re.search(r"cold EQAi…Ip3C v4r2, seqno 4711 ok native 1,234.5 proven \S+ s old", text)
+    assert re.search(
+        r"cold EQAi…Ip3C v4r2, seqno 4711 ok native 1,234.5 TON proven \S+ s old", text
+    )
     assert re.search(r"Contracts .*vault EQBV…VUMv as expected active c0c0…c0c0 proven", text)
+
+
+def test_the_coin_has_its_configured_name(clock: Clock) -> None:
+    till = Till(clock, coin="Gram")
+    till.settled()
+    text = words(till)
+    assert "native 1,234.5 Gram minimum 250 Gram proven" in text
+    assert "200 1.23456789 Gram 0 0 0 usdt 5,000.25 usdt minimum" in text
+    assert "TON" not in text
 
 
 def test_addresses_are_short_and_whole_on_request(till: Till) -> None:
@@ -64,7 +76,7 @@ def test_without_wallets_there_is_no_table(stage: Stage) -> None:
 def test_without_payouts_there_are_no_columns_of_them(clock: Clock) -> None:
     till = Till(clock, wallets=[{"name": "cold", "address": str(HOT)}])
     till.settled()
-    assert "Came back" not in words(till)
+    assert "Bounced" not in words(till)
 
 
 def test_payouts_that_are_not_counted_yet(till: Till) -> None:
@@ -100,9 +112,7 @@ Happens = Callable[[Till], object]
             "payouts bouncing",
             id="bouncing",
         ),
-        pytest.param(
-            lambda t: t.walk("hot", backlog=500), "warn", "counting lags", id="counting lags"
-        ),
+        pytest.param(lambda t: t.walk("hot", backlog=500), "warn", "payouts backlog", id="backlog"),
     ],
 )
 def test_a_wallet_is_named_for_the_worst(
@@ -111,7 +121,7 @@ def test_a_wallet_is_named_for_the_worst(
     till.settled()
     happens(till)
     row = next(row for row in rows(till).wallets if row.name == "hot")
-    assert (row.level, row.word) == (level, word)
+    assert (row.level, row.label) == (level, word)
     assert f'<tbody role="rowgroup" class="{level}">' in render(till)
 
 
@@ -122,7 +132,7 @@ def test_what_cannot_be_read_is_unread(till: Till) -> None:
 
     till.ticks(2, tick)
     hot, cold = rows(till).wallets
-    assert (hot.word, cold.word) == ("read failing", "not known")
+    assert (hot.label, cold.label) == ("read failing", "not known")
     assert "The native of wallet hot cannot be read" in text_of(render(till))
     assert words(till).startswith("Wallet State Asset Balance Proof Sent")
 
@@ -130,9 +140,11 @@ def test_what_cannot_be_read_is_unread(till: Till) -> None:
 def test_what_is_too_old_is_not_known(till: Till) -> None:
     till.settled()
     till.ticks(10, till.answers)
-    assert {row.word for row in rows(till).wallets} == {"not known"}
-    assert rows(till).contracts[0].word == "not known"
-    assert re.search(r"native – not known minimum 250 – not known 200 1.23456789", words(till))
+    assert {row.label for row in rows(till).wallets} == {"not known"}
+    assert rows(till).contracts[0].label == "not known"
+    assert re.search(
+        r"native – not known minimum 250 TON – not known 200 1.23456789 TON", words(till)
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,8 +157,8 @@ def test_what_is_too_old_is_not_known(till: Till) -> None:
             "native uninitialized",
             id="state",
         ),
-        pytest.param({"amount": 10**27 + 1}, "1,000,000,000,000,000,000.000000001", id="exact"),
-        pytest.param({"amount": 0}, "native 0 below minimum 250", id="nothing left"),
+        pytest.param({"amount": 10**27 + 1}, "1,000,000,000,000,000,000.000000001 TON", id="exact"),
+        pytest.param({"amount": 0}, "native 0 TON below minimum 250 TON", id="nothing left"),
     ],
 )
 def test_what_a_row_says(till: Till, told: dict[str, Any], shown: str) -> None:
@@ -160,7 +172,7 @@ def test_trouble_is_counted_within_the_window(till: Till) -> None:
     till.walk("hot", totals=till.failed(2))
     till.walk("hot", "usdt", totals=till.failed(2, ago=601))
     native, usdt = rows(till).wallets[0].assets
-    assert (native.failed, native.returned) == ("2", "0")
+    assert (native.failed, native.bounced) == ("2", "0")
     assert usdt.failed == "0"
 
 
@@ -168,7 +180,7 @@ def test_more_trouble_than_is_remembered(till: Till) -> None:
     till.settled()
     till.walk("hot", totals=till.failed(32))
     native = rows(till).wallets[0].assets[0]
-    assert (native.failed, native.returned) == ("32+", "0")
+    assert (native.failed, native.bounced) == ("32+", "0")
 
 
 @pytest.mark.parametrize(
@@ -185,7 +197,7 @@ def test_a_contract_that_cannot_be_read(till: Till) -> None:
     till.answers()
     till.read_failing("vault", "", Reason.BAD_ANSWER, "cut short")
     [row] = rows(till).contracts
-    assert (row.level, row.word, row.code) == ("warn", "read failing", None)
+    assert (row.level, row.label, row.code) == ("warn", "read failing", None)
     assert "node: bad_answer: cut short" in words(till)
 
 
@@ -261,15 +273,15 @@ def test_of_many_wallets_those_in_trouble_come_first(crowd: Till) -> None:
     shown = rows(crowd)
     names = [row.name for row in shown.wallets]
     assert names == ["w-800", "w-900", *(f"w-{number}" for number in range(50))]
-    assert "And 948 more, all well." in words(crowd)
+    assert "And 948 more without problems." in words(crowd)
 
 
 def test_when_all_are_in_trouble_the_page_stays_small(crowd: Till) -> None:
     for number in range(1000):
         crowd.read(f"w-{number}", amount=1)
     text = words(crowd)
-    assert "And 800 more that are not well: see the JSON" in text
-    assert "all well" not in text
+    assert "And 800 more with problems: see the JSON" in text
+    assert "without problems" not in text
     html = render(crowd)
-    assert "995 more wallets are in the same trouble: w-5, w-6" in text_of(html)
+    assert "995 more wallets have the same problem: w-5, w-6" in text_of(html)
     assert len(html) < 700_000

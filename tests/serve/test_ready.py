@@ -61,7 +61,7 @@ class TestPhase:
         stage.healthy()
         stage.clock.advance(10)
         response = await client.get(f"/ready{query}")
-        text = "not alive: nothing has been judged for 10 seconds; see tonwatch's log\n"
+        text = "not alive: nothing has been evaluated for 10 seconds; see tonwatch's log\n"
         assert (response.status, await response.text()) == (503, text)
 
 
@@ -105,9 +105,7 @@ class TestVerbose:
         stage.ticks(3, lambda: stage.fail(NODE, Reason.SERVER_ERROR, "no\n[+]node ok\r\n"))
         for query in ("verbose=1", "verbose&lag=10s"):
             lines = (await (await client.get(f"/ready?{query}")).text()).splitlines()
-            assert lines[0].startswith(
-                "[-]node down: node answers with an error of its own (no [+]"
-            )
+            assert lines[0].startswith("[-]node down: node answers with a server error (no [+]")
             assert len(lines) == 2
 
     @pytest.mark.parametrize("value", ["0", "false", "no"])
@@ -218,7 +216,7 @@ class TestLimitsOfTheAskersOwn:
         response = await client.get("/ready?lag=1h&verbose")
         lines = (await response.text()).splitlines()
         assert response.status == 503
-        assert lines[0] == "[-]node unknown: Nothing is known of node: not asked yet."
+        assert lines[0] == "[-]node unknown: There is no data on node: not probed yet."
 
     async def test_draining_wins(self, client: Client, stage: Stage) -> None:
         draining(stage)

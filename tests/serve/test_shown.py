@@ -114,7 +114,7 @@ class TestNotJudged:
             hasty.clock.advance(3.9)
             assert await ready_and_live(client) == [(200, "ready"), (200, "alive")]
             hasty.clock.advance(0.1)
-            words = "not alive: nothing has been judged for {} seconds; see tonwatch's log"
+            words = "not alive: nothing has been evaluated for {} seconds; see tonwatch's log"
             assert await ready_and_live(client) == [(503, words.format(4)), (200, "alive")]
             hasty.clock.advance(6)
             assert [status for status, _ in await ready_and_live(client)] == [503, 503]
@@ -143,7 +143,7 @@ class TestNotJudged:
         assert said["time"] != since
         assert said["diagnosis"] == {
             "cause": "no_data",
-            "sentence": f"Nothing has been judged since {since}.",
+            "sentence": f"Nothing has been evaluated since {since}.",
             "since": since,
             "for_seconds": 60,
             "target": None,
@@ -157,7 +157,7 @@ class TestNotJudged:
         assert {each["ready"] for each in readiness["targets"].values()} == {None}
         for target in said["targets"]:
             assert (target["state"], target["usable"], target["up"]) == ("unknown", False, False)
-            assert target["why"].endswith(f"nothing has been judged since {since}.")
+            assert target["why"].endswith(f"nothing has been evaluated since {since}.")
             nothing = {"seqno", "root_hash", "lag_seconds", "shard_gap_blocks", "latency_ms"}
             assert {target[key] for key in nothing} == {None}
         for wallet, before in zip(said["wallets"], counted, strict=True):
@@ -178,7 +178,7 @@ class TestNotJudged:
         text = text_of(html)
         assert "<title>Failing: no data" in html
         assert "tonwatch itself hangs." in text
-        assert f"Nothing has been judged since {since}." in text
+        assert f"Nothing has been evaluated since {since}." in text
         assert "unready" in text
         assert 'class="ok"' not in html, "no row is well"
         assert "proven" not in text

@@ -15,11 +15,11 @@ from tonwatch.watch.changes import MOST, WINDOW, Changes
 from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.readiness import Phase
 
-LOW = Finding(Cause.WALLET_LOW, "hot holds 3 coins.", 0.0, account="hot")
+LOW = Finding(Cause.WALLET_LOW, "hot holds 3 TON.", 0.0, account="hot")
 DOWN = Finding(Cause.NODE_DOWN, "node refuses connections.", 0.0, target="node")
 SLOW = Finding(Cause.PROVIDER_SLOW, "toncenter takes 2 s.", 0.0, target="toncenter")
 WELL = Finding(Cause.HEALTHY, "All are well.", 0.0)
-STARTING = Finding(Cause.STARTING, "2 of 2 targets have not been asked yet.", 0.0)
+STARTING = Finding(Cause.STARTING, "2 of 2 targets have not been probed yet.", 0.0)
 
 
 class Log:
@@ -77,9 +77,9 @@ def test_a_line_says_all_there_is_to_say(log: Log) -> None:
 def test_other_numbers_are_nothing_new(log: Log) -> None:
     log.see(LOW)
     for coins in (2, 1, 0):
-        assert log.see(replace(LOW, sentence=f"hot holds {coins} coins.", since=9.0)) == []
+        assert log.see(replace(LOW, sentence=f"hot holds {coins} TON.", since=9.0)) == []
     [line] = log.see(WELL)
-    assert line["sentence"] == "hot holds 0 coins."
+    assert line["sentence"] == "hot holds 0 TON."
 
 
 def test_another_place_in_the_order_is_nothing_new(log: Log) -> None:
@@ -146,7 +146,7 @@ def test_what_is_over_takes_no_memory(log: Log) -> None:
     log.now += WINDOW
     log.see(WELL)
     assert log.changes._last == {}
-    assert log.changes._findings._things == {}
+    assert log.changes._findings._subjects == {}
 
 
 class TestOfAWatcher:

@@ -31,11 +31,11 @@ class TestSentences:
         ("told", "cause", "words"),
         [
             ({"lag": 34.0}, Cause.NODE_LAGGING, "node is 34 s (85 blocks) behind the head"),
-            ({"query": 2.0}, Cause.NODE_SLOW, "node takes 2.0 s for an answer"),
+            ({"query": 2.0}, Cause.NODE_SLOW, "node takes 2.0 s to answer"),
             (
                 {"clock_offset": -30.0},
                 Cause.NODE_CLOCK_SKEWED,
-                "The clock of node is 30.0 s behind ours",
+                "The clock of node is 30.0 s behind the local clock",
             ),
             (
                 {"zerostate": ZEROSTATES["testnet"]},
@@ -59,11 +59,11 @@ class TestSentences:
         [
             (Reason.CONNECT_REFUSED, Cause.NODE_DOWN, "no process listens"),
             (Reason.HANDSHAKE_TIMEOUT, Cause.NODE_DOWN, "hangs, or its key"),
-            (Reason.HANDSHAKE_FAILED, Cause.NODE_DOWN, "its key is another than configured"),
-            (Reason.CONNECTION_LOST, Cause.NODE_DOWN, "cuts connections"),
-            (Reason.PROTOCOL_ERROR, Cause.NODE_DOWN, "break the protocol"),
+            (Reason.HANDSHAKE_FAILED, Cause.NODE_DOWN, "its key is not the configured one"),
+            (Reason.CONNECTION_LOST, Cause.NODE_DOWN, "closes connections"),
+            (Reason.PROTOCOL_ERROR, Cause.NODE_DOWN, "violates the protocol"),
             (Reason.NOT_SYNCED, Cause.NODE_NOT_SYNCED, "alive but not in sync"),
-            (Reason.RATE_LIMITED, Cause.PROVIDER_THROTTLED, "works, but limits our requests"),
+            (Reason.RATE_LIMITED, Cause.PROVIDER_THROTTLED, "is up, but rate-limits requests"),
         ],
     )
     def test_not_answering(self, trio: Any, reason: Reason, cause: Cause, words: str) -> None:
@@ -79,10 +79,10 @@ class TestSentences:
     @pytest.mark.parametrize(
         ("reason", "cause", "words"),
         [
-            (Reason.UNAUTHORIZED, Cause.PROVIDER_UNAUTHORIZED, "refuses our API key"),
-            (Reason.FORBIDDEN, Cause.PROVIDER_UNAUTHORIZED, "wants one, or we are forbidden"),
-            (Reason.RATE_LIMITED, Cause.PROVIDER_THROTTLED, "works, but limits our requests"),
-            (Reason.BAD_ANSWER, Cause.PROVIDER_DOWN, "cannot be read"),
+            (Reason.UNAUTHORIZED, Cause.PROVIDER_UNAUTHORIZED, "rejects the API key"),
+            (Reason.FORBIDDEN, Cause.PROVIDER_UNAUTHORIZED, "needs one, or denies access"),
+            (Reason.RATE_LIMITED, Cause.PROVIDER_THROTTLED, "is up, but rate-limits requests"),
+            (Reason.BAD_ANSWER, Cause.PROVIDER_DOWN, "cannot be parsed"),
             (Reason.UPSTREAM_FAILED, Cause.PROVIDER_DOWN, "no working node behind it"),
         ],
     )
@@ -115,7 +115,7 @@ class TestSentences:
 
         trio.ticks(2, tick)
         assert trio.diagnosis.cause is Cause.NODE_SHARD_LAGGING
-        assert "60 blocks behind" in trio.diagnosis.sentence
+        assert "shard client lags 60 blocks" in trio.diagnosis.sentence
 
     def test_healthy(self, trio: Any) -> None:
         trio.ticks(2, lambda: healthy(trio))
@@ -125,7 +125,7 @@ class TestSentences:
     def test_starting(self, trio: Any) -> None:
         trio.look()
         assert trio.diagnosis.cause is Cause.STARTING
-        assert trio.diagnosis.sentence == "3 of 3 targets have not been asked yet."
+        assert trio.diagnosis.sentence == "3 of 3 targets have not been probed yet."
 
     def test_still_starting_while_one_has_not_been_asked(self, trio: Any) -> None:
         trio.ticks(1, lambda: trio.answer(trio.targets[0]))
@@ -178,7 +178,7 @@ class TestTogether:
     @pytest.mark.parametrize(
         ("reason", "words"),
         [
-            (Reason.CONNECT_TIMEOUT, "Our own way out is broken: none of the 2 external targets"),
+            (Reason.CONNECT_TIMEOUT, "Egress is broken: none of the 2 external targets"),
             (Reason.RESOLVE_FAILED, "Host names do not resolve here"),
         ],
     )

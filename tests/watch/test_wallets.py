@@ -96,9 +96,30 @@ class TestHoldings:
         wallet_scene.store.add(reading(wallet_scene.clock, JETTON, 12_345_678))
         assert wallet_scene.causes() == [Cause.WALLET_LOW]
         assert wallet_scene.sentence == (
-            "Wallet payouts is low: it holds 250.499999999 coins where 250.5 coins are needed"
+            "Wallet payouts is low: it holds 250.499999999 TON where 250.5 TON are needed"
             " and 12.345678 usdt where 1,000 usdt are needed."
         )
+
+    @pytest.mark.parametrize(
+        ("setting", "coin"), [({}, "TON"), ({"coin": "Gram"}, "Gram")], ids=["default", "renamed"]
+    )
+    def test_the_coin_has_its_configured_name(self, clock: Any, setting: Any, coin: str) -> None:
+        """In sentences and in evidence; labels say native."""
+        scene = WalletScene(clock, **setting)
+        scene.well()
+        scene.read(amount=COIN)
+        lost = trouble(clock, "message_skipped")
+        scene.store.add(progress(clock, NATIVE, trouble(clock, "failed"), lost))
+        assert scene.causes() == [Cause.WALLET_LOW, Cause.PAYOUTS_FAILING]
+        low, failing = scene.diagnosis.finding, scene.diagnosis.also[0]
+        assert (
+            low.sentence
+            == f"Wallet payouts is low: it holds 1 {coin} where 250.5 {coin} are needed."
+        )
+        assert low.evidence[0].startswith(f"native: 1 {coin}, active")
+        assert low.evidence[1].startswith("usdt: 5,000 usdt, active")
+        assert f"action phase 37: not enough {coin} (1)" in failing.sentence
+        assert f"message skipped: not enough {coin}, or" in failing.sentence
 
     def test_an_unknown_amount_is_not_low(self, wallet_scene: WalletScene) -> None:
         """Past its time to live a low balance is unknown, and unknown is not low."""
@@ -207,7 +228,7 @@ class TestPayouts:
             pytest.param(
                 [("failed", 10.0, {})],
                 Cause.PAYOUTS_FAILING,
-                "1 in the last 10 min, action phase 37: not enough coins (1)",
+                "1 in the last 10 min, action phase 37: not enough TON (1)",
                 id="one that failed",
             ),
             pytest.param(
@@ -219,7 +240,7 @@ class TestPayouts:
             pytest.param(
                 [("compute_skipped", 5.0, {"skipped": "no_gas"})],
                 Cause.PAYOUTS_FAILING,
-                "not computed: no_gas (1)",
+                "compute phase skipped: no_gas (1)",
                 id="not even computed",
             ),
             pytest.param([("failed", 601.0, {})], Cause.HEALTHY, "", id="failed long ago"),
@@ -227,7 +248,7 @@ class TestPayouts:
             pytest.param(
                 [("bounced", 9.0, {})] * 3,
                 Cause.PAYOUTS_BOUNCING,
-                "3 in the last 10 min were refused by their receivers",
+                "3 in the last 10 min were rejected by their receivers",
                 id="three came back",
             ),
         ],
@@ -292,7 +313,7 @@ class TestMany:
         assert wallet_scene.causes() == [Cause.WALLET_LOW] * 6
         last = wallet_scene.diagnosis.also[-1]
         assert last.others == tuple(names[5:])
-        assert last.sentence.startswith("25 more wallets are in the same trouble: w005, w006")
+        assert last.sentence.startswith("25 more wallets have the same problem: w005, w006")
 
 
 class TestContracts:
@@ -303,7 +324,7 @@ class TestContracts:
             pytest.param(
                 {"code_hash": b"\xee" * 32},
                 Cause.CONTRACT_CHANGED,
-                "Contract escrow has other code than it must: eeee",
+                "Contract escrow has unexpected code: eeee",
                 id="other code",
             ),
             pytest.param(

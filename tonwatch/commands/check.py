@@ -8,7 +8,6 @@ from typing import Final, TextIO
 
 from tonwatch.commands import logs
 from tonwatch.commands.options import OK, PROBLEM, Loading
-from tonwatch.config.amounts import written
 from tonwatch.config.models import Config
 from tonwatch.runtime.runtime import Runtime, running
 from tonwatch.runtime.scheduler import Job
@@ -191,8 +190,8 @@ def _wallet_rows(wallet: WalletVerdict) -> Iterator[_Row]:
             wallet.name,
             holding.asset,
             _state(reading),
-            _coins(holding, holding.amount),
-            _coins(holding, holding.minimum),
+            _amount(holding, holding.amount),
+            _amount(holding, holding.minimum),
             *_whose_word(reading),
             "below the minimum" if holding.low else _trouble(reading, holding.trouble),
         )
@@ -222,8 +221,8 @@ def _trouble(reading: Reading | None, trouble: str) -> str:
     return trouble if reading is None else ""
 
 
-def _coins(holding: Holding, units: int | None) -> str:
-    return "-" if units is None else written(units, holding.decimals)
+def _amount(holding: Holding, units: int | None) -> str:
+    return "-" if units is None else holding.written(units)
 
 
 def command(options: argparse.Namespace, loading: Loading) -> int:

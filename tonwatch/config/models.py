@@ -38,6 +38,12 @@ def _zerostate(value: str) -> str:
     return value
 
 
+def _coin(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{1,10}", value):
+        raise ValueError("write 1 to 10 letters, such as TON")
+    return value
+
+
 class ProbeConfig(Section):
     """When to ask, and for how long to wait."""
 
@@ -178,6 +184,9 @@ class Config(Section):
 
     network: Annotated[str, AfterValidator(_zerostate)] = Field(
         "mainnet", description="mainnet, testnet, or the zerostate's root hash in hex"
+    )
+    coin: Annotated[str, AfterValidator(_coin)] = Field(
+        "TON", description="the native coin's name after amounts on pages and in sentences"
     )
     liteservers: tuple[SerializeAsAny[Entry], ...] = ()
     providers: tuple[SerializeAsAny[Entry], ...] = ()

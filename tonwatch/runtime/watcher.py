@@ -94,7 +94,7 @@ class Watcher:
             await asyncio.sleep(INTERVAL)
 
     def _look(self, before: View | None) -> View:
-        return view.look(
+        return view.evaluate(
             self._store.snapshot(wall=self._wall(), monotonic=self._monotonic()),
             self._config,
             before,

@@ -1,4 +1,4 @@
-"""The HTTP server: /metrics, /live, /ready, /health. It reads; no request makes a probe run."""
+"""The HTTP server: /metrics, /live, /ready, /health. No request makes a probe run."""
 
 import asyncio
 import zlib
@@ -25,23 +25,23 @@ from tonwatch.watch.view import LIVE_WITHIN, View
 PATHS: Final = ("/metrics", "/live", "/ready", "/health")
 
 WITHIN: Final = 10.0
-"""Seconds that writing an answer may take, waiting for a thread included."""
+"""Seconds that writing a response may take, waiting for a thread included."""
 
 SCRAPE_HANGS: Final = 30.0
-"""Seconds after which a thread that writes metrics is given up. Longer than anybody waits: whoever
-asks again meanwhile is told that it is busy."""
+"""Seconds after which a thread that writes metrics is abandoned. Longer than a scraper waits: until
+then further requests are answered with 503."""
 
 RETRY_AFTER: Final = 5
-"""Seconds after which whoever found us busy may try again."""
+"""Seconds after which a client answered with 503 may try again."""
 
 _GZIP_FROM: Final = 1024
 """Bytes; below that gzip costs more than it saves."""
 
 _GZIP_LEVEL: Final = 1
-"""Metrics are the same words over and over: level 6 takes twice the time for a tenth less."""
+"""Metrics are repetitive text: level 6 takes twice the time for a tenth less."""
 
 _GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS
-"""zlib's way of saying: with gzip's header and checksum."""
+"""For zlib: with gzip's header and checksum."""
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Views(Protocol):
-    """Where views come from; it is only read."""
+    """The source of views, which is only read."""
 
     @property
     def view(self) -> View:
@@ -69,21 +69,21 @@ def build(views: Views, executors: Executors, errors: InternalErrors) -> web.App
     Args:
         views: what is shown.
         executors: write metrics and pages.
-        errors: counts what goes wrong in us, and is shown.
+        errors: counts tonwatch's own failures, and is shown.
     """
-    site = _Site(views, executors, errors)
-    app = web.Application(middlewares=[_plain_errors(errors), _no_bodies])
-    app[TRAFFIC] = site.traffic
-    app.on_response_prepare.append(site.headers)
-    app.router.add_get("/", site.root)
-    app.router.add_get("/metrics", site.metrics)
-    app.router.add_get("/live", site.live)
-    app.router.add_get("/ready", site.ready)
-    app.router.add_get("/health", site.health)
+    handlers = _Handlers(views, executors, errors)
+    app = web.Application(middlewares=[_plain_errors(errors), _without_bodies])
+    app[TRAFFIC] = handlers.traffic
+    app.on_response_prepare.append(handlers.headers)
+    app.router.add_get("/", handlers.root)
+    app.router.add_get("/metrics", handlers.metrics)
+    app.router.add_get("/live", handlers.live)
+    app.router.add_get("/ready", handlers.ready)
+    app.router.add_get("/health", handlers.health)
     return app
 
 
-class _Site:
+class _Handlers:
     def __init__(self, views: Views, executors: Executors, errors: InternalErrors) -> None:
         self._views = views
         self._executors = executors
@@ -98,7 +98,7 @@ class _Site:
             _set_headers(response)
 
     async def root(self, _: web.Request) -> web.Response:
-        # Relative, so that it also works below a proxy's path.
+        # Relative, so that it also works below a proxy's path prefix.
         raise web.HTTPFound("health")
 
     async def metrics(self, request: web.Request) -> web.Response:
@@ -108,9 +108,9 @@ class _Site:
         content_type = format_for(accept).content_type
 
         def make(_: View) -> Body:
-            return Body(_packed(self._collector.write(accept)[0], zipped=zipped))
+            return Body(_compressed(self._collector.write(accept)[0], zipped=zipped))
 
-        kind = ("metrics", content_type, zipped, self._shown_still())
+        kind = ("metrics", content_type, zipped, self._is_current())
         run = partial(_in_thread, self._executors.scrapes, SCRAPE_HANGS)
         body = await self._written("/metrics", run, kind, make)
         return self._respond(body, content_type)
@@ -127,8 +127,8 @@ class _Site:
             question = ready.parse(request.query.items())
         except ValueError as error:
             return _text(str(error), status=HTTPStatus.BAD_REQUEST)
-        if not self._shown_still():
-            # What was last seen may no longer be true.
+        if not self._is_current():
+            # What was last observed may no longer be true.
             return _text(_not_alive(shown_for(self._views.view.config)), ok=False)
         answer = ready.answer(self._views.view, question)
         return _text(answer.text, ok=answer.ready)
@@ -151,9 +151,9 @@ class _Site:
                 text = document.as_text(document.document(view, errors, alive=alive))
                 if document.status(view, alive=alive) == "fail":
                     status = HTTPStatus.SERVICE_UNAVAILABLE
-            return Body(_packed([text.encode(errors="replace")], zipped=zipped), status)
+            return Body(_compressed([text.encode(errors="replace")], zipped=zipped), status)
 
-        kind = ("health", as_page, refresh, zipped, self._shown_still())
+        kind = ("health", as_page, refresh, zipped, self._is_current())
         run = partial(_in_thread, self._executors.pages, WITHIN)
         body = await self._written("/health", run, kind, make)
         if as_page:
@@ -172,12 +172,11 @@ class _Site:
     async def _written(
         self, path: str, run: Run, kind: Hashable, make: Callable[[View], Body]
     ) -> Body:
-        """What `run` has a thread write: thousands of wallets take milliseconds, which probes
+        """What `make` writes in a thread: thousands of wallets take milliseconds, which probes
         would measure as latency.
 
         Raises:
-            HTTPServiceUnavailable: it comes too late, there are too many who wait, or all threads
-                hang.
+            HTTPServiceUnavailable: it takes too long, too many requests wait, or all threads hang.
         """
         errors = self._errors
         try:
@@ -190,27 +189,27 @@ class _Site:
         text = f"busy; try again in {RETRY_AFTER} s\n"
         raise web.HTTPServiceUnavailable(text=text, headers={hdrs.RETRY_AFTER: str(RETRY_AFTER)})
 
-    def _shown_still(self) -> bool:
+    def _is_current(self) -> bool:
         return self._views.age(self._views.view) < shown_for(self._views.view.config)
 
     def _context(self) -> ScrapeContext:
         view = self._views.view
         now, alive = shown(view, self._views.age(view))
-        # Where it is not alive only what stays true is shown, of which `view` has the same.
+        # Where it is not alive only what stays true is shown, which is the same in `view`.
         of = now if alive else view
         return ScrapeContext(of, document.VERSION, alive, self.traffic)
 
 
 def _not_alive(seconds: float) -> str:
-    return f"not alive: nothing has been judged for {seconds:g} seconds; see tonwatch's log"
+    return f"not alive: nothing has been evaluated for {seconds:g} seconds; see tonwatch's log"
 
 
 async def _in_thread(threads: Threads, within: float, call: Callable[[], T]) -> T:
-    """What a call in one of these threads returns.
+    """Return the result of a call in one of these threads.
 
     Raises:
-        Busy: there is no room for it.
-        TimeoutError: it is not done within so many seconds. Its result is dropped then.
+        Busy: too many calls wait.
+        TimeoutError: it takes more than `within` seconds. Its result is dropped then.
     """
     async with asyncio.timeout(within):
         return await asyncio.get_running_loop().run_in_executor(threads, call)
@@ -221,11 +220,11 @@ def _text(text: str, *, ok: bool = True, status: int | None = None) -> web.Respo
     return web.Response(text=text + "\n", status=status or fallback)
 
 
-def _packed(parts: Sequence[bytes], *, zipped: bool) -> bytes:
+def _compressed(parts: Sequence[bytes], *, zipped: bool) -> bytes:
     if not zipped or sum(map(len, parts)) < _GZIP_FROM:
         return b"".join(parts)
-    packer = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_FORMAT)
-    return b"".join([*map(packer.compress, parts), packer.flush()])
+    compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_FORMAT)
+    return b"".join([*map(compressor.compress, parts), compressor.flush()])
 
 
 def _set_headers(response: web.StreamResponse) -> None:
@@ -237,7 +236,7 @@ def _set_headers(response: web.StreamResponse) -> None:
 
 
 def _plain_errors(errors: InternalErrors) -> Any:
-    """Errors as one line of text that helps, and never shows our insides."""
+    """Errors as one line of text that helps, without internals."""
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -252,8 +251,8 @@ def _plain_errors(errors: InternalErrors) -> Any:
             response.headers[hdrs.ALLOW] = "GET, HEAD"
         except web.HTTPException:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is costs this answer alone
-            # Its text could quote anything: it belongs into the log alone.
+        except Exception as error:  # noqa: BLE001 - any bug costs this response alone
+            # Its text may quote anything: it is for the log alone.
             errors.failed(Component.HTTP, part, error)
             text = "internal error; see tonwatch's log"
             return _text(text, status=HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -265,8 +264,8 @@ def _plain_errors(errors: InternalErrors) -> Any:
 
 
 @web.middleware
-async def _no_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """No answer depends on what a request could carry."""
+async def _without_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Rejects requests with a body: no response depends on one."""
     if request.can_read_body and request.method in {hdrs.METH_GET, hdrs.METH_HEAD}:
         text = f"{request.method} takes no body"
         return _text(text, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

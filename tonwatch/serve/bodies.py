@@ -1,4 +1,4 @@
-"""Large responses, made once for all who ask at the same moment, and sent piece by piece."""
+"""Large responses, made once for all concurrent requests, and sent in chunks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -12,21 +12,21 @@ from aiohttp.payload import Payload
 from tonwatch.serve.connection import connection_of
 from tonwatch.serve.traffic import Refusal
 
-_PIECE: Final = 64 << 10
+_CHUNK: Final = 64 << 10
 """Bytes that are written at a time."""
 
 _SHARED_FOR: Final = 0.5
-"""Seconds after which one is made anew all the same, because tonwatch's own metrics change."""
+"""Seconds after which one is made anew even for the same view: tonwatch's own metrics change."""
 
 _BYTES_KEPT: Final = 32 << 20
 _TIMES_KEPT: Final = 4
-"""What all bodies that are being sent may take together: so many bytes, or so many times the
-newest. More are only there while clients read slowly."""
+"""Limit of all bodies that are being sent together: bytes, or times the newest one if that is more.
+They only get there while clients read slowly."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Body:
-    """What all of its readers share."""
+    """A response's content and status, shared by all of its readers."""
 
     content: bytes
     status: HTTPStatus = HTTPStatus.OK
@@ -48,7 +48,7 @@ class Bodies(Generic[V]):
     """Makes bodies of views.
 
     Args:
-        view: the view of this moment.
+        view: returns the newest view.
     """
 
     view: Callable[[], V]
@@ -56,14 +56,14 @@ class Bodies(Generic[V]):
     _readers: dict[Body, set[asyncio.Transport]] = field(default_factory=dict, init=False)
 
     async def get(self, kind: Hashable, make: Callable[[V], Body], run: Run) -> Body:
-        """What `make` makes of the view of this moment, shared by all who ask for this `kind`.
+        """What `make` makes of the newest view, shared by all requests for this `kind`.
 
-        Of each kind one is made at a time: who comes meanwhile, with a newer view, waits.
+        Of each kind one is made at a time: a request with a newer view waits.
 
         Args:
-            kind: tells apart what is asked for.
+            kind: identifies what is requested.
             make: makes it, which takes long.
-            run: runs that apart from the event loop.
+            run: runs that outside the event loop.
 
         Raises:
             Exception: whatever `make` or `run` raises.
@@ -96,11 +96,11 @@ class Bodies(Generic[V]):
 
     def payload(self, body: Body) -> Payload:
         """The body as aiohttp sends it."""
-        return _Pieces(body, self)
+        return _Chunks(body, self)
 
     def begin(self, body: Body, reader: asyncio.Transport) -> None:
-        """Somebody begins to read. Who still reads the oldest bodies is cut off where all take too
-        much together.
+        """A client begins to read. The readers of the oldest bodies are cut off where all bodies
+        together are over the limit.
         """
         self._readers.setdefault(body, set()).add(reader)
         most = max(_BYTES_KEPT, _TIMES_KEPT * len(body.content))
@@ -115,7 +115,7 @@ class Bodies(Generic[V]):
                     connection.cut(Refusal.RESPONSE_TIMEOUT)
 
     def end(self, body: Body, reader: asyncio.Transport) -> None:
-        """It has read to the end, or is gone."""
+        """A client has read to the end, or is gone."""
         readers = self._readers.get(body, set())
         readers.discard(reader)
         if not readers:
@@ -123,13 +123,13 @@ class Bodies(Generic[V]):
 
 
 def _retrieve(task: asyncio.Task[Body]) -> None:
-    """Take note of how it ended, of which asyncio would complain where all who asked are gone."""
+    """Retrieve its exception: asyncio logs one that is not, where all clients are gone."""
     if not task.cancelled():
         task.exception()
 
 
-class _Pieces(Payload):
-    """aiohttp's own payloads copy all of it for each reader: BytesIOPayload to learn the size."""
+class _Chunks(Payload):
+    """Sends a shared body. aiohttp's payloads copy it for each reader."""
 
     _value: Body
 
@@ -145,9 +145,9 @@ class _Pieces(Payload):
         content = memoryview(self._value.content)
         self._bodies.begin(self._value, transport)
         try:
-            for start in range(0, len(content), _PIECE):
-                await writer.write(content[start : start + _PIECE])
-                await asyncio.sleep(0)  # a fast reader must not keep the loop from others
+            for start in range(0, len(content), _CHUNK):
+                await writer.write(content[start : start + _CHUNK])
+                await asyncio.sleep(0)  # a fast reader must not block the loop
         finally:
             self._bodies.end(self._value, transport)
 

@@ -1,7 +1,7 @@
-"""One client of tonwatch's HTTP server, and the limits that it is held to.
+"""One client connection of tonwatch's HTTP server, and its limits.
 
-aiohttp understands the requests and writes the answers. Between it and the transport stands a
-`Connection`: it knows what the client is at, and cuts it off where that takes too long or too much.
+aiohttp parses the requests and writes the responses. A `Connection` between it and the transport
+follows the state of the request, and cuts the client off where it exceeds a limit.
 """
 
 import asyncio
@@ -22,31 +22,31 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from tonwatch.serve.traffic import Refusal, Traffic
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER for 0 s: what was not sent is thrown away, so that the kernel keeps nothing either."""
+"""SO_LINGER for 0 s: the kernel drops what was not sent."""
 
 _END_OF_HEADER: Final = b"\r\n\r\n"
 
-_SOON_GONE: Final = 4 << 10
-"""Bytes that the kernel may still have to send when a connection gives up its place."""
+_SMALL_REST: Final = 4 << 10
+"""Bytes that the kernel may still have to send when a connection stops counting."""
 
-_LOOK_EACH: Final = 0.1
-"""Seconds between two looks at whether it has sent the others."""
+_CHECK_INTERVAL: Final = 0.1
+"""Seconds between two checks whether the kernel has sent the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What clients may take; times in seconds.
+    """Limits of clients; times in seconds.
 
     Attributes:
         connections: open at a time.
         per_client: of these, from one address (IPv6: from one /64).
         request: from connecting, or from the first byte of a further request, to its whole header.
-        request_bytes: of one request.
+        request_bytes: size of one request.
         idle: between a response and the next request.
-        stall: in which nothing of the response, up to 128 KiB, may be left with us.
+        stall: time for the client to read the buffered part of a response, up to 128 KiB.
         response: from the whole header of the request to the last byte of the response.
-        retry: after connections could not be accepted.
-        leave: that open requests are given when the server ends.
+        retry: pause after connections could not be accepted.
+        leave: time for open requests to end when the server stops.
     """
 
     connections: int = 256
@@ -61,22 +61,22 @@ class Limits:
 
     @property
     def stuck(self) -> float:
-        """After how long a client that does not read may be displaced by a new one."""
+        """Seconds after which a client that does not read may be displaced by a new one."""
         return self.stall / 10
 
 
 class Connection(asyncio.Protocol):
     """Passes on to aiohttp what a client sends, within limits.
 
-    A request that is sent before the one before it is answered is not read: after the answer the
-    connection is closed, as HTTP allows. So nothing queues up.
+    Pipelined requests are not read: the connection is closed after the current response, as HTTP
+    allows. So nothing queues up.
 
     Args:
         http: aiohttp's protocol.
-        client: by what clients are distinguished.
-        limits: what it may take.
-        traffic: where it is counted if it is cut off.
-        ended: called once when it no longer takes a place; its socket is closed right after. Until
+        client: identifies the client.
+        limits: of clients.
+        traffic: counts connections that are cut off.
+        ended: called once when it no longer counts as open; its socket is closed right after. Until
             then the kernel may still be sending the end of a response.
     """
 
@@ -106,33 +106,33 @@ class Connection(asyncio.Protocol):
         self._received = 0
         self._tail = b""
         self._whole = False
-        self._deaf = False
+        self._ignores_input = False
 
     def precedence(self) -> tuple[int, float] | None:
-        """Who is displaced first, the lowest first; None for whom is being served.
+        """Order in which connections are displaced, the lowest first; None while one is served.
 
-        Who has not sent a whole request goes before who rests between two, and that one before who
-        does not read; the longest first.
+        First those without a whole request, then idle ones, then those that do not read; of each
+        the longest first.
         """
         if not self._busy:
-            resting = self._answered and not self._received
-            return (1 if resting else 0), self._since
+            idle = self._answered and not self._received
+            return (1 if idle else 0), self._since
         blocked = self._blocked
         if blocked is not None and self._loop.time() - blocked >= self._limits.stuck:
             return 2, blocked
         return None
 
     def begin(self, *, has_body: bool) -> None:
-        """A whole header is there. What belongs to its body will not be read."""
+        """A whole header was received. Its body will not be read."""
         self._busy = True
         self._since = self._loop.time()
         pipelined = not self._received
-        self._deaf = has_body
+        self._ignores_input = has_body
         self.last = self.last or has_body or pipelined
         self._arm(self._limits.response, Refusal.RESPONSE_TIMEOUT)
 
     def end(self) -> None:
-        """The response is sent, as far as it could be."""
+        """The response is sent, as far as possible."""
         if self._transport is None:
             return
         self._busy = False
@@ -143,27 +143,27 @@ class Connection(asyncio.Protocol):
         self._disarm()
         # Where a body was announced, aiohttp waits a moment for it before it closes: closing at
         # once would reset the connection and lose the response.
-        if self.last and not self._deaf:
+        if self.last and not self._ignores_input:
             self._transport.close()
 
     def cut(self, why: Refusal) -> None:
-        """Close it without waiting for anything."""
+        """Close it at once, and count why."""
         if self._ended is None:
             return
         self._traffic.refused[why] += 1
         self.abort()
 
     def finish(self) -> None:
-        """Close it as soon as it is not in the midst of a request."""
+        """Close it as soon as no request is under way."""
         self.last = True
         if not self._busy and not self._received and self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close it and throw away what was not sent."""
+        """Close it and drop what was not sent."""
         if self._left is not None:
             _reset_on_close(self._left)
-        self._leave_place()
+        self._release()
         if self._transport is not None:
             _reset_on_close(self._transport.get_extra_info("socket"))
             self._transport.abort()
@@ -174,8 +174,8 @@ class Connection(asyncio.Protocol):
         if self._ended is None:
             self.abort()
             return
-        # Whatever is written waits until all of it is with the kernel: so a response has ended when
-        # aiohttp thinks so, and a client that does not read is noticed by its first byte.
+        # Each write waits until the kernel has all of it: so a response has ended when aiohttp
+        # reports it, and a client that does not read is noticed at the first byte.
         transport.set_write_buffer_limits(high=0)
         self._arm(self._limits.request, Refusal.REQUEST_TIMEOUT)
         self._http.connection_made(transport)
@@ -187,22 +187,22 @@ class Connection(asyncio.Protocol):
         self._busy = False
         self._received = 0
         self._http.connection_lost(exc)
-        if self._ended is None or exc is not None or _unsent(taken) <= _SOON_GONE:
-            self._leave_place()
+        if self._ended is None or exc is not None or _unsent(taken) <= _SMALL_REST:
+            self._release()
             return
-        # A closed socket takes no place, but still the kernel's memory. This one stays open.
+        # A closed socket does not count, but still takes the kernel's memory. This one stays open.
         try:
             self._left = taken.dup()
             self._left.shutdown(socket.SHUT_WR)
         except OSError:  # no descriptor for it, or the peer is gone
             _reset_on_close(taken)
-            self._leave_place()
+            self._release()
             return
         self._arm(self._limits.stall, Refusal.RESPONSE_TIMEOUT)
-        self._loop.call_later(_LOOK_EACH, self._look)
+        self._loop.call_later(_CHECK_INTERVAL, self._check_sent)
 
     def data_received(self, data: bytes) -> None:
-        if self._deaf:
+        if self._ignores_input:
             return
         if self._busy:
             self.last = True
@@ -213,14 +213,14 @@ class Connection(asyncio.Protocol):
         if self._received > self._limits.request_bytes:
             self.cut(Refusal.REQUEST_TOO_LARGE)
             return
-        seen = self._tail + data
-        self._whole = self._whole or _END_OF_HEADER in seen
-        self._tail = seen[-len(_END_OF_HEADER) + 1 :]
+        recent = self._tail + data
+        self._whole = self._whole or _END_OF_HEADER in recent
+        self._tail = recent[-len(_END_OF_HEADER) + 1 :]
         self._http.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """The client sends no more. Whether it is gone, or only waits for the answer to what it
-        has asked, cannot be told apart: a whole request is answered.
+        """The client sends no more. It may be gone or wait for the response: a whole request is
+        answered.
         """
         if not self._whole:
             return self._http.eof_received()
@@ -238,15 +238,15 @@ class Connection(asyncio.Protocol):
         self._unblock()
         self._http.resume_writing()
 
-    def _look(self) -> None:
+    def _check_sent(self) -> None:
         if self._ended is None:
             return
-        if self._left is not None and _unsent(self._left) <= _SOON_GONE:
-            self._leave_place()
+        if self._left is not None and _unsent(self._left) <= _SMALL_REST:
+            self._release()
         else:
-            self._loop.call_later(_LOOK_EACH, self._look)
+            self._loop.call_later(_CHECK_INTERVAL, self._check_sent)
 
-    def _leave_place(self) -> None:
+    def _release(self) -> None:
         self._disarm()
         self._unblock()
         if self._ended is not None:
@@ -284,7 +284,7 @@ Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 def within_limits(answer: Answer) -> Answer:
-    """Answers as `answer` does, and sends the response, while the connection looks on."""
+    """Answers as `answer` does, and sends the response, within the limits of its connection."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         connection = connection_of(request.transport)
@@ -322,8 +322,8 @@ Make = Callable[..., web.BaseRequest]
 def without_expect(make: Make) -> Make:
     """Makes requests as `make` does, but without `Expect`.
 
-    We read no bodies, so there is nothing to expect. aiohttp answers it before it asks any code of
-    ours, also on paths that there are not, and fails where it cannot repeat what was sent.
+    No bodies are read. aiohttp would answer `Expect` before any handler runs, also on unknown
+    paths, and fails where it cannot repeat what was sent.
     """
 
     def factory(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
@@ -337,6 +337,6 @@ def without_expect(make: Make) -> Make:
 
 
 def connection_of(transport: asyncio.Transport | None) -> Connection | None:
-    """Whose transport that is."""
+    """The connection of a transport; None where there is none."""
     protocol = transport.get_protocol() if transport is not None else None
     return protocol if isinstance(protocol, Connection) else None

@@ -1,7 +1,7 @@
-"""Where tonwatch's HTTP server listens: who is let in, and who is not.
+"""Where tonwatch's HTTP server listens: which connections are accepted, and which refused.
 
-Whatever clients do, the descriptors that probes need stay free. Places are fewer than those; a
-client that comes when all are taken gets the place of one that only holds it.
+Whatever clients do, the descriptors that probes need stay free: connections are limited. At the
+limit a new client displaces one that is idle or stuck.
 """
 
 import asyncio
@@ -33,23 +33,23 @@ _AT_ONCE: Final = 16
 """Connections that are accepted before the event loop does something else."""
 
 _FEWEST: Final = 16
-"""Places that there are even where descriptors are short: nobody could look otherwise."""
+"""Connections that are allowed even where descriptors are short: tonwatch must stay reachable."""
 
 _SEND_BUFFER: Final = 64 << 10
 _RECEIVE_BUFFER: Final = 16 << 10
-"""Bytes, of which the kernel takes twice as many for each connection. By itself it lets them grow
-to megabytes, which a container's memory limit counts."""
+"""Bytes, of which the kernel takes twice as many for each connection. By default they grow to
+megabytes, which a container's memory limit counts."""
 
 _LINGER: Final = 1.0
-"""Seconds in which a client may go on sending a body that nobody wants, to then read why."""
+"""Seconds in which a client may go on sending a body that is not read, before it reads why."""
 
-_QUIET: Final = 60.0
-"""Seconds between two log lines of there being no place."""
+_LOG_INTERVAL: Final = 60.0
+"""Seconds between two log lines of too many connections."""
 
 _BACKLOG: Final = 128
 
 _RESOLVE_WITHIN: Final = 5.0
-"""Seconds that the name to serve on may take to be found."""
+"""Seconds that resolving `serve.host` may take."""
 
 _OF_ONE_CLIENT: Final = frozenset(
     {
@@ -60,7 +60,7 @@ _OF_ONE_CLIENT: Final = frozenset(
 )
 """What accept() reports of the one connection that it takes out of the queue. Source: accept(2)."""
 
-_NO_PLACE: Final = (
+_FULL_RESPONSE: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\n"
     b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 21\r\n"
     b"Connection: close\r\nCache-Control: no-store\r\nServer: tonwatch\r\n\r\n"
@@ -69,7 +69,7 @@ _NO_PLACE: Final = (
 
 
 class CannotListen(Exception):
-    """The address to serve on is taken or not ours; the text says what to do."""
+    """The address to serve on is taken or not of this machine; the text says what to do."""
 
 
 @asynccontextmanager
@@ -86,21 +86,21 @@ async def listening(
 
     Args:
         app: as `app.build` returns it.
-        serve: where.
-        lookups: threads in which its host's name is looked up.
+        serve: host and port.
+        lookups: threads in which its host's name is resolved.
         errors: counts what fails outside of the application's own code.
-        targets: how many are watched, whose probes need descriptors.
-        limits: what clients may take.
+        targets: how many are watched; their probes need descriptors.
+        limits: of clients.
 
     Raises:
         CannotListen: the port is taken.
     """
-    limits = _that_fit(limits or Limits(), targets)
+    limits = _fitting(limits or Limits(), targets)
     runner = web.AppRunner(
         app,
         access_log=None,
         auto_decompress=False,  # bodies are not read
-        handler_cancellation=True,  # who is gone is not answered
+        handler_cancellation=True,  # a client that is gone is not answered
         keepalive_timeout=limits.idle,
         lingering_time=min(_LINGER, limits.leave),
         logger=_log_of_aiohttp(errors),
@@ -119,8 +119,8 @@ async def listening(
         await runner.cleanup()
 
 
-def _that_fit(limits: Limits, targets: int) -> Limits:
-    """As many connections as are wanted, or as leave descriptors for the probes."""
+def _fitting(limits: Limits, targets: int) -> Limits:
+    """The limits, with no more connections than leave descriptors for the probes."""
     allowed = descriptors.raise_limit()
     left = descriptors.left_for_clients(allowed, targets)
     if left < _FEWEST:
@@ -135,15 +135,15 @@ async def _listen(serve: Serve, limits: Limits, lookups: Executor) -> list[socke
     sockets: list[socket.socket] = []
     try:
         for family, address in await _addresses(serve, lookups):
-            # `Listener` accepts: asyncio's own way logs a traceback for each connection that it
+            # `Listener` accepts: asyncio's own server logs a traceback for each connection that it
             # cannot accept, and tries more each time.
             made = socket.create_server(address, family=family, backlog=_BACKLOG)
             sockets.append(made)
             made.setblocking(False)
-            # Accepted connections have these of the socket that accepts them.
+            # Accepted connections inherit these.
             made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            # Also for what the kernel still has to send when we have closed.
+            # Also for what the kernel still has to send after closing.
             timeout = max(int(limits.stall * 1000), 1)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout)
     except OSError as error:
@@ -159,27 +159,27 @@ async def _listen(serve: Serve, limits: Limits, lookups: Executor) -> list[socke
 async def _addresses(
     serve: Serve, lookups: Executor
 ) -> list[tuple[socket.AddressFamily, SocketName]]:
-    """Where to listen. asyncio would look the name up in its default executor.
+    """The addresses to listen on. asyncio would resolve the name in its default executor.
 
     Raises:
-        OSError: nobody knows the name.
+        OSError: the name does not resolve.
     """
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_RESOLVE_WITHIN):
             return await loop.run_in_executor(lookups, listened_on, serve.host, serve.port)
     except TimeoutError:
-        raise OSError(errno.ETIMEDOUT, "the name is not found in time") from None
+        raise OSError(errno.ETIMEDOUT, "the name does not resolve in time") from None
 
 
 class Listener:
     """Accepts connections for an aiohttp server.
 
     Args:
-        server: speaks HTTP; its requests are answered within `limits` from now on.
-        sockets: that listen; they are closed at the end.
-        limits: what clients may take.
-        traffic: where is counted what becomes of them.
+        server: whose requests are answered within `limits` from now on.
+        sockets: listening ones; they are closed at the end.
+        limits: of clients.
+        traffic: counts open and refused connections.
     """
 
     def __init__(
@@ -197,11 +197,11 @@ class Listener:
         self._empty = asyncio.Event()
         self._pause: asyncio.TimerHandle | None = None
         self._failures = 0
-        self._said_full = -_QUIET
+        self._logged_full = -_LOG_INTERVAL
         self._start()
 
     async def close(self) -> None:
-        """Accept nobody any more; requests under way have `limits.leave` seconds to end."""
+        """Stop accepting; requests under way have `limits.leave` seconds to end."""
         if self._pause is None:
             self._stop()
         else:
@@ -244,18 +244,18 @@ class Listener:
                 self._could_not_accept(error)
                 return
             self._could_accept()
-            self._let_in(accepted, _client(address))
+            self._admit(accepted, _client(address))
 
-    def _let_in(self, accepted: socket.socket, client: str) -> None:
+    def _admit(self, accepted: socket.socket, client: str) -> None:
         accepted.setblocking(False)
-        if not self._make_place(client):
+        if not self._has_room(client):
             self._traffic.refused[Refusal.FULL] += 1
-            self._say_full()
+            self._log_full()
             with accepted, suppress(OSError):
-                # What is left unread would make closing a reset, and the answer be lost.
+                # Unread data would turn closing into a reset, and the response be lost.
                 with suppress(BlockingIOError):
                     accepted.recv(_RECEIVE_BUFFER)
-                accepted.send(_NO_PLACE)
+                accepted.send(_FULL_RESPONSE)
             return
         connection = Connection(self._server(), client, self._limits, self._traffic, self._ended)
         self._clients.setdefault(client, {})[connection] = None
@@ -267,7 +267,7 @@ class Listener:
     async def _connect(self, accepted: socket.socket, connection: Connection) -> None:
         try:
             await self._loop.connect_accepted_socket(lambda: connection, accepted)
-        except OSError as error:  # the kernel has no memory to watch it
+        except OSError as error:  # the kernel has no memory to poll it
             accepted.close()
             self._ended(connection)
             if self._pause is None:
@@ -283,36 +283,36 @@ class Listener:
         if not self._clients:
             self._empty.set()
 
-    def _make_place(self, client: str) -> bool:
-        """Whether there is a place for one more of this client's, if need be that of another.
+    def _has_room(self, client: str) -> bool:
+        """Whether one more connection of this client is allowed, if need be instead of another.
 
-        A client that has used up its share displaces one of its own. Where all places are taken,
-        one of whoever has most of them goes, as long as that are more than the new client has.
+        A client at its own limit displaces one of its own. At the limit of all connections one of
+        the client with the most is displaced, as long as these are more than the new client's.
         """
         own = self._clients.get(client, {})
         if len(own) >= self._limits.per_client:
-            losers = [own]
+            candidates = [own]
         elif self._traffic.connections < self._limits.connections:
             return True
         else:
             more = (each for each in self._clients.values() if len(each) > len(own))
-            losers = [*sorted(more, key=len, reverse=True), own]
-        for connections in losers:
+            candidates = [*sorted(more, key=len, reverse=True), own]
+        for connections in candidates:
             ranked = [
                 (precedence, number, each)
                 for number, each in enumerate(connections)
                 if (precedence := each.precedence()) is not None
             ]
             if ranked:
-                self._say_full()
+                self._log_full()
                 min(ranked)[-1].cut(Refusal.DISPLACED)
                 return True
         return False
 
-    def _say_full(self) -> None:
+    def _log_full(self) -> None:
         now = self._loop.time()
-        if now - self._said_full >= _QUIET:
-            self._said_full = now
+        if now - self._logged_full >= _LOG_INTERVAL:
+            self._logged_full = now
             log.warning(
                 "too many connections: clients are refused, or displaced by others",
                 connections=self._traffic.connections,
@@ -321,7 +321,7 @@ class Listener:
             )
 
     def _could_not_accept(self, error: OSError) -> None:
-        """The kernel would go on reporting the same: look again in a while."""
+        """Pause: the kernel would report the same error again at once."""
         self._traffic.refused[Refusal.NOT_ACCEPTED] += 1
         self._failures += 1
         self._stop()
@@ -337,7 +337,7 @@ class Listener:
 
 
 def _client(address: Any) -> str:
-    """What an address belongs to: whoever has one of IPv6 has all of its /64."""
+    """The client of an address: of IPv6 its /64, all of which one client may have."""
     host = str(address[0])
     if ":" not in host:
         return host
@@ -348,9 +348,7 @@ def _client(address: Any) -> str:
 
 
 class _ToInternalErrors(logging.Handler):
-    """What aiohttp logs as an error, if it is a fault of ours, and not that a client speaks no HTTP
-    or is gone.
-    """
+    """Counts what aiohttp logs as an error, unless a client sent no valid HTTP or is gone."""
 
     def __init__(self, errors: InternalErrors) -> None:
         super().__init__(logging.ERROR)
@@ -363,8 +361,8 @@ class _ToInternalErrors(logging.Handler):
 
 
 def _log_of_aiohttp(errors: InternalErrors) -> logging.Logger:
-    """A logger of no name, which hands nothing on to others."""
-    # By its name it would be the same for each server, with the handlers of all of them.
+    """A logger outside of the hierarchy, without propagation."""
+    # `getLogger` would return the same one for each server, with the handlers of all of them.
     made = logging.Logger("tonwatch.serve.http")  # noqa: LOG001
     made.addHandler(_ToInternalErrors(errors))
     return made

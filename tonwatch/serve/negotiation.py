@@ -1,8 +1,8 @@
-"""Which of our representations a request prefers: Accept and Accept-Encoding (RFC 9110)."""
+"""Which representation a request prefers: Accept and Accept-Encoding (RFC 9110)."""
 
 
 def prefers_page(accept: str) -> bool:
-    """Whether to answer with HTML. Browsers name ``text/html``; ``*/*`` alone is a program's."""
+    """Whether to answer with HTML. Browsers name ``text/html``; programs send ``*/*`` alone."""
     weights = _weights(accept)
     html = max(weights.get("text/html", 0.0), weights.get("application/xhtml+xml", 0.0))
     json = max(weights.get("application/json", 0.0), weights.get("application/health+json", 0.0))
@@ -10,7 +10,7 @@ def prefers_page(accept: str) -> bool:
 
 
 def takes_gzip(accept_encoding: str) -> bool:
-    """Whether the answer may be gzipped."""
+    """Whether the response may be gzipped."""
     weights = _weights(accept_encoding)
     return weights.get("gzip", weights.get("*", 0.0)) > 0
 

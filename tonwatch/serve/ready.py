@@ -1,4 +1,4 @@
-"""What /ready answers: the phase, or by limits that the asker sets, how it stands now."""
+"""What /ready answers: the phase, or with limits in the query, the present state."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -18,13 +18,13 @@ VALID: Final = "/ready takes lag=10s, shard_client_lag=5, quorum=majority|any|al
 
 
 class Question(BaseModel):
-    """The query of /ready: limits of the asker's own, in place of the configured ones.
+    """The query of /ready: limits in place of the configured ones.
 
     Attributes:
-        lag: seconds behind the head from which a target is not ready.
+        lag: seconds of lag to the head from which a target is not ready.
         shard_client_lag: blocks, likewise.
         quorum: how many primaries it takes.
-        verbose: whether to say why.
+        verbose: whether to give the reasons.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,7 +41,7 @@ class Question(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Whether it is 200, and the body."""
+    """Whether the status is 200, and the body."""
 
     ready: bool
     text: str
@@ -51,7 +51,7 @@ def parse(query: Iterable[tuple[str, str]]) -> Question:
     """The question in a query string's names and values.
 
     Raises:
-        ValueError: something in it is unknown, said twice or not a value; names what is valid.
+        ValueError: a name is unknown or given twice, or a value is invalid; names what is valid.
     """
     given: dict[str, str] = {}
     for name, value in query:
@@ -69,21 +69,21 @@ def parse(query: Iterable[tuple[str, str]]) -> Question:
 
 
 def is_on(flag: str) -> bool:
-    """Whether ``?verbose``, or what stands behind its ``=``, says yes."""
+    """Whether a flag such as ``?verbose`` or ``?verbose=no`` is set."""
     return flag.lower() not in {"0", "false", "no"}
 
 
 def answer(view: View, question: Question) -> Answer:
-    """What /ready says of a view.
+    """What /ready answers for a view.
 
-    Without limits it is the phase, with its hysteresis; with limits, how things
-    stand right now. Draining is the answer to both.
+    Without limits it is the phase, with its hysteresis; with limits, the present state. While
+    draining it is the phase in any case.
     """
     verbose = is_on(question.verbose)
     if question.has_limits and view.readiness.phase is not Phase.DRAINING:
         return _as_asked(view, question, verbose=verbose)
     phase = view.readiness.phase
-    text = "\n".join([*_standings(view), _sum(view)]) if verbose else str(phase)
+    text = "\n".join([*_standings(view), _summary(view)]) if verbose else str(phase)
     return Answer(view.readiness.ready, text)
 
 
@@ -99,7 +99,7 @@ def _as_asked(view: View, question: Question, *, verbose: bool) -> Answer:
         return Answer(asked.ready, word)
     usable = sum(not states for states in asked.barred.values())
     total = f"{word} by these limits: {count(usable, len(asked.barred), asked.needed)}"
-    return Answer(asked.ready, "\n".join([*_grounds(view, asked.barred), total]))
+    return Answer(asked.ready, "\n".join([*_reasons(view, asked.barred), total]))
 
 
 def _standings(view: View) -> list[str]:
@@ -112,8 +112,8 @@ def _standings(view: View) -> list[str]:
     return lines
 
 
-def _grounds(view: View, barred: Mapping[str, frozenset[State]]) -> list[str]:
-    """The same for limits of the asker's own: every one that is broken is named."""
+def _reasons(view: View, barred: Mapping[str, frozenset[State]]) -> list[str]:
+    """One line for each target, and for each limit of the query that it exceeds."""
     lines = []
     for name, states in barred.items():
         verdict = view.judgement.verdicts[name]
@@ -128,22 +128,22 @@ def _grounds(view: View, barred: Mapping[str, frozenset[State]]) -> list[str]:
 
 
 def _as_if(view: View, verdict: Verdict, state: State) -> Verdict:
-    """The verdict, were it for `state`: what bars a target need not be what it is named for."""
+    """The verdict as if for `state`: a target may be barred for another state than its own."""
     if state is verdict.state:
         return verdict
     newest = view.snapshot.records[verdict.target.name].latest.get(Probe.HEAD)
     if newest is not None and not MEANINGS[state].answers:
-        # It was fine until its newest probe failed.
+        # It was ok until its newest probe failed.
         return replace(verdict, state=state, reason=newest.reason, detail=newest.detail)
     return replace(verdict, state=state)
 
 
 def _line(name: str, good: bool, state: State, words: list[str]) -> str:
-    said = " ".join(word for word in words if word)
-    return f"[{'+' if good else '-'}]{name} {plain(state)}{': ' if said else ''}{said}"
+    text = " ".join(word for word in words if word)
+    return f"[{'+' if good else '-'}]{name} {plain(state)}{': ' if text else ''}{text}"
 
 
-def _sum(view: View) -> str:
+def _summary(view: View) -> str:
     if view.readiness.phase is Phase.DRAINING:
         return "draining: tonwatch is about to stop"
     return f"{view.readiness.phase}: {readiness_count(view.readiness)}"

@@ -1,4 +1,4 @@
-"""How states and numbers read to people, the same on the page, in /health and in ?verbose."""
+"""States and numbers as text, the same on the page, in /health and in ?verbose."""
 
 from typing import Final
 
@@ -45,14 +45,14 @@ def time_of_day(wall: float) -> str:
 
 
 def why(verdict: Verdict) -> str:
-    """The sentence on a target, in one line whatever its peer has said; empty when ok."""
+    """The sentence about a target, in one line whatever its peer sent; empty when ok."""
     return "" if verdict.state is State.OK else " ".join(sentence(verdict).split())
 
 
 def evidence(finding: Finding, most: int) -> list[str]:
-    """The first lines of what a finding is concluded from, and how many there are besides.
+    """The first lines of a finding's evidence, and how many more there are.
 
-    The first is the target itself; the others stand in the table of targets as well.
+    The first line is the target itself; the others are in the table of targets as well.
     """
     lines = list(finding.evidence[:most])
     left = len(finding.evidence) - len(lines)
@@ -60,7 +60,7 @@ def evidence(finding: Finding, most: int) -> list[str]:
 
 
 def progress(standing: Standing | None, config: ReadinessConfig) -> str:
-    """How far a target is on its way out of readiness or back; empty when it stays."""
+    """How many probes count for leaving readiness or returning; empty when none do."""
     if standing is None:
         return ""
     if standing.ready and standing.bad:

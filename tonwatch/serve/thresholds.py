@@ -1,4 +1,4 @@
-"""In which unit each configured threshold is, and how it reads."""
+"""The unit of each configured threshold, and its value as text."""
 
 from typing import Final, Literal, get_args
 
@@ -20,7 +20,7 @@ _UNITS: Final[dict[str, Unit]] = {
 
 
 def unit_of(name: str) -> Unit:
-    """What the threshold counts; durations are the rule."""
+    """The unit of a threshold; seconds for most."""
     return _UNITS.get(name, "seconds")
 
 

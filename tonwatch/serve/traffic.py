@@ -1,4 +1,4 @@
-"""What is counted of the connections to tonwatch's own HTTP server."""
+"""Counts of connections to tonwatch's own HTTP server."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,7 +8,7 @@ from aiohttp import web
 
 
 class Refusal(StrEnum):
-    """Why a client was not served, or not to the end."""
+    """Why a connection was refused or cut off."""
 
     FULL = "full"
     DISPLACED = "displaced"
@@ -23,8 +23,8 @@ class Traffic:
     """Counts since the start.
 
     Attributes:
-        connections: that are open now.
-        refused: connections that were refused or cut off, by why; every reason is there.
+        connections: open now.
+        refused: connections that were refused or cut off, by reason; each has an entry.
     """
 
     connections: int = 0
@@ -32,4 +32,4 @@ class Traffic:
 
 
 TRAFFIC: Final = web.AppKey("traffic", Traffic)
-"""Where an application keeps what the listener counts and /metrics shows."""
+"""Key of an application's counts, which the listener updates and /metrics shows."""

@@ -1,1 +1,1 @@
-"""From samples to verdicts: scheduler, board, judge, readiness, diagnosis."""
+"""From samples to verdicts: store, judge, readiness, diagnosis, view."""

@@ -1,8 +1,8 @@
-"""Logs what has changed from one view to the next: a line when something begins, one when it ends.
+"""Logs what changes from one view to the next: a line when something begins, one when it ends.
 
-What comes and goes must not flood the log: that one thing becomes the same again is logged `MOST`
-times within `WINDOW` seconds, the last time with `comes_and_goes`. After that the log is silent
-about it until a line fits into the window again; how it stays in the end is always logged.
+Flapping must not flood the log: a change of one subject to the same value is logged `MOST` times
+within `WINDOW` seconds, the last time with `comes_and_goes`, then not until the window has room
+again. The value that lasts is always logged.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -21,24 +21,24 @@ from tonwatch.watch.wallet_findings import NAMED
 log = structlog.get_logger(__name__)
 
 MOST: Final = 3
-"""Lines within `WINDOW` that say that one thing has become the same again."""
+"""Lines within `WINDOW` for changes of one subject to the same value."""
 
 WINDOW: Final = 600.0
 """Seconds."""
 
 _NOT_WRONG: Final = frozenset({Cause.STARTING, Cause.HEALTHY})
-"""Causes that say that nothing is wrong, or nothing is known yet: no findings to be logged."""
+"""Causes of no problem: nothing is wrong, or nothing is known yet. Not logged as findings."""
 
 _Key = tuple[Cause, str, str]
-"""Cause, target, account: what makes it the same finding, wallets that share one apart."""
+"""Cause, target, account: identifies a finding; each wallet of a shared one has its own."""
 
 
 class _Change(NamedTuple):
     """A change that is to be logged.
 
     Attributes:
-        was: what the log said before; None for nothing.
-        more: what to add to the line.
+        was: the value logged before; None for the first.
+        more: further fields of the line.
     """
 
     was: Any
@@ -46,41 +46,41 @@ class _Change(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Thing:
-    """What the log says of one thing, and when it said each value within the window."""
+class _Subject:
+    """The last logged value of one subject, and when each value was logged within the window."""
 
-    said: Any
+    logged: Any
     times: dict[Any, list[float]] = field(default_factory=dict)
 
 
-class _Things:
+class _Subjects:
     """Decides which changes are logged."""
 
     def __init__(self) -> None:
-        self._things: dict[Hashable, _Thing] = {}
+        self._subjects: dict[Hashable, _Subject] = {}
 
     def begin(self, key: Hashable, value: Any) -> None:
-        """Take a value for said already."""
-        self._things[key] = _Thing(value)
+        """Take a value as logged already."""
+        self._subjects[key] = _Subject(value)
 
     def change(self, key: Hashable, value: Any, now: float) -> _Change | None:
-        """How a thing is now; None where that is not to be logged."""
-        thing = self._things.setdefault(key, _Thing(None))
-        if thing.said == value:
+        """The change of a subject to `value`; None where it is not to be logged."""
+        subject = self._subjects.setdefault(key, _Subject(None))
+        if subject.logged == value:
             return None
-        times = [time for time in thing.times.get(value, ()) if now - time < WINDOW]
+        times = [time for time in subject.times.get(value, ()) if now - time < WINDOW]
         if len(times) >= MOST:
             return None
-        was, thing.said = thing.said, value
-        thing.times[value] = [*times, now]
+        was, subject.logged = subject.logged, value
+        subject.times[value] = [*times, now]
         return _Change(was, {"comes_and_goes": True} if len(times) + 1 == MOST else {})
 
     def forget(self, key: Hashable, now: float) -> bool:
-        """Forget a thing of which nothing was logged for long; whether that was so."""
-        times = [time for times in self._things[key].times.values() for time in times]
+        """Forget a subject without a line within the window; whether there was none."""
+        times = [time for times in self._subjects[key].times.values() for time in times]
         if any(now - time < WINDOW for time in times):
             return False
-        del self._things[key]
+        del self._subjects[key]
         return True
 
 
@@ -94,13 +94,13 @@ class Changes:
     """
 
     def __init__(self, verdicts: Iterable[Verdict], cause: Cause, phase: Phase) -> None:
-        self._states = _Things()
+        self._states = _Subjects()
         for verdict in verdicts:
             self._states.begin(verdict.target.name, verdict.state)
-        self._whole = _Things()
-        self._whole.begin("diagnosis", cause)
-        self._whole.begin("readiness", phase)
-        self._findings = _Things()
+        self._overall = _Subjects()
+        self._overall.begin("diagnosis", cause)
+        self._overall.begin("readiness", phase)
+        self._findings = _Subjects()
         self._last: dict[_Key, Finding] = {}
 
     def targets(self, verdicts: Iterable[Verdict], now: float) -> None:
@@ -110,20 +110,20 @@ class Changes:
 
     def diagnosis(self, diagnosis: Diagnosis, now: float) -> None:
         """Log another cause."""
-        change = self._whole.change("diagnosis", diagnosis.cause, now)
+        change = self._overall.change("diagnosis", diagnosis.cause, now)
         if change is not None:
             write = log.info if diagnosis.cause is Cause.HEALTHY else log.warning
             write("diagnosis", cause=diagnosis.cause, sentence=diagnosis.sentence, **change.more)
 
     def readiness(self, readiness: Readiness, now: float) -> None:
         """Log another phase."""
-        change = self._whole.change("readiness", readiness.phase, now)
+        change = self._overall.change("readiness", readiness.phase, now)
         if change is not None:
             write = log.warning if readiness.phase is Phase.UNREADY else log.info
             write("readiness", phase=readiness.phase, was=change.was, **change.more)
 
     def findings(self, findings: Sequence[Finding], now: float) -> None:
-        """Log which findings begin and which have ended, whatever is said of them meanwhile."""
+        """Log which findings begin and which have ended; a changed sentence is no change."""
         present = {key: finding for finding in findings for key in _keys(finding)}
         begun, ended = [], []
         for key, finding in present.items():
@@ -137,8 +137,8 @@ class Changes:
             elif self._findings.forget(key, now):
                 del self._last[key]
         self._last |= present
-        _say(begun, "finding begins", log.warning)
-        _say(ended, "finding ended", log.info)
+        _write(begun, "finding begins", log.warning)
+        _write(ended, "finding ended", log.info)
 
     def _target(self, verdict: Verdict, now: float) -> None:
         change = self._states.change(verdict.target.name, verdict.state, now)
@@ -163,8 +163,8 @@ def _keys(finding: Finding) -> Iterable[_Key]:
     return (finding.key,)
 
 
-def _say(changed: Sequence[tuple[_Key, Finding, _Change]], event: str, write: Any) -> None:
-    """A line for each, but one for all the others where many have the same cause at once."""
+def _write(changed: Sequence[tuple[_Key, Finding, _Change]], event: str, write: Any) -> None:
+    """A line for each; where many have the same cause at once, one line for all but the first."""
     lines: dict[Cause, int] = {}
     others: dict[Cause, list[str]] = {}
     for (cause, target, account), finding, change in changed:

@@ -1,6 +1,6 @@
-"""What only all targets together show: the head, forks, whose clock is wrong, broken egress.
+"""What the comparison of all targets shows: the head, forks, a wrong local clock, broken egress.
 
-Pure functions over the samples that are believed, by target name.
+Pure functions over the accepted samples, by target name.
 """
 
 from collections import Counter, defaultdict
@@ -16,20 +16,20 @@ from tonwatch.watch.failures import failure
 from tonwatch.watch.store import Record
 
 _USUAL_AGE: Final = 1.5
-"""Seconds that a healthy chain's last block is old when somebody asks for it."""
+"""Age of a healthy chain's last block when it is queried, seconds."""
 
 FORK_HISTORY: Final = 24
-"""Head samples of each target that are searched for blocks that others told of as well."""
+"""Head samples of each target that are searched for blocks that others reported as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
-    """The highest masterchain block that two witnesses support.
+    """The highest masterchain block that two sources confirm.
 
     Attributes:
         seqno: of the block.
-        gen_utime: when it was made, Unix seconds; None where no supporter told.
-        target: who told of it.
+        gen_utime: when it was made, Unix seconds; None where the target did not report it.
+        target: which reported it.
         seen: event loop time of that answer.
     """
 
@@ -41,12 +41,12 @@ class ChainHead:
 
 @dataclass(frozen=True, slots=True)
 class Forks:
-    """Who told of another block than the others at the same seqno.
+    """Targets that reported another block than others at the same seqno.
 
     Attributes:
-        minority: the seqno at which each of these targets stands against a majority.
-        undecided: the seqno at which each of these stands against as many others.
-        hashes: the root hash that each of both told at its seqno.
+        minority: the seqno at which each of these targets differs from a majority.
+        undecided: the seqno at which each of these differs from as many others.
+        hashes: the root hash that each of both reported at its seqno.
     """
 
     minority: Mapping[str, int] = field(default_factory=dict)
@@ -55,12 +55,12 @@ class Forks:
 
 
 def find_head(answers: Mapping[str, Sample], thresholds: Thresholds) -> ChainHead | None:
-    """The highest seqno that two witnesses support, or one where only one answers.
+    """The highest seqno that two sources confirm; that of the only target where only one answers.
 
-    Two targets that told of a block at least as high are two witnesses, so that
-    no single liar moves the head. Our own clock is a witness too, but only for a
-    block that is fresh by it while the others' blocks are old: of two targets
-    with one behind, the seqnos alone could not say which.
+    Two targets that reported a block at least as high are two sources, so that a false answer of
+    one target does not move the head. The local clock confirms a block too, but only one that is
+    fresh by it while the others' blocks are old: of two targets of which one lags, the seqnos
+    alone do not show which.
     """
     heads = sorted(
         (
@@ -85,12 +85,12 @@ def find_head(answers: Mapping[str, Sample], thresholds: Thresholds) -> ChainHea
 def find_forks(
     records: Mapping[str, Record], voters: Collection[str], zerostate: bytes, oldest: float
 ) -> Forks:
-    """Compare root hashes wherever targets told of the same seqno; the newest comparison counts.
+    """Compare root hashes wherever targets reported the same seqno; the newest comparison counts.
 
-    A tie counts only where all have voted: otherwise the next round decides.
+    A tie counts only where all voters reported: otherwise the next round decides.
 
     Args:
-        records: of all targets; those of another network have no say.
+        records: of all targets; those of another network are ignored.
         voters: the targets that answer now.
         zerostate: of the right network.
         oldest: event loop time before which nothing counts.
@@ -108,12 +108,12 @@ def find_forks(
     hashes: dict[str, bytes] = {}
     compared: set[str] = set()
     for seqno in sorted((seqno for seqno in claims if len(claims[seqno]) > 1), reverse=True):
-        told = claims[seqno]
-        votes = Counter(told.values()).most_common()
+        reported = claims[seqno]
+        votes = Counter(reported.values()).most_common()
         tie = len(votes) > 1 and votes[0][1] == votes[1][1]
-        if tie and not told.keys() >= set(voters):
+        if tie and not reported.keys() >= set(voters):
             continue
-        for name, root_hash in told.items():
+        for name, root_hash in reported.items():
             if name in compared:
                 continue
             compared.add(name)
@@ -124,11 +124,11 @@ def find_forks(
     return Forks(minority, undecided, hashes)
 
 
-def our_clock(answers: Mapping[str, Sample], thresholds: Thresholds) -> float | None:
-    """Their time less ours where it is our clock that is wrong, seconds; None where it is not.
+def local_clock_offset(answers: Mapping[str, Sample], thresholds: Thresholds) -> float | None:
+    """Servers' time less local time where the local clock is wrong, seconds; None where it is not.
 
-    Servers' clocks are witnesses, and so are the times in fresh blocks: no block
-    comes from the future, and a chain that goes on makes one every second.
+    Judged by servers' clocks and by the times in fresh blocks: no block comes from the future, and
+    a chain that is not stalled makes one every second.
     """
     offsets = [
         sample.head.clock_offset
@@ -137,7 +137,7 @@ def our_clock(answers: Mapping[str, Sample], thresholds: Thresholds) -> float | 
     ]
     if not offsets:
         ahead = [-age for age in _ages(answers)]
-        # Blocks are behind the time they are told at, so this is the least it can be.
+        # A block is older than its answer, so this is the least offset.
         return min(ahead) if len(ahead) > 1 and min(ahead) >= thresholds.clock_warn else None
     middle = median(offsets)
     if abs(middle) < thresholds.clock_warn:
@@ -147,19 +147,19 @@ def our_clock(answers: Mapping[str, Sample], thresholds: Thresholds) -> float | 
     ages = _ages(answers)
     if not ages:
         return middle if len(offsets) > 1 else None
-    # Servers that share a host share its clock: the newest block decides whose time it fits.
-    by_ours = abs(min(ages) - _USUAL_AGE)
-    by_theirs = abs(min(ages) + middle - _USUAL_AGE)
-    return middle if by_theirs < by_ours else None
+    # Servers on one host share its clock: the newest block decides which clock it fits.
+    by_local = abs(min(ages) - _USUAL_AGE)
+    by_servers = abs(min(ages) + middle - _USUAL_AGE)
+    return middle if by_servers < by_local else None
 
 
 def egress_broken(
-    records: Mapping[str, Record], oldest: float, believed: Mapping[str, Sample]
+    records: Mapping[str, Record], oldest: float, accepted: Mapping[str, Sample]
 ) -> tuple[str, ...]:
     """The external targets, where none of them can be reached: two at least, all at once.
 
-    One of them has to be given up for being unreachable; of the others the
-    newest answer is enough, so that none of them is blamed first.
+    One of them must be judged unreachable; of the others the newest sample is enough, so that none
+    of them is blamed first.
     """
     external = _external(records)
     newest = {
@@ -170,21 +170,21 @@ def egress_broken(
     if len(external) < 2 or len(newest) < len(external):
         return ()
     all_silent = all(failure(sample.reason).silent for sample in newest.values())
-    return tuple(external) if all_silent and _given_up(external, believed) else ()
+    return tuple(external) if all_silent and _unreachable(external, accepted) else ()
 
 
 def egress_suspected(
-    records: Mapping[str, Record], believed: Mapping[str, Sample], patience: float
+    records: Mapping[str, Record], accepted: Mapping[str, Sample], patience: float
 ) -> tuple[str, ...]:
-    """External targets that are given up, but perhaps for our egress: no other was asked since.
+    """External targets judged unreachable, perhaps for broken egress: no other was probed since.
 
-    The next answer from outside decides that they are to blame, or the next
-    failures that it is our end.
+    The next answer of an external target shows that they are to blame, the next failures that it
+    is egress.
 
     Args:
         records: of all targets.
-        believed: the sample that each is judged by.
-        patience: event loop time; whoever fails since before it is blamed in any case.
+        accepted: the sample that each is judged by.
+        patience: event loop time; a target that fails since before it is blamed in any case.
     """
     external = _external(records)
     reached = [
@@ -193,10 +193,10 @@ def egress_suspected(
         if (newest := record.latest.get(Probe.HEAD)) is not None
         and not failure(newest.reason).silent
     ]
-    # Without anybody left to be asked there is nothing to wait for.
+    # Without another external target there is nothing to wait for.
     return tuple(
         name
-        for name in _given_up(external, believed)
+        for name in _unreachable(external, accepted)
         if reached and history.failing_since(external[name]) >= max(*reached, patience)
     )
 
@@ -205,15 +205,15 @@ def _external(records: Mapping[str, Record]) -> dict[str, Record]:
     return {name: record for name, record in records.items() if not record.target.local}
 
 
-def _given_up(external: Iterable[str], believed: Mapping[str, Sample]) -> list[str]:
-    """Those that are believed to be out of reach."""
+def _unreachable(external: Iterable[str], accepted: Mapping[str, Sample]) -> list[str]:
+    """Those whose accepted sample says that they cannot be reached."""
     return [
-        name for name in external if name in believed and failure(believed[name].reason).unreachable
+        name for name in external if name in accepted and failure(accepted[name].reason).unreachable
     ]
 
 
 def _ages(answers: Mapping[str, Sample]) -> list[float]:
-    """Seconds by our clock from each block's making to its being told."""
+    """Seconds by the local clock from each block's time to its query."""
     return [
         sample.started - sample.head.gen_utime
         for sample in answers.values()

@@ -1,6 +1,6 @@
 """Names one cause for all that is wrong, in a sentence, most basic cause first.
 
-Pure: a diagnosis is made of a judgement and the diagnosis before it.
+Pure: a diagnosis depends on a judgement and the previous diagnosis alone.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from tonwatch.watch.verdicts import Judgement, Verdict
 from tonwatch.watch.wallet_findings import wallet_findings
 
 WITNESSES: Final = 3
-"""Targets that are well which a finding on another names as evidence."""
+"""Targets in state ok that a finding about another target quotes as evidence."""
 
 _ORDER: Final = {cause: rank for rank, cause in enumerate(Cause)}
 
@@ -26,7 +26,7 @@ _ORDER: Final = {cause: rank for rank, cause in enumerate(Cause)}
 class Diagnosis:
     """The finding that explains the rest, and the rest in the order of blame.
 
-    `since` is when this cause was first named without a break, whichever target showed it.
+    `since` is since when this cause is named without a break, for whichever target; Unix seconds.
     """
 
     finding: Finding
@@ -45,13 +45,12 @@ class Diagnosis:
 def diagnose(judgement: Judgement, previous: Diagnosis | None, thresholds: Thresholds) -> Diagnosis:
     """Name the cause of what the judgement shows.
 
-    Findings on primaries come before those on references; within each, the
-    order of `Cause` decides.
+    Findings about primaries come before those about references; then the order of `Cause` decides.
 
     Args:
         judgement: what is known.
-        previous: the diagnosis before, which says since when things are as they are.
-        thresholds: from how many troubles on payouts are in trouble.
+        previous: the diagnosis before, for the times since when its findings hold.
+        thresholds: how many failed or bounced payouts make a finding.
     """
     known = {}
     if previous is not None:
@@ -63,7 +62,7 @@ def diagnose(judgement: Judgement, previous: Diagnosis | None, thresholds: Thres
         ),
         key=lambda finding: (not finding.primary, _ORDER[finding.cause], finding.since),
     )
-    first = findings[0] if findings else _all_well(judgement)
+    first = findings[0] if findings else _healthy(judgement)
     since = first.since
     if previous is not None:
         since = previous.since if previous.cause is first.cause else judgement.wall
@@ -88,20 +87,20 @@ def _findings(judgement: Judgement, thresholds: Thresholds) -> list[Finding]:
     findings += wallet_findings(judgement, thresholds)
     waiting = [verdict for verdict in verdicts if verdict.newest is None]
     if waiting and not findings:
-        words = f"{len(waiting)} of {len(verdicts)} targets have not been asked yet."
+        words = f"{len(waiting)} of {len(verdicts)} targets have not been probed yet."
         findings.append(Finding(Cause.STARTING, words, waiting[0].since))
     return findings
 
 
 def _explained(verdict: Verdict, judgement: Judgement) -> bool:
-    """Whether a target is well, or a finding about the whole says all that is wrong with it."""
+    """Whether a target is ok, or a finding about all targets covers what is wrong with it."""
     return (
         verdict.state is State.OK
-        or verdict.newest is None  # not asked yet
+        or verdict.newest is None  # not probed yet
         or (judgement.stalled and verdict.state is State.STALLED)
         or verdict.target.name in judgement.unreachable
         or verdict.target.name in judgement.excused
-        # What comes and goes by itself does not wait for our egress to be cleared each time.
+        # Flapping of the target itself is reported without waiting for egress to be ruled out.
         or (verdict.target.name in judgement.suspects and verdict.state is not State.FLAPPING)
     )
 
@@ -115,52 +114,54 @@ def _of_target(verdict: Verdict, judgement: Judgement) -> Finding:
             cause = Cause.NODE_CATCHING_UP
     else:
         cause = meaning.provider or Cause.PROVIDER_DOWN
-    well = (other for other in judgement.verdicts.values() if other.state is State.OK)
+    ok = (other for other in judgement.verdicts.values() if other.state is State.OK)
     return Finding(
         cause,
         sentence(verdict),
         verdict.since,
         target.name,
         primary=target.role == "primary",
-        evidence=_evidence([verdict, *islice(well, WITNESSES)]),
+        evidence=_evidence([verdict, *islice(ok, WITNESSES)]),
     )
 
 
 def _egress(judgement: Judgement) -> Finding:
-    outside = [judgement.verdicts[name] for name in judgement.unreachable]
-    inside = [v for v in judgement.verdicts.values() if v.target.name not in judgement.unreachable]
-    words = f"Our own way out is broken: none of the {len(outside)} external targets can be reached"
-    if all(verdict.reason is Reason.RESOLVE_FAILED for verdict in outside):
-        words = f"Host names do not resolve here: none of {len(outside)} external targets is found"
-    if any(verdict.up for verdict in inside):
+    external = [judgement.verdicts[name] for name in judgement.unreachable]
+    local = [v for v in judgement.verdicts.values() if v.target.name not in judgement.unreachable]
+    words = f"Egress is broken: none of the {len(external)} external targets can be reached"
+    if all(verdict.reason is Reason.RESOLVE_FAILED for verdict in external):
+        words = f"Host names do not resolve here: not one of {len(external)} external targets"
+    if any(verdict.up for verdict in local):
         words += ", while local ones answer"
     return Finding(
-        Cause.EGRESS_BROKEN, f"{words}.", judgement.wall, evidence=_evidence([*outside, *inside])
+        Cause.EGRESS_BROKEN, f"{words}.", judgement.wall, evidence=_evidence([*external, *local])
     )
 
 
 def _egress_back(judgement: Judgement) -> Finding:
-    waiting = [judgement.verdicts[name] for name in judgement.excused]
-    names = ", ".join(verdict.target.name for verdict in waiting)
+    pending = [judgement.verdicts[name] for name in judgement.excused]
+    names = ", ".join(verdict.target.name for verdict in pending)
     return Finding(
         Cause.EGRESS_BROKEN,
-        f"Our own way out is back; not asked again yet: {names}.",
+        f"Egress works again; not probed again yet: {names}.",
         judgement.wall,
         evidence=_evidence(judgement.verdicts.values()),
     )
 
 
 def _local_clock(judgement: Judgement, offset: float) -> Finding:
-    tellers = [
+    clocks = [
         (verdict.target.name, verdict.head.clock_offset)
         for verdict in judgement.verdicts.values()
         if verdict.head is not None and verdict.head.clock_offset is not None
     ]
     side = "behind" if offset > 0 else "ahead of"
-    whose = {0: "the times in the blocks", 1: f"the clock of {tellers[0][0]}" if tellers else ""}
-    against = whose.get(len(tellers), f"the clocks of the {len(tellers)} servers that tell theirs")
+    whose = {0: "the times in the blocks", 1: f"the clock of {clocks[0][0]}" if clocks else ""}
+    against = whose.get(len(clocks), f"the clocks of the {len(clocks)} servers that report theirs")
     words = f"The clock of this machine is {abs(offset):.1f} s {side} {against}."
-    evidence = tuple(f"{name}: its clock less ours is {told:+.1f} s" for name, told in tellers)
+    evidence = tuple(
+        f"{name}: its clock less the local clock is {skew:+.1f} s" for name, skew in clocks
+    )
     return Finding(Cause.LOCAL_CLOCK_SKEWED, words, judgement.wall, evidence=evidence)
 
 
@@ -169,7 +170,7 @@ def _chain_stalled(judgement: Judgement, idle: float) -> Finding:
     block = f" after block {judgement.head.seqno}" if judgement.head else ""
     return Finding(
         Cause.CHAIN_STALLED,
-        f"The chain stands still: none of the {len(answering)} targets that answer has seen"
+        f"The chain is stalled: none of the {len(answering)} targets that answer has seen"
         f" a new masterchain block for {duration(idle)}{block}.",
         judgement.wall - idle,
         evidence=_evidence(judgement.verdicts.values()),
@@ -194,7 +195,7 @@ def _disagreement(judgement: Judgement) -> Finding:
     )
 
 
-def _all_well(judgement: Judgement) -> Finding:
+def _healthy(judgement: Judgement) -> Finding:
     count = len(judgement.verdicts)
     head = f" at block {judgement.head.seqno}" if judgement.head else ""
     subject = "The only target is" if count == 1 else f"All {count} targets are"

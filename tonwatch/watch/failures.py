@@ -1,4 +1,4 @@
-"""What a failure says of its target, by its reason: a row for each that says more than `down`."""
+"""What a failure means for its target, by reason: a row for each that means more than `down`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ class Failure:
     """What follows from a reason.
 
     Attributes:
-        state: of a target whose head cannot be asked for that reason.
-        unreachable: it happens on the way to a target; seen everywhere at once it is about our own
-            end of that way.
+        state: of a target whose head probe fails for that reason.
+        unreachable: it happens on the way to a target; at all external targets at once it means
+            that egress is broken.
         silent: nothing came from the target.
-        refuses: as the end of a connect probe it condemns a target although a connection that is
-            kept still works.
-        untrue: the target said something that is not so.
-        of_messages: as the end of a write probe it is the target's own answer to the message;
-            others befall any question.
+        refuses: as the result of a connect probe it counts against a target although a connection
+            that is kept still works.
+        false_claim: the target sent a false answer.
+        of_messages: as the result of a write probe it is the target's own answer to the message;
+            others can happen to any query.
     """
 
     state: State = State.DOWN

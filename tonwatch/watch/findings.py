@@ -1,4 +1,4 @@
-"""What can be wrong, in the order of blame, and one thing that is."""
+"""The causes in the order of blame, and a finding."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -47,7 +47,7 @@ class Cause(StrEnum):
 
 
 def alert_of(cause: Cause) -> str | None:
-    """The alert of a cause, such as ``TonwatchNodeDown``; None where nobody is called."""
+    """The alert of a cause, such as ``TonwatchNodeDown``; None where there is none."""
     if cause in (Cause.STARTING, Cause.HEALTHY):
         return None
     return "Tonwatch" + "".join(word.capitalize() for word in cause.split("_"))
@@ -55,16 +55,16 @@ def alert_of(cause: Cause) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, or that nothing is.
+    """One problem, or that there is none.
 
     Attributes:
         cause: its name.
         sentence: what it is, with the numbers in it.
         since: Unix seconds.
-        target: the target that shows it; empty where it is about the whole or about a wallet.
+        target: the target that it is about; empty where it is about all targets or a wallet.
         account: the wallet or contract that it is about; empty elsewhere.
-        others: accounts in the same trouble that it stands for, where it stands for many.
-        primary: whether it touches a target of role primary, or the whole.
+        others: names of the accounts with the same problem, where it stands for many.
+        primary: whether it is about a target of role primary, about all targets, or no target.
         evidence: what it is concluded from, one line for each target.
     """
 
@@ -79,11 +79,11 @@ class Finding:
 
     @property
     def key(self) -> tuple[Cause, str, str]:
-        """What makes it the same finding from one moment to the next."""
+        """Identifies the finding from one view to the next."""
         return self.cause, self.target, self.account
 
     @property
     def runbook(self) -> str | None:
-        """What to do about it, below the documentation's root; None where nothing is to be done."""
+        """Path of its runbook below the documentation's root; None where there is none."""
         alert = alert_of(self.cause)
         return f"runbooks/{alert}.md" if alert else None

@@ -1,4 +1,4 @@
-"""Which root hashes were told of the blocks that targets disagree on."""
+"""The root hashes that targets reported for blocks on which they disagree."""
 
 from dataclasses import dataclass
 
@@ -8,49 +8,49 @@ from tonwatch.watch.view import View
 
 
 @dataclass(frozen=True, slots=True)
-class Dispute:
-    """One seqno for which there is more than one block.
+class ForkEvidence:
+    """One seqno for which targets reported more than one block.
 
     Attributes:
-        told: the root hash that each target told for it, by name.
-        minority: the targets that stand against a majority; empty where there is none.
+        root_hashes: what each target reported for it, by name.
+        minority: the targets that differ from a majority; empty where there is none.
     """
 
     seqno: int
-    told: dict[str, bytes]
+    root_hashes: dict[str, bytes]
     minority: tuple[str, ...]
 
     @property
     def sides(self) -> dict[bytes, list[str]]:
-        """Who told each root hash, the most supported one first."""
+        """The targets that reported each root hash, the most frequent one first."""
         sides: dict[bytes, list[str]] = {}
-        for name, root_hash in self.told.items():
+        for name, root_hash in self.root_hashes.items():
             sides.setdefault(root_hash, []).append(name)
         return dict(sorted(sides.items(), key=lambda side: -len(side[1])))
 
 
-def disputes(view: View, zerostate: bytes) -> list[Dispute]:
+def fork_evidence(view: View, zerostate: bytes) -> list[ForkEvidence]:
     """The blocks that the judgement of forks rests on, newest first.
 
     Args:
-        view: whose judgement it is.
-        zerostate: of the network; who serves another has no say.
+        view: with the judgement.
+        zerostate: of the network; samples of another network are ignored.
     """
     forks = view.judgement.forks
     found = []
     for seqno in sorted({*forks.minority.values(), *forks.undecided.values()}, reverse=True):
-        told = {
+        root_hashes = {
             name: root_hash
             for name, record in view.snapshot.records.items()
-            if (root_hash := _told(record, seqno, zerostate)) is not None
+            if (root_hash := _reported(record, seqno, zerostate)) is not None
         }
         minority = tuple(name for name, at in forks.minority.items() if at == seqno)
-        found.append(Dispute(seqno, told, minority))
+        found.append(ForkEvidence(seqno, root_hashes, minority))
     return found
 
 
-def _told(record: Record, seqno: int, zerostate: bytes) -> bytes | None:
-    """The root hash that a target told for `seqno` the last time."""
+def _reported(record: Record, seqno: int, zerostate: bytes) -> bytes | None:
+    """The root hash that a target last reported for `seqno`; None where it did not."""
     found = None
     for sample in (*record.forks, *record.heads[-FORK_HISTORY:]):
         head = sample.head

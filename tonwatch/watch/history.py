@@ -1,4 +1,4 @@
-"""What one target's history says: its speed, whether it catches up, whether it comes and goes.
+"""What one target's history shows: its latency, whether it catches up, whether it flaps.
 
 Pure functions over a `Record`.
 """
@@ -16,26 +16,26 @@ from tonwatch.watch.failures import failure
 from tonwatch.watch.store import Record
 
 LATENCY_SAMPLES: Final = 3
-"""Answers whose median is a target's latency: one slow answer changes nothing."""
+"""Answers whose median is a target's latency: a single slow answer does not change it."""
 
 _CLOCK_SET: Final = 0.5
-"""Seconds by which our clock must jump to count as set; slewing and rounding stay below."""
+"""Seconds by which the local clock must jump to count as set; slewing and rounding stay below."""
 
 _LONE_FAILURE: Final = 1 / 3
-"""What a single lost answer counts for as an interruption: three of them make one."""
+"""What a single lost answer counts as an interruption: three of them make one."""
 
 _CATCH_UP: Final = 3.0
-"""Seconds a block must have come closer to count as catching up; block times are whole."""
+"""Seconds by which lag must have shrunk to count as catching up; block times are whole."""
 
 _OF_ACCOUNTS: Final = (Probe.BALANCE, Probe.COMPARE)
 
 
-def believed(record: Record, oldest: float) -> Sample | None:
+def accepted(record: Record, oldest: float) -> Sample | None:
     """The sample to judge by: the newest, unless it is a single failure after a success.
 
     Args:
         record: of the target.
-        oldest: event loop time before which nothing is believed.
+        oldest: event loop time before which nothing counts.
     """
     heads = [sample for sample in record.heads[-2:] if sample.finished >= oldest]
     if not heads:
@@ -46,11 +46,11 @@ def believed(record: Record, oldest: float) -> Sample | None:
 
 
 def by_present_clock(sample: Sample, epoch: float) -> Sample:
-    """The sample as it would read had our clock been set then as it is now.
+    """The sample as it would be had the local clock been set then as it is now.
 
     Args:
         sample: as it was taken.
-        epoch: our wall clock less the event loop's, now.
+        epoch: the local wall clock less the event loop's, now, seconds.
     """
     if sample.epoch is None or abs(epoch - sample.epoch) < _CLOCK_SET:
         return sample
@@ -62,41 +62,41 @@ def by_present_clock(sample: Sample, epoch: float) -> Sample:
 
 
 def new_connections_refused(record: Record) -> Sample | None:
-    """The last connect sample, where it and the one before say that nobody new is let in.
+    """The last connect sample, where it and the one before were refused.
 
-    A head probe that had to connect anew since, and could, knows better.
+    A head probe that connected anew since then disproves them.
     """
     if len(record.connects) < 2 or not all(failure(s.reason).refuses for s in record.connects):
         return None
     last = record.connects[-1]
-    let_in = any(
+    connected = any(
         sample.ok and sample.finished > last.finished and "handshake" in sample.phases
         for sample in record.heads
     )
-    return None if let_in else last
+    return None if connected else last
 
 
 def false_claim(record: Record, oldest: float) -> Sample | None:
-    """The sample in which a target told of an account what is not so, until it has told better.
+    """The sample with a false answer about an account, until a correct answer follows.
 
     Args:
         record: of the target.
-        oldest: event loop time before which nothing counts any more.
+        oldest: event loop time before which nothing counts.
     """
     compared = record.claims.get(Probe.COMPARE)
     if compared is not None and compared.reason is Reason.DISPROVED:
         return compared if compared.finished >= oldest else None
-    told = [record.claims[probe] for probe in _OF_ACCOUNTS if probe in record.claims]
-    newest = max(told, key=lambda sample: sample.finished, default=None)
+    claims = [record.claims[probe] for probe in _OF_ACCOUNTS if probe in record.claims]
+    newest = max(claims, key=lambda sample: sample.finished, default=None)
     if newest is None or newest.reason is not Reason.PROOF_INVALID:
         return None
     return newest if newest.finished >= oldest else None
 
 
 def refusing_messages(record: Record, oldest: float) -> Sample | None:
-    """The sample that says that messages do not get through; arguments as `untruth`.
+    """The sample that shows that external messages are not accepted; args as `false_claim`.
 
-    A lost answer has to be lost twice; the target's own words count at once.
+    A lost answer has to be lost twice; the target's own answer counts at once.
     """
     if not record.writes:
         return None
@@ -120,8 +120,8 @@ def latency(record: Record, oldest: float) -> float | None:
 
 def block_rate(record: Record) -> float:
     """Blocks per second that the target has reported over its history."""
-    told = (sample for sample in record.heads if sample.head is not None)
-    first = next(told, None)
+    answered = (sample for sample in record.heads if sample.head is not None)
+    first = next(answered, None)
     last = next((sample for sample in reversed(record.heads) if sample.head is not None), None)
     if first is None or last is None or first.head is None or last.head is None:
         return 0.0
@@ -130,10 +130,10 @@ def block_rate(record: Record) -> float:
 
 
 def catch_up_rate(record: Record, lag_warn: float) -> float | None:
-    """Seconds that a target gains on the chain each second; None where it does not.
+    """Seconds of lag that a target makes up each second; None where it does not.
 
-    Only the samples of the present lag count: answers in a row whose block was
-    older than `lag_warn`.
+    Only the samples of the present lag count: answers in a row whose block was older than
+    `lag_warn` seconds.
     """
     ages = []
     for sample in reversed(record.heads):
@@ -153,7 +153,7 @@ def catch_up_rate(record: Record, lag_warn: float) -> float | None:
 def interruptions(record: Record, oldest: float) -> float:
     """How often the target stopped answering since `oldest`, a lost answer counting a third.
 
-    A run of failures counts once it has ended: before, the target is just down.
+    A run of failures counts once it has ended: until then the target is down.
     """
     recent = [sample for sample in record.heads if sample.finished >= oldest]
     runs = [(ok, len(list(run))) for ok, run in groupby(recent, key=lambda sample: sample.ok)]
@@ -168,15 +168,15 @@ def down_for(record: Record) -> float:
 
 
 def failing_since(record: Record) -> float:
-    """Event loop time at which the first of the failures was asked that the history ends with."""
+    """Event loop time of the first query of the failures that the history ends with."""
     failures = _failures(record)
     return failures[-1].asked if failures else math.inf
 
 
-def told_times(record: Record) -> Iterator[tuple[float, int]]:
-    """Of each answer that told when its block was made: when it came, and that time.
+def block_times(record: Record) -> Iterator[tuple[float, int]]:
+    """Of each answer with a block time: when it came (event loop time), and that time (Unix).
 
-    The newest comes first; event loop time, and Unix seconds.
+    The newest comes first; seconds.
     """
     for sample in reversed(record.heads):
         if sample.head is not None and sample.head.gen_utime is not None:

@@ -1,4 +1,4 @@
-"""Judges each target in the light of all: how it stands to the chain and to the others.
+"""Judges each target: its state, compared with the chain and with the other targets.
 
 Pure: the same snapshot and the same previous judgement give the same result.
 """
@@ -10,8 +10,7 @@ from typing import Any, Final
 from tonwatch.config.models import Gates, ProbeConfig, Thresholds
 from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
-from tonwatch.watch import consensus as together
-from tonwatch.watch import history
+from tonwatch.watch import consensus, history
 from tonwatch.watch.failures import failure
 from tonwatch.watch.lifetimes import lifetime
 from tonwatch.watch.states import MEANINGS, State
@@ -19,13 +18,13 @@ from tonwatch.watch.store import Record, Snapshot
 from tonwatch.watch.verdicts import Judgement, Verdict
 
 EGRESS_DOUBT: Final = 2
-"""Probe intervals within which all others have been asked: then no egress is suspected any more."""
+"""Probe intervals within which all others have been probed: then egress is no longer suspected."""
 
 _SETTLED: Final = 1 / 3
-"""Part of the flapping window after which a failure that goes on is no flapping any more."""
+"""Part of the flapping window after which a lasting failure is not flapping any more."""
 
-_STILL: Final = 0.8
-"""Part of `lag_warn` at which a target that lags still does."""
+_LAG_HYSTERESIS: Final = 0.8
+"""Part of `lag_warn` down to which a lagging target stays so."""
 
 
 def judge(
@@ -40,26 +39,26 @@ def judge(
     """Judge every target of a snapshot.
 
     Args:
-        snapshot: the board.
-        previous: the judgement before, which says since when states last.
-        zerostate: root hash of the network that ought to be served.
-        thresholds: where numbers become states.
+        snapshot: of the store.
+        previous: the judgement before, for the times since when states last.
+        zerostate: root hash of the configured network's zerostate.
+        thresholds: limits of the states.
         probe: how old a sample may be.
         gates: what makes a target unusable.
     """
     oldest = snapshot.monotonic - lifetime(Probe.HEAD, probe)
     epoch = snapshot.wall - snapshot.monotonic
-    believed = {
+    accepted = {
         name: history.by_present_clock(sample, epoch)
         for name, record in snapshot.records.items()
-        if (sample := history.believed(record, oldest)) is not None
+        if (sample := history.accepted(record, oldest)) is not None
     }
     answers = {
         name: sample
-        for name, sample in believed.items()
+        for name, sample in accepted.items()
         if sample.ok and sample.head is not None and sample.head.zerostate in (None, zerostate)
     }
-    forks = together.find_forks(
+    forks = consensus.find_forks(
         snapshot.records,
         answers.keys(),
         zerostate,
@@ -72,22 +71,22 @@ def judge(
     ]
     idle = min(idles, default=None)
     trusted = {name: sample for name, sample in answers.items() if name not in forks.minority}
-    unreachable = together.egress_broken(snapshot.records, oldest, believed)
-    head = together.find_head(trusted, thresholds)
+    unreachable = consensus.egress_broken(snapshot.records, oldest, accepted)
+    head = consensus.find_head(trusted, thresholds)
     whole = Judgement(
         wall=snapshot.wall,
         head=head,
         dated=_dated(head, previous, oldest),
         stalled=idle is not None and idle >= thresholds.stalled and len(idles) > 1,
         idle=idle,
-        clock_offset=together.our_clock(answers, thresholds),
+        clock_offset=consensus.local_clock_offset(answers, thresholds),
         forks=forks,
         unreachable=unreachable,
         excused={} if unreachable else _excused(snapshot, previous),
         suspects=()
         if unreachable
-        else together.egress_suspected(
-            snapshot.records, believed, snapshot.monotonic - EGRESS_DOUBT * probe.interval
+        else consensus.egress_suspected(
+            snapshot.records, accepted, snapshot.monotonic - EGRESS_DOUBT * probe.interval
         ),
         verdicts={},
     )
@@ -95,17 +94,17 @@ def judge(
         snapshot, previous, whole, zerostate, thresholds, probe, gates, oldest, len(answers)
     )
     verdicts = {
-        name: judged.target(record, believed.get(name)) for name, record in snapshot.records.items()
+        name: judged.target(record, accepted.get(name)) for name, record in snapshot.records.items()
     }
     return replace(whole, verdicts=verdicts)
 
 
 def _dated(
-    head: together.ChainHead | None, previous: Judgement | None, oldest: float
-) -> together.ChainHead | None:
+    head: consensus.ChainHead | None, previous: Judgement | None, oldest: float
+) -> consensus.ChainHead | None:
     """The head that distances in seconds are measured from.
 
-    Who supports the head may not tell its time, now and then: what was told just before holds on.
+    Not every answer has a block time: the last head with one is kept while it is recent enough.
     """
     if head is None or head.gen_utime is not None:
         return head
@@ -114,13 +113,13 @@ def _dated(
 
 
 def _excused(snapshot: Snapshot, previous: Judgement | None) -> dict[str, float]:
-    """Who was out of reach with all others, and was last asked before the first was reached."""
+    """Targets unreachable with all others, last probed before the first was reached again."""
     if previous is None:
         return {}
-    came_back = previous.excused or dict.fromkeys(previous.unreachable, snapshot.monotonic)
+    reached_at = previous.excused or dict.fromkeys(previous.unreachable, snapshot.monotonic)
     return {
         name: at
-        for name, at in came_back.items()
+        for name, at in reached_at.items()
         if (record := snapshot.records.get(name)) is not None
         and (newest := record.latest.get(Probe.HEAD)) is not None
         and not newest.ok
@@ -130,7 +129,7 @@ def _excused(snapshot: Snapshot, previous: Judgement | None) -> dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """What is already known when a single target is judged."""
+    """What the verdict on a single target depends on."""
 
     snapshot: Snapshot
     previous: Judgement | None
@@ -145,7 +144,7 @@ class _Judge:
     def target(self, record: Record, sample: Sample | None) -> Verdict:
         newest = record.latest.get(Probe.HEAD)
         if newest is None:
-            return self._verdict(record, State.UNKNOWN, detail="not asked yet")
+            return self._verdict(record, State.UNKNOWN, detail="not probed yet")
         if sample is None:
             why = "its last answer is too old"
             return self._verdict(record, State.UNKNOWN, detail=why, newest=newest.finished)
@@ -186,10 +185,10 @@ class _Judge:
         limits, gates, whole = self.thresholds, self.gates, self.whole
         wrong_network = head.zerostate is not None and head.zerostate != self.zerostate
         forked = record.target.name in whole.forks.minority
-        # The distance to the blocks of another chain means nothing.
-        elsewhere = wrong_network or forked
-        lag = None if elsewhere else self._lag_seconds(record, sample, head)
-        lag_blocks = None if elsewhere else self._lag_blocks(sample, head)
+        # The lag to the blocks of another chain means nothing.
+        other_chain = wrong_network or forked
+        lag = None if other_chain else self._lag_seconds(record, sample, head)
+        lag_blocks = None if other_chain else self._lag_blocks(sample, head)
         gap = None
         if head.shard_client_seqno is not None:
             gap = max(0, max(head.seqno, head.known_seqno or 0) - head.shard_client_seqno)
@@ -200,18 +199,18 @@ class _Judge:
         slow = (latency or 0.0) >= limits.slow
         now = self.snapshot.monotonic
         false_claim = history.false_claim(record, now - lifetime(Probe.COMPARE, self.probe))
-        lies = false_claim is not None and false_claim.reason is Reason.PROOF_INVALID
-        disproved = false_claim is not None and not lies
+        invalid = false_claim is not None and false_claim.reason is Reason.PROOF_INVALID
+        disproved = false_claim is not None and not invalid
         refusal = history.refusing_messages(record, now - lifetime(Probe.WRITE, self.probe))
         rate = None
         lags = (lag or 0.0) >= self._lagging_from(record)
         if lags:
             rate = history.catch_up_rate(record, limits.lag_warn)
-        # In the order of blame; the shard client is why a block that is served is old.
+        # In the order of blame: a lagging shard client explains why served blocks are old.
         found = {
             State.WRONG_NETWORK: wrong_network,
             State.FORKED: forked,
-            State.PROOF_INVALID: lies,
+            State.PROOF_INVALID: invalid,
             State.DISPROVED: disproved,
             State.STALLED: stuck,
             State.SHARD_LAGGING: (gap or 0) >= limits.shard_client_lag_warn,
@@ -224,7 +223,7 @@ class _Judge:
         bars = {
             State.WRONG_NETWORK: gates.wrong_network and wrong_network,
             State.FORKED: gates.forked and forked,
-            State.PROOF_INVALID: gates.proof_invalid and lies,
+            State.PROOF_INVALID: gates.proof_invalid and invalid,
             State.DISPROVED: gates.disproved and disproved,
             State.STALLED: stuck and (gates.chain_stalled if whole.stalled else gates.stalled),
             State.SHARD_LAGGING: gates.shard_lagging
@@ -266,8 +265,8 @@ class _Judge:
     def _is_stuck(self, record: Record, sample: Sample, head: Head, idle: float | None) -> bool:
         """Whether it has had no new block for too long, by its own fault or the chain's.
 
-        Where the chain goes on again after a stall, targets that have not been
-        asked since are not to blame: nobody was ahead of them when they answered.
+        After a stall of the chain, targets that have not been probed since are not to blame: none
+        was ahead of them when they answered.
         """
         if idle is None or idle < self.thresholds.stalled:
             return False
@@ -283,49 +282,49 @@ class _Judge:
         )
 
     def _lag_seconds(self, record: Record, sample: Sample, head: Head) -> float | None:
-        """How far behind the head it was when it last told the time of its block.
+        """Lag to the head at its last answer with a block time, seconds.
 
-        Answers are some seconds apart, in which the chain goes on, unless it
-        stands still: so the ages of blocks are compared, not their times.
+        Answers are some seconds apart, in which the chain goes on unless it is stalled: so the
+        ages of blocks are compared, not their times.
         """
         chain = self.whole.dated
         answered, made = sample.finished, head.gen_utime
         if made is None:
-            answered, made = next(history.told_times(record), (answered, None))
+            answered, made = next(history.block_times(record), (answered, None))
         if chain is None or chain.gen_utime is None or made is None or answered < self.oldest:
             return None
         lag = float(chain.gen_utime - made)
         if not self.whole.stalled:
             lag -= chain.seen - answered
         if lag >= self.thresholds.lag_warn:
-            # The chain may have stood still when it answered: nobody was ahead of it then.
+            # The chain may have been stalled when it answered: no target was ahead of it then.
             lag = min(lag, self._ahead_then(record, answered) - made)
         return max(0.0, lag)
 
     def _lagging_from(self, record: Record) -> float:
-        """Seconds behind from which on it lags: fewer where it does already.
+        """Seconds of lag from which on it is lagging: fewer where it is already.
 
-        Blocks tell whole seconds, so that at the threshold it would come and go.
+        Block times are whole seconds, so that it would flap at the threshold.
         """
         warn = self.thresholds.lag_warn
         before = self.previous.verdicts.get(record.target.name) if self.previous else None
         lagged = before is not None and before.state is State.LAGGING
-        return warn * _STILL if lagged else warn
+        return warn * _LAG_HYSTERESIS if lagged else warn
 
     def _ahead_then(self, record: Record, answered: float) -> float:
-        """The newest block time that others had told of when this target answered.
+        """The newest block time that others had reported when this target answered.
 
-        What they told a little earlier is carried forward to that moment.
+        What they reported a little earlier is extrapolated to that moment.
         """
         newest = -math.inf
         oldest = answered - (self.snapshot.monotonic - self.oldest)
         for name, rest in self.snapshot.records.items():
             if name == record.target.name:
                 continue
-            for seen, made in history.told_times(rest):
-                if seen <= answered:
-                    if seen >= oldest:
-                        newest = max(newest, made + answered - seen)
+            for observed, made in history.block_times(rest):
+                if observed <= answered:
+                    if observed >= oldest:
+                        newest = max(newest, made + answered - observed)
                     break
         return newest if newest > -math.inf else math.inf
 

@@ -1,4 +1,4 @@
-"""How long what was observed is shown and believed: the one place that says when it is too old."""
+"""How long what was observed counts and is shown: the one place that defines too old."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from tonwatch.config.models import ProbeConfig
 from tonwatch.samples.sample import Probe
 
 ROUNDS: Final = 2.5
-"""Intervals for which the answers to rare questions count: one of them may be lost."""
+"""Intervals for which results of infrequent probes count: one of them may be lost."""
 
 
 def lifetime(probe: Probe, config: ProbeConfig) -> float:

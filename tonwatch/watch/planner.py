@@ -1,6 +1,6 @@
-"""What to ask next, and of whom, by what is known: pure functions of a judgement.
+"""What to query next, and at which target: pure functions of a judgement.
 
-Jobs ask what is planned here; nothing else decides whom a question is sent to.
+Nothing else decides which target a job queries.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from tonwatch.watch.verdicts import Judgement, Verdict
 from tonwatch.watch.wallet_verdicts import Holding, WalletVerdict
 
 COMPARED_WITHIN: Final = 10_000
-"""Blocks behind the head above which a target does not hold up the comparison of the others."""
+"""Blocks of lag above which a target is left out of the comparison of the others."""
 
 MESSAGE_GAS: Final = 20_000_000
 """Nanocoins with which every kind of wallet can run its checks; with 1,000,000 some cannot."""
 
 
 class Round(NamedTuple):
-    """Targets that are asked for the same at one block.
+    """Targets that are queried for the same at one block.
 
     Attributes:
-        seqno: of the masterchain block, which all of them have.
+        seqno: of a masterchain block that all of them have.
         targets: their names.
     """
 
@@ -39,8 +39,8 @@ class Account(NamedTuple):
     """An account whose transactions can be counted.
 
     Attributes:
-        key: by its configured names.
-        address: where it is.
+        key: its configured names.
+        address: of the account.
         holding: what is known of it.
         wallet: that it belongs to.
     """
@@ -52,14 +52,14 @@ class Account(NamedTuple):
 
 
 def fork_round(judgement: Judgement) -> Round | None:
-    """The targets to be asked for one block; None where there are not two to compare."""
-    asked = comparable(judgement)
-    seqno = _common_seqno(asked)
-    return None if seqno is None else Round(seqno, [verdict.target.name for verdict in asked])
+    """The targets to query for one block; None where there are not two to compare."""
+    compared = comparable(judgement)
+    seqno = _common_seqno(compared)
+    return None if seqno is None else Round(seqno, [verdict.target.name for verdict in compared])
 
 
 def comparable(judgement: Judgement) -> list[Verdict]:
-    """The targets of this network that answer and are not too far behind to be compared."""
+    """The targets of this network that answer and lag too little to be left out."""
     if judgement.head is None:
         return []
     oldest = judgement.head.seqno - COMPARED_WITHIN
@@ -81,40 +81,40 @@ def _common_seqno(verdicts: Sequence[Verdict]) -> int | None:
 def readable(judgement: Judgement) -> list[Verdict]:
     """The targets that accounts can be read from, the best first.
 
-    Whoever is behind still tells what was true at its block; who is on another chain, or has
-    told an untruth, is not asked.
+    A lagging target still answers what was true at its block; one on another chain, or with a
+    false claim, is not queried.
     """
     up = [verdict for verdict in judgement.verdicts.values() if verdict.up]
     return [v for when in ("now", "older") for v in up if MEANINGS[v.state].accounts == when]
 
 
 def can_be_read(judgement: Judgement) -> bool:
-    """Whether there is somebody who can tell of accounts: what is not read then cannot be read.
+    """Whether a target can be queried for accounts: an account not read then cannot be read.
 
-    Where every source comes and goes, that is why nothing can be read.
+    Where every source is flapping, that is why nothing can be read.
     """
     steady = any(verdict.state is not State.FLAPPING for verdict in readable(judgement))
     return steady and not judgement.unreachable and not judgement.excused
 
 
 def comparison(judgement: Judgement) -> Round | None:
-    """The targets to be asked for one account; None where there are none."""
-    asked = [v for v in judgement.verdicts.values() if v.up and MEANINGS[v.state].compared]
-    seqnos = [v.head.shard_client_seqno or v.head.seqno for v in asked if v.head is not None]
+    """The targets to query for one account; None where there are none."""
+    compared = [v for v in judgement.verdicts.values() if v.up and MEANINGS[v.state].compared]
+    seqnos = [v.head.shard_client_seqno or v.head.seqno for v in compared if v.head is not None]
     if not seqnos:
         return None
     common = _common_seqno(comparable(judgement))
     seqno = min(seqnos if common is None else [common, *seqnos])
-    return Round(seqno, [verdict.target.name for verdict in asked])
+    return Round(seqno, [verdict.target.name for verdict in compared])
 
 
 def takes_messages(verdict: Verdict) -> bool:
-    """Whether a message to a target that does not get through says something of messages."""
+    """Whether a failed write probe of a target counts against its handling of messages."""
     return verdict.up and MEANINGS[verdict.state].messages
 
 
 def refusing(wallet: WalletVerdict) -> WalletKind | None:
-    """The kind of a wallet that can be sent a message to refuse; None where it cannot."""
+    """The kind of a wallet that can reject a probe message; None where it cannot."""
     reading = wallet.reading
     if reading is None or reading.status is not AccountStatus.ACTIVE:
         return None
@@ -124,8 +124,8 @@ def refusing(wallet: WalletVerdict) -> WalletKind | None:
 def uncounted(wallet: WalletVerdict) -> list[Account]:
     """The accounts of a wallet whose transactions are to be counted now.
 
-    What leaves for one of the wallet's own jetton wallets is no payment in coins, so all of
-    these must be known first; but one whose master is none must not hold up the others.
+    What is sent to the wallet's own jetton wallets is no payment in the native coin, so all of
+    these must be known first; a jetton whose get method fails does not hold up the others.
     """
     jettons = [holding for asset, holding in wallet.holdings.items() if asset != NATIVE]
     waiting = [h for h in jettons if h.reading is None and h.failure is not Reason.METHOD_FAILED]

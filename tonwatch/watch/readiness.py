@@ -1,6 +1,6 @@
-"""Whether the targets that matter are in sync, with hysteresis: what /ready answers.
+"""Whether the deciding targets are in sync, with hysteresis: what /ready answers.
 
-Pure: each step takes the one before and the newest judgement.
+Pure: each step depends on the one before and the newest judgement.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ Quorum = Literal["majority", "any", "all"]
 
 
 class Phase(StrEnum):
-    """What /ready says."""
+    """What /ready answers."""
 
     STARTING = "starting"
     READY = "ready"
@@ -46,7 +46,7 @@ class Readiness:
     """The answer of /ready.
 
     Attributes:
-        phase: and `since` when, Unix seconds.
+        phase: since `since`, Unix seconds.
         needed: how many primaries must be ready.
         standings: of the primaries, by name.
     """
@@ -102,12 +102,12 @@ def step(
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a question with limits of its own comes to: as of now, without hysteresis.
+    """The result of a request with limits of its own: as of now, without hysteresis.
 
     Attributes:
         ready: whether the quorum is met.
         needed: how many primaries it takes.
-        barred: what speaks against each primary by these limits, by name.
+        barred: the states that bar each primary by these limits, by name.
     """
 
     ready: bool
@@ -122,14 +122,14 @@ def ask(
     lag: float | None = None,
     shard_client_lag: int | None = None,
 ) -> Asked:
-    """Whether the primaries are ready by limits that the asker sets.
+    """Whether the primaries are ready by the limits of a request.
 
     Args:
         judgement: the newest.
         quorum: how many primaries it takes.
-        behind: seconds behind the head from which a target is not ready; None
-            leaves that to the configured threshold.
-        shard_client_lag: blocks, likewise.
+        lag: seconds of lag to the head from which a target is not ready; None leaves that to the
+            configured threshold.
+        shard_client_lag: likewise, blocks.
     """
     barred = {}
     for verdict in _deciding(judgement):
@@ -159,7 +159,7 @@ def _needed(quorum: Quorum, deciding: int) -> int:
 
 def _count(standing: Standing, verdict: Verdict, config: ReadinessConfig) -> Standing:
     if verdict.state is State.UNKNOWN:
-        # Too old: it has had its time to live already. Never asked: nothing to decide yet.
+        # Too old: not ready. Never probed: undecided.
         return Standing(ready=None if standing.ready is None else False)
     if verdict.newest is None or verdict.newest == standing.counted:
         return standing
@@ -169,7 +169,7 @@ def _count(standing: Standing, verdict: Verdict, config: ReadinessConfig) -> Sta
     if bad >= config.fail_after:
         ready = False
     elif good >= config.recover_after or (good and ready is None):
-        # At the start one good answer is enough: there is no trouble to recover from.
+        # At the start one good answer is enough: there is nothing to recover from.
         ready = True
     return Standing(ready, good, bad, verdict.newest)
 

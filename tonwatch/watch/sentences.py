@@ -1,4 +1,4 @@
-"""What is wrong with a target, as an SRE would say it, with the numbers in it."""
+"""What is wrong with a target, in a sentence with numbers."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from tonwatch.watch.verdicts import Verdict
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 4.2 s, 48 s, 12 min, 3.5 h, 2 days."""
+    """Seconds in a readable unit: 4.2 s, 48 s, 12 min, 3.5 h, 2 days."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:
@@ -29,50 +29,50 @@ def sentence(verdict: Verdict) -> str:
 
 
 def blocks(count: int) -> str:
-    """So many blocks: 1 block, 75 blocks."""
+    """A number of blocks: 1 block, 75 blocks."""
     return "1 block" if count == 1 else f"{count} blocks"
 
 
-def _distance(verdict: Verdict) -> str:
-    """How far it is behind the head, in seconds and where known in blocks."""
+def _lag(verdict: Verdict) -> str:
+    """Its lag to the head, in seconds and where known in blocks."""
     seconds = duration(verdict.lag_seconds or 0.0)
     missing = verdict.lag_blocks
     return seconds if missing is None else f"{seconds} ({blocks(missing)})"
 
 
 _DOWN: Final = {
-    Reason.KEY_UNAVAILABLE: "cannot be asked: its key is not there yet",
+    Reason.KEY_UNAVAILABLE: "cannot be probed: its key is not available yet",
     Reason.RESOLVE_FAILED: "has a host name that does not resolve",
     Reason.CONNECT_REFUSED: "refuses connections: no process listens on its port",
     Reason.CONNECT_TIMEOUT: "does not accept connections: packets to it are lost or dropped",
     Reason.CONNECT_FAILED: "cannot be reached",
     Reason.TLS_FAILED: "fails the TLS handshake",
-    Reason.HANDSHAKE_FAILED: "breaks off the ADNL handshake: its key is another than configured,"
+    Reason.HANDSHAKE_FAILED: "closes the ADNL handshake: its key is not the configured one,"
     " or the port is not a liteserver's",
-    Reason.HANDSHAKE_TIMEOUT: "accepts TCP but stays silent: the process hangs, or its key"
-    " is another than configured",
-    Reason.CONNECTION_LOST: "cuts connections while answering",
+    Reason.HANDSHAKE_TIMEOUT: "accepts TCP but does not answer: the process hangs, or its key"
+    " is not the configured one",
+    Reason.CONNECTION_LOST: "closes connections while answering",
     Reason.QUERY_TIMEOUT: "does not answer",
-    Reason.PROTOCOL_ERROR: "sends bytes that break the protocol",
+    Reason.PROTOCOL_ERROR: "violates the protocol",
     Reason.ANSWER_TOO_LARGE: "sends answers larger than any real one",
-    Reason.BAD_ANSWER: "answers what cannot be read",
+    Reason.BAD_ANSWER: "sends answers that cannot be parsed",
     Reason.OVERLOADED: "is overloaded",
     Reason.UPSTREAM_TIMEOUT: "gets no answer in time from the node behind it",
     Reason.UPSTREAM_FAILED: "has no working node behind it",
-    Reason.NOT_FOUND: "does not know the question: the URL is not its API's",
-    Reason.SERVER_ERROR: "answers with an error of its own",
+    Reason.NOT_FOUND: "does not know the method: the URL is not its API's",
+    Reason.SERVER_ERROR: "answers with a server error",
 }
 
 
 def _down(verdict: Verdict) -> str:
     name = verdict.target.name
-    return f"{name} {_DOWN.get(verdict.reason, 'does not answer as it should')} ({verdict.detail})."
+    return f"{name} {_DOWN.get(verdict.reason, 'answers with an error')} ({verdict.detail})."
 
 
 def _flapping(verdict: Verdict) -> str:
-    now = "answers now" if verdict.up else f"is gone now ({verdict.detail})"
+    now = "answers now" if verdict.up else f"does not answer now ({verdict.detail})"
     return (
-        f"{verdict.target.name} comes and goes: {verdict.interruptions:.0f} interruptions"
+        f"{verdict.target.name} is flapping: {verdict.interruptions:.0f} interruptions"
         f" in the last minutes; it {now}."
     )
 
@@ -86,8 +86,8 @@ def _wrong_network(verdict: Verdict) -> str:
 def _forked(verdict: Verdict) -> str:
     at = f" at block {verdict.head.seqno}" if verdict.head else ""
     return (
-        f"{verdict.target.name} is on a fork{at}: it has other blocks than the majority,"
-        " and what is read from it or sent through it may never have happened."
+        f"{verdict.target.name} is on a fork{at}: its blocks are not those of the majority,"
+        " and what is read from it or sent through it may not be on the chain."
     )
 
 
@@ -95,7 +95,7 @@ def _stalled(verdict: Verdict) -> str:
     at = f" and stays at block {verdict.head.seqno}" if verdict.head else ""
     lag = ""
     if verdict.lag_seconds:
-        lag = f", now {_distance(verdict)} behind"
+        lag = f", now {_lag(verdict)} behind the head"
     return (
         f"{verdict.target.name} answers, but has had no new block"
         f" for {duration(verdict.idle or 0.0)}{at}{lag}."
@@ -103,7 +103,7 @@ def _stalled(verdict: Verdict) -> str:
 
 
 def _lagging(verdict: Verdict) -> str:
-    lag = f"{verdict.target.name} is {_distance(verdict)} behind the head of the chain"
+    lag = f"{verdict.target.name} is {_lag(verdict)} behind the head of the chain"
     if verdict.in_sync_in is not None:
         return f"{lag} and catching up: in sync in about {duration(verdict.in_sync_in)}."
     return f"{lag}."
@@ -120,31 +120,31 @@ def _shard_lagging(verdict: Verdict) -> str:
 
 def _proof_invalid(verdict: Verdict) -> str:
     return (
-        f"{verdict.target.name} tells what its own proofs contradict: what is read from it must"
-        f" not be believed ({verdict.detail})."
+        f"{verdict.target.name} sends answers that its own proofs contradict: do not trust what"
+        f" is read from it ({verdict.detail})."
     )
 
 
 def _write_broken(verdict: Verdict) -> str:
     return (
-        f"{verdict.target.name} answers questions, but messages do not get through: payouts sent"
-        f" through it do not happen ({verdict.detail})."
+        f"{verdict.target.name} answers queries, but does not accept external messages: payouts"
+        f" sent through it do not happen ({verdict.detail})."
     )
 
 
 def _unauthorized(verdict: Verdict) -> str:
     if verdict.reason is Reason.FORBIDDEN:
         return (
-            f"{verdict.target.name} refuses our requests, which carry no API key: it wants one,"
-            f" or we are forbidden ({verdict.detail})."
+            f"{verdict.target.name} rejects requests, which carry no API key: it needs one,"
+            f" or denies access ({verdict.detail})."
         )
-    return f"{verdict.target.name} refuses our API key ({verdict.detail})."
+    return f"{verdict.target.name} rejects the API key ({verdict.detail})."
 
 
 def _clock_skewed(verdict: Verdict) -> str:
     offset = (verdict.head.clock_offset if verdict.head else None) or 0.0
     side = "ahead of" if offset > 0 else "behind"
-    return f"The clock of {verdict.target.name} is {abs(offset):.1f} s {side} ours."
+    return f"The clock of {verdict.target.name} is {abs(offset):.1f} s {side} the local clock."
 
 
 _SENTENCES: Final[dict[State, Callable[[Verdict], str]]] = {
@@ -152,25 +152,25 @@ _SENTENCES: Final[dict[State, Callable[[Verdict], str]]] = {
     State.FLAPPING: _flapping,
     State.NOT_SYNCED: lambda v: f"{v.target.name} is alive but not in sync: {v.detail}.",
     State.UNAUTHORIZED: _unauthorized,
-    State.THROTTLED: lambda v: f"{v.target.name} works, but limits our requests ({v.detail}).",
+    State.THROTTLED: lambda v: f"{v.target.name} is up, but rate-limits requests ({v.detail}).",
     State.WRONG_NETWORK: _wrong_network,
     State.FORKED: _forked,
     State.PROOF_INVALID: _proof_invalid,
     State.DISPROVED: lambda v: (
-        f"{v.target.name} tells a balance that a proven answer contradicts ({v.detail})."
+        f"{v.target.name} reports a balance that a proven answer contradicts ({v.detail})."
     ),
     State.STALLED: _stalled,
     State.LAGGING: _lagging,
     State.SHARD_LAGGING: _shard_lagging,
     State.WRITE_BROKEN: _write_broken,
     State.CLOCK_SKEWED: _clock_skewed,
-    State.SLOW: lambda v: f"{v.target.name} takes {duration(v.latency or 0.0)} for an answer.",
-    State.UNKNOWN: lambda v: f"Nothing is known of {v.target.name}: {v.detail}.",
+    State.SLOW: lambda v: f"{v.target.name} takes {duration(v.latency or 0.0)} to answer.",
+    State.UNKNOWN: lambda v: f"There is no data on {v.target.name}: {v.detail}.",
 }
 
 
 def standing(verdict: Verdict) -> str:
-    """How a target stands, in a few words, as evidence: ``node: ok at block 4711``."""
+    """A target's state in a few words, as evidence: ``node: ok at block 4711``."""
     words = verdict.state.replace("_", " ")
     if verdict.head is not None:
         words += f" at block {verdict.head.seqno}"
@@ -182,7 +182,7 @@ def standing(verdict: Verdict) -> str:
 
 
 def rfc3339(wall: float) -> str | None:
-    """Unix seconds as RFC 3339, in UTC; None where no calendar has such a time."""
+    """Unix seconds as RFC 3339, in UTC; None where they are out of range."""
     at = moment(wall)
     if at is None:
         return None
@@ -190,8 +190,8 @@ def rfc3339(wall: float) -> str | None:
 
 
 def moment(wall: float) -> datetime | None:
-    """Unix seconds as a time in UTC; None where no calendar has such a time."""
-    # A peer, a contract's data, a file and a clock that is set wrong may say anything.
+    """Unix seconds as a time in UTC; None where they are out of range."""
+    # A peer, a contract's data, a file or a wrong clock may have any value.
     try:
         return datetime.fromtimestamp(wall, UTC)
     except (OSError, OverflowError, ValueError):

@@ -1,4 +1,4 @@
-"""What may be shown now of the view that was made last, some time ago where judging fails."""
+"""What may be shown now of the last view, which is old where evaluation fails."""
 
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -19,7 +19,7 @@ from tonwatch.watch.view import INTERVAL, LIVE_WITHIN, View
 from tonwatch.watch.wallet_verdicts import WalletStatus
 
 _USUAL: Final = 2 * INTERVAL
-"""Seconds that the last view may be old while all is well."""
+"""Age of the last view in normal operation, at most; seconds."""
 
 _TOO_OLD: Final = "its last answer is too old"
 
@@ -28,8 +28,7 @@ class Shown(NamedTuple):
     """A view as of now.
 
     Attributes:
-        alive: whether it was judged a short time ago. If not, nothing is known in it but what
-            stays true.
+        alive: whether it was evaluated a short time ago. If not, it has only what stays true.
     """
 
     view: View
@@ -37,29 +36,28 @@ class Shown(NamedTuple):
 
 
 def shown_for(config: Config) -> float:
-    """Seconds for which a judgement is shown, and /ready answers by it."""
+    """Seconds for which a judgement is shown, and decides what /ready answers."""
     return min(LIVE_WITHIN, config.probe.stale_after)
 
 
 def shown(view: View, age: float) -> Shown:
     """The view as it may be shown when it is `age` seconds old.
 
-    Its snapshot then has the times of now; those of the last judgement are `judgement.wall` and
-    what is said of the past.
+    Its snapshot then has the present times; `judgement.wall` is the time of the last judgement.
     """
     if age < _USUAL:
         return Shown(view, alive=True)
     wall, monotonic = view.snapshot.wall + age, view.snapshot.monotonic + age
     now = replace(view.snapshot, wall=wall, monotonic=monotonic)
     if age >= shown_for(view.config):
-        return Shown(_not_judged(view, now), alive=False)
+        return Shown(_not_evaluated(view, now), alive=False)
     return Shown(replace(view, snapshot=now, judgement=_aged(view, now)), alive=True)
 
 
-def _not_judged(view: View, now: Snapshot) -> View:
-    """Nothing is known, since the last judgement."""
+def _not_evaluated(view: View, now: Snapshot) -> View:
+    """The view with nothing known since the last judgement."""
     since, readiness = view.judgement.wall, view.readiness
-    words = f"nothing has been judged since {rfc3339(since) or 'an unknown time'}"
+    words = f"nothing has been evaluated since {rfc3339(since) or 'an unknown time'}"
     judgement = Judgement(
         wall=since,
         head=None,
@@ -95,7 +93,7 @@ def _not_judged(view: View, now: Snapshot) -> View:
 
 
 def _aged(view: View, now: Snapshot) -> Judgement:
-    """The judgement without what has become too old meanwhile."""
+    """The judgement without what has become too old."""
     judgement, probe = view.judgement, view.config.probe
     oldest = now.monotonic - lifetime(Probe.HEAD, probe)
     verdicts = {
@@ -141,7 +139,7 @@ def _unknown(verdict: Verdict, since: float, why: str) -> Verdict:
 
 
 def _read_since(wallet_status: WalletStatus, oldest: float) -> WalletStatus:
-    """Wallets and contracts without what was read before that, on the event loop's clock."""
+    """Wallets and contracts without readings before `oldest`, on the event loop's clock."""
 
     def old(reading: Reading | None) -> bool:
         return reading is not None and reading.finished < oldest
@@ -166,7 +164,7 @@ def _read_since(wallet_status: WalletStatus, oldest: float) -> WalletStatus:
 
 
 def _read_failing(wallet_status: WalletStatus) -> WalletStatus:
-    """Wallets and contracts of which nothing is known but what was counted."""
+    """Wallets and contracts without anything but what was counted."""
     wallets = {
         name: replace(
             wallet,

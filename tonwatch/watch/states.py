@@ -1,4 +1,4 @@
-"""The states of a target, and what each of them means: one row for each."""
+"""The states of a target, and what follows from each: one row for each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from typing import Final, Literal
 from tonwatch.watch.findings import Cause
 
 Level = Literal["ok", "unknown", "warn", "bad"]
-"""How bad a state is: colours and shapes follow it."""
+"""Severity of a state, shown by colour and shape."""
 
 
 class State(StrEnum):
-    """How a target stands: exactly one, the most basic that is wrong."""
+    """The state of a target: exactly one, the most basic problem."""
 
     OK = "ok"
     UNKNOWN = "unknown"
@@ -38,16 +38,16 @@ class Meaning:
     """What follows from a state.
 
     Attributes:
-        level: how bad it is.
-        unusable: how bad it is where readiness does not count the target as usable.
-        node: the cause that names it of a liteserver; None where no liteserver is ever in it.
-        provider: likewise, of an HTTP provider.
-        answers: whether the newest question was answered at all.
+        level: severity.
+        unusable: severity where readiness does not count the target as usable.
+        node: the cause of its finding on a liteserver; None where no liteserver is ever in it.
+        provider: likewise, on an HTTP provider.
+        answers: whether the newest probe was answered at all.
         accounts: whether accounts can be read there: as they are now, or as they were at an older
-            block; None where what it says of accounts is not believed.
-        compared: whether it is asked for an account that all are asked for.
-        messages: whether a message that does not get through there says something of messages.
-        flaps: whether coming and going between it and ``ok`` is flapping.
+            block; None where its answers about accounts are not trusted.
+        compared: whether it is queried when accounts are compared.
+        messages: whether a failed write probe counts against its handling of messages.
+        flaps: whether changing between it and ``ok`` is flapping.
     """
 
     level: Level
@@ -83,7 +83,7 @@ MEANINGS: Final[Mapping[State, Meaning]] = {
     State.UNAUTHORIZED: Meaning(level="bad", provider=Cause.PROVIDER_UNAUTHORIZED, answers=False),
     State.THROTTLED: Meaning(
         level="warn",
-        unusable="warn",  # it works; we are only asked to ask less
+        unusable="warn",  # it works, within its rate limit
         node=Cause.PROVIDER_THROTTLED,
         provider=Cause.PROVIDER_THROTTLED,
         answers=False,

@@ -1,7 +1,6 @@
 """The latest samples of every target, a short history, and the totals since start.
 
-The store only remembers; what it means is for the judge. Its `snapshot` is the
-one thing that judge, metrics and pages look at.
+The store only records; the judge evaluates. Judge, metrics and pages read its `snapshot` alone.
 """
 
 from bisect import bisect_left
@@ -18,13 +17,13 @@ from tonwatch.ton.errors import Reason
 from tonwatch.watch.failures import failure
 
 STEP_BACK_SPAN: Final = 5
-"""Answers above which a seqno counts as progress: load balancers flip between two nodes."""
+"""Last answers above which a seqno is progress: load balancers alternate between nodes."""
 
 HISTORY: Final = 120
 """Head samples kept of each target: ten minutes at the default interval."""
 
 FAILURES: Final = 10
-"""Failed samples kept of each target, however long ago: the history would forget them."""
+"""Failed samples kept of each target, also those older than the history."""
 
 BUCKETS: Final = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -33,7 +32,7 @@ BUCKETS: Final = (
 
 
 Observation = Sample | Reading | PayoutProgress
-"""What probes hand over."""
+"""What probes return."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +53,14 @@ class Record:
         connects: the last two samples of the connect probe, oldest first.
         forks: the last two answers to the fork probe, oldest first.
         writes: the last two samples of the write probe, oldest first.
-        words: the last sample of each probe that tells whether what it says of accounts is so:
-            a lost answer is neither the truth nor a lie.
+        claims: the last sample of each probe that was a correct or a false answer; a lost answer
+            is neither.
         failures: the last failed samples of any probe, oldest first.
         results: how many samples ended in each reason, by probe.
         durations: histogram of each probe.
-        overruns: beats that were skipped because a probe took too long, by probe.
-        answered: when it was last asked something that it answered well, Unix seconds.
-        advanced: event loop time at which its seqno last grew, or it first told one.
+        overruns: ticks that were skipped because a probe took too long, by probe.
+        answered: start of its last successful probe, Unix seconds.
+        advanced: event loop time at which its seqno last grew, or it first reported one.
         steps_back: how often its seqno went back (load balancers do that).
         dropped_answers: answers that came late or unasked.
     """
@@ -85,15 +84,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """What is known of one account. None for what has not been seen.
+    """What is known of one account. None for what has not been observed.
 
     Attributes:
-        told: the newest reading that says what is held.
-        failed: the newest failure since then.
-        walked: how far its transactions are counted, and what they come to.
+        reading: the newest one that succeeded.
+        failed: the newest one that failed since then.
+        progress: how far its transactions are counted, and their totals.
     """
 
-    told: Reading | None = None
+    reading: Reading | None = None
     failed: Reading | None = None
     progress: PayoutProgress | None = None
 
@@ -103,7 +102,7 @@ class Snapshot:
     """All that is known at one moment.
 
     Attributes:
-        wall: our clock, Unix seconds.
+        wall: the local clock, Unix seconds.
         monotonic: the event loop's clock, seconds.
         records: by target name, in the order of the configuration.
         accounts: of wallets and contracts, in the order of the configuration.
@@ -119,7 +118,7 @@ class Snapshot:
 
 @dataclass(slots=True)
 class _Entry:
-    """A target's changing half."""
+    """The mutable part of a target's record."""
 
     latest: dict[Probe, Sample] = field(default_factory=dict)
     heads: deque[Sample] = field(default_factory=lambda: deque(maxlen=HISTORY))
@@ -168,13 +167,13 @@ class Store:
         forget: Collection[str] = (),
         counted: Collection[str] = (),
     ) -> None:
-        """Keep these from now on. What is known of those that stay is kept.
+        """Watch these from now on. What is known of those that stay is kept.
 
         Args:
             targets: all that is watched.
             accounts: all that are read; one whose address is another is not the same.
-            forget: names of targets that are others than before.
-            counted: names of wallets whose payouts are counted on from where they are.
+            forget: names of targets that are not the same as before.
+            counted: names of wallets whose counting of payouts goes on.
         """
         known = self._entries
         self._targets = {target.name: target for target in targets}
@@ -195,23 +194,23 @@ class Store:
         }
         self._watched = watched
 
-    def add(self, told: Observation) -> None:
-        """Remember a sample, a reading or how far payouts were counted.
+    def add(self, observed: Observation) -> None:
+        """Record a sample, a reading or how far payouts were counted.
 
         Raises:
-            KeyError: it is of a target or an account that nobody configured.
+            KeyError: it is of a target or an account that is not configured.
         """
-        if isinstance(told, Sample):
-            self._add(told)
+        if isinstance(observed, Sample):
+            self._add(observed)
             return
-        before = self._accounts[told.key]
-        if isinstance(told, PayoutProgress):
-            after = replace(before, progress=told)
-        elif told.ok:
-            after = replace(before, told=told, failed=None)
+        before = self._accounts[observed.key]
+        if isinstance(observed, PayoutProgress):
+            after = replace(before, progress=observed)
+        elif observed.ok:
+            after = replace(before, reading=observed, failed=None)
         else:
-            after = replace(before, failed=told)
-        self._accounts[told.key] = after
+            after = replace(before, failed=observed)
+        self._accounts[observed.key] = after
 
     def _add(self, sample: Sample) -> None:
         entry = self._entries[sample.target]
@@ -228,7 +227,7 @@ class Store:
             entry.failures.append(sample)
         if sample.probe is Probe.HEAD:
             if len(entry.heads) > 1 and not entry.heads[-1].ok and not entry.heads[-2].ok:
-                # Back from an outage, perhaps from an older block: its progress starts anew.
+                # Up again after an outage, perhaps at an older block: progress starts anew.
                 entry.seqnos.clear()
             entry.heads.append(sample)
             if sample.head is not None:
@@ -241,7 +240,7 @@ class Store:
             entry.forks.append(sample)
 
     def overrun(self, target: str, probe: Probe, ticks: int) -> None:
-        """Count ticks that were skipped because the probe before them was still running."""
+        """Count ticks that were skipped because the previous probe was still running."""
         self._entries[target].overruns[probe] += ticks
 
     def overrun_of_payouts(self, ticks: int) -> None:
@@ -249,7 +248,7 @@ class Store:
         self._payout_overruns += ticks
 
     def snapshot(self, *, wall: float, monotonic: float) -> Snapshot:
-        """Everything known now, in a form that does not change any more."""
+        """Everything known now; immutable."""
         return Snapshot(
             wall,
             monotonic,
@@ -279,7 +278,7 @@ class Store:
 
 
 def _advance(entry: _Entry, seqno: int, at: float) -> None:
-    """Count steps back; note progress: above all that was told lately, or two steps up in a row."""
+    """Count regressions; note progress: above all recent answers, or two steps up in a row."""
     before = entry.seqnos
     if before and seqno < before[-1]:
         entry.steps_back += 1

@@ -1,4 +1,4 @@
-"""What is said of a target and of all together: verdicts, the judgement."""
+"""The verdict on a target, and the judgement on all of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,22 +13,22 @@ from tonwatch.watch.wallet_verdicts import WalletStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """How one target stands.
+    """The state of one target, and the numbers behind it.
 
     Attributes:
-        state: and `since` when, Unix seconds.
-        up: it answers our questions.
-        barred: the states that speak against using it, of those that the gates of
-            readiness let count; several may hold at once.
-        reason: of the sample that the state is drawn from, or ``wrong_network``.
-        detail: that sample's words; empty when ok.
-        head: what the target said of itself; None when not known or too old.
-        lag_seconds: its block's age less the head's, at the time each was told; never negative.
+        state: since `since`, Unix seconds.
+        up: it answers probes.
+        barred: the states for which readiness does not use it, as far as `readiness.gates` count
+            them; several may hold at once.
+        reason: of the sample that decides the state, or ``wrong_network``.
+        detail: of that sample; empty when ok.
+        head: the last block that it reported; None when not known or too old.
+        lag_seconds: its block's age less the head's, each at its answer; never negative.
         lag_blocks: blocks missing to the head at that time; never negative.
-        in_sync_in: seconds until it has caught up, by its own rate; None where it does not.
-        shard_client_lag: blocks that its shard client is behind its own masterchain.
+        in_sync_in: seconds until it has caught up, at its own rate; None where it does not.
+        shard_client_lag: blocks of lag of its shard client to its own masterchain.
         latency: median seconds of its last answers.
-        idle: seconds from the growth of its seqno to its last answer.
+        idle: seconds from the last growth of its seqno to its last answer.
         interruptions: within the flapping window; a lost answer counts a third.
         newest: event loop time of the newest head sample; None before the first.
     """
@@ -52,7 +52,7 @@ class Verdict:
 
     @property
     def usable(self) -> bool:
-        """Whether nothing speaks against using it."""
+        """Whether no state bars it."""
         return not self.barred
 
 
@@ -61,18 +61,18 @@ class Judgement:
     """All verdicts at one moment.
 
     Attributes:
-        wall: when it was passed, Unix seconds.
-        head: of the chain; None where nobody tells.
-        dated: the newest head whose time was told, which is nearly always `head` itself; None
-            where that is too long ago.
+        wall: when it was made, Unix seconds.
+        head: of the chain; None where no target reports one.
+        dated: the newest head with a block time, which is nearly always `head` itself; None where
+            that is too long ago.
         stalled: at least two targets answer and none has had a new block for too long.
         idle: the least `idle` of all targets that answer, seconds; None where none answers.
-        clock_offset: their time less ours where it is our clock that is off, seconds.
-        forks: who told of another block than others at the same seqno.
-        unreachable: the external targets, where none of them can be reached: our egress.
-        excused: those of them that have not been asked again since it came back, and
-            the event loop time when it did.
-        suspects: external targets that are given up, where it may turn out to be our egress.
+        clock_offset: servers' time less local time where the local clock is wrong, seconds.
+        forks: targets that reported another block than others at the same seqno.
+        unreachable: the external targets, where none of them can be reached: egress is broken.
+        excused: those of them that have not been probed again since egress works again, and the
+            event loop time when it did.
+        suspects: external targets that are unreachable, perhaps for broken egress.
         verdicts: by target name, in the order of the configuration.
         wallet_status: wallets and contracts.
     """

@@ -1,6 +1,6 @@
-"""One moment, judged: everything that is served is read off a View.
+"""The evaluation of one snapshot: everything that is served is read from a View.
 
-Pure: the same snapshot and the same view before give the same view.
+Pure: the same snapshot and the same previous view give the same view.
 """
 
 from dataclasses import dataclass, replace
@@ -20,10 +20,10 @@ INTERVAL: Final = 0.5
 """Seconds between two views."""
 
 LIVE_WITHIN: Final = 10.0
-"""Seconds within which a view must have been made for us to count as alive."""
+"""Age of the newest view up to which tonwatch counts as alive, seconds."""
 
 HISTORY: Final = 20
-"""Ended diagnoses that are remembered."""
+"""Ended diagnoses that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that is known and judged at one moment.
+    """All that is known and evaluated at one moment.
 
     Attributes:
         started: when tonwatch started, Unix seconds.
-        config: by which it is judged.
-        history: diagnoses that have ended, the last one first.
+        config: by which it was evaluated.
+        history: ended diagnoses, the last one first.
     """
 
     started: float
@@ -54,17 +54,17 @@ class View:
     history: tuple[Ended, ...] = ()
 
 
-def look(
+def evaluate(
     snapshot: Snapshot, config: Config, before: View | None, *, started: float, draining: bool
 ) -> View:
-    """Judge a snapshot.
+    """Evaluate a snapshot.
 
     Args:
         snapshot: what is known.
         config: thresholds and policies.
-        before: the view before, which says since when things are as they are.
+        before: the previous view, for the times since when states last.
         started: when tonwatch started, Unix seconds.
-        draining: whether it is about to end.
+        draining: whether it is about to stop.
     """
     judged = judge(
         snapshot,

@@ -1,4 +1,4 @@
-"""Judges wallets and contracts: what they hold, whether that is enough, and how payouts go.
+"""Judges wallets and contracts: balances, minimums, payouts and code.
 
 Pure: the same snapshot gives the same verdicts.
 """
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from tonwatch.config.amounts import written
 from tonwatch.config.models import Config
 from tonwatch.config.wallets import NATIVE, Contract, Wallet
 from tonwatch.samples.account import AccountKey, Reading
@@ -20,7 +21,7 @@ from tonwatch.watch.lifetimes import lifetime
 from tonwatch.watch.store import AccountRecord, Snapshot
 
 GAP_IS_NEWS: Final = 24 * 3600.0
-"""Seconds for which a gap in the payouts is a finding; totals miss it for ever."""
+"""Seconds for which a gap in the payouts is a finding; totals never include it."""
 
 _NOTHING: Final = AccountRecord()
 
@@ -31,16 +32,18 @@ class Holding:
 
     Attributes:
         asset: ``native`` or the jetton's configured name.
-        decimals: digits after the point of a whole coin.
-        minimum: smallest units below which it is low; None where nothing is demanded.
-        reading: what is held, where that is known and young enough; None otherwise.
-        trouble: why it is not known, in one line; empty where nobody has failed yet.
+        unit: the native coin's or the jetton's configured name, for amounts that people read.
+        decimals: of the asset: one unit is 10 to the power of that smallest units.
+        minimum: smallest units below which it is low; None where there is none.
+        reading: the balance, where known and recent enough; None otherwise.
+        trouble: why it cannot be read, in one line; empty where no reading failed.
         failure: the reason of that; None likewise.
-        walked: its payouts; None where they are not counted, or not yet.
-        gap: lately some of them could not be counted, since nobody had them any more.
+        progress: of its payouts; None where they are not counted, or not yet.
+        gap: lately some of them could not be counted, since no source had them any more.
     """
 
     asset: str
+    unit: str
     decimals: int
     minimum: int | None
     reading: Reading | None
@@ -60,11 +63,15 @@ class Holding:
         amount = self.amount
         return amount is not None and self.minimum is not None and amount < self.minimum
 
+    def written(self, units: int) -> str:
+        """Smallest units as people read them, exactly: 1,234.5 TON."""
+        return f"{written(units, self.decimals)} {self.unit}"
+
     @property
     def backlog(self) -> int | None:
         """Transactions known to be not counted yet; None where payouts are not counted.
 
-        What was read since they were counted last may be newer than all that is counted.
+        A reading since the last count may show a newer transaction.
         """
         if self.progress is None:
             return None
@@ -74,21 +81,21 @@ class Holding:
 
     @property
     def read_failing(self) -> bool:
-        """It cannot be read although somebody was asked."""
+        """It cannot be read although a source was queried."""
         return self.reading is None and bool(self.trouble)
 
 
-# No slots: what follows from a verdict is worked out once, and it stands for many looks.
+# No slots: derived values are computed once, and a verdict lasts for many evaluations.
 @dataclass(frozen=True, kw_only=True)
 class WalletVerdict:
-    """How one wallet stands.
+    """The state of one wallet.
 
     Attributes:
         name: configured name.
         account: its address.
-        holdings: by asset; the network's own coin first.
+        holdings: by asset; the native coin first.
         failed: payouts that failed within the window, newest last.
-        bounced: payouts that came back within the window, newest last.
+        bounced: payouts that bounced within the window, newest last.
     """
 
     name: str
@@ -101,6 +108,11 @@ class WalletVerdict:
     def reading(self) -> Reading | None:
         """Of the wallet's own account; None where not known."""
         return self.holdings[NATIVE].reading
+
+    @property
+    def coin(self) -> str:
+        """The native coin's configured name."""
+        return self.holdings[NATIVE].unit
 
     @property
     def frozen(self) -> bool:
@@ -118,30 +130,30 @@ class WalletVerdict:
 
     @cached_property
     def read_failing(self) -> tuple[Holding, ...]:
-        """What cannot be read although somebody was asked."""
+        """What cannot be read although a source was queried."""
         return tuple(holding for holding in self.holdings.values() if holding.read_failing)
 
     @cached_property
     def backlog(self) -> int:
-        """Transactions that are known and not counted yet."""
+        """Transactions known to be not counted yet."""
         return sum(holding.backlog or 0 for holding in self.holdings.values())
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """The assets of which history was lately gone before it could be counted."""
+        """The assets of which history was lately pruned before it was counted."""
         return tuple(asset for asset, holding in self.holdings.items() if holding.gap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractVerdict:
-    """How one contract stands.
+    """The state of one contract.
 
     Attributes:
         name: configured name.
         account: its address.
-        expected: hash of the code that it must have.
-        reading: where known and young enough; None otherwise.
-        trouble: why not.
+        expected: configured hash of its code.
+        reading: where known and recent enough; None otherwise.
+        trouble: why it cannot be read; empty where no reading failed.
     """
 
     name: str
@@ -152,7 +164,7 @@ class ContractVerdict:
 
     @property
     def matches(self) -> bool | None:
-        """Whether it has the code that it must have; None where not known."""
+        """Whether it has the configured code; None where not known."""
         return None if self.reading is None else self.reading.code_hash == self.expected
 
 
@@ -160,7 +172,7 @@ class ContractVerdict:
 class WalletStatus:
     """All wallets and contracts at one moment, by name in the order of the configuration.
 
-    `accounts` is what they were judged by.
+    `accounts` is what they were judged from.
     """
 
     wallets: Mapping[str, WalletVerdict] = field(default_factory=dict)
@@ -175,9 +187,9 @@ def judge_wallets(
 
     Args:
         snapshot: what is known.
-        config: what is wanted.
-        before: what came of an earlier snapshot. It changes nothing but how long this takes: a
-            wallet of which nothing is new is not judged anew.
+        config: wallets, contracts and thresholds.
+        before: the result for an earlier snapshot. It only saves time: a wallet without news is not
+            judged anew.
     """
     probe = config.probe
     oldest = snapshot.monotonic - lifetime(Probe.BALANCE, probe)
@@ -186,9 +198,9 @@ def judge_wallets(
     wallets = {}
     for wallet in config.wallets:
         was = old.get(wallet.name)
-        if was is None or not _holds(was, oldest, since):
-            now = _wallet(wallet, snapshot, oldest, since)
-            # The same object where it says the same: others keep what they made of it.
+        if was is None or not _is_valid(was, oldest, since):
+            now = _wallet(wallet, config.coin, snapshot, oldest, since)
+            # The same object where it is equal: its derived values are kept.
             was = was if was == now else now
         wallets[wallet.name] = was
     contracts = {c.name: _contract(c, snapshot, oldest) for c in config.contracts}
@@ -196,7 +208,7 @@ def judge_wallets(
 
 
 def _unchanged(snapshot: Snapshot, before: WalletStatus) -> Mapping[str, WalletVerdict]:
-    """Verdicts on wallets of which the board knows what it knew before."""
+    """Verdicts on wallets whose accounts did not change in the store."""
     known, old = before.accounts, dict(before.wallets)
     for key, record in snapshot.accounts.items():
         if known.get(key) is not record:
@@ -204,8 +216,8 @@ def _unchanged(snapshot: Snapshot, before: WalletStatus) -> Mapping[str, WalletV
     return old
 
 
-def _holds(verdict: WalletVerdict, oldest: float, since: float) -> bool:
-    """Whether a verdict on the same facts is still true: no reading and no trouble aged out."""
+def _is_valid(verdict: WalletVerdict, oldest: float, since: float) -> bool:
+    """Whether a verdict on the same records is still true: nothing in it became too old."""
     if verdict.failed or verdict.bounced:
         return False
     for holding in verdict.holdings.values():
@@ -219,16 +231,19 @@ def _holds(verdict: WalletVerdict, oldest: float, since: float) -> bool:
     return True
 
 
-def _wallet(wallet: Wallet, snapshot: Snapshot, oldest: float, since: float) -> WalletVerdict:
+def _wallet(
+    wallet: Wallet, coin: str, snapshot: Snapshot, oldest: float, since: float
+) -> WalletVerdict:
     holdings = {}
     troubles: list[Trouble] = []
     for asset in wallet.assets:
         record = snapshot.accounts.get(AccountKey(wallet.name, asset.name), _NOTHING)
         holdings[asset.name] = Holding(
             asset=asset.name,
+            unit=coin if asset.name == NATIVE else asset.name,
             decimals=asset.decimals,
             minimum=asset.minimum,
-            reading=_believed(record, oldest),
+            reading=_recent(record, oldest),
             trouble=_trouble(record),
             failure=record.failed.reason if record.failed is not None else None,
             progress=record.progress,
@@ -253,7 +268,7 @@ def _contract(contract: Contract, snapshot: Snapshot, oldest: float) -> Contract
         name=contract.name,
         account=contract.account,
         expected=bytes.fromhex(contract.code_hash),
-        reading=_believed(record, oldest),
+        reading=_recent(record, oldest),
         trouble=_trouble(record),
     )
 
@@ -263,9 +278,9 @@ def _gap_is_new(progress: PayoutProgress, wall: float) -> bool:
     return found is not None and found >= wall - GAP_IS_NEWS
 
 
-def _believed(record: AccountRecord, oldest: float) -> Reading | None:
-    told = record.told
-    return told if told is not None and told.finished >= oldest else None
+def _recent(record: AccountRecord, oldest: float) -> Reading | None:
+    reading = record.reading
+    return reading if reading is not None and reading.finished >= oldest else None
 
 
 def _trouble(record: AccountRecord) -> str:

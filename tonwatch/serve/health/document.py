@@ -1,4 +1,4 @@
-"""The /health document: everything that is known and thought, as plain values with their units."""
+"""The /health document: everything that is known and judged, as plain values with their units."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from tonwatch.serve.health import wallet_status
 from tonwatch.serve.text import evidence, why
 from tonwatch.system.internal_errors import InternalError
 from tonwatch.watch.findings import Cause, Finding
-from tonwatch.watch.fork_evidence import Dispute, disputes
+from tonwatch.watch.fork_evidence import ForkEvidence, fork_evidence
 from tonwatch.watch.readiness import Phase, Standing
 from tonwatch.watch.sentences import rfc3339
 from tonwatch.watch.store import Record
@@ -28,26 +28,25 @@ def _own_version() -> str:
 VERSION: Final = _own_version()
 
 ALSO_EVIDENCE: Final = 10
-"""Lines of evidence given with each further finding: where hundreds of targets are in trouble,
-each against all the others would be a document of megabytes."""
+"""Lines of evidence of each further finding: with hundreds of findings the document would take
+megabytes."""
 
 _LONG: Final = frozenset({"wallets", "also"})
-"""Parts of the document whose entries take a line each."""
+"""Keys of the document whose entries take a line each."""
 
 
 def status(view: View, errors: Sequence[InternalError] = (), *, alive: bool = True) -> str:
-    """``pass``, ``warn`` or ``fail``: the words of the health+json draft.
+    """``pass``, ``warn`` or ``fail``, as in the health+json draft.
 
-    fail: the primaries are not in sync, the chain stands still, or tonwatch
-    itself hangs. warn: anything else that is not as it should be, a wallet's
-    trouble and a bug in tonwatch among it: that is no failure of the nodes,
-    unless a gate of readiness makes it one.
+    fail: the primaries are not in sync, the chain is stalled, or tonwatch itself hangs. warn: any
+    other problem, those of wallets and bugs in tonwatch included: these are no failures of nodes,
+    unless a gate of readiness makes them one.
     """
     if not alive or view.readiness.phase is Phase.UNREADY or view.judgement.stalled:
         return "fail"
-    well = view.diagnosis.cause is Cause.HEALTHY and view.readiness.phase is Phase.READY
+    healthy = view.diagnosis.cause is Cause.HEALTHY and view.readiness.phase is Phase.READY
     fails = any(error.ongoing for error in errors)
-    return "pass" if well and not fails else "warn"
+    return "pass" if healthy and not fails else "warn"
 
 
 def document(
@@ -58,7 +57,7 @@ def document(
     Args:
         view: what is described.
         errors: what has failed in tonwatch itself.
-        alive: whether the watcher still beats; if not, the view is of the past.
+        alive: whether views are still made; if not, the view is of the past.
     """
     now, judgement = view.snapshot.wall, view.judgement
     diagnosis, readiness, head = view.diagnosis, view.readiness, judgement.head
@@ -92,7 +91,7 @@ def document(
         },
         "clock_offset_seconds": _rounded(judgement.clock_offset, 1),
         "unreachable": list(judgement.unreachable),
-        "forks": [_dispute(dispute) for dispute in disputes(view, view.config.zerostate)],
+        "forks": [_fork(fork) for fork in fork_evidence(view, view.config.zerostate)],
         "readiness": {
             "phase": readiness.phase,
             "ready": readiness.ready,
@@ -167,11 +166,11 @@ def _ended(ended: Ended) -> dict[str, Any]:
     }
 
 
-def _dispute(dispute: Dispute) -> dict[str, Any]:
+def _fork(fork: ForkEvidence) -> dict[str, Any]:
     return {
-        "seqno": dispute.seqno,
-        "root_hashes": {name: told.hex() for name, told in dispute.told.items()},
-        "minority": list(dispute.minority),
+        "seqno": fork.seqno,
+        "root_hashes": {name: value.hex() for name, value in fork.root_hashes.items()},
+        "minority": list(fork.minority),
     }
 
 

@@ -1,4 +1,4 @@
-"""The /health page for people: one View as HTML, without a script or anything from elsewhere."""
+"""The /health page: one View as HTML, without scripts or external resources."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ from tonwatch.serve.health.document import VERSION, status
 from tonwatch.serve.health.sparkline import Sparkline, sparkline
 from tonwatch.serve.health.wallet_rows import account_rows
 from tonwatch.system.internal_errors import InternalError
-from tonwatch.watch.fork_evidence import disputes
+from tonwatch.watch.fork_evidence import fork_evidence
 from tonwatch.watch.lifetimes import lifetime
 from tonwatch.watch.sentences import blocks, duration, rfc3339
 from tonwatch.watch.states import MEANINGS, State
@@ -28,15 +28,15 @@ from tonwatch.watch.verdicts import Verdict
 from tonwatch.watch.view import View
 
 REFRESH: Final = 5
-"""Seconds until the page loads itself anew."""
+"""Seconds until the page reloads itself."""
 
 MAX_FAILURES: Final = 20
 """Lines of failures on the page; equal ones in a row share a line."""
 
 MAX_FINDINGS: Final = 8
-"""Further findings, and lines of evidence, before the rest is left to the table of targets."""
+"""Further findings, and lines of evidence; the others are in the table of targets."""
 
-MAX_BEFORE: Final = 10
+MAX_HISTORY: Final = 10
 """Ended diagnoses on the page."""
 
 _HASH: Final = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
@@ -52,12 +52,12 @@ class TargetRow:
     latency: Sparkline
     block_age: Sparkline
     answered: float | None
-    writes: str
+    messages: str
 
 
 @dataclass(slots=True)
 class FailureRow:
-    """Failures of one target in a row that say the same."""
+    """Consecutive equal failures of one target."""
 
     sample: Sample
     age: float
@@ -72,13 +72,13 @@ def render(
     alive: bool,
     refresh: bool,
 ) -> str:
-    """The page. Reads its template on first use, so call it in a thread."""
+    """The page. The first call reads the template from disk: call it in a thread."""
     return _template().render(**context(view, errors, alive=alive), refresh=refresh)
 
 
 @cache
 def content_security_policy() -> str:
-    """Forbids everything but the page's own style and its icon."""
+    """A policy that allows the page's own style and its icon alone."""
     digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
     return (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:;"
@@ -87,19 +87,19 @@ def content_security_policy() -> str:
 
 
 def context(view: View, errors: Sequence[InternalError] = (), *, alive: bool) -> dict[str, Any]:
-    """What the template is filled with."""
+    """The variables of the template."""
     also, further = view.diagnosis.also[:MAX_FINDINGS], view.diagnosis.also[MAX_FINDINGS:]
-    unsaid = frozenset(finding.target for finding in further)
+    omitted = frozenset(finding.target for finding in further)
     rows = [
-        _target_row(view, record, view.judgement.verdicts[name], unsaid)
+        _target_row(view, record, view.judgement.verdicts[name], omitted)
         for name, record in view.snapshot.records.items()
     ]
     return {
         "alive": alive,
         "also": also,
-        "before": view.history[:MAX_BEFORE],
+        "history": view.history[:MAX_HISTORY],
         "config": view.config,
-        "disputes": disputes(view, view.config.zerostate),
+        "forks": fork_evidence(view, view.config.zerostate),
         "errors": errors,
         "evidence": text.evidence(view.diagnosis.finding, MAX_FINDINGS),
         "failures": _failure_rows(view),
@@ -148,13 +148,13 @@ def _template() -> Template:
     return environment.get_template("page.html")
 
 
-def _target_row(view: View, record: Record, verdict: Verdict, unsaid: frozenset[str]) -> TargetRow:
+def _target_row(view: View, record: Record, verdict: Verdict, omitted: frozenset[str]) -> TargetRow:
     now, window = view.snapshot.monotonic, _window(view.config)
     answered = [sample.finished for sample in record.heads if sample.ok]
     return TargetRow(
         verdict=verdict,
         level=level(verdict),
-        note=_note(view, verdict, unsaid),
+        note=_note(view, verdict, omitted),
         latency=sparkline(
             [(now - sample.finished, _query(sample)) for sample in record.heads],
             window=window,
@@ -168,12 +168,12 @@ def _target_row(view: View, record: Record, verdict: Verdict, unsaid: frozenset[
             limit=view.config.thresholds.lag_warn,
         ),
         answered=now - answered[-1] if answered else None,
-        writes=_writes(record, view),
+        messages=_messages(record, view),
     )
 
 
-def _writes(record: Record, view: View) -> str:
-    """Whether messages get through a target; empty where it is sent none."""
+def _messages(record: Record, view: View) -> str:
+    """Whether a target accepts external messages; empty where it is sent none."""
     if Probe.WRITE not in record.target.probes:
         return ""
     last = record.latest.get(Probe.WRITE)
@@ -183,13 +183,13 @@ def _writes(record: Record, view: View) -> str:
     return "messages accepted" if last.ok else "messages failing"
 
 
-def _note(view: View, verdict: Verdict, unsaid: frozenset[str]) -> str:
-    """What neither the row's numbers say nor the sentences above the table."""
+def _note(view: View, verdict: Verdict, omitted: frozenset[str]) -> str:
+    """What is neither in the row's numbers nor in the sentences above the table."""
     name = verdict.target.name
-    disputed = view.judgement.forks.undecided.get(name)
+    forked_at = view.judgement.forks.undecided.get(name)
     parts = [
-        text.why(verdict) if name in unsaid else "",
-        "" if disputed is None else f"Its block {disputed} is disputed.",
+        text.why(verdict) if name in omitted else "",
+        "" if forked_at is None else f"Other targets have another block {forked_at}.",
         _interrupted(verdict, view.config),
         text.progress(view.readiness.standings.get(name), view.config.readiness),
     ]
@@ -205,12 +205,12 @@ def _interrupted(verdict: Verdict, config: Config) -> str:
 
 
 def short_hashes(text: str) -> str:
-    """Cut hashes to what tells them apart."""
+    """Cut hashes to their first eight digits."""
     return _HASH.sub(r"\1…", text)
 
 
 def level(verdict: Verdict) -> str:
-    """How bad a target's state is: ok, warn, bad or unknown; colour and shape follow it."""
+    """Severity of a target's state: ok, warn, bad or unknown; shown by colour and shape."""
     meaning = MEANINGS[verdict.state]
     return meaning.level if verdict.usable else meaning.unusable
 
@@ -224,14 +224,14 @@ def _query(sample: Sample) -> float | None:
 
 
 def _block_age(sample: Sample) -> float | None:
-    """How old its last block was when it was asked, by our clock."""
+    """Age of its last block when it was queried, by the local clock, seconds."""
     if not sample.ok or sample.head is None or sample.head.gen_utime is None:
         return None
     return max(0.0, sample.started - sample.head.gen_utime)
 
 
 def _failure_rows(view: View) -> Sequence[FailureRow]:
-    """The failures that were kept, newest first, over all targets."""
+    """The failures kept of all targets, newest first."""
     rows: list[FailureRow] = []
     for record in view.snapshot.records.values():
         rows += _grouped(reversed(record.failures), view.snapshot.monotonic)
@@ -241,7 +241,7 @@ def _failure_rows(view: View) -> Sequence[FailureRow]:
 def _grouped(failures: Iterable[Sample], now: float) -> Iterable[FailureRow]:
     row: FailureRow | None = None
     for sample in failures:
-        if row is not None and _says(sample) == _says(row.sample):
+        if row is not None and _content(sample) == _content(row.sample):
             row.count += 1
             row.first = sample.started
             continue
@@ -252,5 +252,5 @@ def _grouped(failures: Iterable[Sample], now: float) -> Iterable[FailureRow]:
         yield row
 
 
-def _says(sample: Sample) -> tuple[str, str, str]:
+def _content(sample: Sample) -> tuple[str, str, str]:
     return sample.probe, sample.reason, sample.detail

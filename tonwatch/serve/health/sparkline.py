@@ -1,4 +1,4 @@
-"""A short history as an inline SVG: a line with gaps where nothing was learnt, marks for failures.
+"""A short history as an inline SVG: a line with gaps where there is no value, marks for failures.
 
 Time runs to the right over a fixed window, so that a row of them can be compared.
 """

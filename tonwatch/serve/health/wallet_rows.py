@@ -1,10 +1,9 @@
-"""The page's tables of wallets and contracts: what stands in each row, and which rows there are."""
+"""The page's tables of wallets and contracts: which rows there are, and what each shows."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tonwatch.config.amounts import written
 from tonwatch.samples.payouts import RECENT, PayoutProgress, TroubleKind
 from tonwatch.serve.health.wallet_status import age, friendly
 from tonwatch.ton.contracts.accounts import AccountStatus
@@ -13,28 +12,28 @@ from tonwatch.watch.view import View
 from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
 WELL_SHOWN: Final = 50
-"""Wallets with which all is well on the page; /health has all."""
+"""Wallets without a problem on the page; the JSON has all."""
 
 TROUBLED_SHOWN: Final = 200
-"""Wallets with which it is not: where all sources are gone, no wallet is well."""
+"""Wallets with a problem on the page: without any source that is every wallet."""
 
-_WORDS: Final = {
+_LABELS: Final = {
     Cause.WALLET_FROZEN: ("bad", "frozen"),
     Cause.WALLET_LOW: ("bad", "low"),
     Cause.PAYOUTS_FAILING: ("bad", "payouts failing"),
     Cause.PAYOUTS_BOUNCING: ("warn", "payouts bouncing"),
     Cause.WALLET_READ_FAILING: ("warn", "read failing"),
     Cause.PAYOUTS_GAP: ("warn", "payouts not all counted"),
-    Cause.PAYOUTS_BACKLOG: ("warn", "counting lags"),
+    Cause.PAYOUTS_BACKLOG: ("warn", "payouts backlog"),
 }
-"""How bad each finding on a wallet looks, and its name in a row; the worst first."""
+"""Severity of each finding about a wallet, and its name in a row; the worst first."""
 
 _LEVELS: Final = ("bad", "warn", "unknown", "ok")
 
 
 @dataclass(frozen=True, slots=True)
 class Shortened:
-    """An address or a hash, and the few characters that people compare."""
+    """An address or a hash, and its first and last four characters."""
 
     whole: str
 
@@ -49,16 +48,16 @@ class AssetRow:
 
     Attributes:
         name: of the asset.
-        balance: whole coins, exact; empty where not known.
-        minimum: likewise; empty where nothing is demanded.
-        low: it is below that.
+        balance: exact, with its unit; empty where not known.
+        minimum: likewise; empty where there is none.
+        low: the balance is below it.
         proof: ``proven`` or ``not proven``; empty where not known.
-        source: who told.
-        age: seconds since the state was made; None where not known.
-        state: of the account, where there is something to say of it.
-        sent: payments counted, and `amount` what they come to; None where they are not counted.
-        returned: payments that bounced within the window; likewise.
-        failed: payments that failed within the window; likewise.
+        source: name of the target that it was read from.
+        age: of the block that it was read at, seconds; None where not known.
+        state: of the account, where it is not active.
+        sent: payouts counted, and `amount` their sum; None where they are not counted.
+        bounced: payouts that bounced within the window; likewise.
+        failed: payouts that failed within the window; likewise.
         backlog: transactions not counted yet; likewise.
     """
 
@@ -72,7 +71,7 @@ class AssetRow:
     state: str
     sent: int | None = None
     amount: str = ""
-    returned: str = ""
+    bounced: str = ""
     failed: str = ""
     backlog: int | None = None
 
@@ -82,17 +81,17 @@ class WalletRow:
     """One wallet.
 
     Attributes:
-        level: how bad it is: ok, warn, bad or unknown.
-        word: the same as people say it.
+        level: severity: ok, warn, bad or unknown.
+        label: its state.
         kind: of wallet, and its seqno; empty where not known.
         counted: its payouts are counted, or will be.
-        note: what is not said above the tables.
+        note: findings that are not above the tables.
     """
 
     name: str
     address: Shortened
     level: str
-    word: str
+    label: str
     kind: str
     counted: bool
     assets: tuple[AssetRow, ...]
@@ -106,7 +105,7 @@ class ContractRow:
     name: str
     address: Shortened
     level: str
-    word: str
+    label: str
     state: str
     code: Shortened | None
     expected: Shortened
@@ -121,33 +120,33 @@ class AccountRows:
     """Both tables.
 
     Attributes:
-        paying: payouts of some wallet are counted.
-        left_well: wallets without a row with which all is well.
-        left_troubled: wallets without a row with which it is not.
+        counted: payouts of some wallet are counted.
+        left_well: wallets without a problem that have no row.
+        left_troubled: wallets with a problem that have no row.
     """
 
     wallets: tuple[WalletRow, ...]
     contracts: tuple[ContractRow, ...]
-    paying: bool
+    counted: bool
     left_well: int
     left_troubled: int
 
 
-def account_rows(view: View, unsaid: Iterable[Finding]) -> AccountRows:
+def account_rows(view: View, omitted: Iterable[Finding]) -> AccountRows:
     """Make the tables.
 
     Args:
         view: what is described.
-        unsaid: findings that the page does not say above the tables.
+        omitted: findings that the page does not have above the tables.
     """
     findings = _by_account((view.diagnosis.finding, *view.diagnosis.also))
-    notes = _by_account(unsaid)
+    notes = _by_account(omitted)
     wallet_status = view.judgement.wallet_status
     levels = {
         wallet.name: _level(wallet, findings.get(wallet.name, []))
         for wallet in wallet_status.wallets.values()
     }
-    paying = {wallet.name for wallet in view.config.wallets if wallet.payouts}
+    counted = {wallet.name for wallet in view.config.wallets if wallet.payouts}
     order = sorted(wallet_status.wallets, key=lambda name: _LEVELS.index(levels[name][0]))
     troubled = [name for name in order if levels[name][0] != "ok"]
     well = order[len(troubled) :]
@@ -155,7 +154,7 @@ def account_rows(view: View, unsaid: Iterable[Finding]) -> AccountRows:
     return AccountRows(
         wallets=tuple(
             _wallet_row(
-                wallet_status.wallets[name], view, levels[name], paying, notes.get(name, [])
+                wallet_status.wallets[name], view, levels[name], counted, notes.get(name, [])
             )
             for name in shown
         ),
@@ -163,7 +162,7 @@ def account_rows(view: View, unsaid: Iterable[Finding]) -> AccountRows:
             _contract_row(contract, view, notes.get(contract.name, []))
             for contract in wallet_status.contracts.values()
         ),
-        paying=bool(paying),
+        counted=bool(counted),
         left_well=len(well[WELL_SHOWN:]),
         left_troubled=len(troubled[TROUBLED_SHOWN:]),
     )
@@ -179,9 +178,9 @@ def _by_account(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
 
 def _level(wallet: WalletVerdict, findings: Sequence[Finding]) -> tuple[str, str]:
     causes = {finding.cause for finding in findings}
-    words = [word for cause, word in _WORDS.items() if cause in causes]
-    if words:
-        return words[0]
+    labels = [label for cause, label in _LABELS.items() if cause in causes]
+    if labels:
+        return labels[0]
     if any(holding.reading is None for holding in wallet.holdings.values()):
         return "unknown", "not known"
     return "ok", "ok"
@@ -191,23 +190,23 @@ def _wallet_row(
     wallet: WalletVerdict,
     view: View,
     level: tuple[str, str],
-    paying: Collection[str],
-    unsaid: Sequence[Finding],
+    counted: Collection[str],
+    omitted: Sequence[Finding],
 ) -> WalletRow:
     reading = wallet.reading
     kind = ""
     if reading is not None and reading.kind is not None:
         kind = reading.kind if reading.seqno is None else f"{reading.kind}, seqno {reading.seqno}"
     since = view.snapshot.wall - view.config.thresholds.payout_window
-    mine = [finding for finding in unsaid if finding.account == wallet.name]
-    notes = [finding.sentence for finding in mine if finding.cause in _WORDS]
+    mine = [finding for finding in omitted if finding.account == wallet.name]
+    notes = [finding.sentence for finding in mine if finding.cause in _LABELS]
     return WalletRow(
         name=wallet.name,
         address=Shortened(friendly(wallet.account, view.config)),
         level=level[0],
-        word=level[1],
+        label=level[1],
         kind=kind,
-        counted=wallet.name in paying,
+        counted=wallet.name in counted,
         assets=tuple(_asset_row(holding, view, since) for holding in wallet.holdings.values()),
         note=" ".join(notes),
     )
@@ -217,8 +216,8 @@ def _asset_row(holding: Holding, view: View, since: float) -> AssetRow:
     reading, amount = holding.reading, holding.amount
     row = AssetRow(
         name=holding.asset,
-        balance="" if amount is None else written(amount, holding.decimals),
-        minimum="" if holding.minimum is None else written(holding.minimum, holding.decimals),
+        balance="" if amount is None else holding.written(amount),
+        minimum="" if holding.minimum is None else holding.written(holding.minimum),
         low=holding.low,
         proof=_proof(proven=reading.proven) if reading else "",
         source=reading.source if reading else "",
@@ -228,20 +227,20 @@ def _asset_row(holding: Holding, view: View, since: float) -> AssetRow:
     return row if holding.progress is None else _with_payouts(row, holding, holding.progress, since)
 
 
-def _contract_row(contract: ContractVerdict, view: View, unsaid: Sequence[Finding]) -> ContractRow:
+def _contract_row(contract: ContractVerdict, view: View, omitted: Sequence[Finding]) -> ContractRow:
     reading = contract.reading
     read_failing = bool(contract.trouble)
-    level, word = {
+    level, label = {
         True: ("ok", "as expected"),
         False: ("bad", "changed"),
         None: ("warn", "read failing") if read_failing else ("unknown", "not known"),
     }[contract.matches]
-    sentences = [each.sentence for each in unsaid if each.cause is Cause.CONTRACT_CHANGED]
+    sentences = [each.sentence for each in omitted if each.cause is Cause.CONTRACT_CHANGED]
     return ContractRow(
         name=contract.name,
         address=Shortened(friendly(contract.account, view.config)),
         level=level,
-        word=word,
+        label=label,
         state=(reading.status or "") if reading else "",
         code=Shortened(reading.code_hash.hex()) if reading and reading.code_hash else None,
         expected=Shortened(contract.expected.hex()),
@@ -256,15 +255,15 @@ def _with_payouts(
     row: AssetRow, holding: Holding, progress: PayoutProgress, since: float
 ) -> AssetRow:
     recent = [each for each in progress.totals.recent if each.time >= since]
-    back = sum(each.kind is TroubleKind.BOUNCED for each in recent)
-    failed = len(recent) - back
-    # Only so many are remembered one by one.
+    bounced = sum(each.kind is TroubleKind.BOUNCED for each in recent)
+    failed = len(recent) - bounced
+    # No more than RECENT are kept one by one.
     more = "+" if len(recent) == RECENT else ""
     return replace(
         row,
         sent=progress.totals.sent_messages,
-        amount=written(progress.totals.sent_amount, holding.decimals),
-        returned=f"{back}{more if back else ''}",
+        amount=holding.written(progress.totals.sent_amount),
+        bounced=f"{bounced}{more if bounced else ''}",
         failed=f"{failed}{more if failed else ''}",
         backlog=holding.backlog,
     )
@@ -275,5 +274,5 @@ def _proof(*, proven: bool) -> str:
 
 
 def _state(status: AccountStatus | None) -> str:
-    """What is worth saying of an account: most are active."""
+    """The status where it is not active; otherwise empty."""
     return "" if status in {None, AccountStatus.ACTIVE} else str(status)

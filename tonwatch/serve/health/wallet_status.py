@@ -1,6 +1,6 @@
 """Wallets and contracts in the /health document. Amounts are strings: JSON's numbers are not exact.
 
-For each asset ``amount`` is in smallest units and ``balance`` is the same in whole coins.
+For each asset ``amount`` is in smallest units and ``balance`` is the same in whole units.
 """
 
 from typing import Any, Final
@@ -16,13 +16,13 @@ from tonwatch.watch.view import View
 from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
 RECENT: Final = 10
-"""Troubles given with each account: where a thousand fail, all that are kept are megabytes."""
+"""Failed or bounced payouts of each account in the document, which would take megabytes else."""
 
 
 def age(view: View, reading: Reading | None) -> float | None:
-    """Seconds since the state that was read was made, by the chain's clock; None where not known.
+    """Age of the block that was read, seconds; None where not known.
 
-    Where our clock is known to be off, that is made good.
+    Corrected by the local clock's offset where that is known to be wrong.
     """
     if reading is None or reading.time is None:
         return None
@@ -30,7 +30,7 @@ def age(view: View, reading: Reading | None) -> float | None:
 
 
 def friendly(address: Address, config: Config) -> str:
-    """An address as the configured network's tools write it."""
+    """An address in the configured network's user-friendly form."""
     return address.friendly(test_only=config.network == "testnet")
 
 
@@ -70,9 +70,9 @@ def _asset(holding: Holding, view: View) -> dict[str, Any]:
         "asset": holding.asset,
         "decimals": holding.decimals,
         "amount": _units(holding.amount),
-        "balance": _coins(holding.amount, holding.decimals),
+        "balance": _decimal(holding.amount, holding.decimals),
         "minimum_amount": _units(holding.minimum),
-        "minimum": _coins(holding.minimum, holding.decimals),
+        "minimum": _decimal(holding.minimum, holding.decimals),
         "low": holding.low,
         "account": friendly(account, view.config) if account else None,
         "state": reading.status if reading else None,
@@ -95,7 +95,7 @@ def _contract(contract: ContractVerdict, view: View) -> dict[str, Any]:
 
 
 def _read(reading: Reading | None, trouble: str, view: View) -> dict[str, Any]:
-    """Whose word it is, of which block, and how old."""
+    """Its source, its block, and the age of that."""
     seconds = age(view, reading)
     return {
         "proven": reading.proven if reading else None,
@@ -159,7 +159,7 @@ def _units(amount: int | None) -> str | None:
     return None if amount is None else str(amount)
 
 
-def _coins(amount: int | None, decimals: int) -> str | None:
+def _decimal(amount: int | None, decimals: int) -> str | None:
     return None if amount is None else written(amount, decimals).replace(",", "")
 
 

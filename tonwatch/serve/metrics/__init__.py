@@ -1,1 +1,1 @@
-"""/metrics: what is measured, and how it is written."""
+"""/metrics: the catalogue of metrics, and the exposition."""

@@ -1,7 +1,6 @@
 """Every metric that is exposed: name, type, meaning, labels, and how its values are read.
 
-The exposition and docs/metrics.md are both made from this, so neither can say
-what the other does not.
+The exposition and docs/metrics.md are both made from this, so they agree.
 """
 
 from collections.abc import Iterable
@@ -170,7 +169,7 @@ _ITSELF: Final[tuple[Metric[ScrapeContext], ...]] = (
 
 
 def _once(context: ScrapeContext) -> tuple[tuple[tuple[()], ScrapeContext]]:
-    """There is one source, the context itself."""
+    """The one source of a group without labels: the context itself."""
     return (((), context),)
 
 

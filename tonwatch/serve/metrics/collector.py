@@ -20,11 +20,11 @@ ERRORS_HELP: Final = "Failures of tonwatch itself, by component: bugs, which its
 class MetricsCollector:
     """Collects and writes the catalogue's metrics, and `process_*` of tonwatch's own process.
 
-    A value that cannot be read costs that value alone, and what cannot be listed costs its group.
+    A value that cannot be read is left out alone; where sources cannot be listed, their group is.
 
     Args:
-        context: what values are read from, called for each scrape.
-        errors: what they cannot be read for is counted here; shown with all else that it counts.
+        context: returns what values are read from; called for each scrape.
+        errors: counts failures to read them; its counts are exposed.
     """
 
     def __init__(self, context: Callable[[], ScrapeContext], errors: InternalErrors) -> None:
@@ -59,7 +59,7 @@ class MetricsCollector:
     def _families(
         self, group: Group[Any], context: ScrapeContext, *, openmetrics: bool
     ) -> Iterator[bytes]:
-        """The families of a group, where there is anything that they could be of."""
+        """The families of a group, where it has sources."""
         sources = [
             (labels, names_of(group.labels, labels), source)
             for labels, source in group.sources(context)
@@ -73,13 +73,13 @@ class MetricsCollector:
     def _samples(
         self, writer: FamilyWriter, sources: Sequence[tuple[tuple[str, ...], Names, Any]]
     ) -> Iterator[bytes]:
-        """The samples of a family that can be read, source by source."""
+        """The samples of a family, as far as they can be read, source by source."""
         metric = writer.metric
         failed = False
         for labels, names, source in sources:
             try:
                 yield writer.write(names, metric.read(source))
-            except Exception as error:  # noqa: BLE001 - must not take the other values with it
+            except Exception as error:  # noqa: BLE001 - the other values must still be exposed
                 failed = True
                 self._errors.failed(Component.METRICS, metric.name, error, of=" ".join(labels))
         if not failed:

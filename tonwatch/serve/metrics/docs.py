@@ -1,4 +1,4 @@
-"""docs/metrics.md, made from the catalogue."""
+"""Generates docs/metrics.md from the catalogue."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -21,13 +21,13 @@ _INTRODUCTION: Final = """\
 
 <!-- Generated: python -m tonwatch.serve.metrics > docs/metrics.md -->
 
-`/metrics` speaks Prometheus' text format and OpenMetrics, whichever `Accept` prefers. Units are
+`/metrics` serves Prometheus' text format and OpenMetrics, whichever `Accept` prefers. Units are
 base units; points in time are Unix time in seconds, so that age is `time() - metric`.
 
 - A value that is not known, or older than `probe.stale_after`, is **absent**: the last one is
   never shown in its place. Where tonwatch itself hangs, only what stays true is left: counters,
   histograms, thresholds and minimums, what a target is, and the timestamps of tonwatch's start, of
-  its last judgement, of a target's last answer, and of what payouts were counted.
+  its last evaluation, of a target's last answer, and of what payouts were counted.
 - `target`, `wallet`, `asset` and `contract` are configured names. No metric carries an address, a
   URL or a key.
 - What alert rules select is there from the first scrape: counters start at 0. Some counters appear
@@ -63,7 +63,7 @@ def documentation(kinds: Kinds) -> str:
     """docs/metrics.md.
 
     Args:
-        kinds: of targets, whose probes can end in so many ways.
+        kinds: of targets, with the reasons that their probes can have.
     """
     lines = [_INTRODUCTION]
     for group in catalogue.GROUPS:

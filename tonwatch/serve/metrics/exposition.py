@@ -1,6 +1,6 @@
-"""The two formats of an exposition: text 0.0.4 and OpenMetrics 1.0, as prometheus_client writes.
+"""The two exposition formats: text 0.0.4 and OpenMetrics 1.0, as prometheus_client writes them.
 
-Both have the same samples, one on a line, under different heads.
+Both have the same sample lines, under different metadata lines.
 Source: prometheus.io/docs/instrumenting/exposition_formats and the OpenMetrics standard.
 """
 
@@ -19,18 +19,18 @@ from tonwatch.watch.store import BUCKETS, Histogram
 _BOUNDS: Final = (*(floatToGoString(bound) for bound in BUCKETS), "+Inf")
 
 _AS_GO: Final = (-1e15, 1e6)
-"""Between these Python writes a number as Go does."""
+"""Between these Python formats a number as Go does."""
 
 
 class Format(NamedTuple):
-    """What a scraper is answered with."""
+    """A format that a scraper can be answered with."""
 
     content_type: str
     openmetrics: bool
 
 
 _TEXT: Final = Format("text/plain; version=0.0.4; charset=utf-8", openmetrics=False)
-# Our names need no escaping, which every scheme may therefore be told of as this one.
+# The names need no escaping, so any escaping scheme may be declared.
 _TEXT_1: Final = Format(
     "text/plain; version=1.0.0; charset=utf-8; escaping=underscores", openmetrics=False
 )
@@ -41,11 +41,11 @@ _OPENMETRICS: Final = Format(
 
 
 def format_for(accept: str) -> Format:
-    """The format that an `Accept` prefers."""
+    """The format that an `Accept` header prefers."""
     try:
         _, content_type = choose_encoder(accept)
     except (TypeError, ValueError):
-        # A version that is no number; whoever asks like that gets the plain format.
+        # A version that is no number: answered with the plain format.
         return _TEXT
     if content_type.startswith("application/openmetrics-text"):
         return _OPENMETRICS
@@ -53,7 +53,7 @@ def format_for(accept: str) -> Format:
 
 
 def head(name: str, kind: str, words: str, unit: str, *, openmetrics: bool) -> bytes:
-    """What stands above a family's samples; `name` is that of its samples."""
+    """The metadata lines of a family; `name` is that of its samples."""
     words = words.replace("\\", r"\\").replace("\n", r"\n")
     if not openmetrics:
         kind = "gauge" if kind == "info" else kind
@@ -65,26 +65,26 @@ def head(name: str, kind: str, words: str, unit: str, *, openmetrics: bool) -> b
 
 
 def escaped(value: str) -> str:
-    """A label's value as it stands between quotes."""
+    """A label's value, escaped for double quotes."""
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 def number(value: float) -> str:
-    """As Go writes it, which is as Python does below a million."""
+    """A number as Go formats it, which is as Python does below a million."""
     value = float(value)
     return repr(value) if _AS_GO[0] < value < _AS_GO[1] else _large(value)
 
 
-# Most are points in time, and what is read at one block has the same.
+# Most are timestamps, and all that is read at one block has the same.
 _large: Final = lru_cache(maxsize=1024)(floatToGoString)
 
 
 Names = tuple[tuple[str, ...], str]
-"""The values of a group's labels, escaped, and all of them as they stand between braces."""
+"""The values of a group's labels, escaped, and the whole label set as text."""
 
 
 def names_of(labels: tuple[str, ...], values: tuple[str, ...]) -> Names:
-    """What samples that have no labels but their group's are told apart by."""
+    """The label set of samples that have their group's labels alone."""
     pattern, pick = _template("", labels)
     safe = tuple([escaped(value) for value in values])
     return safe, pattern % pick(safe)
@@ -94,8 +94,8 @@ class FamilyWriter:
     """Writes the samples of one family.
 
     Args:
-        metric: what it is.
-        labels: those of its group, whose values come first.
+        metric: the family.
+        labels: of its group; their values come first.
     """
 
     def __init__(self, metric: Metric[Any], labels: tuple[str, ...]) -> None:
@@ -114,7 +114,7 @@ class FamilyWriter:
             self._pattern, self._pick = _template(metric.name, names)
 
     def heads(self, *, openmetrics: bool) -> bytes:
-        """What stands above the samples."""
+        """The metadata lines."""
         metric = self.metric
         return head(metric.name, metric.type, metric.help, metric.unit, openmetrics=openmetrics)
 
@@ -126,7 +126,7 @@ class FamilyWriter:
             values: what `read` has returned.
 
         Raises:
-            Exception: of whatever kind, where that is not what it must be.
+            Exception: of any type, where the values are not valid.
         """
         if self.labelled:
             return "".join([self._sample(names, point) for point in values]).encode()
@@ -157,9 +157,9 @@ class FamilyWriter:
         yield f"{self._sum % plain}{number(value.sum)}\n"
 
 
-@cache  # of the few names and labels that the catalogue has
+@cache  # the catalogue has few names and labels
 def _template(name: str, labels: tuple[str, ...]) -> tuple[str, Callable[[tuple[str, ...]], Any]]:
-    """A sample's name and labels to be filled in, and what puts values in the labels' order."""
+    """A pattern of a sample's name and labels, and what puts values in the labels' order."""
     order = sorted(range(len(labels)), key=labels.__getitem__)
     inner = ",".join(f'{labels[index]}="%s"' for index in order)
     pick: Callable[[tuple[str, ...]], Any] = itemgetter(*order) if order else tuple

@@ -1,4 +1,4 @@
-"""What a metric family is, and a group of families that are read from the same objects."""
+"""A metric family, and a group of families that are read from the same objects."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class Metric(Generic[Of]):
 
     Attributes:
         name: as exposed, with `_total` and `_info`.
-        type: in the words of OpenMetrics.
+        type: of OpenMetrics.
         help: meaning and unit.
         labels: after those of its group, which come first.
         read: yields label values and value, an info's value being 1; without `labels` it
             returns the value alone, None where it is not known.
-        lasting: stays true while nothing is evaluated, as counters and histograms do;
-            all else is then left out.
+        lasting: stays true while nothing is evaluated, as counters and histograms do; others are
+            then left out.
     """
 
     name: str
@@ -52,8 +52,8 @@ class Group(Generic[Of]):
     """Families that are read from the same objects.
 
     Attributes:
-        title: heads their section in the documentation.
-        labels: that tell the objects apart; the first of every family.
+        title: of their section in the documentation.
+        labels: that identify the objects; the first labels of every family.
         metrics: the families.
         sources: the objects to read from, each with the values of `labels`.
     """
@@ -70,7 +70,7 @@ def one_of(members: type[StrEnum], current: StrEnum) -> tuple[Point, ...]:
 
 
 def current_state(current: str, *always: str) -> tuple[Point, ...]:
-    """The part of a state set that somebody uses: 1 for the state that holds, and 0 for those of
-    the others that alert rules select, which must find them from the first scrape."""
+    """The used part of a state set: 1 for the state that holds, and 0 for those of the others that
+    alert rules select, which must exist from the first scrape."""
     others = (((str(state),), 0.0) for state in always if state != current)
     return (((str(current),), 1.0), *others)

@@ -1,6 +1,6 @@
 """The metrics of targets and their probes.
 
-What is not known is left out: a value past its time to live leaves the exposition.
+What is not known is left out: a value that is too old is no longer exposed.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from tonwatch.watch.states import State
 from tonwatch.watch.store import Histogram
 
 _TIMED: Final = frozenset({Probe.HEAD, Probe.CONNECT})
-"""Probes with a histogram: the others send the same queries again, or many at a time."""
+"""Probes with a histogram: the others repeat the same queries, or send many at a time."""
 
 
 def _of_known(context: TargetContext, value: float) -> float | None:
@@ -24,7 +24,7 @@ def _of_known(context: TargetContext, value: float) -> float | None:
 
 
 def _info(context: TargetContext) -> Iterable[Point]:
-    """What a target is, as labels."""
+    """Kind, role and locality of a target, as labels."""
     target = context.record.target
     yield (target.kind, target.role, str(target.local).lower()), 1
 
@@ -47,7 +47,7 @@ def _probes(context: TargetContext) -> Iterable[Point]:
 
 
 def _failures(context: TargetContext) -> Iterable[Point]:
-    """By probe and reason, as far as they have occurred."""
+    """By probe and reason, of those that have occurred."""
     for (probe, reason), count in context.record.results.items():
         if reason is not Reason.OK:
             yield (probe.value, reason.value), count

@@ -1,4 +1,4 @@
-"""The metrics of wallets, what they hold, their payouts, and of contracts."""
+"""The metrics of wallets, their balances and payouts, and of contracts."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -37,14 +37,14 @@ def _info(context: WalletContext) -> Iterable[Point]:
 
 
 def _balance_time(context: WalletContext) -> float | None:
-    """The oldest block time; None where no source has told one."""
+    """The oldest block time; None where no source reported one."""
     readings = (holding.reading for holding in context.verdict.holdings.values())
     times = [each.time for each in readings if each is not None and each.time is not None]
     return min(times, default=None)
 
 
 def _backlog(context: WalletContext) -> float | None:
-    """Of the assets whose balance is known: otherwise nobody can tell what else there is."""
+    """Of the assets whose balance is known: of others the newest transaction is not known."""
     known = [
         holding.backlog or 0
         for holding in context.verdict.holdings.values()
@@ -96,7 +96,7 @@ _WALLETS: Final[tuple[Metric[WalletContext], ...]] = (
         "tonwatch_wallet_balance_timestamp_seconds",
         "gauge",
         "Time of the block at which its balances were read, the oldest of its assets; Unix time in"
-        " seconds. Absent where the source does not tell.",
+        " seconds. Absent where the source does not report it.",
         _balance_time,
     ),
     Metric(

@@ -1,4 +1,4 @@
-"""Measure latency, throughput, wallets, memory, start-up and more: all, or those that are named."""
+"""Measure latency, throughput, wallets, memory, start-up and more: all, or the named ones."""
 
 import argparse
 import asyncio

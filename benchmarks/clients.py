@@ -1,4 +1,4 @@
-"""The clients that are compared, and a socket with nothing around it."""
+"""The compared clients, and a raw socket."""
 
 import base64
 import socket
@@ -22,9 +22,9 @@ from tonwatch.ton.liteserver.link import Link
 
 TIMEOUT: Final = 10
 AT_ONCE: Final = 16
-"""Accounts that are asked for at a time, as tonwatch does on a liteserver's connection."""
+"""Concurrent accounts, as on tonwatch's connection to a liteserver."""
 
-_QUESTION: Final = tl.encode_query("getMasterchainInfoExt", {"mode": 0})
+_QUERY: Final = tl.encode_query("getMasterchainInfoExt", {"mode": 0})
 
 
 async def tonwatch(port: int) -> LiteClient:
@@ -39,7 +39,7 @@ async def pytoniq(port: int, trust_level: int = 1) -> PytoniqClient:
 
 
 class Unproven:
-    """A liteserver to tonwatch, its word taken: of each answer only the account is read."""
+    """tonwatch's source over a liteserver, without verification of proofs."""
 
     proves = False
     transactions: Any = None
@@ -65,16 +65,16 @@ class _UnprovenReader:
         self._block = block
 
     async def account(self, address: Address) -> AccountAt:
-        whose = {"workchain": address.workchain, "id": address.hash.hex()}
-        question = {"id": self._block, "account": whose}
-        reply = await self._query(tl.encode_query("getAccountState", question))
+        account_id = {"workchain": address.workchain, "id": address.hash.hex()}
+        arguments = {"id": self._block, "account": account_id}
+        reply = await self._query(tl.encode_query("getAccountState", arguments))
         fields = tl.decode(reply.body, "liteServer.accountState")
         account = parse_account(read_one(fields["state"]), address, None)
         return AccountAt(account=account, seqno=self._block["seqno"], time=None, proven=False)
 
 
 class RawSocket:
-    """A blocking socket: what the kernel and the server need at the least."""
+    """A blocking socket: the minimum of kernel and server."""
 
     def __init__(self, port: int) -> None:
         packet, self._session = wire.open_session(SERVER_KEY)
@@ -85,8 +85,8 @@ class RawSocket:
             pass
 
     def ask(self) -> float:
-        """One question; seconds from sending it to its answer's arrival."""
-        frame = self._session.seal(wire.Message(wire.QUERY, bytes(32), _QUESTION).encode())
+        """One query; seconds from sending it to its answer's arrival."""
+        frame = self._session.seal(wire.Message(wire.QUERY, bytes(32), _QUERY).encode())
         began = time.perf_counter()
         self._socket.sendall(frame)
         data = self._socket.recv(65536)
@@ -96,8 +96,8 @@ class RawSocket:
         return elapsed
 
     def flood(self, queries: int, batch: int) -> float:
-        """Questions encoded beforehand, `batch` at a time; seconds until all are answered."""
-        payload = wire.Message(wire.QUERY, bytes(32), _QUESTION).encode()
+        """Pre-encoded queries, `batch` at a time; seconds until all are answered."""
+        payload = wire.Message(wire.QUERY, bytes(32), _QUERY).encode()
         batches = [self._session.seal(*[payload] * batch) for _ in range(queries // batch)]
         self._socket.sendall(batches[0])
         size = len(self._socket.recv(1 << 20))

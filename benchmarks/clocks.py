@@ -1,4 +1,4 @@
-"""What is read off clocks: how long a round takes, and how long an event loop does not turn."""
+"""Clocks: durations of rounds, and of iterations of an event loop."""
 
 import gc
 import os
@@ -13,14 +13,14 @@ from typing import Any
 
 @dataclass(slots=True)
 class Rounds:
-    """Seconds of every round: by the clock, and of this process's CPU."""
+    """Seconds of every round: wall time, and CPU time of this process."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
 
     @contextmanager
-    def another(self) -> Iterator[None]:
-        """Time what is done inside."""
+    def timed(self) -> Iterator[None]:
+        """Time the block as a round."""
         gc.collect()
         wall, cpu = time.perf_counter(), time.process_time()
         yield
@@ -29,21 +29,21 @@ class Rounds:
 
 
 def stolen() -> float:
-    """Seconds since boot for which a hypervisor gave this machine's processors to another.
+    """Seconds since boot that a hypervisor took from this machine's processors.
 
     Source: proc_stat(5), `steal`.
     """
-    of_all, _, _ = Path("/proc/stat").read_text(encoding="ascii").partition("\n")
-    return int(of_all.split()[8]) / os.sysconf("SC_CLK_TCK")
+    total, _, _ = Path("/proc/stat").read_text(encoding="ascii").partition("\n")
+    return int(total.split()[8]) / os.sysconf("SC_CLK_TCK")
 
 
-class Turns(selectors.DefaultSelector):
-    """Measures the turns of an event loop: what it does from one look at its sockets to the next.
+class LoopIterations(selectors.DefaultSelector):
+    """Measures the iterations of an event loop: from one select() to the next.
 
-    In CPU time: what other processes take of a small machine is not ours.
+    In CPU time, which other processes on a small machine do not affect.
 
     Attributes:
-        longest: seconds of the longest turn since this was set to 0.
+        longest: seconds of the longest iteration since this was set to 0.
     """
 
     longest = 0.0

@@ -1,4 +1,4 @@
-"""What the daemon costs: resident memory with ten targets, and seconds until it answers."""
+"""The daemon's resident memory with ten targets, and seconds until it answers."""
 
 import http.client
 import os
@@ -49,7 +49,7 @@ def _simulated() -> Iterator[Path]:
 
 
 def _first_output(file: int) -> bytes:
-    """What is printed until nothing has come for a while."""
+    """The output until nothing is printed for a while."""
     output = os.read(file, 1 << 16)
     os.set_blocking(file, False)
     quiet = time.monotonic() + 0.5
@@ -106,7 +106,7 @@ def _memory(process: int) -> dict[str, int]:
 
 
 def measure() -> tuple[str, list[Goal]]:
-    """Start it several times, then let it watch; returns the table and the goals."""
+    """Start it several times, then run it for a while; returns the table and the goals."""
     with _simulated() as config:
         starts = []
         for _ in range(_STARTS):
@@ -115,7 +115,7 @@ def measure() -> tuple[str, list[Goal]]:
         with _daemon(config) as (process, port, _):
             until = time.monotonic() + _WATCHED
             while time.monotonic() < until:
-                # As Prometheus, the kubelet and a browser do.
+                # Like Prometheus, the kubelet and a browser.
                 for path in ("/metrics", "/ready", "/health"):
                     _status(port, path)
                 time.sleep(1)
@@ -132,8 +132,8 @@ def measure() -> tuple[str, list[Goal]]:
     ]
     text = (
         f"tonwatch run: {_STARTS} starts; memory after {_WATCHED:.0f} s of watching"
-        f" {_LITESERVERS} liteservers and\n{_PROVIDERS} providers, asked each second for /metrics,"
-        " /ready and /health.\n" + table(rows)
+        f" {_LITESERVERS} liteservers and\n{_PROVIDERS} providers, with /metrics, /ready and"
+        " /health queried each second.\n" + table(rows)
     )
     return text, [
         Goal("resident memory", "< 80 MiB", f"{resident:.1f} MiB", resident < 80),

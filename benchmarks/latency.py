@@ -1,4 +1,4 @@
-"""How much of a reported latency is the client's own: single questions on an idle connection."""
+"""Latency that a client adds: single queries on an idle connection."""
 
 import asyncio
 import random
@@ -13,12 +13,12 @@ from benchmarks.server import running
 
 _QUERIES: Final = 300
 _PAUSE: Final = (0.008, 0.028)
-"""Seconds between two questions, at random: a fixed pause would hit or miss a poll each time."""
+"""Seconds between two queries, at random: a fixed pause would hit or miss a poll each time."""
 
 
 async def measure() -> tuple[str, list[Goal]]:
-    """Ask in turn with each client; returns the table and the goals."""
-    seen: dict[str, list[float]] = {
+    """Query in turn with each client; returns the table and the goals."""
+    latencies: dict[str, list[float]] = {
         "raw blocking socket": [],
         "tonwatch": [],
         "pytoniq": [],
@@ -40,13 +40,13 @@ async def measure() -> tuple[str, list[Goal]]:
 
         for _ in range(_QUERIES):
             await asyncio.sleep(rng.uniform(*_PAUSE))
-            seen["raw blocking socket"].append(raw.ask())
+            latencies["raw blocking socket"].append(raw.ask())
             await asyncio.sleep(rng.uniform(*_PAUSE))
-            seen["tonwatch"].append((await ours.masterchain_info_ext(0, 5)).elapsed)
+            latencies["tonwatch"].append((await ours.masterchain_info_ext(0, 5)).elapsed)
             await asyncio.sleep(rng.uniform(*_PAUSE))
-            seen["pytoniq"].append(await by_pytoniq(theirs))
+            latencies["pytoniq"].append(await by_pytoniq(theirs))
             await asyncio.sleep(rng.uniform(*_PAUSE))
-            seen["pytoniq, waiting for a block"].append(await by_pytoniq(waiting))
+            latencies["pytoniq, waiting for a block"].append(await by_pytoniq(waiting))
         own = percentile(server.spent(), 50)
         raw.close()
         await ours.connection.close()
@@ -54,10 +54,10 @@ async def measure() -> tuple[str, list[Goal]]:
         await waiting.close()
     added = {
         name: [percentile(values, percent) - own for percent in (50, 99)]
-        for name, values in seen.items()
+        for name, values in latencies.items()
     }
-    rows = [["client", "p50 seen", "p99 seen", "p50 added", "p99 added", "tonwatch adds less by"]]
-    for name, values in seen.items():
+    rows = [["client", "p50", "p99", "p50 added", "p99 added", "tonwatch adds less by"]]
+    for name, values in latencies.items():
         rows.append(
             [
                 name,
@@ -71,7 +71,7 @@ async def measure() -> tuple[str, list[Goal]]:
     text = (
         f"Latency of one getMasterchainInfoExt on an idle connection, {_QUERIES} by each client\n"
         f"in turn. Added: above the {milliseconds(own)} that the server itself takes (median).\n"
-        "pytoniq looks for answers every 20 ms, but at once while another question is open,\n"
+        "pytoniq polls for answers every 20 ms, but reads at once while another query is pending,\n"
         "as it is while its background task waits for the next block.\n" + table(rows)
     )
     return text, [

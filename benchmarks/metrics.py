@@ -1,4 +1,4 @@
-"""What a scrape costs with a thousand wallets, and what they cost in memory."""
+"""Scrapes with a thousand wallets: duration, event loop pauses and memory."""
 
 import asyncio
 import gc
@@ -42,20 +42,20 @@ _SCRAPES: Final = 100
 """Of each encoding."""
 
 _MANY: Final = 10_000
-"""Wallets, written `_FEW` times."""
+"""Wallets, rendered `_FEW` times."""
 
 _FEW: Final = 5
 _WARM_UP: Final = 3
-_WRITINGS: Final = 20
+_RENDERINGS: Final = 20
 _SHARE: Final = 10
 """One of so many accounts has paid since the last scrape."""
 
 _PARTS: Final = 15
 _TICK: Final = 0.012
-"""Seconds, where the daemon takes one, between two parts of the wallets that are read anew."""
+"""Seconds between two parts of the wallets; the daemon's tick takes one second."""
 
 _LOOP_TICK: Final = 0.001
-"""Seconds between two looks at whether the event loop is free."""
+"""Seconds between two checks of the event loop."""
 
 _MEBI: Final = 1 << 20
 
@@ -64,11 +64,11 @@ ACCEPT: Final = (
     "application/openmetrics-text;version=0.0.1;q=0.5,"
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
-"""As Prometheus 3 asks."""
+"""Sent by Prometheus 3."""
 
 
 class LargeSetup:
-    """Wallets of two assets each, whose payouts are all counted."""
+    """Wallets of two assets each, with payouts."""
 
     def __init__(self, wallets: int = _WALLETS) -> None:
         master = str(Address(0, b"m" * 32))
@@ -107,8 +107,8 @@ class LargeSetup:
         """Replace readings, with another balance, seqno and time, as payouts change them.
 
         Args:
-            part: which of them, from 0 on.
-            parts: how many parts there are.
+            part: index of the part, from 0 on.
+            parts: number of parts.
         """
         self._turn += not part
         now = time.time()
@@ -134,9 +134,9 @@ class LargeSetup:
                     seqno=1000 + self._turn if key.asset == NATIVE else None,
                 )
             )
-        self.watcher.look()
+        self.watcher.evaluate()
 
-    def walk(self, share: int = 1) -> None:
+    def count(self, share: int = 1) -> None:
         """Count a payout of every `share`th account."""
         for number, (key, _) in enumerate(self.accounts):
             if number % share:
@@ -159,11 +159,11 @@ class LargeSetup:
                     since=1_790_000_000,
                 )
             )
-        self.watcher.look()
+        self.watcher.evaluate()
 
 
 class _Parsed(Collector):
-    """Families that were exposed before, for prometheus_client to expose."""
+    """Parsed families, for prometheus_client to expose."""
 
     def __init__(self, text: str) -> None:
         self._families = list(text_string_to_metric_families(text))
@@ -173,7 +173,7 @@ class _Parsed(Collector):
 
 
 def _memory(make: Callable[[], Any]) -> tuple[Any, float]:
-    """What it makes, and the MiB that this takes."""
+    """The result of `make`, and the MiB that it takes."""
     gc.collect()
     tracemalloc.start()
     made = make()
@@ -189,13 +189,13 @@ def _exposition(large: LargeSetup) -> MetricsCollector:
 
 
 def _kept() -> float:
-    """MiB of board and verdicts."""
+    """MiB of store and verdicts."""
     large = LargeSetup()  # the configuration is not measured
     exposition = _exposition(large)
 
     def fill() -> None:
         large.read()
-        large.walk()
+        large.count()
         exposition.write("")
         large.read()
         exposition.write("")
@@ -204,13 +204,13 @@ def _kept() -> float:
 
 
 class _Gaps:
-    """The longest time for which the event loop did nothing else."""
+    """The longest time for which the event loop was blocked."""
 
     def __init__(self) -> None:
         self._longest = 0.0
 
     async def watch(self) -> None:
-        """Look every millisecond whether it is free."""
+        """Check it every millisecond."""
         before = time.perf_counter()
         while True:
             await asyncio.sleep(_LOOP_TICK)
@@ -219,18 +219,18 @@ class _Gaps:
             before = now
 
     def longest(self) -> float:
-        """Since it was last asked."""
+        """Seconds since the last call."""
         longest, self._longest = self._longest, 0.0
         return longest
 
 
 @dataclass(slots=True)
 class _Scrapes:
-    """Of one encoding.
+    """Scrapes with one encoding.
 
     Attributes:
-        seconds: of each scrape.
-        blocks: seconds of the longest time for which the event loop did not turn, of each.
+        seconds: duration of each scrape.
+        blocks: the longest time for which the event loop was blocked in each, seconds.
         size: bytes of the last one.
     """
 
@@ -239,7 +239,7 @@ class _Scrapes:
     size: int = 0
 
     def row(self, name: str) -> list[str]:
-        """For the table."""
+        """A row of the table."""
         return [
             name,
             str(len(self.seconds)),
@@ -251,9 +251,9 @@ class _Scrapes:
 
 
 async def _scrape(large: LargeSetup) -> dict[tuple[str, bool], _Scrapes]:
-    """Scrapes from another process, as Prometheus is one; readings are replaced in between.
+    """Scrape from another process, like Prometheus; readings are replaced in between.
 
-    By encoding, and by whether the hypervisor took processors from this machine meanwhile.
+    Results by encoding, and by whether the hypervisor took processors meanwhile (steal).
     """
     async with executors.running() as threads:
         runner = web.AppRunner(
@@ -277,10 +277,10 @@ async def _scraped(large: LargeSetup, runner: web.AppRunner) -> dict[tuple[str, 
     assert client.stdin is not None
     assert client.stdout is not None
     gaps = _Gaps()
-    seen: dict[tuple[str, bool], _Scrapes] = {}
+    results: dict[tuple[str, bool], _Scrapes] = {}
     for number in range(2 * (_WARM_UP + _SCRAPES)):
         encoding = ("identity", "gzip")[number % 2]
-        large.walk(share=_SHARE)
+        large.count(share=_SHARE)
         for part in range(_PARTS):
             large.read(part, _PARTS)
             await asyncio.sleep(_TICK)
@@ -289,21 +289,21 @@ async def _scraped(large: LargeSetup, runner: web.AppRunner) -> dict[tuple[str, 
         gaps.longest()
         before = stolen()
         client.stdin.write(f"{encoding}\n".encode())
-        told = json.loads(await client.stdout.readline())
+        answer = json.loads(await client.stdout.readline())
         longest = gaps.longest()
         taken = stolen() > before
         watching.cancel()
         if number >= 2 * _WARM_UP:
-            scrapes = seen.setdefault((encoding, taken), _Scrapes())
-            scrapes.seconds.append(told["seconds"])
+            scrapes = results.setdefault((encoding, taken), _Scrapes())
+            scrapes.seconds.append(answer["seconds"])
             scrapes.blocks.append(longest)
-            scrapes.size = told["bytes"]
+            scrapes.size = answer["bytes"]
     client.stdin.close()
     await client.wait()
-    return seen
+    return results
 
 
-async def ask(url: str) -> None:
+async def scrape(url: str) -> None:
     """The scraper: one GET for each line on stdin, which is the encoding to accept."""
     async with ClientSession(auto_decompress=False) as session:
         for line in sys.stdin:
@@ -315,26 +315,26 @@ async def ask(url: str) -> None:
             print(json.dumps({"seconds": seconds, "bytes": len(body)}), flush=True)
 
 
-def _writing_ours(large: LargeSetup, times: int) -> list[float]:
-    """Seconds to read and write what is exposed."""
+def _render(large: LargeSetup, times: int) -> list[float]:
+    """Seconds to read and render the metrics."""
     exposition = _exposition(large)
     seconds = []
     for _ in range(times):
         large.read()
-        large.walk(share=_SHARE)
+        large.count(share=_SHARE)
         began = time.perf_counter()
         exposition.write("")
         seconds.append(time.perf_counter() - began)
     return seconds
 
 
-def _writing(large: LargeSetup) -> tuple[list[float], list[float], int]:
-    """Seconds to write what is exposed: ours, prometheus_client's; series."""
-    ours, theirs = _writing_ours(large, _WRITINGS), []
+def _compare_rendering(large: LargeSetup) -> tuple[list[float], list[float], int]:
+    """Seconds to render the metrics by tonwatch and by prometheus_client; number of series."""
+    ours, theirs = _render(large, _RENDERINGS), []
     text = b"".join(_exposition(large).write("")[0]).decode()
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Parsed(text))
-    for _ in range(_WRITINGS):
+    for _ in range(_RENDERINGS):
         began = time.perf_counter()
         generate_latest(registry)
         theirs.append(time.perf_counter() - began)
@@ -342,25 +342,25 @@ def _writing(large: LargeSetup) -> tuple[list[float], list[float], int]:
 
 
 def measure() -> tuple[str, list[Goal]]:
-    """Scrape, write and weigh; returns the tables and the goals."""
-    daemon.spare_the_loop()  # as `tonwatch run` does
+    """Scrape, render and measure memory; returns the tables and the goals."""
+    daemon.reduce_pauses()  # as `tonwatch run` does
     large = LargeSetup()
     large.read()
-    large.walk()
+    large.count()
     scraped = asyncio.run(_scrape(large))
-    ours, theirs, series = _writing(large)
+    ours, theirs, series = _compare_rendering(large)
     memory = _kept()
     many = LargeSetup(_MANY)
     many.read()
-    many.walk()
-    ten_times = _writing_ours(many, _FEW)
+    many.count()
+    ten_times = _render(many, _FEW)
     rows = [["/metrics over HTTP", "scrapes", "p50", "p99", "longest block", "bytes"]]
     rows += [
         scrapes.row(f"{encoding}, with steal" if taken else encoding)
         for (encoding, taken), scrapes in sorted(scraped.items(), key=itemgetter(0))
     ]
-    written = [["writing alone", "p50", "p99"]]
-    written += [
+    rendered = [["rendering alone", "p50", "p99"]]
+    rendered += [
         [name, milliseconds(percentile(seconds, 50)), milliseconds(percentile(seconds, 99))]
         for name, seconds in (
             ("tonwatch, reading included", ours),
@@ -371,11 +371,11 @@ def measure() -> tuple[str, list[Goal]]:
     text = (
         f"/metrics with {_WALLETS} wallets of two assets, {series:,} series; between two of"
         f" {_SCRAPES} scrapes every reading\nwas replaced, in {_PARTS} parts, and every {_SHARE}th"
-        " account had paid.\nBoard and verdicts kept:"
+        " account had paid.\nStore and verdicts:"
         f" {memory:.1f} MiB. With steal: while the hypervisor took a processor away.\n"
-        f"{table(rows)}\n\n{table(written)}"
+        f"{table(rows)}\n\n{table(rendered)}"
     )
-    # Where there was steal in all of them, these are the numbers that there are.
+    # With steal in all of them, judge these.
     judged = [each for (_, taken), each in scraped.items() if not taken] or list(scraped.values())
     slowest = max(percentile(each.seconds, 99) for each in judged)
     block = max(percentile(each.blocks, 99) for each in judged)
@@ -387,4 +387,4 @@ def measure() -> tuple[str, list[Goal]]:
 
 
 if __name__ == "__main__":
-    asyncio.run(ask(sys.argv[1]))
+    asyncio.run(scrape(sys.argv[1]))

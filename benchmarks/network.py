@@ -1,10 +1,10 @@
-"""What a liteserver of a big network answers about many wallets, all of it made beforehand.
+"""Prepared answers of a liteserver of a large network about many wallets.
 
-Accounts, blocks and proofs are the simulator's. Only the crowd around the wallets is made
-here: as many more accounts as give each proof the depth that it has among millions.
+Accounts, blocks and proofs are the simulator's. Only the neighbours of the wallets are made here:
+enough accounts to give each proof the depth that it has among millions.
 
-Run alone (``python -m benchmarks.network``) it is a liteserver as `benchmarks.server` is, and
-prints with its ports which wallets there are.
+``python -m benchmarks.network`` is a liteserver like `benchmarks.server`, and prints the wallets
+with its ports.
 """
 
 import asyncio
@@ -32,14 +32,14 @@ from tonwatch.ton.liteserver import tl
 
 WALLETS: Final = 1000
 DEPTH: Final = 25
-"""Forks on the way to an account, as in a shard with 30 million accounts."""
+"""Forks on the path to an account, as in a shard with 30 million accounts."""
 
 _KEY_BITS: Final = 256
 _FULL: Final = 8
-"""Forks on the way to every account that the wallets alone make."""
+"""Forks on the path to every account with the wallets alone."""
 
 _RESULT_ONLY: Final = 4
-"""Mode of ``runSmcMethod`` as tonwatch asks."""
+"""Mode of ``runSmcMethod``, as tonwatch sends it."""
 
 
 def prepared() -> tuple[dict[bytes, bytes], list[dict[str, Any]]]:
@@ -54,21 +54,21 @@ def prepared() -> tuple[dict[bytes, bytes], list[dict[str, Any]]]:
     answers: dict[bytes, bytes] = {}
 
     def prepare(function: str, arguments: Mapping[str, Any]) -> None:
-        question = tl.encode_query(function, dict(arguments))
-        answers[question] = queries.answer(node, queries.parse(question))
+        query = tl.encode_query(function, dict(arguments))
+        answers[query] = queries.answer(node, queries.parse(query))
 
     prepare("getMasterchainInfo", {})
     prepare("getAllShardsInfo", at)
     for account in held:
         prepare("getAccountState", at | _account(account.address))
     for wallet in world.wallets:
-        asked = {
+        arguments = {
             "mode": _RESULT_ONLY,
             **_account(world.master.address),
             "method_id": method_id("get_wallet_address"),
             "params": boc(write_stack([jettons.owner_argument(wallet.address)])),
         }
-        prepare("runSmcMethod", at | asked)
+        prepare("runSmcMethod", at | arguments)
     master = world.master.address.friendly()
     jetton = {"name": USDT, "master": master, "decimals": DECIMALS, "minimum": "100"}
     return answers, [
@@ -87,7 +87,7 @@ def _account(address: Address) -> dict[str, Any]:
 
 
 def _among_many(watched: Sequence[SimAccount]) -> Accounts:
-    """These accounts, each with a neighbour behind every fork on the way to it."""
+    """These accounts, each with a neighbour behind every fork on the path to it."""
     items = {int.from_bytes(account.address.hash, "big"): account for account in watched}
     for account in watched:
         items |= dict(_neighbours(account.address))
@@ -95,7 +95,7 @@ def _among_many(watched: Sequence[SimAccount]) -> Accounts:
 
 
 def _neighbours(address: Address) -> Iterator[tuple[int, SimAccount]]:
-    """Accounts whose addresses turn off from this one's at each fork."""
+    """Accounts whose addresses diverge from this one at each fork."""
     own = int.from_bytes(address.hash, "big")
     for depth in range(_FULL, DEPTH):
         behind = _KEY_BITS - depth - 1
@@ -113,7 +113,7 @@ def _neighbours(address: Address) -> Iterator[tuple[int, SimAccount]]:
 
 
 def _tree(items: Sequence[tuple[int, SimAccount]], left: int) -> Edge[SimAccount]:
-    """A dictionary in one go; keys in rising order, of which `left` bits are left to tell apart."""
+    """A dictionary of sorted keys, which differ in their last `left` bits."""
     first, last = items[0][0], items[-1][0]
     behind = (first ^ last).bit_length()
     bits = left - behind

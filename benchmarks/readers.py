@@ -1,4 +1,4 @@
-"""What clients that ask for /metrics and do not read it cost in memory."""
+"""Memory taken by clients that request /metrics and do not read it."""
 
 import asyncio
 import gc
@@ -23,9 +23,9 @@ from tonwatch.system import executors
 _READERS: Final = 400
 _ADDRESSES: Final = 8
 _OVER: Final = 8.0
-"""Seconds over which they come, so that each half second asks for another exposition."""
+"""Seconds over which they connect, so that each half second needs another exposition."""
 
-_LOOK: Final = 0.5
+_INTERVAL: Final = 0.5
 """Seconds between two views, as the watcher makes them."""
 
 _MEBI: Final = 1 << 20
@@ -70,7 +70,7 @@ async def _attacked(large: LargeSetup) -> tuple[float, float, int, list[float], 
             for _ in range(10):
                 most = max(most, _resident())
                 connections = max(connections, application[TRAFFIC].connections)
-                await asyncio.sleep(_LOOK / 10)
+                await asyncio.sleep(_INTERVAL / 10)
         assert readers.stdin is not None
         readers.stdin.close()
         await readers.wait()
@@ -78,7 +78,7 @@ async def _attacked(large: LargeSetup) -> tuple[float, float, int, list[float], 
 
 
 def read_nothing(url: str) -> None:
-    """The readers: they ask one after the other, and stay until stdin ends."""
+    """The readers: they connect one after the other, and stay until stdin ends."""
     host, port = urlsplit(url).hostname, urlsplit(url).port
     with ExitStack() as stack:
         for number in range(_READERS):
@@ -93,10 +93,10 @@ def read_nothing(url: str) -> None:
 
 
 def measure() -> tuple[str, list[Goal]]:
-    """Let them come; returns the table and the goals."""
+    """Run them; returns the table and the goals."""
     large = LargeSetup()
     large.read()
-    large.walk()
+    large.count()
     before, most, connections, scrapes, size = asyncio.run(_attacked(large))
     rows = [
         ["", ""],
@@ -107,7 +107,7 @@ def measure() -> tuple[str, list[Goal]]:
         ["a scrape meanwhile, gzip, worst", milliseconds(max(scrapes))],
     ]
     text = (
-        f"{_READERS} clients ask for /metrics ({size:,} bytes) within {_OVER:.0f} s and read"
+        f"{_READERS} clients request /metrics ({size:,} bytes) within {_OVER:.0f} s and read"
         f" nothing of it:\n{table(rows)}"
     )
     taken = most - before

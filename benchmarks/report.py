@@ -1,4 +1,4 @@
-"""What was measured, as a table in plain text."""
+"""Results, as tables in plain text."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One number against what it should be."""
+    """One result and its goal."""
 
     what: str
     goal: str

@@ -1,14 +1,14 @@
 """A liteserver for the benchmarks: prepared answers, as fast as Python allows.
 
-It runs in a process of its own. What the measured clients would wait for is
-kept out of it: answers are encoded beforehand, and all that one read brings is
-answered by one encryption and one write.
+It runs in a process of its own, and is fast enough not to distort the comparison:
+answers are encoded beforehand, and all queries of one read are answered by one
+encryption and one write.
 
 Run alone (``python -m benchmarks.server`` for recorded answers, ``benchmarks.network`` for
-wallets) it prints a line of JSON with two ports, and the seconds of each lonely query when
-told to by a line on stdin. The ports differ in how they treat ``waitMasterchainSeqno``, which
-pytoniq's client always has open in the background: one holds the question for ever, as a node
-does until the next block comes, the other answers an error.
+wallets) it prints a line of JSON with two ports, and for each line on stdin the seconds of
+each single query since. The ports differ in how they treat ``waitMasterchainSeqno``, which
+pytoniq's client always has pending in the background: one never answers it, as a node
+does until the next block, the other answers an error.
 """
 
 import asyncio
@@ -79,9 +79,9 @@ class _Peer(asyncio.Protocol):
         body = payload[36:]
         tail = self._tails.get(body)
         if tail is None:
-            question, _ = wire.read_tl_bytes(body, 0)
-            if question[:4] != _LITE_QUERY or _WAIT not in question[:12]:
-                raise LookupError(f"not recorded: {question.hex()}")
+            query, _ = wire.read_tl_bytes(body, 0)
+            if query[:4] != _LITE_QUERY or _WAIT not in query[:12]:
+                raise LookupError(f"not recorded: {query.hex()}")
             if self._hold:
                 return b""
             error = _ERROR + (652).to_bytes(4, "little") + wire.tl_bytes(b"timeout")
@@ -94,7 +94,7 @@ async def serve(answers: Mapping[bytes, bytes], **about: Any) -> None:
 
     Args:
         answers: as `recorded_answers`.
-        about: what else is printed with the ports.
+        about: printed with the ports.
     """
     loop = asyncio.get_running_loop()
     tails = {wire.tl_bytes(query): wire.tl_bytes(answer) for query, answer in answers.items()}
@@ -124,9 +124,9 @@ class Running:
     """The server's process.
 
     Attributes:
-        port: answers an error to those who wait for a block.
-        holding_port: lets them wait.
-        about: what it says of what it serves.
+        port: answers an error to ``waitMasterchainSeqno``.
+        holding_port: never answers it.
+        about: what it printed with its ports.
     """
 
     port: int
@@ -135,7 +135,7 @@ class Running:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def spent(self) -> list[float]:
-        """The server's own seconds for each query that came alone since the last call."""
+        """The server's own seconds for each single query since the last call."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write("\n")
@@ -146,7 +146,7 @@ class Running:
 
 @contextmanager
 def running(module: str = "benchmarks.server") -> Iterator[Running]:
-    """The server in a process of its own, ended on leaving."""
+    """The server in a process of its own, stopped on leaving."""
     with subprocess.Popen(
         [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
@@ -157,7 +157,7 @@ def running(module: str = "benchmarks.server") -> Iterator[Running]:
         about = json.loads(process.stdout.readline())
         port, holding_port = about.pop("ports")
         yield Running(port, holding_port, process, about)
-        # The end of its stdin is its end.
+        # It ends when its stdin is closed.
 
 
 if __name__ == "__main__":

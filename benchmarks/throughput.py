@@ -1,4 +1,4 @@
-"""Questions per second on one connection with many open at a time."""
+"""Queries per second on one connection with many in flight."""
 
 import asyncio
 import time
@@ -15,14 +15,14 @@ _ROUNDS: Final = 5
 _IN_FLIGHT: Final = 200
 
 
-async def _rate(ask: Callable[[], Awaitable[object]], queries: int) -> float:
+async def _rate(query: Callable[[], Awaitable[object]], queries: int) -> float:
     left = queries
 
     async def worker() -> None:
         nonlocal left
         while left > 0:
             left -= 1
-            await ask()
+            await query()
 
     began = time.perf_counter()
     await asyncio.gather(*(worker() for _ in range(_IN_FLIGHT)))
@@ -30,7 +30,7 @@ async def _rate(ask: Callable[[], Awaitable[object]], queries: int) -> float:
 
 
 async def measure() -> tuple[str, list[Goal]]:
-    """In turn with each client; returns the table and the goals."""
+    """Query in turn with each client; returns the table and the goals."""
     rates: dict[str, list[float]] = {"tonwatch": [], "pytoniq": []}
     with running() as server:
         ours = await clients.tonwatch(server.port)
@@ -59,7 +59,7 @@ async def measure() -> tuple[str, list[Goal]]:
         )
     ]
     text = (
-        f"getMasterchainInfoExt on one connection, {_IN_FLIGHT} open at a time, {_QUERIES:,} by\n"
+        f"getMasterchainInfoExt on one connection, {_IN_FLIGHT} in flight, {_QUERIES:,} by\n"
         f"each client (median of {_ROUNDS} rounds in turn).\n" + table(rows)
     )
     return text, [Goal("queries per second against pytoniq", "2x", f"{ratio:.1f}x", ratio >= 2)]

@@ -1,4 +1,4 @@
-"""What a thousand wallets cost: to read them with proofs, to judge them, to keep what is known."""
+"""A thousand wallets: reading them with proofs, judging them, and memory."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ from pytoniq.liteclient.client import LiteClient as PytoniqClient
 from pytoniq_core.boc.address import Address as PytoniqAddress
 
 from benchmarks import clients
-from benchmarks.clocks import Rounds, Turns
+from benchmarks.clocks import LoopIterations, Rounds
 from benchmarks.network import DEPTH, WALLETS
 from benchmarks.report import Goal, table
 from benchmarks.server import HOST, SERVER_KEY, Running, running
@@ -46,14 +46,14 @@ _SAMPLE: Final = 200
 _TICKS: Final = 15
 """Batches into which tonwatch divides an interval."""
 _TROUBLES: Final = 8
-"""Remembered of each account's payouts, from an hour ago."""
+"""Recent troubles of each account's payouts, an hour old."""
 _NODE: Final = "node"
 _PROVEN: Final = "tonwatch, proofs"
 _PYTONIQ: Final = "pytoniq, proofs (trust_level 1)"
 
 
 class _Watch:
-    """A daemon's part about wallets, from what is due to what is thought of it."""
+    """The daemon's reading and judging of wallets."""
 
     def __init__(self, config: Config, source: Source, found: JettonWallets) -> None:
         self._source = source
@@ -68,7 +68,7 @@ class _Watch:
         self.watcher = Watcher(config, self.store, wall=time.time, monotonic=clock, errors=errors)
 
     async def interval(self) -> int:
-        """Do what is done in an interval, without the waiting; returns how many were read."""
+        """All ticks of an interval without waiting; returns how many accounts were read."""
         read = 0
         for _ in range(_TICKS):
             self._now += self._tick
@@ -76,45 +76,45 @@ class _Watch:
                 batch = await balances.read(due, [self._source], self._found, wall=time.time)
                 self._schedule.done(batch.readings, self._now)
                 answers: tuple[Observation, ...] = (*batch.readings, *batch.samples)
-                for told in answers:
-                    self.store.add(told)
+                for answer in answers:
+                    self.store.add(answer)
                 read += len(batch.readings)
             for _ in range(round(self._tick / INTERVAL)):
                 await asyncio.sleep(0)
-                self.watcher.look()
+                self.watcher.evaluate()
         return read
 
 
 @dataclass(slots=True)
-class _Seen:
-    """What was measured.
+class _Results:
+    """The measurements.
 
     Attributes:
         reading: rounds of `_SAMPLE` wallets, by client.
         intervals: rounds of all wallets, read and judged.
-        looks: rounds of one look at all wallets, nothing of them new.
-        turns: longest turn of the event loop in each interval, CPU seconds.
-        memory: bytes that are kept of all wallets.
+        evaluations: rounds of one evaluation of all wallets, without new readings.
+        iterations: longest iteration of the event loop in each interval, CPU seconds.
+        memory: bytes in memory for all wallets.
     """
 
     reading: dict[str, Rounds] = field(default_factory=dict)
     intervals: Rounds = field(default_factory=Rounds)
-    looks: Rounds = field(default_factory=Rounds)
-    turns: list[float] = field(default_factory=list)
+    evaluations: Rounds = field(default_factory=Rounds)
+    iterations: list[float] = field(default_factory=list)
     memory: int = 0
 
 
-async def _measure(server: Running, turns: Turns) -> _Seen:
-    seen = _Seen()
+async def _measure(server: Running, iterations: LoopIterations) -> _Results:
+    results = _Results()
     async with _linked(server) as link:
         source = LiteServerSource(_NODE, link, KnownBlocks(), lambda: clients.TIMEOUT)
-        await _compare(server, source, clients.Unproven(_NODE, link), seen)
-        await _watch(server, source, turns, seen)
-        await _keep(server, source, seen)
-    return seen
+        await _compare(server, source, clients.Unproven(_NODE, link), results)
+        await _watch(server, source, iterations, results)
+        await _keep(server, source, results)
+    return results
 
 
-async def _compare(server: Running, source: Source, unproven: Source, seen: _Seen) -> None:
+async def _compare(server: Running, source: Source, unproven: Source, results: _Results) -> None:
     """Read the same accounts in turn with every client."""
     sample = list(wallet_jobs.watched(_config(server)))[: 2 * _SAMPLE]
     found = JettonWallets()
@@ -129,39 +129,41 @@ async def _compare(server: Running, source: Source, unproven: Source, seen: _See
     # Where its updater waits for a block pytoniq does not sleep between answers.
     proving = await clients.pytoniq(server.holding_port)
     trusting = await clients.pytoniq(server.holding_port, trust_level=2)
-    ways: dict[str, Callable[[], Awaitable[object]]] = {
+    variants: dict[str, Callable[[], Awaitable[object]]] = {
         _PROVEN: partial(_read, sample, source, found),
         "tonwatch, no proofs": partial(_read, sample, unproven, found),
         _PYTONIQ: partial(_read_by_pytoniq, addresses, proving),
-        "pytoniq, less of them (trust_level 2)": partial(_read_by_pytoniq, addresses, trusting),
+        "pytoniq, fewer proofs (trust_level 2)": partial(_read_by_pytoniq, addresses, trusting),
     }
-    seen.reading = {name: Rounds() for name in ways}
+    results.reading = {name: Rounds() for name in variants}
     for _ in range(_ROUNDS):
-        for name, read in ways.items():
-            with seen.reading[name].another():
+        for name, read in variants.items():
+            with results.reading[name].timed():
                 await read()
     await proving.close()
     await trusting.close()
 
 
-async def _watch(server: Running, source: Source, turns: Turns, seen: _Seen) -> None:
-    """Go through whole intervals; the first one, which asks for jetton wallets, is not counted."""
+async def _watch(
+    server: Running, source: Source, iterations: LoopIterations, results: _Results
+) -> None:
+    """Run whole intervals; the first one, which looks up jetton wallets, is not counted."""
     watch = _Watch(_config(server), source, JettonWallets())
     await watch.interval()
     for _ in range(_ROUNDS):
-        with seen.intervals.another():
+        with results.intervals.timed():
             await asyncio.sleep(0)
-            turns.longest = 0.0
+            iterations.longest = 0.0
             if await watch.interval() != 2 * WALLETS:
                 raise RuntimeError("an interval was too short for all accounts")
             await asyncio.sleep(0)
-        seen.turns.append(turns.longest)
-        with seen.looks.another():
-            watch.watcher.look()
+        results.iterations.append(iterations.longest)
+        with results.evaluations.timed():
+            watch.watcher.evaluate()
 
 
-async def _keep(server: Running, source: Source, seen: _Seen) -> None:
-    """Count what is kept after an interval, payouts included."""
+async def _keep(server: Running, source: Source, results: _Results) -> None:
+    """Measure memory after an interval, payouts included."""
     gc.collect()
     tracemalloc.start()
     watch = _Watch(_config(server), source, JettonWallets())
@@ -174,14 +176,14 @@ async def _keep(server: Running, source: Source, seen: _Seen) -> None:
     for walker, progress in walkers:
         assert walker.checkpoint.totals is progress.totals
         watch.store.add(progress)
-    watch.watcher.look()
+    watch.watcher.evaluate()
     gc.collect()
-    seen.memory = tracemalloc.get_traced_memory()[0]
+    results.memory = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
 
 
 def _walker(reading: Reading) -> tuple[TransactionWalker, PayoutProgress]:
-    """The payouts of an account that has had its share of troubles."""
+    """The payouts of an account with recent troubles."""
     assert reading.account is not None
     now = int(reading.started)
     troubles = [
@@ -228,10 +230,10 @@ async def _read(
 
 
 async def _read_by_pytoniq(addresses: Sequence[PytoniqAddress], client: PytoniqClient) -> None:
-    places = asyncio.Semaphore(clients.AT_ONCE)
+    slots = asyncio.Semaphore(clients.AT_ONCE)
 
     async def one(address: PytoniqAddress) -> None:
-        async with places:
+        async with slots:
             await client.get_account_state(address)
 
     await asyncio.gather(*map(one, addresses))
@@ -254,14 +256,14 @@ def _config(server: Running) -> Config:
 
 
 def measure() -> tuple[str, list[Goal]]:
-    """Compare, watch, count; returns the tables and the goals."""
-    turns = Turns()
+    """Measure reading, intervals and memory; returns the tables and the goals."""
+    iterations = LoopIterations()
     with (
         running("benchmarks.network") as server,
-        asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(turns)) as runner,
+        asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(iterations)) as runner,
     ):
-        seen = runner.run(_measure(server, turns))
-    rates = {name: _SAMPLE / median(rounds.wall) for name, rounds in seen.reading.items()}
+        results = runner.run(_measure(server, iterations))
+    rates = {name: _SAMPLE / median(rounds.wall) for name, rounds in results.reading.items()}
     rows = [["client", "wallets/s", "CPU of 1,000 wallets", "against pytoniq, proofs"]]
     rows += [
         [
@@ -270,48 +272,48 @@ def measure() -> tuple[str, list[Goal]]:
             f"{median(rounds.cpu) * 1000 / _SAMPLE:.2f} s",
             f"{rates[name] / rates[_PYTONIQ]:.1f}x",
         ]
-        for name, rounds in seen.reading.items()
+        for name, rounds in results.reading.items()
     ]
     text = (
-        f"Wallets with coins and a jetton, proofs {DEPTH} forks deep, {clients.AT_ONCE} accounts"
-        f" asked for at a time: {_SAMPLE} wallets\nby each client in turn (median of {_ROUNDS}"
+        f"Wallets with two assets, proofs {DEPTH} forks deep, {clients.AT_ONCE} concurrent"
+        f" queries: {_SAMPLE} wallets\nby each client in turn (median of {_ROUNDS}"
         " rounds). pytoniq proves the account itself at either\ntrust_level, and reads neither"
         " jettons nor the kind of wallet.\n" + table(rows)
     )
     ratio = rates[_PROVEN] / rates[_PYTONIQ]
-    own, goals = _of_tonwatch(seen)
+    own, goals = _of_tonwatch(results)
     return f"{text}\n\n{own}", [
         Goal("wallets/s with proofs against pytoniq", "3x", f"{ratio:.1f}x", ratio >= 3),
         *goals,
     ]
 
 
-def _of_tonwatch(seen: _Seen) -> tuple[str, list[Goal]]:
+def _of_tonwatch(results: _Results) -> tuple[str, list[Goal]]:
     interval = ProbeConfig().wallet_interval
-    rates = [WALLETS / seconds for seconds in seen.intervals.wall]
-    shares = [seconds / interval for seconds in seen.intervals.cpu]
-    memory = f"{seen.memory / (1 << 20):.1f} MiB"
-    looks = seen.looks.cpu
+    rates = [WALLETS / seconds for seconds in results.intervals.wall]
+    shares = [seconds / interval for seconds in results.intervals.cpu]
+    memory = f"{results.memory / (1 << 20):.1f} MiB"
+    evaluations = results.evaluations.cpu
     rows = [
         ["", "median", "worst"],
         ["wallets/s", f"{median(rates):,.0f}", f"{min(rates):,.0f}"],
-        ["CPU", f"{median(seen.intervals.cpu):.2f} s", f"{max(seen.intervals.cpu):.2f} s"],
+        ["CPU", f"{median(results.intervals.cpu):.2f} s", f"{max(results.intervals.cpu):.2f} s"],
         [f"share of a core at {interval:.0f} s", f"{median(shares):.1%}", f"{max(shares):.1%}"],
-        ["longest turn of the loop", _ms(median(seen.turns)), _ms(max(seen.turns))],
-        ["a look where nothing is new", _ms(median(looks)), _ms(max(looks))],
-        ["kept in memory", memory, ""],
+        ["longest loop iteration", _ms(median(results.iterations)), _ms(max(results.iterations))],
+        ["evaluation without news", _ms(median(evaluations)), _ms(max(evaluations))],
+        ["memory", memory, ""],
     ]
     text = (
-        f"tonwatch on {WALLETS:,} of them from beat to beat: what is due is read, proven, put on"
-        f" the store and judged,\ntwice a second ({_ROUNDS} intervals without the waiting; turns"
-        " and looks in CPU time). Kept: configuration,\nboard, readings, verdicts, and payouts"
+        f"tonwatch with {WALLETS:,} of them: what is due is read with proofs, stored and judged"
+        f" twice a second\n({_ROUNDS} intervals without waiting; loop iterations and evaluations"
+        " in CPU time). Memory: configuration,\nstore, readings, verdicts, and payouts"
         f" with {_TROUBLES} failures of each account.\n" + table(rows)
     )
-    turn = median(seen.turns)
+    iteration = median(results.iterations)
     return text, [
         Goal("share of a core", "< 50 %", f"{median(shares):.1%}", median(shares) < 0.5),
-        Goal("longest turn of the event loop", "< 20 ms", _ms(turn), turn < 0.02),
-        Goal("memory of 1,000 wallets", "< 20 MiB", memory, seen.memory < 20 << 20),
+        Goal("longest event loop iteration", "< 20 ms", _ms(iteration), iteration < 0.02),
+        Goal("memory of 1,000 wallets", "< 20 MiB", memory, results.memory < 20 << 20),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The commands. Each imports what it needs when it runs, so that all start fast."""
+"""The command line. Each command imports what it needs when it runs, so that all start fast."""
 
 import argparse
 import os
@@ -56,8 +56,8 @@ class Parser:
         )
         self._root.add_argument("--version", action="version", version=version("tonwatch"))
         self._commands = self._root.add_subparsers(required=True, metavar="COMMAND")
-        self._add("run", _run, "watch and serve until told to stop", settings)
-        check = self._add("check", _check, "ask everything once; exit 1 on a problem", settings)
+        self._add("run", _run, "watch and serve until stopped", settings)
+        check = self._add("check", _check, "run every probe once; exit 1 on a problem", settings)
         check.add_argument("--json", action="store_true", help="print the /health document")
         check.add_argument(
             "--cross-check",
@@ -72,13 +72,15 @@ class Parser:
         demo.add_argument(
             "--pace", type=pace, default=1.0, help="how much faster incidents follow (default: 1)"
         )
-        self._add("healthcheck", _healthcheck, "ask /live of the daemon on this machine", settings)
+        self._add(
+            "healthcheck", _healthcheck, "query /live of the daemon on this machine", settings
+        )
 
     def parse_args(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         return self._root.parse_args(arguments)
 
     def load(self, options: argparse.Namespace) -> "Config":
-        """The configuration that the options, the environment and the file make together."""
+        """The configuration of options, environment and file together."""
         from tonwatch.config.loader import load, read_flags
         from tonwatch.targets import registry
 
@@ -86,10 +88,10 @@ class Parser:
         return load(path, registry.sections(), read_flags(self.source, options))
 
     def load_to_watch(self, options: argparse.Namespace) -> "Config":
-        """The configuration, for a command that has to watch something or say whether it could.
+        """The configuration, for a command that needs targets.
 
         Raises:
-            NothingToWatch: there is no target in it.
+            NothingToWatch: it has no target.
         """
         config = self.load(options)
         if not config.liteservers and not config.providers:
@@ -111,9 +113,9 @@ class Parser:
         return parser
 
     def _add_config(self, settings: argparse.ArgumentParser) -> None:
-        parser = self._commands.add_parser("config", help="look at the configuration")
+        parser = self._commands.add_parser("config", help="check and print the configuration")
         actions = parser.add_subparsers(required=True, metavar="ACTION")
-        self._add("check", _config_check, "say whether it can be used", settings, to=actions)
+        self._add("check", _config_check, "check whether it can be used", settings, to=actions)
         self._add("show", _config_show, "print all of it, defaults included", settings, to=actions)
         self._add("schema", _config_schema, "print its JSON Schema, for editors", to=actions)
 
@@ -127,7 +129,7 @@ class Parser:
         add_options(self._add("export", command.run_export, text, to=actions))
 
     def _add_simulate(self) -> None:
-        parser = self._add("simulate", _simulate, "run a small TON network to break at will")
+        parser = self._add("simulate", _simulate, "run a small simulated TON network with faults")
         parser.add_argument("--liteservers", type=int, metavar="N", help="default: 2")
         parser.add_argument("--providers", type=int, metavar="N", help="default: 1")
         parser.add_argument("--wallets", type=int, metavar="N", help="that pay; default: 0")

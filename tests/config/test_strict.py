@@ -63,9 +63,9 @@ DEEPER = "a: &a " + "[" * 30 + "]" * 30 + "\nb: " + "[" * 30 + "*a" + "]" * 30
         pytest.param("- " * 3000, ["f:1: ", "more than 50 levels"], id="dashes"),
         pytest.param("? " * 3000, ["f:1: ", "more than 50 levels"], id="keys of keys"),
         pytest.param(DEEPER, ["f:2: ", "more than 50 levels"], id="deep by an alias"),
-        pytest.param("a: 1\nb: &b [*b]", ["f:2: ", "alias *b stands inside"], id="in itself"),
+        pytest.param("a: 1\nb: &b [*b]", ["f:2: ", "alias *b contains itself"], id="in itself"),
         pytest.param(
-            "a: &a {<<: *a}", ["f:1: ", "alias *a stands inside"], id="merged into itself"
+            "a: &a {<<: *a}", ["f:1: ", "alias *a contains itself"], id="merged into itself"
         ),
         pytest.param("a: &a\n  b: {c: *a}", ["f:2: ", "alias *a"], id="below itself"),
         pytest.param(DOUBLING, ["f:6: ", "more than 1000000"], id="aliases that multiply"),

@@ -315,7 +315,7 @@ class TestSimulate:
             (["--liteservers", "-1"], "network.liteservers"),
             (["--block-interval", "0"], "network.block_interval"),
             (["--scenario", "nope"], "no file and no scenario 'nope'"),
-            (["--scenario", "egress", "--liteservers", "3"], "--scenario says itself"),
+            (["--scenario", "egress", "--liteservers", "3"], "--scenario defines the network"),
             (["--base-port", "65535"], "the ports 65535 to 65537"),
             (["--pace", "0"], "the pace must be a number above zero"),
             (["--pace", "nan"], "the pace must be a number above zero"),

@@ -61,7 +61,7 @@ def test_a_pipe_that_nobody_empties(
     for number in range(numbers):
         log.info("line", number=number, filling="." * 100)
     logs.flush()
-    found = entries(reader, "log lines are missing here: nobody read them in time")
+    found = entries(reader, "log lines are missing here: they were not read in time")
     *lines, missing = found
     assert [line["number"] for line in lines] == list(range(len(lines)))
     assert logs.WAITING <= len(lines) < numbers
@@ -79,7 +79,7 @@ def test_the_number_is_logged_when_there_is_room_again(
     logs.configure(Log(level="error", format="json"))
     for number in range(5000):
         log.error("line", number=number, filling="." * 100)
-    *lines, missing = entries(reader, "log lines are missing here: nobody read them in time")
+    *lines, missing = entries(reader, "log lines are missing here: they were not read in time")
     assert missing["lines"] + len(lines) == 5000
 
 

@@ -135,7 +135,7 @@ async def watched(
 async def views(parts: Runtime) -> AsyncGenerator[View, None]:
     """Every view, on the beat on which the daemon makes them."""
     while True:
-        yield parts.watcher.look()
+        yield parts.watcher.evaluate()
         await asyncio.sleep(LOOKS)
 
 
@@ -229,7 +229,7 @@ async def _just_asked(watching: _Watching, situation: Situation) -> None:
     watcher = watching.parts.watcher
     asked = _last_asked(watcher.view, targets[0], situation.found_by)
     async with asyncio.timeout(_ASKED_WITHIN):
-        while _last_asked(watcher.look(), targets[0], situation.found_by) == asked:
+        while _last_asked(watcher.evaluate(), targets[0], situation.found_by) == asked:
             await asyncio.sleep(_GLANCE)
 
 

@@ -274,7 +274,7 @@ def test_fault(
 async def until(watcher: Watcher, condition: Callable[[View], bool]) -> View:
     """Look until `condition` holds; the last view is in the failure's text."""
     for _ in range(120):
-        if condition(watcher.look()):
+        if condition(watcher.evaluate()):
             return watcher.view
         await asyncio.sleep(INTERVAL)
     pytest.fail(f"still not so after {120 * INTERVAL:g} s: {watcher.view.judgement}")

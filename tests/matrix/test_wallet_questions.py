@@ -123,12 +123,12 @@ def test_questions_about_wallets(
         async with simulator, watched(simulator, OurClock(loop), 1, tmp_path, OFTEN) as parts:
             for _ in range(20):
                 await asyncio.sleep(INTERVAL)
-                parts.watcher.look()
+                parts.watcher.evaluate()
             assert parts.watcher.view.diagnosis.cause is Cause.HEALTHY
             await simulator.set_fault(target, fault)
             # Nobody looks: what has been judged to be well goes on being asked.
             await asyncio.sleep(30.0)
-            record = parts.watcher.look().snapshot.records[target]
+            record = parts.watcher.evaluate().snapshot.records[target]
         seen = {probe: set[Reason]() for probe in ABOUT_WALLETS}
         for probe, reason in record.results:
             seen.get(probe, set()).add(reason)

@@ -152,7 +152,7 @@ class TestTargets:
             await it.apply()
             before = it.probes("node-1")
             await asyncio.sleep(30.0)
-            it.runtime.watcher.look()
+            it.runtime.watcher.evaluate()
             assert it.probes("node-1") - before in {29, 30, 31}
 
         play(scene, tmp_path)

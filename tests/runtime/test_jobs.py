@@ -83,7 +83,7 @@ def test_one_message_a_minute_and_target(tmp_path: Any) -> None:
                     await simulator.set_fault("node-1", Fault.FLAP, 20.0)
                 for _ in range(15):
                     await asyncio.sleep(2.0)
-                    for name, record in parts.watcher.look().snapshot.records.items():
+                    for name, record in parts.watcher.evaluate().snapshot.records.items():
                         for sample in record.writes:
                             times = sent.setdefault(name, [])
                             if sample.started not in times:
@@ -108,7 +108,7 @@ async def test_a_wallet_that_has_just_been_frozen_accuses_nobody(tmp_path: Any) 
             async def ask(probe: Probe) -> list[Any]:
                 jobs = [job for job in parts.jobs if job.probe is probe]
                 told = [await parts.asker.ask(job, each) for job in jobs for each in job.plan()]
-                parts.watcher.look()
+                parts.watcher.evaluate()
                 return list(chain(*told))
 
             await ask(Probe.HEAD)
@@ -163,14 +163,14 @@ def test_no_question_is_given_up_that_only_waits_for_its_turn(tmp_path: Any) -> 
                     for target in parts.targets.values():
                         for each in target.regular():
                             parts.store.add(await each.ask())
-                    parts.watcher.look()
+                    parts.watcher.evaluate()
                     planned: dict[Probe, float] = {}
                     for job in parts.jobs:
                         for question in parts.asker.plan(job):
                             planned[job.probe] = question.deadline
                             if job.probe is Probe.BALANCE:
                                 await parts.asker.ask(job, question)
-                                parts.watcher.look()
+                                parts.watcher.evaluate()
                     return planned
 
         return virtual_time.run(plan)

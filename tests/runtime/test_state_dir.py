@@ -10,7 +10,7 @@ import pytest
 from tests.configs import configured
 from tonwatch.runtime import state_dir
 from tonwatch.runtime.runtime import running
-from tonwatch.runtime.state_dir import StateDirError, held
+from tonwatch.runtime.state_dir import StateDirError, locked
 
 KEY = "n4VDnSCUuSpjnCyUk9e3QOOd6o0ItSWYbTnW3Wnn8wk="
 
@@ -23,7 +23,7 @@ def raises(error: OSError) -> Any:
 
 
 def test_it_is_made(tmp_path: Path) -> None:
-    with held(tmp_path / "a" / "b"):
+    with locked(tmp_path / "a" / "b"):
         assert (tmp_path / "a" / "b").is_dir()
 
 
@@ -31,37 +31,37 @@ def test_a_file_in_its_place(tmp_path: Path) -> None:
     place = tmp_path / "state"
     place.write_text("")
     words = f"cannot write to state_dir {place}: File exists"
-    with pytest.raises(StateDirError, match=words), held(place):
+    with pytest.raises(StateDirError, match=words), locked(place):
         pass
 
 
 def test_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateDirError, match="Not a directory"), held(tmp_path / "file" / "state"):
+    with pytest.raises(StateDirError, match="Not a directory"), locked(tmp_path / "file" / "state"):
         pass
 
 
 def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", raises(OSError(28, "No space left on device")))
-    with pytest.raises(StateDirError, match="No space left on device"), held(tmp_path):
+    with pytest.raises(StateDirError, match="No space left on device"), locked(tmp_path):
         pass
 
 
 def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Tests may run as root, who may write anywhere.
     monkeypatch.setattr("tempfile.TemporaryFile", raises(PermissionError(13, "Permission denied")))
-    with pytest.raises(StateDirError, match="Permission denied; give it"), held(tmp_path):
+    with pytest.raises(StateDirError, match="Permission denied; give it"), locked(tmp_path):
         pass
 
 
 def test_two_cannot_share_it(tmp_path: Path) -> None:
     with (
-        held(tmp_path),
+        locked(tmp_path),
         pytest.raises(StateDirError, match="is used by another tonwatch"),
-        held(tmp_path),
+        locked(tmp_path),
     ):
         pass
-    with held(tmp_path):
+    with locked(tmp_path):
         pass
 
 
@@ -87,5 +87,5 @@ async def test_one_whose_disk_does_not_answer(
 
 def test_a_pipe_in_the_place_of_the_lock(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "lock")
-    with held(tmp_path):
+    with locked(tmp_path):
         pass

@@ -88,7 +88,7 @@ def test_where_logging_fails_views_are_made_all_the_same(
         it = watcher(loop)
         monkeypatch.setattr(Changes, part, broken)
         before = it.view
-        assert it.look() is it.view is not before
+        assert it.evaluate() is it.view is not before
         it.drain()
         assert it.errors.counts()[Component.LOG] == 2
 

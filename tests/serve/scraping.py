@@ -78,7 +78,7 @@ def everything(stage: Stage) -> None:
         stage.answer(PROVIDER, -8)
         stage.put(NODE, Probe.CONNECT, {"connect": 0.001, "handshake": 0.002, "query": 0.001})
         stage.fail(PUBLIC, Reason.OVERLOADED, probe=Probe.CONNECT)
-        stage.watcher.look()
+        stage.watcher.evaluate()
 
 
 def everything_there_is(till: Till) -> None:
@@ -95,7 +95,7 @@ def everything_there_is(till: Till) -> None:
     )
     till.walk("hot", totals=troubled)
     till.messages_arrive()
-    till.watcher.look()
+    till.watcher.evaluate()
 
 
 def names_of(metric: Metric[Any]) -> set[str]:

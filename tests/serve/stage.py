@@ -99,7 +99,7 @@ class Stage:
         for _ in range(count):
             self.clock.advance(5.0)
             tick()
-            self.watcher.look()
+            self.watcher.evaluate()
         return self.watcher.view
 
     def nothing(self) -> View:

@@ -219,7 +219,7 @@ class TestErrorsOfOurs:
         for seconds in (0.0, 3.0):
             stage.clock.advance(seconds)
             stage.watcher.errors.failed(Component.PROBES, "head", RuntimeError("hunter2"))
-        stage.watcher.look()
+        stage.watcher.evaluate()
         document = json.loads(await (await client.get("/health")).text())
         assert document["status"] == "warn"
         [error] = document["internal_errors"]

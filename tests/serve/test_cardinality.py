@@ -35,6 +35,6 @@ def test_a_thousand_wallets_of_two_assets() -> None:
     """The payouts of all are counted, and each account has had one that failed."""
     large = LargeSetup()
     large.read()
-    large.walk()
+    large.count()
     scene = ScrapeContext(large.watcher.view, "1.2.3", alive=True)
     within(written(MetricsCollector(lambda: scene, large.watcher.errors)), 25_000)

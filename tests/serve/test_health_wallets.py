@@ -26,7 +26,7 @@ def till(clock: Clock) -> Till:
 
 def said(till: Till) -> tuple[Any, Any]:
     """Of the wallet that pays: what is said of its coins and of its jettons."""
-    till.watcher.look()
+    till.watcher.evaluate()
     native, usdt = described(till)["wallets"][0]["assets"]
     return native, usdt
 
@@ -207,7 +207,7 @@ def test_a_wallets_trouble_is_a_warning(
 ) -> None:
     till.settled()
     happens(till)
-    till.watcher.look()
+    till.watcher.evaluate()
     content = described(till)
     assert (content["status"], content["diagnosis"]["cause"]) == ("warn", cause)
     assert content["diagnosis"]["account"] in {"hot", "cold", "vault"}
@@ -218,7 +218,7 @@ def test_a_low_wallet_fails_where_a_gate_says_so(clock: Clock) -> None:
     till = Till(clock, readiness={"gates": {"wallet_low": True}})
     till.settled()
     till.read("hot", amount=1)
-    till.watcher.look()
+    till.watcher.evaluate()
     content = described(till)
     assert content["status"] == "fail"
     assert content["wallets"][0]["low"] is True
@@ -229,7 +229,7 @@ def test_a_further_finding_names_its_wallet(till: Till) -> None:
     till.settled()
     till.read("hot", amount=1)
     till.read("cold", status=AccountStatus.FROZEN)
-    till.watcher.look()
+    till.watcher.evaluate()
     content = described(till)
     assert content["diagnosis"]["account"] == "cold"
     assert [also["account"] for also in content["also"]] == ["hot"]
@@ -240,7 +240,7 @@ def test_a_further_finding_names_its_wallet(till: Till) -> None:
 def test_a_contract(till: Till) -> None:
     till.settled()
     till.read("vault", "", code_hash=None, status=AccountStatus.UNINITIALIZED)
-    till.watcher.look()
+    till.watcher.evaluate()
     [vault] = described(till)["contracts"]
     assert vault == {
         "name": "vault",
@@ -274,7 +274,7 @@ def test_a_time_that_no_calendar_has(till: Till, last_clean: int, shown: str | N
     """A contract's data may say anything."""
     till.settled()
     till.read("hot", kind=WalletKind.HIGHLOAD_V3, seqno=None, last_clean=last_clean, time=2**40)
-    till.watcher.look()
+    till.watcher.evaluate()
     hot = described(till)["wallets"][0]
     assert (hot["last_clean"], hot["seqno"]) == (shown, None)
     assert hot["assets"][0]["block_time"] is None
@@ -303,7 +303,7 @@ def test_the_text_is_the_document(till: Till) -> None:
     till.read("hot", amount=1)
     till.walk("hot", totals=till.failed(1))
     till.fail(till.targets[0], Reason.SERVER_ERROR, '"wallets": []\n</script> ü \x00')
-    till.watcher.look()
+    till.watcher.evaluate()
     content = described(till)
     assert json.loads(as_text(content)) == content
     lines = as_text(content).splitlines()

@@ -203,7 +203,7 @@ class TestValues:
     def test_durations_are_a_cumulative_histogram(self, stage: Stage) -> None:
         for query in (0.0004, 0.03, 99.0):
             stage.answer(NODE, query=query)
-        stage.watcher.look()
+        stage.watcher.evaluate()
         seen = scrape(stage)
         name, labels = "tonwatch_probe_duration_seconds", {"target": "node", "probe": "head"}
         assert seen.value(f"{name}_bucket", le="0.001", **labels) == 1
@@ -226,7 +226,7 @@ class TestCountersStartAtZero:
         stage.healthy()
         for reason in (Reason.CONNECT_REFUSED, Reason.CONNECT_REFUSED, Reason.NOT_READY):
             stage.fail(NODE, reason)
-        stage.watcher.look()
+        stage.watcher.evaluate()
         seen = scrape(stage)
         head = {"target": "node", "probe": "head"}
         assert seen.value("tonwatch_probes_total", outcome="ok", **head) == 3
@@ -294,13 +294,13 @@ class TestAbsence:
         everything(stage)
         assert scrape(stage).values(name)
         stage.clock.advance(50.1)  # the connect probe has one connect_interval more
-        stage.watcher.look()
+        stage.watcher.evaluate()
         assert scrape(stage).values(name) == []
 
     def test_what_is_past_its_time_is_unknown(self, stage: Stage) -> None:
         answered = stage.healthy().snapshot.wall
         stage.clock.advance(21)
-        stage.watcher.look()
+        stage.watcher.evaluate()
         seen = scrape(stage)
         assert seen.holding("tonwatch_target_state", "state", target="node") == ["unknown"]
         told = seen.value("tonwatch_target_last_success_timestamp_seconds", target="node")
@@ -322,7 +322,7 @@ class TestAbsence:
     ) -> None:
         stage.put(NODE, probe, {"query": 0.001})
         stage.clock.advance(age)
-        stage.watcher.look()
+        stage.watcher.evaluate()
         told = scrape(stage).values("tonwatch_probe_phase_duration_seconds", probe=probe.value)
         assert told == ([0.001] if shown else [])
 
@@ -383,7 +383,7 @@ class TestGuards:
             exposition.write("")
         assert capsys.readouterr().out.count("bug in tonwatch") == 5
         broken.clock.advance(QUIET)
-        views.append(watcher.look())
+        views.append(watcher.evaluate())
         exposition.write("")
         body = written(exposition)
         assert capsys.readouterr().out.count("works again") == 5

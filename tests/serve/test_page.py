@@ -28,7 +28,7 @@ def test_the_page_says_it_first(stage: Stage) -> None:
 def test_the_page_shows_each_target_and_its_failures(stage: Stage) -> None:
     stage.node_down()
     stage.fail(PUBLIC, Reason.HANDSHAKE_TIMEOUT, "silence", Probe.CONNECT)
-    stage.watcher.look()
+    stage.watcher.evaluate()
     text = text_of(render(stage))
     assert re.search(r"node primary liteserver down", text)
     assert re.search(r"public-1 reference liteserver ok for 30 s \d+ 0.0 s 1 block \+0.1 s", text)

@@ -148,7 +148,7 @@ def poor(till: Till) -> None:
     till.read("cold", status=AccountStatus.FROZEN, amount=10**36 + 1)
     till.read("vault", "", code_hash=b"\x01" * 32)
     till.fail(till.targets[0], Reason.SERVER_ERROR, "<b>" + "A" * 270, Probe.WRITE)
-    till.watcher.look()
+    till.watcher.evaluate()
 
 
 def read_failing(till: Till) -> None:

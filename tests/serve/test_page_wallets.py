@@ -25,14 +25,14 @@ def till(clock: Clock) -> Till:
 
 
 def rows(till: Till) -> wallet_rows.AccountRows:
-    till.watcher.look()
+    till.watcher.evaluate()
     shown: wallet_rows.AccountRows = page.context(till.watcher.view, alive=True)["accounts"]
     return shown
 
 
 def words(till: Till) -> str:
     """What a reader reads from the wallets to the next section."""
-    till.watcher.look()
+    till.watcher.evaluate()
     return text_of(render(till)).split(" Wallets ")[1].split(" History ")[0]
 
 
@@ -205,7 +205,7 @@ def test_a_peers_words_stay_words(till: Till) -> None:
     till.answers()
     till.read_failing("vault", "", Reason.SERVER_ERROR, HOSTILE)
     till.read_failing("hot", "usdt", Reason.SERVER_ERROR, HOSTILE)
-    till.watcher.look()
+    till.watcher.evaluate()
     html = render(till)
     assert "<script" not in html
     assert html.count("</table>") == html.count("<table ")
@@ -219,7 +219,7 @@ def arriving(till: Till) -> View:
 def failing(till: Till) -> View:
     till.settled()
     till.fail(till.targets[0], Reason.MESSAGE_REJECTED, "no", Probe.WRITE)
-    return till.watcher.look()
+    return till.watcher.evaluate()
 
 
 def silent(till: Till) -> View:
@@ -250,7 +250,7 @@ def test_untruths_and_lost_messages_look_bad(till: Till, state: str) -> None:
     probe = Probe.WRITE if state == "write_broken" else Probe.COMPARE
     target = till.targets[2] if state == "disproved" else till.targets[0]
     till.fail(target, reason.get(state, Reason.MESSAGE_REJECTED), "no", probe)
-    verdict = till.watcher.look().judgement.verdicts[target.name]
+    verdict = till.watcher.evaluate().judgement.verdicts[target.name]
     assert (verdict.state, page.level(verdict)) == (state, "bad")
 
 

@@ -290,7 +290,7 @@ async def test_as_the_kubelet_uses_it(client: Client, stage: Stage) -> None:
             stage.answer(NODE, lag[second])
             stage.answer(PUBLIC)
             stage.answer(PROVIDER)
-        stage.watcher.look()
+        stage.watcher.evaluate()
         if second == 47:
             stage.watcher.drain()  # what SIGTERM does
         if second % 2 == 0:

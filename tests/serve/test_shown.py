@@ -61,7 +61,7 @@ class TestBetweenTwoJudgements:
     ) -> None:
         stage.healthy()
         stage.clock.advance(12)
-        stage.watcher.look()
+        stage.watcher.evaluate()
         stage.clock.advance(age - 12)
         assert bool(scrape(stage).values(name)) is known
         assert scrape(stage).values("tonwatch_ready") == [1]
@@ -71,7 +71,7 @@ class TestBetweenTwoJudgements:
         stage.clock.advance(12)
         for target in (NODE, PUBLIC, PROVIDER):
             stage.fail(target, Reason.QUERY_TIMEOUT, "no answer within 3 s")
-        stage.watcher.look()
+        stage.watcher.evaluate()
         assert scrape(stage).values("tonwatch_target_seqno", target="node")
         stage.clock.advance(8.5)
         seen = scrape(stage)
@@ -84,7 +84,7 @@ class TestBetweenTwoJudgements:
         till = Till(clock)
         everything_there_is(till)
         clock.advance(27)
-        till.watcher.look()
+        till.watcher.evaluate()
         clock.advance(age - 27)
         assert bool(scrape(till).values(name)) is known
 

@@ -39,12 +39,12 @@ class TestWallets:
     @pytest.mark.parametrize("status", AccountStatus)
     def test_status(self, till: Till, status: AccountStatus) -> None:
         till.read("hot", status=status)
-        till.watcher.look()
+        till.watcher.evaluate()
         assert scrape(till).holding("tonwatch_wallet_status", "status", **HOT) == [status]
 
     def test_unknown_is_a_status_and_nothing_else_is_said(self, till: Till) -> None:
         till.clock.advance(36)
-        till.watcher.look()
+        till.watcher.evaluate()
         seen = scrape(till)
         assert seen.holding("tonwatch_wallet_status", "status", **HOT) == ["unknown"]
         for name in ("info", "balance", "balance_timestamp_seconds", "backlog_transactions"):
@@ -52,7 +52,7 @@ class TestWallets:
 
     def test_a_wallet_of_no_known_version(self, till: Till) -> None:
         till.read("hot", kind=None)
-        till.watcher.look()
+        till.watcher.evaluate()
         assert scrape(till).values("tonwatch_wallet_info", wallet_version="other", **HOT) == [1]
 
     @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ class TestWallets:
     ) -> None:
         till.read("hot", proven=native)
         till.read("hot", "usdt", proven=usdt)
-        till.watcher.look()
+        till.watcher.evaluate()
         assert scrape(till).holding("tonwatch_wallet_info", "proven", **HOT) == [proven]
 
 
@@ -82,19 +82,19 @@ class TestBalances:
         name = "tonwatch_wallet_balance_timestamp_seconds"
         assert scrape(till).value(name, **HOT) == made
         till.read("hot", "usdt", time=int(made) - 9)
-        till.watcher.look()
+        till.watcher.evaluate()
         assert scrape(till).value(name, **HOT) == made - 9
 
     def test_a_source_that_tells_no_time(self, till: Till) -> None:
         for asset in ("native", "usdt"):
             till.read("hot", asset, time=None)
-        till.watcher.look()
+        till.watcher.evaluate()
         name = "tonwatch_wallet_balance_timestamp_seconds"
         assert scrape(till).values(name, **HOT) == []
 
     def test_a_failure_leaves_what_is_young_enough(self, till: Till) -> None:
         till.read_failing("hot", "usdt")
-        till.watcher.look()
+        till.watcher.evaluate()
         assert scrape(till).value("tonwatch_wallet_balance", **USDT) == 5000.25
 
 
@@ -146,7 +146,7 @@ class TestReadFailing:
 
     def test_what_was_read_lately_is_known(self, till: Till) -> None:
         till.read_failing("hot", "usdt")
-        till.watcher.look()
+        till.watcher.evaluate()
         assert self.told(till) == set()
 
     def test_while_nobody_can_be_asked_it_is_no_wallet_s_fault(self, till: Till) -> None:
@@ -158,7 +158,7 @@ class TestReadFailing:
     def test_it_ends(self, till: Till) -> None:
         self.without(till, ("hot", "native"))
         till.all_read()
-        till.watcher.look()
+        till.watcher.evaluate()
         assert self.told(till) == set()
 
     def test_more_wallets_than_findings_name(self, clock: Clock) -> None:
@@ -199,7 +199,7 @@ class TestPayouts:
     def paying(self, till: Till) -> Till:
         for asset in ("native", "usdt"):
             till.walk("hot", asset, totals=self.TOTALS, backlog=5, since=1_799_000_000)
-        till.watcher.look()
+        till.watcher.evaluate()
         return till
 
     @pytest.mark.parametrize(("name", "native", "usdt"), COUNTED, ids=[c[0] for c in COUNTED])
@@ -237,7 +237,7 @@ class TestPayouts:
     def test_the_backlog_of_what_can_be_read(self, paying: Till) -> None:
         paying.clock.advance(36)
         paying.read("hot")
-        paying.watcher.look()
+        paying.watcher.evaluate()
         assert scrape(paying).values("tonwatch_wallet_backlog_transactions") == [5]
 
     def test_compute_skipped(self, paying: Till) -> None:
@@ -248,7 +248,7 @@ class TestPayouts:
     @pytest.mark.parametrize("asset", [COINS, USDT], ids=["coins", "jettons"])
     def test_what_rules_select_starts_at_zero(self, till: Till, asset: dict[str, str]) -> None:
         till.walk("hot", asset["asset"], totals=Totals())
-        till.watcher.look()
+        till.watcher.evaluate()
         seen = scrape(till)
         for name in ("sent_amount_total", "received_amount_total", "sent_messages_total"):
             assert seen.values(f"tonwatch_wallet_{name}", **asset) == [0], name
@@ -267,10 +267,10 @@ class TestPayouts:
     def test_what_goes_wrong_appears_with_the_first(self, till: Till, name: str) -> None:
         for asset in ("native", "usdt"):
             till.walk("hot", asset, totals=Totals())
-        till.watcher.look()
+        till.watcher.evaluate()
         assert scrape(till).values(f"tonwatch_wallet_{name}") == []
         till.walk("hot", totals=self.TOTALS)
-        till.watcher.look()
+        till.watcher.evaluate()
         assert scrape(till).values(f"tonwatch_wallet_{name}", **COINS)
 
     def test_recent_troubles_by_our_own_judgement(self, paying: Till) -> None:
@@ -288,7 +288,7 @@ class TestPayouts:
 
     def test_counters_stay_where_nobody_can_be_asked(self, paying: Till) -> None:
         paying.clock.advance(36)
-        paying.watcher.look()
+        paying.watcher.evaluate()
         assert scrape(paying).value("tonwatch_wallet_sent_amount_total", **COINS) == 1.5
 
 
@@ -304,7 +304,7 @@ class TestContracts:
     )
     def test_code(self, till: Till, told: dict[str, Any], state: str, matches: list[float]) -> None:
         till.read("vault", "", **told)
-        till.watcher.look()
+        till.watcher.evaluate()
         seen = scrape(till)
         assert seen.holding("tonwatch_contract_status", "status", contract="vault") == [state]
         assert seen.values("tonwatch_contract_status", status="unknown") == [0]
@@ -312,7 +312,7 @@ class TestContracts:
 
     def test_not_known(self, till: Till) -> None:
         till.clock.advance(36)
-        till.watcher.look()
+        till.watcher.evaluate()
         seen = scrape(till)
         assert seen.holding("tonwatch_contract_status", "status", contract="vault") == ["unknown"]
         assert seen.values("tonwatch_contract_code_matches") == []
@@ -332,7 +332,7 @@ class TestWritePath:
     def test_write_path(self, till: Till, reason: Reason, age: float, told: list[float]) -> None:
         till.put(NODE, Probe.WRITE, {}, reason=reason)
         till.clock.advance(age)
-        till.watcher.look()
+        till.watcher.evaluate()
         assert (
             scrape(till).values("tonwatch_target_accepts_external_messages", target="node") == told
         )
@@ -369,7 +369,7 @@ def test_amounts_of_any_size_are_told(clock: Clock) -> None:
     till = Till(clock)
     till.read("hot", amount=(1 << 120) - 1)
     till.walk("hot", totals=replace(TestPayouts.TOTALS, sent_amount=(1 << 200)))
-    till.watcher.look()
+    till.watcher.evaluate()
     seen = scrape(till)
     assert seen.value("tonwatch_wallet_balance", **COINS) == pytest.approx((1 << 120) / 1e9)
     assert seen.value("tonwatch_wallet_sent_amount_total", **COINS) == pytest.approx(

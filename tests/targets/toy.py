@@ -11,7 +11,7 @@ from tonwatch.samples.sample import Head, Probe, Recording, Sample
 from tonwatch.targets.http_connection import Connection
 from tonwatch.targets.http_provider import HttpProviderSection
 from tonwatch.targets.kind import Kind, OpenTarget, Regular, Services
-from tonwatch.targets.reasons import ON_THE_WAY
+from tonwatch.targets.reasons import COMMON_REASONS
 from tonwatch.ton.errors import BadAnswer, ProviderError, Reason
 from tonwatch.ton.http import Timing
 
@@ -31,7 +31,7 @@ class ToyKind(Kind[Toy]):
     category = "provider"
     section = Toy
     reasons: ClassVar[dict[Probe, tuple[Reason, ...]]] = {
-        Probe.HEAD: (*ON_THE_WAY, Reason.RATE_LIMITED)
+        Probe.HEAD: (*COMMON_REASONS, Reason.RATE_LIMITED)
     }
 
     def open(self, section: Toy) -> OpenTarget:

@@ -135,7 +135,7 @@ class ScrapeContext:
 
     def look(self) -> Judgement:
         """Judge what is on the store now; each look follows on the one before."""
-        return self.watcher.look().judgement
+        return self.watcher.evaluate().judgement
 
     def ticks(self, count: int, tick: Callable[[], None], interval: float = 5.0) -> Judgement:
         """Let `beat` put samples on the store `count` times, with a look after each."""

@@ -159,9 +159,9 @@ class TestOfAWatcher:
 
     def test_the_start_is_no_storm(self, clock: Clock, lines: list[Any]) -> None:
         stage = Till(clock)
-        stage.watcher.look()
+        stage.watcher.evaluate()
         stage.clock.advance(1)
-        stage.watcher.look()
+        stage.watcher.evaluate()
         assert lines == []
 
     def test_what_is_below_the_main_one(self, clock: Clock, lines: list[Any]) -> None:
@@ -181,8 +181,8 @@ class TestOfAWatcher:
         stage.healthy()
         for _ in range(60):
             stage.fail(NODE, Reason.CONNECT_REFUSED)
-            stage.watcher.look()
+            stage.watcher.evaluate()
             stage.answer(NODE)
-            stage.watcher.look()
+            stage.watcher.evaluate()
         assert len([line for line in lines if line["event"] == "target"]) < 20
         assert len([line for line in lines if line["event"] == "diagnosis"]) < 20

@@ -1,1 +1,1 @@
-"""One module for each command. `tonwatch.cli` says which one was asked for."""
+"""One module for each command; `tonwatch.cli` parses the command line."""

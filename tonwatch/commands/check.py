@@ -1,4 +1,4 @@
-"""``tonwatch check``: asks everything once and says what it found."""
+"""``tonwatch check``: runs every probe once and prints the results."""
 
 import argparse
 import asyncio
@@ -43,8 +43,8 @@ _WALLETS: Final = (
 _CONTRACTS: Final = ("CONTRACT", "STATE", "CODE", "PROVEN", "SOURCE", "DETAIL")
 
 _FIRST: Final = frozenset({Probe.HEAD, Probe.CONNECT})
-_ABOUT_ALL: Final = (Probe.FORK, Probe.BALANCE, Probe.COMPARE, Probe.WRITE)
-"""What is asked afterwards, in this order: each needs what was learnt before."""
+_LATER: Final = (Probe.FORK, Probe.BALANCE, Probe.COMPARE, Probe.WRITE)
+"""The later probes, in this order: each needs the results of those before it."""
 
 _SECOND_CLIENTS: Final = 4
 """How many targets are asked with a second client at a time: they have a thread each."""
@@ -66,19 +66,19 @@ async def check(
         out: where to write.
 
     Returns:
-        Whether all is well, tonwatch itself too. A stall takes longer to see than one look.
+        Whether all is healthy, tonwatch itself too. A stall is not detected: that takes longer.
     """
     second: Mapping[str, CrossCheck] | None = None
     async with running(config, counting=False) as runtime:
         await _ask([job for job in runtime.jobs if job.probe in _FIRST], runtime)
-        for probe in _ABOUT_ALL:
-            runtime.watcher.look()  # who is to be asked must have been found first
+        for probe in _LATER:
+            runtime.watcher.evaluate()  # planning needs the verdicts
             jobs = [job for job in runtime.jobs if job.probe is probe]
             if probe is Probe.BALANCE:
                 await _read_all(jobs, runtime)
             else:
                 await _ask(jobs, runtime)
-        view = runtime.watcher.look()
+        view = runtime.watcher.evaluate()
         if cross_check:
             second = await _cross_check(runtime, view)
         errors = runtime.errors.seen()
@@ -96,19 +96,19 @@ async def check(
 
 
 async def _ask(jobs: Sequence[Job], runtime: Runtime) -> list[AccountKey]:
-    """Ask all of them at once; returns the accounts that were read or could not be."""
+    """Run all questions at once; returns the accounts, read or not."""
     asker = runtime.asker
     planned = [(job, question) for job in jobs for question in asker.plan(job)]
     answers = await asyncio.gather(*(asker.ask(job, question) for job, question in planned))
-    return [told.key for answer in answers for told in answer if isinstance(told, Reading)]
+    return [each.key for answer in answers for each in answer if isinstance(each, Reading)]
 
 
 async def _read_all(jobs: Sequence[Job], runtime: Runtime) -> None:
-    """Ask for the next accounts until none is left; what failed is not tried again."""
+    """Read the next accounts until none is left; what failed is not retried."""
     tried: set[AccountKey] = set()
     while not tried.issuperset(batch := await _ask(jobs, runtime)):
         tried.update(batch)
-        runtime.watcher.look()  # a source that fails is not asked for the rest
+        runtime.watcher.evaluate()  # a failed source is not used for the rest
 
 
 async def _cross_check(runtime: Runtime, view: View) -> dict[str, CrossCheck]:
@@ -143,7 +143,7 @@ def _as_json(name: str, each: CrossCheck) -> dict[str, str | bool | None]:
 
 
 def _text(view: View, errors: Sequence[InternalError]) -> str:
-    """The tables, and what is wrong."""
+    """The tables, the diagnosis and the findings."""
     wallet_status = view.judgement.wallet_status
     tables = [_table(_TARGETS, map(_row, view.judgement.verdicts.values()))]
     if wallet_status.wallets:
@@ -151,10 +151,10 @@ def _text(view: View, errors: Sequence[InternalError]) -> str:
         tables.append(_table(_WALLETS, rows))
     if wallet_status.contracts:
         tables.append(_table(_CONTRACTS, map(_contract_row, wallet_status.contracts.values())))
-    said = [f"{view.diagnosis.cause}: {view.diagnosis.sentence}"]
-    said += [f"Also: {finding.sentence}" for finding in view.diagnosis.also]
-    said += [f"tonwatch itself has a bug: its {error.component} failed." for error in errors]
-    return "\n\n".join([*tables, "\n".join(said)])
+    lines = [f"{view.diagnosis.cause}: {view.diagnosis.sentence}"]
+    lines += [f"Also: {finding.sentence}" for finding in view.diagnosis.also]
+    lines += [f"tonwatch itself has a bug: its {error.component} failed." for error in errors]
+    return "\n\n".join([*tables, "\n".join(lines)])
 
 
 def _table(columns: _Row, content: Iterable[_Row]) -> str:
@@ -192,7 +192,7 @@ def _wallet_rows(wallet: WalletVerdict) -> Iterator[_Row]:
             _state(reading),
             _amount(holding, holding.amount),
             _amount(holding, holding.minimum),
-            *_whose_word(reading),
+            *_proven_and_source(reading),
             "below the minimum" if holding.low else _trouble(reading, holding.trouble),
         )
 
@@ -203,14 +203,14 @@ def _contract_row(contract: ContractVerdict) -> _Row:
     detail = _trouble(reading, contract.trouble)
     if contract.matches is False and reading is not None:
         detail = f"has {reading.code_hash.hex()}" if reading.code_hash else "has no code"
-    return contract.name, _state(reading), code, *_whose_word(reading), detail
+    return contract.name, _state(reading), code, *_proven_and_source(reading), detail
 
 
 def _state(reading: Reading | None) -> str:
     return reading.status or "-" if reading is not None else "-"
 
 
-def _whose_word(reading: Reading | None) -> tuple[str, str]:
+def _proven_and_source(reading: Reading | None) -> tuple[str, str]:
     if reading is None:
         return "-", "-"
     return "yes" if reading.proven else "no", reading.source
@@ -228,7 +228,7 @@ def _amount(holding: Holding, units: int | None) -> str:
 def command(options: argparse.Namespace, loading: Loading) -> int:
     """``tonwatch check``; returns the exit code."""
     config = loading.load_to_watch(options)
-    # The table says all there is to say; only bugs of ours are logged.
+    # The tables have all results; only internal errors are logged.
     logs.configure(config.log.model_copy(update={"level": "error"}))
     checking = check(config, as_json=options.json, cross_check=options.cross_check)
     return OK if asyncio.run(checking) else PROBLEM

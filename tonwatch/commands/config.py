@@ -1,4 +1,4 @@
-"""``tonwatch config``: look at the configuration."""
+"""``tonwatch config``: check and print the configuration."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from tonwatch.targets import registry
 
 
 def check(options: argparse.Namespace, loading: Loading) -> int:
-    """``tonwatch config check``: say whether the configuration can be used."""
+    """``tonwatch config check``: check whether the configuration can be used."""
     config = loading.load_to_watch(options)
     print(
         f"ok: liteservers: {len(config.liteservers)}, providers: {len(config.providers)},"

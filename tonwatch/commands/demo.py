@@ -27,8 +27,8 @@ async def run_demo(*, port: int, pace: float, out: TextIO) -> None:
 
     Args:
         port: where tonwatch serves; 0 for a free one.
-        pace: how much faster incidents follow each other than the scenario says.
-        out: is told the URLs, what breaks, and what tonwatch makes of it.
+        pace: factor by which incidents are faster than in the scenario.
+        out: gets the URLs, the incidents, and the diagnoses.
 
     Raises:
         CannotListen: the port is taken.
@@ -58,25 +58,25 @@ async def _run(state_dir: str, *, port: int, pace: float, out: TextIO) -> None:
                     "write_interval": "8s",
                 },
                 "readiness": {"drain_delay": "0s"},
-                # What is over should look so before the next thing breaks.
+                # Findings of one incident end before the next one.
                 "thresholds": {"slow": "500ms", "payout_window": "30s"},
             }
         )
-        stories: list[asyncio.Task[None]] = []
+        tasks: list[asyncio.Task[None]] = []
 
         def serving(url: str) -> None:
             targets = ", ".join(target.name for target in simulator.servers)
             wallets = ", ".join(wallet.name for wallet in simulator.world.wallets)
-            _say(out, _WELCOME.format(url=url, targets=targets, wallets=wallets))
-            stories.append(asyncio.create_task(_play(incidents, simulator, pace, out)))
-            stories.append(asyncio.create_task(_narrate(url, out)))
+            _print(out, _WELCOME.format(url=url, targets=targets, wallets=wallets))
+            tasks.append(asyncio.create_task(_play(incidents, simulator, pace, out)))
+            tasks.append(asyncio.create_task(_print_diagnoses(url, out)))
 
         try:
             await daemon.run(config, stop, serving=serving)
         finally:
-            for story in stories:
-                story.cancel()
-            await asyncio.gather(*stories, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 _WELCOME: Final = """\
@@ -91,15 +91,15 @@ Every minute or so something breaks. Ctrl-C ends it.
 
 
 async def _play(incidents: Scenario, simulator: Simulator, pace: float, out: TextIO) -> None:
-    """Break one thing after another, again and again."""
+    """Play the scenario repeatedly."""
     while True:
         await scenario.play(
-            incidents, simulator, pace=pace, report=lambda text: _say(out, f"{_now()}  * {text}")
+            incidents, simulator, pace=pace, report=lambda text: _print(out, f"{_now()}  * {text}")
         )
 
 
-async def _narrate(url: str, out: TextIO) -> None:
-    """Read /health like anybody else would, and say what has changed."""
+async def _print_diagnoses(url: str, out: TextIO) -> None:
+    """Poll /health, and print each new diagnosis."""
     cause = None
     async with aiohttp.ClientSession() as session:
         while True:
@@ -107,7 +107,7 @@ async def _narrate(url: str, out: TextIO) -> None:
             diagnosis = health["diagnosis"]
             if diagnosis["cause"] != cause:
                 cause = diagnosis["cause"]
-                _say(out, f"{_now()}    {cause}: {diagnosis['sentence']}")
+                _print(out, f"{_now()}    {cause}: {diagnosis['sentence']}")
             await asyncio.sleep(0.5)
 
 
@@ -128,7 +128,7 @@ def _now() -> str:
     return time.strftime("%H:%M:%S")
 
 
-def _say(out: TextIO, text: str) -> None:
+def _print(out: TextIO, text: str) -> None:
     with suppress(BrokenPipeError):
         print(text, file=out, flush=True)
 

@@ -1,4 +1,4 @@
-"""``tonwatch healthcheck``: ask /live of the daemon on this machine."""
+"""``tonwatch healthcheck``: query /live of the daemon on this machine."""
 
 import argparse
 import http.client
@@ -13,8 +13,8 @@ def command(options: argparse.Namespace, loading: Loading) -> int:
     serve = loading.load(options).serve
     if serve.port == 0:
         print(
-            "tonwatch healthcheck: with serve.port 0 the daemon takes any free port, and nobody"
-            " else knows which; choose one",
+            "tonwatch healthcheck: with serve.port 0 the daemon takes any free port, which is not"
+            " known here; choose one",
             file=sys.stderr,
         )
         return PROBLEM
@@ -24,7 +24,7 @@ def command(options: argparse.Namespace, loading: Loading) -> int:
         place = f"serve.host {serve.host}"
         print(f"tonwatch healthcheck: {place}: {error.strerror}", file=sys.stderr)
         return PROBLEM
-    troubles = []
+    failures = []
     for _, name in listening:
         address, port = hosts.reached_at(name)
         connection = http.client.HTTPConnection(address, port, timeout=3)
@@ -33,13 +33,13 @@ def command(options: argparse.Namespace, loading: Loading) -> int:
             response = connection.getresponse()
             text = response.read(200).decode(errors="replace").strip()
         except (OSError, http.client.HTTPException) as error:
-            troubles.append(f"{hosts.authority(address, port)}: {error}")
+            failures.append(f"{hosts.authority(address, port)}: {error}")
             if isinstance(error, TimeoutError):
-                break  # it would hang at its other addresses, too
+                break  # its other addresses would hang too
             continue
         finally:
             connection.close()
         print(text)
         return OK if response.status == http.client.OK else PROBLEM
-    print(f"tonwatch healthcheck: no answer from {'; '.join(troubles)}", file=sys.stderr)
+    print(f"tonwatch healthcheck: no answer from {'; '.join(failures)}", file=sys.stderr)
     return PROBLEM

@@ -1,4 +1,4 @@
-"""Where log lines go and how they look: stderr, JSON or colours, one event a line."""
+"""Logging to stderr, as JSON or in colours, one event a line."""
 
 import io
 import logging
@@ -16,10 +16,10 @@ from tonwatch.config.models import Log
 log = structlog.get_logger(__name__)
 
 WAITING: Final = 1000
-"""Lines that may wait to be written; more are dropped."""
+"""Maximum of queued lines; more are dropped."""
 
 WRITTEN_WITHIN: Final = 1.0
-"""Seconds that `flush`, and so the end of the process, waits for lines to be written."""
+"""Seconds that `flush`, and so the end of the process, waits at most."""
 
 
 def configure(config: Log) -> None:
@@ -63,19 +63,19 @@ def flush() -> None:
 
 
 class Writer(logging.Handler):
-    """Writes lines in a thread of its own: a pipe that nobody empties holds up nothing else.
+    """Writes lines in a thread of its own: a pipe without a reader delays nothing else.
 
-    Lines keep their order. Where `WAITING` of them wait, those that follow are dropped, until half
-    of them are written; then the log says how many are missing in that place.
+    Lines keep their order. Where `WAITING` are queued, further ones are dropped until half of them
+    are written; then the number of missing lines is logged in that place.
     """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
-        # Its methods may interrupt each other, as when an object that is collected logs something.
+        # Reentrant: the garbage collector may log within another call.
         self._waiting: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
         self._dropped = 0
-        self._most = WAITING
+        self._limit = WAITING
         self._ended = False
         threading.Thread(target=self._work, name="tonwatch-log", daemon=True).start()
 
@@ -85,8 +85,8 @@ class Writer(logging.Handler):
         except Exception:  # noqa: BLE001 - as every handler of the standard library
             self.handleError(record)
             return
-        self._say_what_is_missing(room=WAITING // 2)
-        if self._dropped or self._waiting.qsize() >= self._most:
+        self._report_dropped(room=WAITING // 2)
+        if self._dropped or self._waiting.qsize() >= self._limit:
             self._dropped += 1
         else:
             self._waiting.put(line)
@@ -97,7 +97,7 @@ class Writer(logging.Handler):
             return
         self.acquire()
         try:
-            self._say_what_is_missing(room=WAITING)
+            self._report_dropped(room=WAITING)
         finally:
             self.release()
         written = threading.Event()
@@ -105,31 +105,31 @@ class Writer(logging.Handler):
         written.wait(WRITTEN_WITHIN)
 
     def close(self) -> None:
-        """Write what waits, and then nothing more. Does not wait for it."""
+        """Write what is queued, and then nothing more. Does not wait."""
         self._ended = True
         self._waiting.put(None)
         super().close()
 
-    def _say_what_is_missing(self, room: int) -> None:
-        """Log how many lines were dropped, where no more than `room` wait. Needs the lock."""
+    def _report_dropped(self, room: int) -> None:
+        """Log how many lines were dropped, where at most `room` are queued. Needs the lock."""
         if self._dropped and self._waiting.qsize() <= room:
             dropped, self._dropped = self._dropped, 0
-            self._most = WAITING + 1  # this line has room in any case
-            log.error("log lines are missing here: nobody read them in time", lines=dropped)
-            self._most = WAITING
+            self._limit = WAITING + 1  # this line is never dropped
+            log.error("log lines are missing here: they were not read in time", lines=dropped)
+            self._limit = WAITING
 
     def _work(self) -> None:
         while (item := self._waiting.get()) is not None:
             if isinstance(item, threading.Event):
                 item.set()
                 continue
-            # Where stderr is closed, or its reader gone, there is nobody to say it to.
+            # stderr is closed, or its reader gone.
             with suppress(OSError, ValueError):
                 self._write(f"{item}\n")
-            # Whoever holds the lock logs something, or waits for us: they say it themselves.
+            # Where the lock is taken, its holder logs or flushes, and reports it itself.
             if self._dropped and self.lock and self.lock.acquire(blocking=False):
                 try:
-                    self._say_what_is_missing(room=WAITING // 2)
+                    self._report_dropped(room=WAITING // 2)
                 finally:
                     self.lock.release()
 
@@ -138,7 +138,7 @@ class Writer(logging.Handler):
         if descriptor is None:
             self._stream.write(text)
             return
-        # Past the stream: while a write hangs it is locked, and Python could not end.
+        # Not through the stream: a hanging write locks it, and Python could not end.
         left = memoryview(text.encode(errors="backslashreplace"))
         while left:
             left = left[os.write(descriptor, left) :]

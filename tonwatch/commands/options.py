@@ -1,4 +1,4 @@
-"""What commands share: exit codes, kinds of options, and how they get a configuration."""
+"""Shared by commands: exit codes, types of options, and loading of the configuration."""
 
 import argparse
 import math
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 OK: Final = 0
 PROBLEM: Final = 1
-"""Something is wrong that the command was to find, or it could not do its work."""
+"""The command found a problem, or failed."""
 USAGE: Final = 2
-"""The options or the configuration make no sense."""
+"""Invalid options or configuration."""
 
 
 class NothingToWatch(Exception):
-    """No target is configured. Its argument is the file that was read; None for none."""
+    """No target is configured. Its argument is the configuration file, or None."""
 
     def __str__(self) -> str:
         (file,) = self.args
@@ -29,26 +29,26 @@ class NothingToWatch(Exception):
 
 
 class Loading(Protocol):
-    """Makes a configuration of the options of a command line."""
+    """Loads the configuration by the options of a command line."""
 
     def load(self, options: argparse.Namespace) -> "Config":
-        """The configuration that the options, the environment and the file make together.
+        """The configuration of options, environment and file together.
 
         Raises:
             ConfigError: it cannot be used.
         """
 
     def load_to_watch(self, options: argparse.Namespace) -> "Config":
-        """The configuration, for a command that has to watch something or say whether it could.
+        """The configuration, for a command that needs targets.
 
         Raises:
             ConfigError: it cannot be used.
-            NothingToWatch: there is no target in it.
+            NothingToWatch: it has no target.
         """
 
 
 def pace(text: str) -> float:
-    """A factor by which time goes faster, for argparse."""
+    """A factor of speed, for argparse."""
     factor = float(text)
     if not 0 < factor < math.inf:
         raise argparse.ArgumentTypeError("the pace must be a number above zero")

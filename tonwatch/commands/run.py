@@ -1,4 +1,4 @@
-"""The daemon: serves, watches, and leaves in good order."""
+"""``tonwatch run``: the daemon, its signals and its end."""
 
 import argparse
 import asyncio
@@ -29,18 +29,18 @@ from tonwatch.targets.registry import KINDS, Kinds
 log = structlog.get_logger(__name__)
 
 _SWITCH: Final = 0.0005
-"""Seconds after which a thread hands on the interpreter's lock where another waits for it."""
+"""Seconds after which a thread releases the interpreter's lock where another waits for it."""
 
 
 ENDS_WITHIN: Final = 8.0
-"""Seconds after draining in which the process has ended; all waiting at the end takes less."""
+"""Seconds after draining within which the process ends; all waits at the end are shorter."""
 
-_SAID_WITHIN: Final = 2.0
-"""Seconds for the last line in the log."""
+_LOGGED_WITHIN: Final = 2.0
+"""Seconds to write the last log line."""
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
-_UNHEEDED: Final[dict[int, str]] = {
+_IGNORED: Final[dict[int, str]] = {
     signal.SIGHUP: "the configuration is not loaded again: that takes a restart",
     signal.SIGUSR1: "this signal means nothing here",
     signal.SIGUSR2: "this signal means nothing here",
@@ -58,15 +58,15 @@ async def run(
     """Watch and serve until `stop` is set, then drain and return.
 
     Args:
-        config: as `settings.load` returns it.
+        config: as `loader.load` returns it.
         stop: set it once to drain and end.
         kinds: of targets.
-        serving: told the base URL once it answers, before the first probe.
+        serving: called with the base URL once it answers, before the first probe.
         wall: local clock, Unix seconds.
 
     Raises:
         CannotListen: the port is taken.
-        StateDirError: payouts are to be counted, and books of them cannot be kept.
+        StateDirError: payouts are to be counted, and checkpoints cannot be kept.
     """
     async with running(config, kinds=kinds, wall=wall) as runtime:
         _count_unhandled(runtime.errors)
@@ -89,7 +89,7 @@ async def run(
 
 
 def _count_unhandled(errors: InternalErrors) -> None:
-    """Count what no guard has caught: asyncio would only log it, each time anew."""
+    """Count unhandled exceptions of the event loop, which asyncio would only log."""
 
     def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -99,28 +99,27 @@ def _count_unhandled(errors: InternalErrors) -> None:
 
 
 def stop_on_signals(stop: asyncio.Event, drain_delay: float) -> None:
-    """Set `stop` on a signal that asks for the end; a second one ends the process at once.
+    """Set `stop` on a terminating signal; a second one ends the process at once.
 
-    As PID 1 in a container there is no default action to fall back on, and elsewhere the default
-    action ends the process without draining. So all that a container or a terminal sends is
-    handled here: SIGTERM, SIGINT (Ctrl-C) and SIGQUIT (Ctrl-Backslash) drain. SIGHUP, which asks
-    daemons to load their configuration again, and SIGUSR1 and SIGUSR2, by which some rotate
-    their logs, are logged and change nothing. SIGPIPE Python itself ignores: a reader that has
-    gone is an error of that one write.
+    PID 1 in a container has no default actions, and elsewhere the default action ends the process
+    without draining. So all signals of containers and terminals are handled: SIGTERM, SIGINT
+    (Ctrl-C) and SIGQUIT (Ctrl-Backslash) drain. SIGHUP, a reload in other daemons, and SIGUSR1
+    and SIGUSR2, a log rotation in some, are logged and change nothing. SIGPIPE is ignored by
+    Python: a closed reader is an error of that one write.
 
-    The process ends also where the event loop does not: where a function never returns, or a
-    coroutine swallows that it is cancelled. Call it in the main thread, with the loop running.
+    The process ends also where the event loop hangs: where a function never returns, or a
+    coroutine ignores its cancellation. Call it in the main thread, with the loop running.
 
     Args:
-        stop: is set in the event loop.
-        drain_delay: seconds that draining takes; `ENDS_WITHIN` comes on top.
+        stop: set in the event loop.
+        drain_delay: seconds of draining; `ENDS_WITHIN` is added.
     """
     loop = asyncio.get_running_loop()
-    # Its `put` may interrupt anything, another `put` too: a handler runs between any two
-    # instructions of the main thread, so it must take no lock, neither the log's.
+    # `SimpleQueue.put` is reentrant. A handler runs between any two instructions of the main
+    # thread, so it must take no lock, not even the log's.
     endings: queue.SimpleQueue[int] = queue.SimpleQueue()
     threading.Thread(
-        target=_see_to_the_end,
+        target=_enforce_end,
         args=(endings, min(drain_delay + ENDS_WITHIN, threading.TIMEOUT_MAX)),
         name="tonwatch-end",
         daemon=True,
@@ -133,58 +132,59 @@ def stop_on_signals(stop: asyncio.Event, drain_delay: float) -> None:
 
     def on_ending(number: int, _: FrameType | None) -> None:
         endings.put(number)
-        with suppress(RuntimeError):  # the loop is closed: it is ending already
+        with suppress(RuntimeError):  # the loop is closed already
             loop.call_soon_threadsafe(begin, number)
 
     def note(number: int) -> None:
-        log.warning(_UNHEEDED[number], signal=signal.Signals(number).name)
+        log.warning(_IGNORED[number], signal=signal.Signals(number).name)
 
     def on_other(number: int, _: FrameType | None) -> None:
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(note, number)
 
-    # Not the loop's own handlers: those wait for the loop.
+    # Not loop.add_signal_handler: that needs a running loop.
     for ending in _ENDING:
         signal.signal(ending, on_ending)
-    for other in _UNHEEDED:
+    for other in _IGNORED:
         signal.signal(other, on_other)
 
 
-def _see_to_the_end(endings: queue.SimpleQueue[int], within: float) -> None:
+def _enforce_end(endings: queue.SimpleQueue[int], within: float) -> None:
     """After the first signal, end the process with the second one or after `within` seconds."""
     endings.get()
     number = 0
     with suppress(queue.Empty):
         number = endings.get(timeout=within)
     if not number:
-        late = "did not end in time: something never returns, or ignores that it is cancelled"
+        late = "did not end in time: a call never returns, or ignores its cancellation"
         _leave(1, lambda: log.error(late, seconds=within))
     name = signal.Signals(number).name
     _leave(128 + number, lambda: log.warning("ended at once by a second signal", signal=name))
 
 
 def _leave(code: int, last_line: Callable[[], None]) -> NoReturn:
-    """End the process whatever its other threads do. What is on disk is complete at any time."""
+    """End the process whatever its other threads do. Files are always complete on disk."""
 
-    def say() -> None:
+    def log_last_line() -> None:
         last_line()
         logs.flush()
 
     # The main thread may hang with the log's lock.
-    saying = threading.Thread(target=say, daemon=True)
-    saying.start()
-    saying.join(_SAID_WITHIN)
+    last = threading.Thread(target=log_last_line, daemon=True)
+    last.start()
+    last.join(_LOGGED_WITHIN)
     os._exit(code)
 
 
-def spare_the_loop() -> None:
-    """Let the garbage collector, and threads, keep the event loop waiting for a shorter time.
+def reduce_pauses() -> None:
+    """Shorten the event loop's pauses by the garbage collector and by threads.
 
-    What is imported stays, so that searching it, for 40 ms at a time, finds nothing. Of what is
-    made later little forms circles: thousands of wallets are searched a tenth as often.
+    Imported objects are frozen: collecting them takes 40 ms and finds nothing. Later objects
+    rarely form cycles: the oldest generation, with thousands of wallets, is collected a tenth as
+    often.
 
-    While a thread writes /metrics or a page, the loop waits for the interpreter's lock after each
-    call into the system, and by default for 5 ms each time.
+    While a thread renders /metrics or a page, the loop waits for the interpreter's lock after each
+    system call, by default for 5 ms.
     """
     sys.setswitchinterval(_SWITCH)
     gc.freeze()
@@ -196,7 +196,7 @@ def command(options: argparse.Namespace, loading: Loading) -> int:
     """``tonwatch run``; returns the exit code."""
     config = loading.load_to_watch(options)
     logs.configure(config.log)
-    spare_the_loop()
+    reduce_pauses()
 
     async def until_stopped() -> None:
         stop = asyncio.Event()

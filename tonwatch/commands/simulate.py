@@ -131,7 +131,7 @@ def command(options: argparse.Namespace, _: Loading) -> int:
 
 
 def _scenario(options: argparse.Namespace) -> Scenario:
-    """The scenario that is named, or the one that the other options make."""
+    """The named scenario, or the one of the other options."""
     network = {
         "liteservers": options.liteservers,
         "providers": options.providers,
@@ -142,7 +142,7 @@ def _scenario(options: argparse.Namespace) -> Scenario:
     given = {key: value for key, value in network.items() if value is not None}
     if options.scenario is not None:
         if given or options.fault:
-            raise ValueError("--scenario says itself what the network is and what goes wrong")
+            raise ValueError("--scenario defines the network and its faults itself")
         return scenario.load(options.scenario)
     faults: dict[str, str] = {}
     for assigned in options.fault:

@@ -1,1 +1,1 @@
-"""What to watch and how: models, and how they are loaded. It knows no kind of target."""
+"""Models of the configuration, and its loader. Independent of the kinds of targets."""

@@ -1,4 +1,4 @@
-"""Amounts as people write them, in whole coins, and as the chain counts them, in smallest units."""
+"""Amounts in coins, as in the configuration, and in smallest units, as on the chain."""
 
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import Annotated, Final
@@ -9,7 +9,7 @@ NATIVE_DECIMALS: Final = 9
 """1 coin is 1e9 nano."""
 
 _DIGITS: Final = 40
-"""Of an amount that is written; the chain's own amounts have at most 37."""
+"""Maximum in the configuration; amounts on the chain have at most 37."""
 
 
 def _decimal(value: object) -> object:
@@ -34,7 +34,7 @@ Amount = Annotated[
     PlainSerializer(lambda amount: f"{amount:f}", when_used="json"),
     WithJsonSchema({"type": ["number", "string"], "minimum": 0}),
 ]
-"""Whole coins, written as 250 or 250.5."""
+"""Coins, written as 250 or 250.5."""
 
 
 def in_units(amount: Decimal, decimals: int) -> int:
@@ -51,13 +51,13 @@ def in_units(amount: Decimal, decimals: int) -> int:
 
 
 def in_coins(units: int, decimals: int) -> float:
-    """Smallest units as whole coins, rounded as a float is."""
+    """Smallest units as coins, rounded to a float."""
     coins: float = units / 10**decimals
     return coins
 
 
 def written(units: int, decimals: int) -> str:
-    """Smallest units as people write whole coins, exactly: 1,234.5."""
-    whole, rest = divmod(abs(units), 10**decimals)
+    """Smallest units as coins in text, exactly: 1,234.5."""
+    coins, rest = divmod(abs(units), 10**decimals)
     fraction = f".{rest:0{decimals}d}".rstrip("0") if rest else ""
-    return f"{'-' if units < 0 else ''}{whole:,}{fraction}"
+    return f"{'-' if units < 0 else ''}{coins:,}{fraction}"

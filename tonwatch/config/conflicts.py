@@ -1,6 +1,6 @@
-"""What cannot go together, once every target of a configuration is known.
+"""Conflicts between the targets of a configuration.
 
-One server under two names would have two votes, and would make an honest third look forked.
+One server under two names would have two votes, and could make a correct third one look forked.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ class Placed:
     """A target, and where it was configured.
 
     Attributes:
-        target: it.
+        target: the target.
         place: of the entry that it comes from.
         source: that entry.
         number: which of the entry's targets it is, from 1 on.
@@ -31,14 +31,14 @@ class Placed:
 
 
 class Conflict(NamedTuple):
-    """The place in the configuration that is to blame, and what is wrong and to be done."""
+    """The place in the configuration, and what is wrong there and how to fix it."""
 
     place: Place
     text: str
 
 
 def conflicts(entries: Sequence[Placed], serve: Serve) -> Iterator[Conflict]:
-    """Servers that have two names, and servers whose port we would take.
+    """Servers with two names, and servers on the port that tonwatch would listen on.
 
     Args:
         entries: every target, in the order of the configuration.

@@ -1,4 +1,4 @@
-"""Durations as people write them in YAML and flags: 500ms, 15s, 2m, 1h."""
+"""Durations in YAML and flags: 500ms, 15s, 2m, 1h."""
 
 import re
 from typing import Annotated, Final

@@ -1,4 +1,4 @@
-"""Hosts: how one may be written, which spellings are the same, where a server here is reached."""
+"""Hosts: validation, canonical spelling, and the address of a local server."""
 
 import ipaddress
 import re
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator
 
 LOOPBACK: Final = "localhost"
-"""What `canonical` makes of this machine's own address, however it is written."""
+"""The canonical form of all addresses of this machine's loopback."""
 
 _LOOPBACK_NAMES: Final = frozenset(
     {LOOPBACK, "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"}
@@ -27,7 +27,7 @@ def _host(text: str) -> str:
     if "://" in text or "/" in text:
         raise ValueError("write the host alone, without http:// and without a path")
     if re.fullmatch(r"\[.*\]:\d*|[^:]*:\d*", text):
-        raise ValueError("write the host alone; the port belongs into port")
+        raise ValueError("write the host alone; the port belongs in port")
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if _address(host) is not None:
         return host
@@ -53,7 +53,7 @@ def _listening_host(text: str) -> str:
         if address.ipv4_mapped is not None:
             raise ValueError(f"nothing can listen there; write {address.ipv4_mapped}")
         if address.is_link_local and address.scope_id is None:
-            raise ValueError(f"say on which interface: {host}%eth0")
+            raise ValueError(f"add the interface: {host}%eth0")
     if address.is_multicast or address == _BROADCAST:
         raise ValueError(
             "no connection can be made to it; write an address of this machine, or 0.0.0.0 for"
@@ -70,7 +70,7 @@ ListeningHost = Annotated[str, AfterValidator(_listening_host)]
 
 
 def canonical(host: str) -> str:
-    """One spelling for all spellings of a host; names are not resolved.
+    """The canonical spelling of a host; names are not resolved.
 
     ``localhost``, 127.0.0.1, ::1 and what connects there (0.0.0.0 and ::) are all `LOOPBACK`.
     """
@@ -86,13 +86,13 @@ def canonical(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself, by how it is written."""
+    """Whether a host is this machine, by its spelling."""
     address = _address(canonical(host))
     return canonical(host) == LOOPBACK if address is None else address.is_loopback
 
 
 def takes_port_of(listening: str, host: str) -> bool:
-    """Whether no server can have a port of `host` that ours has of `listening`, if it is here."""
+    """Whether listening on `listening` takes the same port of `host`, if that is this machine."""
     ours, theirs = _address(listening), _address(host)
     if ours is not None and theirs is not None and ours.version != theirs.version:
         return False
@@ -101,12 +101,12 @@ def takes_port_of(listening: str, host: str) -> bool:
 
 
 def listened_on(host: str, port: int) -> list[tuple[socket.AddressFamily, SocketName]]:
-    """Where a server listens that has `host` as its `serve.host`. Blocks.
+    """The addresses that a server with this `serve.host` listens on. Blocks.
 
     Raises:
         OSError: the name cannot be resolved.
     """
-    # As asyncio does it.
+    # Like asyncio.
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((family, address) for family, *_, address in found))
 
@@ -116,13 +116,13 @@ def reached_at(name: SocketName) -> tuple[str, int]:
     address, port = _numeric(name)
     listening = ipaddress.ip_address(address)
     if listening.is_unspecified:
-        # A server on :: takes no IPv4: ours is made so.
+        # asyncio's servers on :: do not accept IPv4.
         address = "::1" if listening.version == 6 else "127.0.0.1"
     return address, port
 
 
 def local_url(name: SocketName) -> str:
-    """Where this machine can open the pages of a server, by the name of its listening socket."""
+    """A URL of a server for this machine, by the name of its listening socket."""
     return f"http://{authority(*reached_at(name))}"
 
 
@@ -132,13 +132,13 @@ def authority(address: str, port: int) -> str:
 
 
 def _numeric(name: SocketName) -> tuple[str, int]:
-    """Address, with its interface where it needs that, and port."""
+    """Address, with its interface where it needs one, and port."""
     address, port = socket.getnameinfo(name, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
     return address, int(port)
 
 
 def _address(host: str) -> _Address | None:
-    """An address, or None of a name. IPv4 in any form that connecting takes: 127.1, 0x7f000001."""
+    """An address; None for a name. IPv4 in any form that connect() accepts: 127.1, 0x7f000001."""
     if not host.isascii():
         host = _in_ascii(host)
     try:
@@ -146,17 +146,17 @@ def _address(host: str) -> _Address | None:
     except ValueError:
         pass
     try:
-        # It would take what follows a space, too.
+        # inet_aton ignores what follows a space.
         return ipaddress.IPv4Address(socket.inet_aton(host)) if host.split() == [host] else None
     except (OSError, ValueError):
         return None
 
 
 def _in_ascii(name: str) -> str:
-    """As it is looked up.
+    """The name as DNS has it.
 
     Raises:
-        ValueError: no name is like this.
+        ValueError: it is not a host name.
     """
     if name.isascii():
         return name

@@ -1,6 +1,6 @@
 """Loads the configuration: YAML file, then environment, then flags, each over the last.
 
-Every mistake is a `ConfigError` that says where it is and what to do about it.
+Every mistake is a `ConfigError` with its place and how to fix it.
 """
 
 import argparse
@@ -34,13 +34,13 @@ ENV_PREFIX: Final = "TONWATCH_"
 ENV_CONFIG: Final = "TONWATCH_CONFIG"
 
 _LISTS: Final[tuple[ListName, ...]] = get_args(ListName)
-"""Where targets are written."""
+"""The lists of targets."""
 
 _SERVICE_LINKS: Final = re.compile(
     r"TONWATCH_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT(_\d+_\w+)?=(tcp|udp|sctp)://.*"
     r"|PORT_\d+_(TCP|UDP|SCTP)_(ADDR|PORT|PROTO)=.*)"
 )
-"""What Kubernetes injects for Services named tonwatch or tonwatch-..., with values; not for us."""
+"""Variables that Kubernetes injects for Services named tonwatch or tonwatch-...; ignored."""
 
 
 class ConfigError(Exception):
@@ -63,12 +63,12 @@ class Settings(BaseSettings, Config):
 
 
 Sections = tuple[type[Entry], ...]
-"""What an entry of ``liteservers`` or ``providers`` may be: the sections of all kinds."""
+"""The possible entries of ``liteservers`` and ``providers``: the sections of all kinds."""
 
 
 @cache
 def settings_model(sections: Sections) -> type[Settings]:
-    """The settings in which targets are of these kinds."""
+    """The settings with these kinds of targets."""
     bases: Any = (config_model(sections), Settings)
     return cast("type[Settings]", create_model("Settings", __base__=bases))
 
@@ -84,7 +84,7 @@ def load(
         flags: parsed command line, if any.
 
     Returns:
-        The configuration; an entry that stands for several targets is replaced by these.
+        The configuration; an entry that stands for several targets is replaced by them.
 
     Raises:
         ConfigError: it cannot be read, or something in it cannot be used.
@@ -94,7 +94,7 @@ def load(
     origin = _Origin(path, lines)
     model = settings_model(sections)
 
-    class Loader(model):  # type: ignore[misc, valid-type]  # made at run time, of the kinds
+    class Loader(model):  # type: ignore[misc, valid-type]  # made at run time, from the kinds
         @classmethod
         def settings_customise_sources(
             cls,
@@ -151,7 +151,7 @@ def _read_file(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
 
 
 def _check_environment(environment: Mapping[str, str]) -> None:
-    """A misspelt variable would be ignored silently, and of two spellings one; refuse both."""
+    """Refuse misspelt variables, and two spellings of one: both would be ignored silently."""
     known = sorted(Config.model_fields)
     first: dict[str, str] = {}
     for name, text in environment.items():
@@ -187,7 +187,7 @@ def read_flags(
 
 
 def _check_json(text: str, source: str) -> None:
-    """Refuse a key that stands twice in an object, of which pydantic-settings would drop one."""
+    """Refuse a duplicate key in an object, of which pydantic-settings would drop one."""
     if not text.lstrip().startswith(("{", "[")):
         return
     # A flag may also hold the entries of a list without the list's brackets.
@@ -196,21 +196,21 @@ def _check_json(text: str, source: str) -> None:
             strict.read_json(written, source, any_case=True)
             return
         except strict.Malformed:
-            continue  # It is text such as [::], or whoever needs JSON there says so.
+            continue  # Text such as [::]; where JSON is needed, validation reports it.
         except strict.NotReadable as error:
             raise ConfigError(str(error)) from None
 
 
 @dataclass
 class _Origin:
-    """Where values were written: on the `lines` of a file, unless a source `above` it has them."""
+    """Where values come from: the `lines` of a file, unless a source `above` overrides them."""
 
     path: Path | None
     lines: Mapping[Place, int]
     above: list[Mapping[str, Any]] = field(default_factory=list)
 
     def of(self, place: Place) -> str:
-        """How a mistake there begins: with file and line, or with nothing if they are not known."""
+        """The prefix of an error there: file and line, or nothing if unknown."""
         if any(_has(content, place) for content in self.above):
             return ""
         while place and place not in self.lines:
@@ -219,7 +219,7 @@ class _Origin:
 
 
 def _has(content: Any, place: Place) -> bool:
-    """Whether a flag or variable says what stands at a place; a list is replaced as a whole."""
+    """Whether a flag or variable sets the value at a place; a list is replaced as a whole."""
     for part in place:
         if not isinstance(content, Mapping):
             return True
@@ -253,14 +253,14 @@ def _explain(detail: ErrorDetails, origin: _Origin, model: type[Config]) -> str:
 
 
 def _is_tagged(loc: Place, model: type[Config]) -> bool:
-    """Whether a mistake is in an entry that a tag has told apart."""
+    """Whether a mistake is in an entry that was selected by a tag."""
     if len(loc) < 3 or loc[0] not in _LISTS:
         return False
     return len(_models_in(model.model_fields[str(loc[0])].annotation)) > 1
 
 
 def _keys_beside(loc: Place, model: type[Config]) -> list[str]:
-    """The keys that would be right where an unknown one was written."""
+    """The valid keys beside an unknown one."""
     models: list[type[BaseModel]] = [model]
     for part in loc[:-1]:
         if not isinstance(part, str):
@@ -284,7 +284,7 @@ def _did_you_mean(key: str, known: Sequence[str]) -> str:
 
 
 def _placed(config: Config) -> Iterable[Placed]:
-    """Every target, with its place; where an entry stands for several, each of these."""
+    """Every target, with its place; where an entry stands for several, each of them."""
     for listed in _LISTS:
         for index, entry in enumerate(getattr(config, listed)):
             place: Place = (listed, index)

@@ -1,4 +1,4 @@
-"""What to watch and how: the models of the configuration, and what they accept.
+"""The models of the configuration, with their validation.
 
 `tonwatch.config.loader.load` fills them from the YAML file, the environment and flags.
 """
@@ -27,7 +27,7 @@ from tonwatch.ton import address
 from tonwatch.ton.networks import ZEROSTATES
 
 USUAL: Final = "usual"
-"""Stands for the entry of a list that needs no tag."""
+"""The tag of a list's default entry."""
 
 
 def _zerostate(value: str) -> str:
@@ -45,29 +45,29 @@ def _coin(value: str) -> str:
 
 
 class ProbeConfig(Section):
-    """When to ask, and for how long to wait."""
+    """Probe intervals and timeouts."""
 
-    interval: PositiveDuration = Field(5.0, description="between two looks at a target's head")
+    interval: PositiveDuration = Field(5.0, description="between two probes of a target's head")
     timeout: PositiveDuration = Field(3.0, description="for one probe; less than interval")
     connect_interval: PositiveDuration = Field(
-        30.0, description="between two cold connections to a liteserver"
+        30.0, description="between two new connections to a liteserver"
     )
     fork_interval: PositiveDuration = Field(
-        60.0, description="between two rounds in which all are asked for the same block"
+        60.0, description="between two rounds in which all targets are queried for the same block"
     )
     wallet_interval: PositiveDuration = Field(
         15.0, description="between two readings of a wallet's or contract's account"
     )
     compare_interval: PositiveDuration = Field(
-        60.0, description="between two rounds in which all are asked for the same wallet"
+        60.0, description="between two rounds in which all targets are queried for the same wallet"
     )
     write_interval: PositiveDuration = Field(
         60.0, description="between two messages to a target that a wallet must refuse"
     )
     stale_after: PositiveDuration = Field(
         20.0,
-        description="age at which a result is no longer shown or believed; what is asked on a"
-        " slower beat may be one such beat older",
+        description="age at which a result is no longer shown or used; results of probes with a"
+        " longer interval may be one such interval older",
     )
 
     @model_validator(mode="after")
@@ -75,7 +75,9 @@ class ProbeConfig(Section):
         if self.timeout >= self.interval:
             raise ValueError("timeout must be shorter than interval, or probes pile up")
         if self.stale_after < 2 * self.interval:
-            raise ValueError("stale_after must be at least two intervals, or one loss blinds it")
+            raise ValueError(
+                "stale_after must be at least two intervals, or one lost answer is too much"
+            )
         return self
 
 
@@ -93,7 +95,7 @@ class Thresholds(Section):
     stalled: PositiveDuration = Field(15.0, description="without a new block")
     clock_warn: PositiveDuration = Field(2.0, description="clock off: clock_skewed")
     clock_critical: PositiveDuration = Field(
-        5.0, description="clock off so far that its word on time is not believed"
+        5.0, description="clock off so far that its times are not used"
     )
     slow: PositiveDuration = Field(1.0, description="median time of an answer: slow")
     flapping: Annotated[int, Field(ge=1)] = Field(
@@ -104,7 +106,7 @@ class Thresholds(Section):
         1, description="failed payouts within payout_window: payouts_failing"
     )
     payout_bounces: Annotated[int, Field(ge=1)] = Field(
-        3, description="payouts that came back within payout_window: payouts_bouncing"
+        3, description="bounced payouts within payout_window: payouts_bouncing"
     )
     payout_window: PositiveDuration = Field(600.0, description="over which both are counted")
     payout_backlog: Annotated[int, Field(ge=1)] = Field(
@@ -124,7 +126,7 @@ class Thresholds(Section):
 
 
 class Gates(Section):
-    """What makes a target not ready. Whatever is not listed here always does: no answer."""
+    """What makes a target not ready. No answer always does."""
 
     lagging: bool = Field(True, description="behind by lag_unready")
     shard_lagging: bool = Field(True, description="shard client behind by shard_client_lag_unready")
@@ -134,15 +136,15 @@ class Gates(Section):
     chain_stalled: bool = Field(False, description="no new block anywhere")
     clock_skewed: bool = False
     slow: bool = False
-    flapping: bool = Field(False, description="beyond what fail_after and recover_after hold back")
+    flapping: bool = Field(False, description="in addition to fail_after and recover_after")
     proof_invalid: bool = Field(True, description="accounts whose proofs do not hold")
     disproved: bool = Field(True, description="balances that a proven answer contradicts")
-    write_broken: bool = Field(False, description="messages do not get through")
+    write_broken: bool = Field(False, description="external messages are not accepted")
     wallet_low: bool = Field(False, description="any wallet below a minimum; not of a target")
 
 
 class ReadinessConfig(Section):
-    """When /ready says yes."""
+    """When /ready answers 200."""
 
     quorum: Literal["majority", "any", "all"] = Field(
         "majority", description="how many targets with role primary must be in sync"
@@ -153,10 +155,10 @@ class ReadinessConfig(Section):
     )
     gates: Gates = Gates()
     startup_grace: Duration = Field(
-        0.0, description="after the start, during which it says starting rather than unready"
+        0.0, description="after the start, during which the answer is starting, not unready"
     )
     drain_delay: Duration = Field(
-        5.0, description="from SIGTERM to the end, while /ready already says no"
+        5.0, description="from SIGTERM to the end, while /ready answers draining"
     )
 
 
@@ -164,7 +166,7 @@ class Serve(Section):
     """Where to listen."""
 
     host: ListeningHost = Field(
-        "0.0.0.0",  # noqa: S104 - a sidecar is asked by the kubelet and Prometheus
+        "0.0.0.0",  # noqa: S104 - the kubelet and Prometheus query a sidecar
         description='an address of this machine, or a name of one; "" for all of IPv4 and IPv6',
     )
     port: Annotated[int, Field(ge=0, le=65535)] = 9717
@@ -180,7 +182,7 @@ class Log(Section):
 
 
 class Config(Section):
-    """The whole configuration. `config_model` makes the one that knows the kinds of targets."""
+    """The configuration. `config_model` makes the one with the kinds of targets."""
 
     network: Annotated[str, AfterValidator(_zerostate)] = Field(
         "mainnet", description="mainnet, testnet, or the zerostate's root hash in hex"
@@ -193,7 +195,7 @@ class Config(Section):
     wallets: tuple[Wallet, ...] = ()
     contracts: tuple[Contract, ...] = ()
     state_dir: FilePath | None = Field(
-        None, description="directory that is kept; where payouts are counted on from"
+        None, description="persistent directory for the checkpoints of payouts"
     )
     probe: ProbeConfig = ProbeConfig()
     thresholds: Thresholds = Thresholds()
@@ -218,7 +220,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _wallets_fit(self) -> "Config":
-        # What is found names a wallet or a contract by its name alone.
+        # Findings refer to a wallet or a contract by its name alone.
         first: dict[str, str] = {}
         for kind, entries in (("wallets", self.wallets), ("contracts", self.contracts)):
             self._named_apart(kind, entries, first)
@@ -267,7 +269,7 @@ class Config(Section):
         """All targets, in order.
 
         Raises:
-            TypeError: there is an entry that stands for several; `loader.load` replaces these.
+            TypeError: there is an entry that stands for several; `loader.load` replaces them.
         """
         entries = [*self.liteservers, *self.providers]
         targets = [entry for entry in entries if isinstance(entry, TargetSection)]
@@ -282,10 +284,10 @@ class Config(Section):
 
 
 def config_model(sections: Sequence[type[Entry]]) -> type[Config]:
-    """The configuration's model, in which targets are of these kinds.
+    """The configuration's model with these kinds of targets.
 
     Args:
-        sections: what an entry of ``liteservers`` or ``providers`` may be.
+        sections: the possible entries of ``liteservers`` and ``providers``.
     """
     fields: Any = {
         name: (_list_of([section for section in sections if section.listed == name]), ())
@@ -295,7 +297,7 @@ def config_model(sections: Sequence[type[Entry]]) -> type[Config]:
 
 
 def _list_of(sections: Sequence[type[Entry]]) -> Any:
-    """A list whose entries are of these models, each told apart by its `tag`."""
+    """A list whose entries are of these models, selected by `tag`."""
     if len(sections) == 1:
         return GenericAlias(tuple, (sections[0], ...))
     tags = [section.tag for section in sections]

@@ -1,7 +1,7 @@
-"""Secret and key files: they may come late, change in place, and are never shown.
+"""Secret and key files: they may appear late, change in place, and are never shown.
 
 Kubernetes and vault agents replace files by renaming or by swapping symlinks,
-so a change is noticed by the content, never by the inode or the time stamp.
+so a change is detected by the content, not by inode or modification time.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from tonwatch.ton.errors import ConnectError, Reason
 log = structlog.get_logger(__name__)
 
 REFRESH_INTERVAL: Final = 5.0
-"""Seconds between two looks at the files."""
+"""Seconds between two reads of the files."""
 
 FIRST_WITHIN: Final = 3.0
-"""Seconds that the start waits for the files; what takes longer is as a file that comes late."""
+"""Seconds that the start waits for the files; slower ones count as appearing late."""
 
 _MAX_SIZE: Final = 64 * 1024
 
@@ -35,7 +35,7 @@ class SecretFile(Generic[T]):
 
     Args:
         path: the file; it need not exist yet.
-        parse: makes the value of its content; raises ValueError without quoting it.
+        parse: converts its content; raises ValueError without quoting it.
     """
 
     def __init__(self, path: Path, parse: Callable[[bytes], T]) -> None:
@@ -46,17 +46,17 @@ class SecretFile(Generic[T]):
         self._trouble = "not read yet"
 
     def get(self) -> T:
-        """The value, the last good one where the file has since gone or gone bad.
+        """The value; the last valid one where the file has since gone or become invalid.
 
         Raises:
-            ConnectError: ``key_unavailable``, there has been no good content yet.
+            ConnectError: ``key_unavailable``, there has been no valid content yet.
         """
         if self._value is None:
             raise ConnectError(Reason.KEY_UNAVAILABLE, f"{self.path}: {self._trouble}")
         return self._value
 
     def refresh(self) -> None:
-        """Read the file again; blocks, so call it in a thread. Says each change once."""
+        """Read the file again; blocks, so call it in a thread. Logs each change once."""
         try:
             content = regular_file.read(self.path, _MAX_SIZE)
             digest = hashlib.sha256(content).digest()
@@ -73,7 +73,7 @@ class SecretFile(Generic[T]):
         self._value, self._digest, self._trouble = value, digest, ""
 
     def hangs(self) -> None:
-        """Note that a refresh has not ended in time."""
+        """Record that a refresh has not ended in time."""
         self._fails("the disk does not answer")
 
     def _fails(self, trouble: str) -> None:
@@ -83,11 +83,11 @@ class SecretFile(Generic[T]):
 
 
 class SecretFiles:
-    """Reads all secret files again and again, each apart from the others: one may hang.
+    """Reads all secret files repeatedly, independently of each other: one may hang.
 
     Args:
         threads: where they are read.
-        errors: counts what goes wrong in reading but is not the file's fault.
+        errors: counts internal errors.
     """
 
     def __init__(self, threads: Executor, errors: InternalErrors) -> None:
@@ -96,19 +96,19 @@ class SecretFiles:
         self._errors = errors
 
     def open(self, path: Path, parse: Callable[[bytes], T]) -> SecretFile[T]:
-        """A file that is read from now on; see `SecretFile`. It is empty until `refresh`."""
+        """A file that is read from now on; see `SecretFile`. It has no value until `refresh`."""
         file = SecretFile(path, parse)
         self._files[file] = None
         return file
 
     def close(self, file: SecretFile[Any]) -> None:
-        """Read it no more."""
+        """Stop reading it."""
         reading = self._files.pop(file, None)
         if reading is not None:
             reading.cancel()
 
     async def refresh(self, within: float) -> None:
-        """Refresh all; one whose last refresh has not ended yet is not begun again.
+        """Refresh all, except those whose last refresh has not ended yet.
 
         Args:
             within: seconds to wait for them.
@@ -132,7 +132,7 @@ class SecretFiles:
                 await self.refresh(REFRESH_INTERVAL)
 
     def close_all(self) -> None:
-        """Wait for none any more."""
+        """Stop reading all files."""
         for file in tuple(self._files):
             self.close(file)
 

@@ -1,7 +1,7 @@
-"""YAML and JSON, read strictly: a key that is written twice is an error, not a choice.
+"""Strict YAML and JSON: duplicate keys are errors.
 
-What would keep a reader busy for ever, or break it, is an error too: brackets without end, and
-aliases that multiply or that contain themselves.
+So is what would make a parser run for ever or fail: deep nesting, and aliases that multiply or
+contain themselves.
 """
 
 import json
@@ -17,7 +17,7 @@ _MAX_DEPTH: Final = 50
 """Levels; a configuration has six."""
 
 _MAX_NODES: Final = 1_000_000
-"""Keys and values once every alias is replaced by what it stands for."""
+"""Keys and values with every alias expanded."""
 
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _MERGE_KEY: Final = object()
@@ -27,7 +27,7 @@ Place = tuple[str | int, ...]
 
 
 class NotReadable(ValueError):
-    """What is written cannot be used; the text has a line for each mistake, with file and line."""
+    """Invalid content; the text has a line for each mistake, with file and line."""
 
 
 class Malformed(NotReadable):
@@ -35,7 +35,7 @@ class Malformed(NotReadable):
 
 
 class Document(NamedTuple):
-    """What a YAML file says; `lines` has the line of each key and of each entry of a list."""
+    """Content of a YAML file; `lines` has the line of each key and of each entry of a list."""
 
     content: Any
     lines: dict[Place, int]
@@ -49,7 +49,7 @@ def read_yaml(text: str, source: str) -> Document:
         source: the file's name, for errors.
 
     Raises:
-        NotReadable: no YAML, a key twice, nested too deeply, or aliases that cannot be followed.
+        NotReadable: invalid YAML, a key twice, nested too deeply, or recursive aliases.
     """
     try:
         loader = _Loader(text)
@@ -76,10 +76,10 @@ def read_json(text: str, source: str, *, any_case: bool = False) -> Any:
     Args:
         text: JSON.
         source: the name of the file or variable, for errors.
-        any_case: whoever uses it takes keys in capitals and in small letters for the same.
+        any_case: keys that differ only in case are duplicates.
 
     Raises:
-        NotReadable: no JSON, a key twice, or nested too deeply.
+        NotReadable: invalid JSON, a key twice, or nested too deeply.
     """
     try:
         content = json.loads(text)
@@ -94,7 +94,7 @@ def read_json(text: str, source: str, *, any_case: bool = False) -> Any:
 
 
 def dotted(place: Place) -> str:
-    """A place as people write it: ``liteservers[0].port``."""
+    """A place as text: ``liteservers[0].port``."""
     text = ""
     for part in place:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part or '""'
@@ -127,14 +127,14 @@ def _refuse(repeated: list[_Repeated], source: str) -> None:
 
 
 class _Extent(NamedTuple):
-    """How much a node stands for: keys and values in it, and levels below it."""
+    """Size of a node: keys and values in it, and levels below it."""
 
     nodes: int
     depth: int
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader; `repeated` are the keys that stand twice in one mapping."""
+    """PyYAML's safe loader; `repeated` are the duplicate keys."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -158,7 +158,7 @@ class _Loader(yaml.SafeLoader):
         if node not in self._extents:
             if isinstance(event, yaml.AliasEvent):
                 raise _mistake(
-                    f"the alias *{event.anchor} stands inside of what it stands for",
+                    f"the alias *{event.anchor} contains itself",
                     event.start_mark,
                 )
             self._extents[node] = self._extent(node)
@@ -176,7 +176,7 @@ class _Loader(yaml.SafeLoader):
         first: dict[Hashable, int] = {}
         for (key, _), line in zip(node.value, self._key_lines.pop(node, ()), strict=True):
             merge = key.tag == _MERGE
-            # Compared as Python does: of two keys that are equal one would be lost.
+            # Compared in Python: of two equal keys one would be lost.
             value = _MERGE_KEY if merge else self._simple(key)
             if value in first:
                 place = (*self._place[1:], key.value)
@@ -188,14 +188,14 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep=deep)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            # PyYAML lets through what its conversions raise, such as of the date 2026-02-31.
+            # PyYAML does not catch errors of its conversions, such as of the date 2026-02-31.
             kind = node.tag.rpartition(":")[2]
             raise _mistake(
                 f"this looks like a YAML {kind} and is none; in quotes it is text", node.start_mark
             ) from None
 
     def _simple(self, key: yaml.Node) -> Hashable:
-        """A key's value; a list or mapping is no key of anything, which is said elsewhere."""
+        """A key's value; lists and mappings as keys are reported elsewhere."""
         value = self.construct_object(key) if isinstance(key, yaml.ScalarNode) else key
         return value if isinstance(value, Hashable) else key
 
@@ -217,7 +217,7 @@ def _mistake(problem: str, mark: Any) -> yaml.MarkedYAMLError:
 
 
 def _lines(node: yaml.Node | None, place: Place) -> Iterator[tuple[Place, int]]:
-    """After construction, so that merged keys stand where they were merged from."""
+    """After construction, so that merged keys have the lines that they were merged from."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode):
@@ -230,12 +230,12 @@ def _lines(node: yaml.Node | None, place: Place) -> Iterator[tuple[Place, int]]:
 
 
 _TOKEN: Final = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|[\[\]{},]')
-"""In JSON that is known to be JSON, a string before a colon is a key."""
+"""In valid JSON a string before a colon is a key."""
 
 
 @dataclass(slots=True)
 class _Open:
-    """A list or object that is being read: where in it, and where its keys stand."""
+    """An open list or object: the current index or key, and the offsets of its keys."""
 
     step: str | int
     keys: dict[str, int] = field(default_factory=dict)

@@ -1,6 +1,6 @@
-"""What every entry of ``liteservers`` and ``providers`` shares, whatever its kind.
+"""Shared by all entries of ``liteservers`` and ``providers``, of any kind.
 
-The kinds themselves, and what else belongs into an entry of each, are in `tonwatch.targets`.
+The kinds, and the other keys of their entries, are in `tonwatch.targets`.
 """
 
 from abc import abstractmethod
@@ -19,11 +19,11 @@ ListName = Literal["liteservers", "providers"]
 
 
 class Trait(NamedTuple):
-    """Something that one server alone has.
+    """A property that is unique to a server.
 
     Attributes:
-        what: what it is called.
-        value: one spelling for all of its own.
+        what: its name in messages.
+        value: in canonical spelling.
     """
 
     what: str
@@ -41,9 +41,9 @@ class Entry(Section):
     """One entry of a list of targets: a target, or what stands for several.
 
     Attributes:
-        listed: the list that it is written in.
-        tag: what tells it from the list's other entries: the value of its ``kind`` or, in a list
-            without kinds, a key that it alone has. Empty for the list's usual entry.
+        listed: its list.
+        tag: distinguishes it from the list's other entries: the value of its ``kind`` or, in a
+            list without kinds, a key that it alone has. Empty for the list's default entry.
     """
 
     listed: ClassVar[ListName]
@@ -64,7 +64,7 @@ class Entry(Section):
             zerostate: root hash of the network that they must be of.
 
         Raises:
-            ValueError: they cannot be found; the text says why and what to do.
+            ValueError: they cannot be read; the text says why and what to do.
         """
 
     def file(self) -> Path | None:
@@ -85,7 +85,7 @@ class TargetSection(Entry):
     @property
     @abstractmethod
     def endpoint(self) -> Endpoint:
-        """Where it is reached."""
+        """Its host and port."""
 
     @property
     @abstractmethod
@@ -94,19 +94,19 @@ class TargetSection(Entry):
 
     @abstractmethod
     def traits(self) -> Iterator[Trait]:
-        """By what it is recognised: two entries that share any of it are one server."""
+        """Its unique properties: two entries that share one are the same server."""
 
     @property
     def pause(self) -> float:
-        """Seconds that a request may have to wait for its turn, by a rate limit of ours."""
+        """Seconds that a request may wait for the local rate limit."""
         return 0.0
 
     @property
     def is_local(self) -> bool:
-        """Whether reaching it takes no network: as configured, or because it is loopback."""
+        """Whether it is on this machine: as configured, or because its host is loopback."""
         return is_loopback(self.endpoint.host) if self.local is None else self.local
 
     def is_same_server(self, other: "TargetSection") -> bool:
-        """Whether nothing but what it is used for differs."""
+        """Whether nothing but `role` and `local` differs."""
         used_as = {"role": other.role, "local": other.local}
         return type(self) is type(other) and self.model_copy(update=used_as) == other

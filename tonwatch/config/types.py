@@ -1,4 +1,4 @@
-"""What every part of the configuration shares."""
+"""Types shared by all parts of the configuration."""
 
 import os
 from pathlib import Path
@@ -11,11 +11,11 @@ MAX_NAME: Final = 63
 _NAME: Final = rf"^[a-z0-9]([a-z0-9._-]{{0,{MAX_NAME - 2}}}[a-z0-9])?$"
 
 Name = Annotated[str, Field(pattern=_NAME)]
-"""Becomes the value of a label: lower-case letters, digits, and . _ - inside; at most 63."""
+"""A label value: lower-case letters, digits, and . _ - inside; at most 63."""
 
 
 def _path(value: object) -> object:
-    # An empty one would be the directory that tonwatch was started in.
+    # An empty path would be the current directory.
     if isinstance(value, str) and (not value.strip() or "\0" in value):
         raise ValueError("write a path, or leave the key out")
     try:
@@ -26,7 +26,7 @@ def _path(value: object) -> object:
 
 
 FilePath = Annotated[Path, BeforeValidator(_path)]
-"""Where a file or directory is, or will be."""
+"""A path; the file or directory need not exist yet."""
 
 
 class Section(BaseModel):

@@ -1,4 +1,4 @@
-"""Which wallets and contracts to watch: their part of the configuration."""
+"""The configuration of wallets and contracts."""
 
 import base64
 import binascii
@@ -45,7 +45,7 @@ class Jetton(Section):
     name: Name = Field(description="the label `asset`, such as usdt")
     master: AccountAddress = Field(description="address of the jetton's master contract")
     decimals: Annotated[int, Field(ge=0, le=30)] = Field(
-        description="digits after the point, as its master says: 6 for USDT, 9 for most others"
+        description="digits after the point, from its master: 6 for USDT, 9 for most others"
     )
     minimum: Amount | None = Field(None, description="below it: wallet_low")
 
@@ -63,7 +63,7 @@ class Jetton(Section):
 
 
 class Asset(NamedTuple):
-    """What a wallet holds: ``native`` or a jetton's name; its `minimum` in smallest units."""
+    """An asset of a wallet: ``native`` or a jetton's name; its `minimum` in smallest units."""
 
     name: str
     decimals: int
@@ -71,7 +71,7 @@ class Asset(NamedTuple):
 
 
 class Wallet(Section):
-    """A wallet whose balances matter."""
+    """A wallet whose balances are watched."""
 
     name: Name
     address: AccountAddress
@@ -79,7 +79,7 @@ class Wallet(Section):
     jettons: tuple[Jetton, ...] = ()
     payouts: bool = Field(False, description="count its transactions, from the first start on")
     write_probe: bool = Field(
-        False, description="send a message that it must refuse, to prove that messages arrive"
+        False, description="send a message that it must refuse, to prove that messages are accepted"
     )
 
     @model_validator(mode="after")
@@ -97,14 +97,14 @@ class Wallet(Section):
             in_units(self.minimum, NATIVE_DECIMALS)
         return self
 
-    # Judged twice a second: read once.
+    # Used twice a second: parsed once.
     @cached_property
     def account(self) -> Address:
         return address.parse(self.address).address
 
     @cached_property
     def assets(self) -> tuple[Asset, ...]:
-        """All that it holds; the network's own coin first."""
+        """Its assets; the native one first."""
         return (
             _asset(NATIVE, NATIVE_DECIMALS, self.minimum),
             *(_asset(jetton.name, jetton.decimals, jetton.minimum) for jetton in self.jettons),
@@ -112,7 +112,7 @@ class Wallet(Section):
 
 
 def first_twice(values: Iterable[Hashable]) -> tuple[int, int] | None:
-    """The places of the first two that are the same, or None."""
+    """The indices of the first two equal values, or None."""
     first: dict[Hashable, int] = {}
     for index, value in enumerate(values):
         if first.setdefault(value, index) != index:

@@ -14,7 +14,7 @@ PageSource = Callable[[Address, TransactionId, int], Awaitable[list[Transaction]
 """Returns up to so many transactions from this one backwards, newest first; raises `TonError`."""
 
 
-class Gone(TonError):
+class PagePruned(TonError):
     """No source has the page, and some have pruned it; `unanimous` where all have."""
 
     def __init__(self, detail: str, *, unanimous: bool) -> None:
@@ -34,7 +34,7 @@ async def read_page(
         at: the newest transaction of the page.
 
     Raises:
-        Gone: some sources have pruned it, and no other returned it.
+        PagePruned: some sources have pruned it, and no other returned it.
         TonError: no source returned it, and none has pruned it.
     """
     pruned: TonError | None = None
@@ -55,7 +55,7 @@ async def read_page(
     if pruned is None:
         raise failure or TonError(Reason.NOT_READY, "no source available")
     others = f"; not every source answered: {failure.detail}" if failure else ""
-    raise Gone(f"{pruned.detail}{others}", unanimous=failure is None)
+    raise PagePruned(f"{pruned.detail}{others}", unanimous=failure is None)
 
 
 async def _page_from(source: PageSource, address: Address, at: TransactionId) -> list[Transaction]:

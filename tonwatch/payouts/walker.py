@@ -14,7 +14,7 @@ import structlog
 
 from tonwatch.payouts.backfill import CHUNK, Backfill
 from tonwatch.payouts.checkpoints import BEGINNING, Checkpoint
-from tonwatch.payouts.paging import Gone, PageSource, read_page
+from tonwatch.payouts.paging import PagePruned, PageSource, read_page
 from tonwatch.samples.account import AccountKey
 from tonwatch.samples.payouts import PayoutProgress, Totals
 from tonwatch.ton.address import Address
@@ -170,9 +170,9 @@ class TransactionWalker:
         self._without_page += 1
         try:
             page = await read_page(sources, self._address, backfill.at)
-        except Gone as gone:
+        except PagePruned as error:
             self._pruned_ticks += 1
-            if not self._may_skip(backfill, gone):
+            if not self._may_skip(backfill, error):
                 raise
             self._skip(backfill)
             return True
@@ -195,13 +195,13 @@ class TransactionWalker:
             backfill.release()
         return False
 
-    def _may_skip(self, backfill: Backfill, gone: Gone) -> bool:
+    def _may_skip(self, backfill: Backfill, error: PagePruned) -> bool:
         waited = self._pruned_ticks >= self._patience
         if backfill.is_empty:
             # For the newest transaction it is more likely that the sources lag. And a false
             # claim must not move the cursor beyond all real transactions.
             return waited and self._proven
-        return waited or gone.unanimous
+        return waited or error.unanimous
 
     def _skip(self, backfill: Backfill) -> None:
         """Skip what no source has any more, and count what is held of the chunk."""

@@ -1,6 +1,6 @@
-"""Owns what lives: targets, jobs, the store, threads, the state directory; changes them on command.
+"""Owns targets, jobs, the store, threads and the state directory.
 
-`Runtime.apply` is how a configuration comes into force, at the start and later.
+`Runtime.apply` puts a configuration into force, at the start and later.
 """
 
 import asyncio
@@ -47,9 +47,9 @@ class _Open:
 
     Attributes:
         section: its configuration.
-        target: it.
+        target: the target.
         regular: its regular probes.
-        messages: what sends it messages.
+        messages: its write probe.
     """
 
     section: TargetSection
@@ -60,28 +60,28 @@ class _Open:
 
 @dataclass(frozen=True, slots=True)
 class _Counting:
-    """Payouts that are counted, and where that is kept."""
+    """The payout job, and its state directory."""
 
     state_dir: StateDir
     job: CountPayouts
 
 
 class Runtime:
-    """What watches one configuration after another. Open it with `running`.
+    """Watches what a configuration says, and applies changes of it. Open it with `running`.
 
     Args:
         config: the first one; nothing is watched before `apply`.
         kinds: of targets.
         counting: count payouts, where the configuration asks for it, and keep checkpoints.
-        threads: that block in our place.
-        errors: counts what goes wrong in us.
+        threads: for blocking calls.
+        errors: counts internal errors.
         wall: local clock, Unix seconds.
         random: source of the jitter between jobs.
 
     Attributes:
         store: where samples go.
         files: secret files that are kept fresh.
-        asker: asks what jobs plan.
+        asker: runs what jobs plan.
         scheduler: runs jobs.
     """
 
@@ -117,7 +117,7 @@ class Runtime:
 
     @property
     def watcher(self) -> Watcher:
-        """What makes views of the store.
+        """Makes views of the store.
 
         Raises:
             RuntimeError: no configuration has been applied yet.
@@ -133,7 +133,7 @@ class Runtime:
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """All that is asked."""
+        """All jobs."""
         return self.scheduler.jobs
 
     @property
@@ -153,32 +153,32 @@ class Runtime:
     async def apply(self, config: Config) -> None:
         """Watch what this configuration says from now on.
 
-        What is as before, by name and content, keeps its connections, history and counters. Of a
-        target, what it is used for (`role`, `local`) may change without that. What is gone ends,
-        and what is new begins. With another `network` everything begins anew. Where to listen
-        and how to log is not for us.
+        What is unchanged, by name and content, keeps its connections, history and counters. A
+        target keeps them also where only `role` or `local` changes. What is gone ends, and what
+        is new starts. With another `network` everything starts anew. `serve` and `log` are not
+        applied here.
 
         Args:
             config: as `loader.load` returns it.
 
         Raises:
-            StateDirError: payouts cannot be counted; then nothing has changed.
+            StateDirError: payouts cannot be counted; nothing has changed then.
         """
         before = self.config
         counting = await self._changed_counting(before, config)
-        all_anew = config.zerostate != before.zerostate
-        if all_anew:
+        is_other_network = config.zerostate != before.zerostate
+        if is_other_network:
             self._opener = {}
             self._jetton_wallets.clear()
             self.store.change((), ())
         self.config = config
-        gone = self._change_targets(config, all_anew=all_anew)
+        gone = self._change_targets(config, keep=not is_other_network)
         was, self._counting = self._counting, counting
         self.store.change(
             self._described(config),
             watched(config),
             forget=gone,
-            counted=self._counted_on(was, config),
+            counted=self._still_counted(was, config),
         )
         if self._watcher is None:
             monotonic = asyncio.get_running_loop().time
@@ -187,8 +187,8 @@ class Runtime:
             )
         else:
             self._watcher.change(config)
-            self._watcher.look()
-        # What asked those that are gone ends before their connections do.
+            self._watcher.evaluate()
+        # Jobs of targets that are gone end before their connections.
         await self.scheduler.change(self._planned(config))
         for each in gone.values():
             await each.target.close()
@@ -197,14 +197,14 @@ class Runtime:
         await self.files.refresh(_SECRETS_WITHIN)
 
     async def run(self) -> None:
-        """Ask, judge, and keep secret files fresh, until cancelled."""
+        """Probe, judge, and refresh secret files, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.watcher.run(), name="watcher")
             group.create_task(self.scheduler.run(), name="scheduler")
             group.create_task(self.files.keep(), name="secrets")
 
     async def close(self) -> None:
-        """Close every connection, and let others have the state directory."""
+        """Close every connection, and release the state directory."""
         for each in self._open.values():
             await each.target.close()
         self._open = {}
@@ -215,12 +215,12 @@ class Runtime:
     def _dropped_answers(self, name: str) -> int:
         return self._open[name].target.dropped_answers if name in self._open else 0
 
-    def _change_targets(self, config: Config, *, all_anew: bool) -> dict[str, _Open]:
-        """Open what is new; returns what is gone."""
+    def _change_targets(self, config: Config, *, keep: bool) -> dict[str, _Open]:
+        """Open new targets; returns those that are gone. Without `keep` all are new."""
         before, self._open = self._open, {}
         for section in config.targets:
             was = before.get(section.name)
-            if was is not None and was.section.is_same_server(section) and not all_anew:
+            if was is not None and was.section.is_same_server(section) and keep:
                 del before[section.name]
                 self._open[section.name] = _Open(section, was.target, was.regular, was.messages)
             else:
@@ -238,7 +238,7 @@ class Runtime:
         return _Open(section, target, regular, SendMessages(section.name, self))
 
     def _described(self, config: Config) -> list[Target]:
-        """What is said of each target."""
+        """Each target as data."""
         about = about_wallets(config)
         return [
             kind_of(each.section, self._kinds).target(each.section, about)
@@ -246,7 +246,7 @@ class Runtime:
         ]
 
     async def _changed_counting(self, before: Config, config: Config) -> _Counting | None:
-        """How payouts are counted from now on; None where they are not.
+        """The payout job for `config`; None without one.
 
         Raises:
             StateDirError: the directory cannot be used.
@@ -263,19 +263,19 @@ class Runtime:
         elif was is not None and config.zerostate == before.zerostate:
             known = {wallet.name: wallet for wallet in before.wallets}
             same = {wallet.name for wallet in config.wallets if known.get(wallet.name) == wallet}
-            return _Counting(state_dir, was.job.followed(same))
+            return _Counting(state_dir, was.job.successor(same))
         checkpoints = Checkpoints(state_dir.path, config.zerostate, self.wall, state_dir.thread)
         return _Counting(state_dir, CountPayouts(self, checkpoints))
 
-    def _counted_on(self, was: _Counting | None, config: Config) -> set[str]:
-        """The wallets whose payouts are counted on in the same place."""
+    def _still_counted(self, was: _Counting | None, config: Config) -> set[str]:
+        """The wallets whose payouts go on being counted with the same checkpoints."""
         now = self._counting
         if was is None or now is None or now.job.checkpoints is not was.job.checkpoints:
             return set()
         return {wallet.name for wallet in config.wallets if wallet.payouts}
 
     def _planned(self, config: Config) -> list[Job]:
-        """The jobs of a configuration, with whatever is open now."""
+        """The jobs of a configuration, for the open targets."""
         jobs = [job.job(config) for each in self._open.values() for job in each.regular]
         jobs.append(self._forks.job(config))
         if config.wallets or config.contracts:
@@ -298,9 +298,9 @@ async def running(
     wall: Callable[[], float] = time.time,
     random: Random | None = None,
 ) -> AsyncIterator[Runtime]:
-    """A runtime with `config` applied; nothing is asked before `Runtime.run`.
+    """A runtime with `config` applied; it probes nothing before `Runtime.run`.
 
-    On leaving, every connection is closed and every thread let go.
+    On leaving, all connections are closed and all threads released.
 
     Args:
         config: as `loader.load` returns it.

@@ -1,6 +1,6 @@
-"""Runs jobs, each at its own interval: kept grid, spread start, no pile-up.
+"""Runs jobs, each at its own interval: fixed grid, jittered start, no pile-up.
 
-What goes wrong in one question costs that question one sample, and never the others.
+A failure costs one sample of one question, and does not affect the others.
 """
 
 import asyncio
@@ -17,30 +17,30 @@ from tonwatch.ton.errors import Reason
 from tonwatch.watch.store import Observation, Store
 
 CONFIRM_AFTER: Final = 1.0
-"""Seconds from the start of a first failed probe of a target's head to a second one."""
+"""Seconds from the start of a first failed probe of a target's head to its confirmation."""
 
 FIRST_TICK_WITHIN: Final = 1.0
 """Seconds over which first ticks are spread, so that few targets do not wait for an interval."""
 
 LAST_RESORT: Final = 120.0
-"""Seconds that a question may take on top of the deadlines of all that it asks."""
+"""Seconds that a question may take on top of the deadlines of its queries."""
 
 _SHARING: Final = 6
-"""Jobs that take turns at a provider, so that its rate limit is kept: one of each kind."""
+"""Jobs that share a provider's rate limit: one of each kind."""
 
 _CLOSING: Final = 1.0
-"""Seconds that a question which is cancelled has to close what it opened."""
+"""Seconds that a cancelled question has to clean up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One thing to ask.
+    """One unit of work of a job.
 
     Attributes:
-        name: two questions of one name are never asked at once.
-        ask: asks it once.
-        deadline: seconds that `ask` may take. It has deadlines of its own for all that it waits
-            for, so this is for what they do not cover: a bug.
+        name: two questions of one name never run at once.
+        ask: runs it once.
+        deadline: seconds that `ask` may take. Its queries have deadlines of their own, so only a
+            bug reaches it.
     """
 
     name: str
@@ -50,18 +50,18 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Questions that are asked again and again.
+    """Questions that are asked repeatedly.
 
     Attributes:
-        name: of its own.
-        probe: what is asked.
+        name: unique.
+        probe: their probe.
         targets: whose overruns are counted.
         interval: seconds from tick to tick.
-        plan: says what to ask at a tick. It must not block.
-        delay: seconds before the first tick; None to spread it with the others'.
-        at_once: questions that are asked at a time.
-        confirms: whether a first failure is asked again soon.
-        about: what else makes it this job: with another it is begun anew.
+        plan: returns the questions of a tick. It must not block.
+        delay: seconds before the first tick; None for a random one.
+        at_once: maximum of concurrent questions.
+        confirms: whether a first failure is confirmed by asking again soon.
+        about: anything else that identifies it: a change restarts the job.
     """
 
     name: str
@@ -76,20 +76,20 @@ class Job:
 
 
 def last_resort(config: Config, questions: int) -> float:
-    """Seconds after which a question is given up that asks targets so often, one after another.
+    """Deadline of a question with so many sequential queries, seconds.
 
-    Each time it may wait for its turn at the slowest provider, and then until its own deadline.
+    Each may wait for the rate limit of the slowest provider, and then until its own deadline.
     """
     slowest = max((target.pause for target in config.targets), default=0.0)
     return LAST_RESORT + questions * (config.probe.timeout + _SHARING * slowest)
 
 
 class Asker:
-    """Asks questions one time each, and stores what comes of it.
+    """Asks questions, once each, and stores the results.
 
     Args:
-        store: takes it.
-        errors: counts what went wrong in us.
+        store: gets the results.
+        errors: counts internal errors.
     """
 
     def __init__(self, store: Store, errors: InternalErrors) -> None:
@@ -98,16 +98,16 @@ class Asker:
         self._stuck: dict[str, asyncio.Task[Any]] = {}
 
     def plan(self, job: Job) -> Sequence[Question]:
-        """What a job has to ask now; nothing where planning failed, which is counted."""
+        """A job's current questions; none where planning failed, which is counted."""
         planned: list[Question] = []
         with self._errors.guard(_component(job), f"plan of {job.name}"):
             planned.extend(job.plan())
         return planned
 
     async def ask(self, job: Job, question: Question) -> Sequence[Observation]:
-        """What came of it; nothing where it failed or did not end, which is counted.
+        """The results; none where it failed or did not end, which is counted.
 
-        One that does not even end when it is cancelled is not asked again before it has.
+        One that ignores its cancellation is not asked again before it has ended.
         """
         name = question.name
         if name in self._stuck:
@@ -134,10 +134,10 @@ class Asker:
             result = task.result()
             found = (result,) if isinstance(result, Observation) else tuple(result)
         except asyncio.CancelledError:
-            # Not by us: that would have raised above.
-            self._failed(job, question, RuntimeError("it was cancelled from within"))
+            # Our own cancellation would have raised above.
+            self._failed(job, question, RuntimeError("it cancelled itself"))
             return ()
-        except Exception as error:  # noqa: BLE001 - whatever it is costs this sample alone
+        except Exception as error:  # noqa: BLE001 - costs this sample alone
             self._failed(job, question, error)
             return ()
         for each in found:
@@ -148,7 +148,7 @@ class Asker:
         return found
 
     def overrun(self, job: Job, ticks: int) -> None:
-        """Count ticks at which the job still asked what was planned before, or nothing ran."""
+        """Count ticks that the job missed, or at which it was still busy."""
         if job.probe is Probe.PAYOUTS:
             self._store.overrun_of_payouts(ticks)
         for target in job.targets:
@@ -157,10 +157,10 @@ class Asker:
 
     def _count_bugs(self, job: Job, found: Sequence[Observation]) -> None:
         """Those of which probes have made observations."""
-        bugs = [told for told in found if told.bug]
-        for told in bugs:
-            of = told.target if isinstance(told, Sample) else " ".join(told.key)
-            self._errors.failed(_component(job), job.name, told.bug, of=of)
+        bugs = [each for each in found if each.bug]
+        for each in bugs:
+            of = each.target if isinstance(each, Sample) else " ".join(each.key)
+            self._errors.failed(_component(job), job.name, each.bug, of=of)
         if not bugs:
             self._errors.worked(_component(job), job.name)
 
@@ -170,7 +170,7 @@ class Asker:
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Take note of how it ended, which asyncio would complain of where nobody waits any more."""
+    """Retrieve the exception, or asyncio would log it where no task waits any more."""
     if not task.cancelled():
         task.exception()
 
@@ -180,11 +180,11 @@ def _component(job: Job) -> Component:
 
 
 class Scheduler:
-    """Runs jobs. Which these are may change while they run.
+    """Runs jobs, which may change while they run.
 
     Args:
-        asker: asks what they plan.
-        random: source of the jitter that keeps targets from being asked all at once.
+        asker: asks their questions.
+        random: source of the jitter between jobs.
     """
 
     def __init__(self, asker: Asker, random: Random) -> None:
@@ -196,13 +196,13 @@ class Scheduler:
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """What is run."""
+        """The current jobs."""
         return self._jobs
 
     async def change(self, jobs: Sequence[Job]) -> None:
-        """Run these jobs from now on. One that is as before goes on undisturbed.
+        """Run these jobs from now on. Unchanged ones are not interrupted.
 
-        Returns once all others have ended, or have been given up for not ending.
+        Returns once all others have ended, or have timed out.
         """
         self._jobs = tuple(jobs)
         if self._group is None:
@@ -225,12 +225,12 @@ class Scheduler:
                 self._group = None
 
     def _start(self, group: asyncio.TaskGroup) -> None:
-        """Start the jobs that do not run yet."""
+        """Start the jobs that are not running."""
         self._running = {job: t for job, t in self._running.items() if job in self._jobs}
         for job in self._jobs:
             if job in self._running:
                 continue
-            # Few targets answer within a second of the start; many are spread further.
+            # A few jobs start within a second; many are spread further.
             spread = min(job.interval, max(FIRST_TICK_WITHIN, len(self._jobs) * 0.02))
             delay = self._random.uniform(0, spread) if job.delay is None else job.delay
             running = _Running(job, self._asker)
@@ -238,7 +238,7 @@ class Scheduler:
 
 
 class _Running:
-    """A job that runs."""
+    """A running job."""
 
     def __init__(self, job: Job, asker: Asker) -> None:
         self._job = job
@@ -269,7 +269,7 @@ class _Running:
                     group.create_task(self._ask_all(first), name=f"{job.name}: {first.name}")
 
     async def _ask_all(self, question: Question) -> None:
-        """Ask a question, and then whatever still waits."""
+        """Ask a question, and then those that are waiting."""
         while True:
             await self._ask(question)
             self._asking.discard(question.name)
@@ -280,14 +280,14 @@ class _Running:
 
     async def _ask(self, question: Question) -> None:
         loop, name = asyncio.get_running_loop(), question.name
-        asked = loop.time()
+        started = loop.time()
         found = await self._asker.ask(self._job, question)
         if not self._job.confirms:
             return
         if not _is_well(found) and name not in self._failing:
-            # One lost answer changes nothing, so do not let a real loss wait for the next tick.
+            # One lost answer changes no state: confirm a failure before the next tick.
             self._confirming.add(name)
-            await asyncio.sleep(asked + CONFIRM_AFTER - loop.time())
+            await asyncio.sleep(started + CONFIRM_AFTER - loop.time())
             found = await self._asker.ask(self._job, question)
             self._confirming.discard(name)
         if _is_well(found):
@@ -297,12 +297,12 @@ class _Running:
 
 
 def _is_well(found: Sequence[Observation]) -> bool:
-    """Whether there is nothing to confirm by asking again soon."""
-    samples = (told for told in found if isinstance(told, Sample))
+    """Whether there is no failure to confirm."""
+    samples = (each for each in found if isinstance(each, Sample))
     return all(sample.ok or sample.reason is Reason.RATE_LIMITED for sample in samples)
 
 
 def next_tick(tick: float, interval: float, now: float) -> tuple[float, int]:
-    """The next time on the grid of `tick` that is not past, and how many were missed."""
+    """The next tick of the grid that is not past, and how many were missed."""
     missed = max(0, math.ceil((now - tick) / interval) - 1)
     return tick + (missed + 1) * interval, missed

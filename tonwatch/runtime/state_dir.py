@@ -1,4 +1,4 @@
-"""The directory that outlives restarts: there, writable, and ours alone."""
+"""The persistent state directory: writable and locked."""
 
 import asyncio
 import fcntl
@@ -18,37 +18,37 @@ OPENS_WITHIN: Final = 5.0
 _LOCK: Final = "lock"
 
 _LAST_WRITE: Final = 2.0
-"""Seconds that what is being written has to become complete at the end."""
+"""Seconds that the last write has to complete at the end."""
 
 
 class StateDirError(Exception):
-    """Nothing can be kept in `state_dir`; the text says why."""
+    """`state_dir` cannot be used; the text says why."""
 
 
 class StateDir:
-    """A directory that is ours until it is closed.
+    """A directory that is locked until it is closed.
 
     Attributes:
-        path: where it is.
-        thread: reads and writes in it, one file after another. It is of this directory alone: a
-            disk that hangs holds up no other.
+        path: of the directory.
+        thread: reads and writes in it, one file after another. Of this directory alone: a disk
+            that hangs delays no other.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.thread = Threads("checkpoints", 1)
-        self._holding = held(path)
+        self._lock = locked(path)
 
     async def open(self) -> None:
-        """Take it.
+        """Lock it.
 
         Raises:
             StateDirError: it cannot be used, or its disk does not answer.
         """
-        taken = asyncio.get_running_loop().run_in_executor(self.thread, self._holding.__enter__)
+        locking = asyncio.get_running_loop().run_in_executor(self.thread, self._lock.__enter__)
         try:
             async with asyncio.timeout(OPENS_WITHIN):
-                await taken
+                await locking
         except TimeoutError:
             self._release()
             raise StateDirError(
@@ -59,28 +59,28 @@ class StateDir:
             raise
 
     async def close(self) -> None:
-        """Let others have it, once what was being written is complete.
+        """Unlock it, once the last write is complete.
 
-        A write that takes longer than we wait for keeps it until it has ended.
+        It stays locked until a write that takes longer has ended.
         """
         await asyncio.wait({asyncio.wrap_future(self._release())}, timeout=_LAST_WRITE)
 
     def _release(self) -> Future[bool | None]:
-        # The one thread takes calls in turn: with this one, what was being saved is complete.
-        released = self.thread.submit(self._holding.__exit__, None, None, None)
+        # The thread runs calls in order: before this one, all writes are complete.
+        released = self.thread.submit(self._lock.__exit__, None, None, None)
         self.thread.shutdown(cancel_futures=False)
         return released
 
 
 @contextmanager
-def held(state_dir: Path) -> Iterator[None]:
-    """Keep `state_dir` for ourselves, made where it is missing; others are refused meanwhile.
+def locked(state_dir: Path) -> Iterator[None]:
+    """Lock `state_dir`, and create it where it is missing.
 
-    Blocks for as long as the disk does. Two that count the same payouts into the same files
-    would each undo what the other has counted.
+    Blocks for as long as the disk does. Two processes that count the same payouts into the same
+    files would overwrite each other's checkpoints.
 
     Raises:
-        StateDirError: it cannot be written to, or somebody else holds it.
+        StateDirError: it cannot be written to, or is locked.
     """
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def held(state_dir: Path) -> Iterator[None]:
             file.write(b"tonwatch")
             file.flush()
             os.fsync(file.fileno())
-        # Not to be waited for, should it be a named pipe.
+        # O_NONBLOCK: it may be a named pipe.
         flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
         lock = os.fdopen(os.open(state_dir / _LOCK, flags, 0o666), "r+b", buffering=0)
     except OSError as error:
@@ -98,7 +98,7 @@ def held(state_dir: Path) -> Iterator[None]:
         ) from error
     with lock:
         try:
-            # Ends with the process, however it ends.
+            # Released when the process ends.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise StateDirError(

@@ -1,4 +1,4 @@
-"""Makes one View after another of the store, and logs what has changed between them."""
+"""Evaluates the store at short intervals into a `View`, and logs changes."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from tonwatch.watch.view import INTERVAL, LIVE_WITHIN, View
 
 
 class Watcher:
-    """Judges the store at short intervals.
+    """Evaluates the store at short intervals.
 
     Args:
         config: thresholds and policies.
-        store: what to judge.
+        store: what to evaluate.
         wall: local clock, Unix seconds.
         monotonic: the event loop's clock, seconds.
-        errors: counts what goes wrong in us.
+        errors: counts internal errors.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Watcher:
         self._started = wall()
         self._draining = False
         self.errors = errors
-        self.view = self._look(None)
+        self.view = self._evaluate(None)
         self._changes = Changes(
             self.view.judgement.verdicts.values(),
             self.view.diagnosis.cause,
@@ -49,7 +49,7 @@ class Watcher:
 
     @property
     def alive(self) -> bool:
-        """Whether views are still made; says nothing of any target."""
+        """Whether views are still made, whatever the targets do."""
         return self.age(self.view) < LIVE_WITHIN
 
     def age(self, view: View) -> float:
@@ -57,43 +57,43 @@ class Watcher:
         return self._monotonic() - view.snapshot.monotonic
 
     def change(self, config: Config) -> None:
-        """Judge by another configuration from the next look on.
+        """Use another configuration from the next evaluation on.
 
-        What was judged of another network is forgotten.
+        Verdicts about another network are dropped.
         """
         is_other = config.zerostate != self._config.zerostate
         self._config = config
         if is_other:
-            self.view = self._look(None)
+            self.view = self._evaluate(None)
 
-    def look(self) -> View:
-        """Make the view of this moment, and log what has changed since the last.
+    def evaluate(self) -> View:
+        """Make the current view, and log what has changed since the last one.
 
         Raises:
-            Exception: of whatever kind, for a bug in judging; the last view then stays.
+            Exception: of any kind, for a bug; the last view stays then.
         """
-        self.view = self._look(self.view)
+        self.view = self._evaluate(self.view)
         self._log_changes(self.view, self.view.snapshot.monotonic)
         return self.view
 
     def drain(self) -> View:
-        """From now on not ready, whatever the targets do, and whether we can judge them or not."""
+        """Not ready from now on, whatever the targets do, and also if the evaluation fails."""
         self._draining = True
         with self.errors.guard(Component.JUDGE):
-            self.look()
+            self.evaluate()
         if self.view.readiness.phase is not Phase.DRAINING:
             left = replace(self.view.readiness, phase=Phase.DRAINING, since=self._wall())
             self.view = replace(self.view, readiness=left)
         return self.view
 
     async def run(self) -> None:
-        """Look at each interval until cancelled. Where that fails for long, we are not alive."""
+        """Evaluate at each interval until cancelled. `alive` ends where that keeps failing."""
         while True:
             with self.errors.guard(Component.JUDGE):
-                self.look()
+                self.evaluate()
             await asyncio.sleep(INTERVAL)
 
-    def _look(self, before: View | None) -> View:
+    def _evaluate(self, before: View | None) -> View:
         return view.evaluate(
             self._store.snapshot(wall=self._wall(), monotonic=self._monotonic()),
             self._config,

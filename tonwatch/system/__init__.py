@@ -1,1 +1,1 @@
-"""Threads, files, descriptors, and how bugs of ours are contained."""
+"""Threads, files, descriptors, and containment of internal errors."""

@@ -1,8 +1,8 @@
-"""The threads that block so that the event loop need not: a pool for each purpose.
+"""Pools of threads for blocking calls, one for each purpose.
 
-Slow names must not hold up a scrape, nor readers of /health the nodes' names, nor a disk that
-hangs anything but what is on it. asyncio's default executor is one pool for all, and asyncio waits
-for it at the end without a limit: nothing uses it.
+Slow DNS must not delay a scrape, nor clients of /health the resolution of names, nor a hanging
+disk anything else. asyncio's default executor is one pool for all, and asyncio waits for it at the
+end without a limit: it is not used.
 """
 
 import errno
@@ -17,17 +17,17 @@ from typing import Any, Final, TypeVar, cast
 from tonwatch.ton.names import Names
 
 _IDLE: Final = 30.0
-"""Seconds after which a thread without work ends: there may be hundreds after names were slow."""
+"""Seconds after which an idle thread ends: slow DNS may leave hundreds."""
 
 T = TypeVar("T")
 
 
 class Busy(Exception):
-    """All threads of a pool are at work, and as many as may wait for them do; or all hang."""
+    """All threads of a pool are busy and its queue is full, or all threads hang."""
 
 
 class _Call(Future[T]):
-    """One call; who cancels it while it runs has given up waiting for it."""
+    """One call; cancelling it while it runs gives it up."""
 
     def __init__(self, given_up: Callable[["Future[Any]"], None]) -> None:
         super().__init__()
@@ -41,20 +41,19 @@ class _Call(Future[T]):
 
 
 class Threads(Executor):
-    """A pool of threads that never keep the process from ending.
+    """A pool of daemon threads, which do not keep the process from ending.
 
     `ThreadPoolExecutor` joins its threads when the interpreter ends, without a limit; one that is
-    stuck in the kernel (a hung mount, a name server that is silent) would keep the process alive
-    until it is killed. These are daemon threads, for which the interpreter does not wait. Whoever
-    needs a call to be complete at the end waits for that call.
+    stuck in the kernel (a hung mount, a name server that does not answer) would keep the process
+    alive until it is killed. The interpreter does not wait for daemon threads: a caller that needs
+    a call to be complete at the end waits for that call.
 
     Args:
         name: of the threads.
-        most: threads at a time.
-        waiting: calls that may wait for a thread; None for any number, where there is a bound on
-            who calls.
-        spare: threads beyond `most` that take the place of such as run a call that was given up:
-            whose future was cancelled in the midst of it.
+        most: maximum of threads.
+        waiting: maximum of queued calls; None for no limit, where the callers are limited.
+        spare: threads beyond `most` that replace those in a call that was given up: whose
+            future was cancelled while it ran.
     """
 
     def __init__(self, name: str, most: int, waiting: int | None = None, spare: int = 0) -> None:
@@ -76,8 +75,8 @@ class Threads(Executor):
         """Call `fn` in a thread.
 
         Raises:
-            Busy: there is no room.
-            OSError: the system gives us no thread.
+            Busy: the queue is full.
+            OSError: no thread can be started.
             RuntimeError: the pool has ended.
         """
         future: Future[T] = _Call(self._give_up)
@@ -96,8 +95,8 @@ class Threads(Executor):
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
-        """Take no more calls, and drop those that have not begun. Waits for nothing."""
-        del wait  # Executor's; not for us to choose
+        """Accept no more calls, and drop those that have not begun. Does not wait."""
+        del wait  # of Executor's signature
         with self._lock:
             self._closed = True
             with suppress(queue.Empty):
@@ -110,17 +109,17 @@ class Threads(Executor):
 
     @property
     def _most(self) -> int:
-        """Threads that there may be now."""
+        """The current maximum of threads."""
         return self._fewest + min(len(self._given_up), self._spare)
 
     def _give_up(self, call: Future[Any]) -> None:
-        """Nobody waits for this call any more; it may never end."""
+        """Mark a running call as given up; it may never end."""
         with self._lock:
             if call not in self._running:
                 return
             self._given_up.add(call)
             if not self._closed and self._threads < min(self._calls, self._most):
-                with suppress(OSError):  # then the next call tries again
+                with suppress(OSError):  # the next call tries again
                     self._start()
 
     def _start(self) -> None:
@@ -129,7 +128,7 @@ class Threads(Executor):
             thread.start()
         except RuntimeError as error:
             if not self._threads:
-                raise OSError(errno.EAGAIN, "the system gives us no thread") from error
+                raise OSError(errno.EAGAIN, "cannot start a thread") from error
         else:
             self._threads += 1
 
@@ -146,24 +145,24 @@ class Threads(Executor):
             if call is None:
                 return
             is_surplus = self._run(*call)
-            del call  # or the last result would be kept until the next call
+            del call  # do not keep the last result until the next call
             if is_surplus:
                 return
 
     def _run(self, future: Future[T], function: Callable[[], T]) -> bool:
-        """Make a call; whether its thread has been replaced meanwhile and has to end."""
+        """Run a call; returns whether its thread was replaced meanwhile and has to end."""
         with self._lock:
-            wanted = future.set_running_or_notify_cancel()
-            if wanted:
+            active = future.set_running_or_notify_cancel()
+            if active:
                 self._running.add(future)
         result: T | None = None
         failure: BaseException | None = None
         try:
-            if wanted:
+            if active:
                 result = function()
-        except BaseException as error:  # noqa: BLE001 - for whoever waits for it
+        except BaseException as error:  # noqa: BLE001 - passed to the caller
             failure = _deliverable(error)
-        # Whoever has the result must find this thread free.
+        # Free this thread before the result is available.
         with self._lock:
             self._calls -= 1
             self._running.discard(future)
@@ -173,15 +172,15 @@ class Threads(Executor):
                 self._threads -= 1
         if failure is not None:
             future.set_exception(failure)
-        elif wanted:
+        elif active:
             future.set_result(cast("T", result))
         return is_surplus
 
 
 def _deliverable(error: BaseException) -> BaseException:
-    """The exception as asyncio can hand it to whoever waits.
+    """The exception in a form that asyncio can pass to the waiting task.
 
-    A StopIteration it cannot: the future would never be done. What is no Exception would end the
+    With a StopIteration the future would never be done. What is not an Exception would end the
     event loop, or look as if the waiting task had been cancelled.
     """
     if isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
@@ -197,10 +196,10 @@ class Executors:
 
     Attributes:
         names: resolves the host names of targets.
-        lookups: where it does so, as long as they are quick; also for our own name to serve on.
-        scrapes: writes /metrics, one after another: they share what they keep. One that hangs is
-            given up with what it keeps; so often there is another thread.
-        pages: writes /health.
+        lookups: its threads for fast names; also resolves `serve.host`.
+        scrapes: renders /metrics, one at a time, as they share state. One that hangs is given up
+            with its state; `spare` limits how often.
+        pages: renders /health.
         secrets: reads secret files, each in one thread at most.
     """
 
@@ -213,9 +212,9 @@ class Executors:
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Executors]:
-    """Every pool, until the end; then none is waited for."""
-    # As many as there may be names that do not resolve before a good one has to wait; a thread
-    # that waits for a name server costs little, and there is none where names are quick.
+    """All pools; on leaving they are shut down without waiting."""
+    # The number of unresolvable names that delay no other; a thread that waits for a name server
+    # costs little, and is started only where DNS is slow.
     quick, slow = Threads("names", 256), Threads("slow-names", 64)
     made = Executors(
         names=Names(quick, slow),

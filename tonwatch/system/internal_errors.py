@@ -1,8 +1,8 @@
-"""Bugs of tonwatch itself: caught where they cost least, counted, and logged once.
+"""Internal errors: caught where they cost least, counted, and logged once.
 
-A guard costs the part that failed one sample, one group of metrics or one page; all else goes on.
-What an exception says could quote anything, so it goes into the log alone: metrics and pages name
-the component, how often and when.
+A guarded failure costs one sample, one group of metrics or one page; all else goes on. An
+exception's text may have secrets, so it is only logged: metrics and pages show the component, count
+and time.
 """
 
 import threading
@@ -18,39 +18,39 @@ import structlog
 log = structlog.get_logger(__name__)
 
 QUIET: Final = 60.0
-"""Seconds without a failure after which a part that works again is said to be mended. One that
-fails every other time would otherwise log two lines each time."""
+"""Seconds without a failure after which a part counts as working again. One that fails every
+other time would otherwise log two lines each time."""
 
 _SHORT: Final = 100
-"""Characters that tell failures apart which have no traceback."""
+"""Characters that identify a failure without a traceback."""
 
 _PLACES: Final = 20
-"""Places of failure that are logged of one part before the rest is only counted."""
+"""Places of failure that are logged for one part; further ones are only counted."""
 
 
 class Component(StrEnum):
-    """What can fail: the values of the label ``component``."""
+    """Values of the label ``component``."""
 
     PROBES = "probes"
-    """Asking: a question raised an exception, or did not end."""
+    """Probing: a query raised an exception, or did not end."""
 
     PAYOUTS = "payouts"
-    """Counting transactions, and keeping what is counted."""
+    """Counting transactions, and saving checkpoints."""
 
     STORE = "store"
-    """Keeping what was learnt."""
+    """Storing samples."""
 
     JUDGE = "judge"
-    """Judging what is known; while it fails no new judgement is made."""
+    """Judging the store; while it fails there is no new judgement."""
 
     LOG = "log"
-    """Logging what has changed."""
+    """Logging changes."""
 
     SECRETS = "secrets"
     """Reading secret files."""
 
     METRICS = "metrics"
-    """Reading and writing what /metrics shows."""
+    """Rendering /metrics."""
 
     HTTP = "http"
     """Answering a request."""
@@ -61,14 +61,14 @@ class Component(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InternalError:
-    """What is known of the failures of one component.
+    """Failures of one component.
 
     Attributes:
-        component: which.
+        component: which one.
         count: failures since tonwatch started.
-        since: when they began, Unix seconds; where they had ended, when they began again.
+        since: when they last began, Unix seconds.
         last: when the last one was, Unix seconds.
-        ongoing: whether some part of it has not worked again for long enough.
+        ongoing: whether some part of it is still failing.
     """
 
     component: Component
@@ -89,7 +89,7 @@ class _Trouble:
 
 @dataclass(slots=True)
 class _Total:
-    """Of one component. `parts` are those that fail."""
+    """Failures of one component. `parts` are those that are failing."""
 
     count: int = 0
     since: float = 0.0
@@ -115,11 +115,11 @@ class InternalErrors:
 
     @contextmanager
     def guard(self, component: Component, part: str = "") -> Iterator[None]:
-        """Swallow and count any exception of the block; being cancelled or ended is none.
+        """Count any exception of the block and go on; cancellation is passed on.
 
         Args:
             component: what the block belongs to.
-            part: which part of it, for the log. There must be a bounded number of these.
+            part: which part of it, for the log; of bounded cardinality.
         """
         try:
             yield
@@ -136,8 +136,8 @@ class InternalErrors:
         Args:
             component: what failed.
             part: which part of it.
-            error: the exception, or a traceback that was written down where it was caught.
-            of: what it was about, for the log: a target, a wallet.
+            error: the exception, or its traceback as text.
+            of: the target or wallet, for the log.
         """
         text = error if isinstance(error, str) else "".join(traceback.format_exception(error))
         place = _place(text)
@@ -158,9 +158,9 @@ class InternalErrors:
             log.error("bug in tonwatch", component=component, part=part, exception=text, **about)
 
     def worked(self, component: Component, part: str = "") -> None:
-        """Note that a part did what it should."""
+        """Record that a part worked."""
         parts = self._totals[component].parts
-        if part not in parts:  # nearly always; so it takes no lock
+        if part not in parts:  # the common case, without a lock
             return
         with self._lock:
             trouble = parts.get(part)
@@ -184,6 +184,6 @@ class InternalErrors:
 
 
 def _place(text: str) -> str:
-    """Where an exception was raised: what tells two bugs of one part apart."""
+    """Where an exception was raised: distinguishes two bugs of one part."""
     places = [line for line in text.splitlines() if line.lstrip().startswith("File ")]
     return places[-1] if places else text[:_SHORT]

@@ -1,4 +1,4 @@
-"""Reads small files that somebody else puts there: whatever stands there, reading it ends."""
+"""Reads small files that others write; never blocks on pipes or devices."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ _KINDS: Final = {
 
 
 class NotRegular(ValueError):
-    """Something else stands where a file is expected; the text says what."""
+    """The path is not a regular file; the text says what it is."""
 
 
 def read(path: Path, limit: int) -> bytes:
@@ -24,14 +24,14 @@ def read(path: Path, limit: int) -> bytes:
 
     Args:
         path: the file.
-        limit: bytes that it may have.
+        limit: maximum size, bytes.
 
     Raises:
         OSError: it cannot be read.
-        NotRegular: it is no regular file.
-        ValueError: it is larger. The text of both says so and quotes nothing.
+        NotRegular: it is not a regular file.
+        ValueError: it is larger. No text quotes the content.
     """
-    # Opening a pipe would wait for somebody to write into it; a terminal would become ours.
+    # Do not block on a pipe without a writer, nor acquire a controlling terminal.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     descriptor = os.open(path, flags)
     try:
@@ -46,11 +46,11 @@ def read(path: Path, limit: int) -> bytes:
 
 
 def ensure_regular_or_missing(path: Path) -> None:
-    """Look whether a file may be put in the place of what is there.
+    """Check whether a path may be replaced by a file.
 
     Raises:
-        OSError: that cannot be known.
-        NotRegular: it is no regular file.
+        OSError: unknown.
+        NotRegular: it is not a regular file.
     """
     with suppress(FileNotFoundError):
         _ensure_regular(path.stat().st_mode)

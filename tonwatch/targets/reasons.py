@@ -4,7 +4,7 @@ from typing import Final
 
 from tonwatch.ton.errors import Reason
 
-ON_THE_WAY: Final = (
+COMMON_REASONS: Final = (
     Reason.OK,
     Reason.KEY_UNAVAILABLE,
     Reason.RESOLVE_FAILED,

@@ -33,14 +33,14 @@ class Address(NamedTuple):
         return base64.urlsafe_b64encode(data + _checksum(data)).decode()
 
 
-class Written(NamedTuple):
+class ParsedAddress(NamedTuple):
     """An address as written in text; `test_only` is its flag, False in the raw form."""
 
     address: Address
     test_only: bool
 
 
-def parse(text: str) -> Written:
+def parse(text: str) -> ParsedAddress:
     """Read an address in any form.
 
     Raises:
@@ -48,7 +48,7 @@ def parse(text: str) -> Written:
     """
     text = text.strip()
     if raw := _RAW.fullmatch(text):
-        return Written(_in_use(int(raw[1]), bytes.fromhex(raw[2])), test_only=False)
+        return ParsedAddress(_in_use(int(raw[1]), bytes.fromhex(raw[2])), test_only=False)
     if not _FRIENDLY.fullmatch(text):
         raise ValueError(
             "not an address: write 48 characters such as EQ..., or WORKCHAIN:64 hex digits"
@@ -62,7 +62,7 @@ def parse(text: str) -> Written:
     if data[0] & ~_TEST_ONLY not in {_BOUNCEABLE, _NOT_BOUNCEABLE}:
         raise ValueError("not an address: unknown first byte")
     workchain = int.from_bytes(data[1:2], "big", signed=True)
-    return Written(_in_use(workchain, data[2:34]), test_only=bool(data[0] & _TEST_ONLY))
+    return ParsedAddress(_in_use(workchain, data[2:34]), test_only=bool(data[0] & _TEST_ONLY))
 
 
 def _in_use(workchain: int, hash_: bytes) -> Address:

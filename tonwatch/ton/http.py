@@ -147,7 +147,7 @@ class HttpClient:
                     verb,
                     f"{self._base_url}/{method}",
                     headers=headers,
-                    # A redirect would carry the API key to a host nobody configured.
+                    # A redirect would carry the API key to an unknown host.
                     allow_redirects=False,
                     trace_request_ctx=timing,
                     **arguments,

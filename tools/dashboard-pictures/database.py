@@ -1,8 +1,7 @@
-"""Prometheus over series of the past: filled, its rules evaluated, and asked.
+"""Prometheus over past series: backfill, rules and queries.
 
-Alerts and recorded series of the past exist nowhere yet: every rule is asked for over the whole
-time as Prometheus would have asked it, those that others build on first, and the answers are
-added to what is stored.
+Alerts and recorded series of the past are backfilled: every rule is queried over the whole range as
+Prometheus would have evaluated it, in the order of their dependencies, and the results are stored.
 """
 
 import json
@@ -27,13 +26,13 @@ from tonwatch.config.durations import Duration
 Series = list[dict[str, Any]]
 
 Samples = dict[tuple[str, float], str]
-"""Values by series, as it is written, and moment."""
+"""Values by series, in text, and moment."""
 
 _DURATION: Final[TypeAdapter[float]] = TypeAdapter(Duration)
 
-_LOOKS_BACK: Final = "14900ms"
-"""How long a value counts. The past has no marks where a series ends: less than it takes to
-the next scrape."""
+_LOOKBACK: Final = "14900ms"
+"""Lookback delta. Backfilled series have no staleness markers, so it is shorter than a scrape
+interval."""
 
 
 class Database:
@@ -50,7 +49,7 @@ class Database:
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Prometheus at work on what has been added so far."""
+        """Run Prometheus on what has been added so far."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             place = f"127.0.0.1:{free.getsockname()[1]}"
         config = self.folder.with_suffix(".yaml")
@@ -62,7 +61,7 @@ class Database:
                 f"--storage.tsdb.path={self.folder}",
                 "--storage.tsdb.retention.time=10y",
                 f"--web.listen-address={place}",
-                f"--query.lookback-delta={_LOOKS_BACK}",
+                f"--query.lookback-delta={_LOOKBACK}",
                 "--log.level=error",
             )
         )
@@ -86,30 +85,30 @@ class Database:
         raise TimeoutError("Prometheus does not become ready")
 
     def range(self, expr: str, begin: float, end: float, step: float) -> Series:
-        """What a query answers from `begin` to `end`, Unix seconds."""
+        """A range query from `begin` to `end`, Unix seconds."""
         times = {"start": f"{begin:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
-        return self._ask("query_range", {"query": expr, **times})
+        return self._query("query_range", {"query": expr, **times})
 
     def instant(self, expr: str, now: float) -> Series:
-        """What a query answers at `now`, in the form of `range`."""
-        result = self._ask("query", {"query": expr, "time": f"{now:.3f}"})
+        """An instant query at `now`, in the form of `range`."""
+        result = self._query("query", {"query": expr, "time": f"{now:.3f}"})
         return [{"metric": each["metric"], "values": [each["value"]]} for each in result]
 
-    def _ask(self, endpoint: str, what: Mapping[str, str]) -> Series:
-        data = urllib.parse.urlencode(what).encode()
+    def _query(self, endpoint: str, params: Mapping[str, str]) -> Series:
+        body = urllib.parse.urlencode(params).encode()
         try:
-            with urllib.request.urlopen(f"{self._url}/api/v1/{endpoint}", data) as answer:
-                told = json.load(answer)["data"]
+            with urllib.request.urlopen(f"{self._url}/api/v1/{endpoint}", body) as answer:
+                data = json.load(answer)["data"]
         except urllib.error.HTTPError as error:
-            raise ValueError(f"{what['query']}: {error.read().decode()}") from None
-        if told["resultType"] == "scalar":
-            return [{"metric": {}, "value": told["result"]}]
-        result: Series = told["result"]
+            raise ValueError(f"{params['query']}: {error.read().decode()}") from None
+        if data["resultType"] == "scalar":
+            return [{"metric": {}, "value": data["result"]}]
+        result: Series = data["result"]
         return result
 
 
 def evaluate(database: Database, files: Sequence[Path], begin: float, end: float) -> None:
-    """Add what the rules of `files` would have recorded, and the alerts."""
+    """Add the recorded series and alerts of the rules in `files`."""
     rules = [
         rule
         for file in files
@@ -132,12 +131,12 @@ def evaluate(database: Database, files: Sequence[Path], begin: float, end: float
 
 
 def _stages(left: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Rules in groups, each after all that it builds on."""
+    """Rules in groups, in the order of their dependencies."""
     while left:
         names = {rule.get("record") for rule in left}
         ready = [rule for rule in left if not names & _names(rule["expr"])]
-        assert ready, "rules build on each other in a circle"
-        # Some alerts keep quiet because of others: what asks for alerts waits for all that it can.
+        assert ready, "rules depend on each other in a cycle"
+        # Some alerts depend on other alerts: they come after all other rules.
         stage = [rule for rule in ready if "ALERTS{" not in rule["expr"]] or ready
         yield stage
         left = [rule for rule in left if rule not in stage]
@@ -168,7 +167,9 @@ def _alert(rule: Mapping[str, Any], found: Series, written: Samples) -> None:
 
 
 def _write(written: Samples, labels: Mapping[str, str], value: str, moment: float) -> None:
-    # Two rules of one alert may make the same series: the first one counts.
+    # Two rules of one alert may produce the same series: keep the first.
     name = labels["__name__"]
-    told = ",".join(f'{key}="{text}"' for key, text in sorted(labels.items()) if key != "__name__")
-    written.setdefault((f"{name}{{{told}}}", moment), value)
+    text = ",".join(
+        f'{key}="{label}"' for key, label in sorted(labels.items()) if key != "__name__"
+    )
+    written.setdefault((f"{name}{{{text}}}", moment), value)

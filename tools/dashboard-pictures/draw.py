@@ -40,10 +40,10 @@ PICTURES: Final = ROOT / "docs" / "dashboards"
 RULES: Final = ("recording", "slo", "services", "tonwatch")
 WIDTH: Final = 1600
 _POINTS_PER_COLUMN: Final = 60
-"""Grafana asks for as many points as a panel is wide in pixels, which is 65 for a column."""
+"""Grafana queries as many points as a panel is wide in pixels, which is 65 for a column."""
 
 _HEIGHT: Final = 2600
-"""Of the window: tables draw only what can be seen."""
+"""Of the window: tables draw only visible rows."""
 
 _STEPS: Final = (15, 20, 30, 60, 120, 300)
 _FONT: Final = "node_modules/@fontsource-variable/inter/files/inter-latin-wght-normal.woff2"
@@ -56,25 +56,25 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("names", nargs="*", help="of dashboards, without .json; all by default")
-    parser.add_argument("--play", action="store_true", help="play the evening anew")
-    parser.add_argument("--rules", action="store_true", help="evaluate the rules anew")
+    parser.add_argument("--play", action="store_true", help="play the evening again")
+    parser.add_argument("--rules", action="store_true", help="evaluate the rules again")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     files = sorted((ROOT / "dashboards").glob("*.json"))
     boards = {file.stem: json.loads(file.read_text()) for file in files}
-    chosen = {name: boards[name] for name in asked.names or boards}
-    database, begin, end = stored(play=asked.play, rules=asked.rules)
+    chosen = {name: boards[name] for name in options.names or boards}
+    database, begin, end = stored(play=options.play, rules=options.rules)
     build()
     with database.serving():
         for name, board in chosen.items():
-            told = data(database, board, begin, end)
-            (PAGE / f"{name}.data.json").write_text(json.dumps(told))
-    asyncio.run(draw(list(chosen), asked.theme, end))
+            content = data(database, board, begin, end)
+            (PAGE / f"{name}.data.json").write_text(json.dumps(content))
+    asyncio.run(draw(list(chosen), options.theme, end))
 
 
 def stored(*, play: bool, rules: bool) -> tuple[Database, float, float]:
-    """The database, and when what is in it begins and ends; made only where it is not yet."""
+    """The database, made where it is missing, and the begin and end of its samples."""
     CACHE.mkdir(exist_ok=True)
     samples, times = CACHE / "evening.om", CACHE / "evening.json"
     if play or not times.exists():
@@ -106,25 +106,25 @@ def stored(*, play: bool, rules: bool) -> tuple[Database, float, float]:
 
 
 def build() -> None:
-    """Make the page that draws."""
+    """Build the page."""
     if not (HERE / "node_modules").exists():
         options = ("--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund")
         subprocess.run(("npm", "install", *options), cwd=HERE, check=True)
     subprocess.run(
         ("npm", "run", "build", "--silent"), cwd=HERE, check=True, stdout=subprocess.DEVNULL
     )
-    # Grafana's styles ask its server for them; it measures texts by this font before it draws.
+    # Grafana's styles load them from its server; it measures texts with this font.
     fonts = PAGE / "public" / "fonts" / "inter"
     fonts.mkdir(parents=True)
     for name in ("Inter-Regular.woff2", "Inter-Medium.woff2"):
         shutil.copy(HERE / _FONT, fonts / name)
 
 
-# What a dashboard is told.
+# Data of a dashboard.
 
 
 def data(database: Database, board: dict[str, Any], begin: float, end: float) -> dict[str, Any]:
-    """A dashboard, and all that its panels ask for."""
+    """A dashboard, and the results of all its panels' queries."""
     found = _HOURS.fullmatch(board["time"]["from"])
     assert found is not None, f"a dashboard over {board['time']['from']}"
     start = max(begin, end - int(found[1]) * 3600)
@@ -146,7 +146,7 @@ def data(database: Database, board: dict[str, Any], begin: float, end: float) ->
             "from": start,
             "to": end,
             "step": history.SCRAPE,
-            "words": f"{_clock(start)} to {_clock(end)} UTC",
+            "text": f"{_clock(start)} to {_clock(end)} UTC",
         },
     }
 
@@ -158,20 +158,20 @@ def _panels(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _variables(database: Database, board: Mapping[str, Any], end: float) -> dict[str, str]:
-    """What stands for each in a query, as a regular expression."""
-    told: dict[str, str] = {}
+    """The value of each in queries, as a regular expression."""
+    found_values: dict[str, str] = {}
     for variable in board["templating"]["list"]:
         chosen = (variable.get("current") or {}).get("value") or ["$__all"]
         values = chosen if isinstance(chosen, list) else [chosen]
-        asked = _LABEL_VALUES.fullmatch(variable.get("query", ""))
+        query = _LABEL_VALUES.fullmatch(variable.get("query", ""))
         if "$__all" in values and variable.get("allValue"):
             values = [variable["allValue"]]
-        elif "$__all" in values and asked is not None:
-            expr = f"group by ({asked['label']}) ({_filled(asked['of'], told)})"
+        elif "$__all" in values and query is not None:
+            expr = f"group by ({query['label']}) ({_filled(query['of'], found_values)})"
             found = database.instant(expr, end)
-            values = sorted(series["metric"][asked["label"]] for series in found)
-        told[variable["name"]] = "|".join(values)
-    return told
+            values = sorted(series["metric"][query["label"]] for series in found)
+        found_values[variable["name"]] = "|".join(values)
+    return found_values
 
 
 def _shown(board: Mapping[str, Any]) -> Iterator[dict[str, str]]:
@@ -199,7 +199,7 @@ def _answer(
     expr = _filled(target["expr"], {**built_in, **variables})
     if target.get("instant"):
         return database.instant(expr, end)
-    # On round moments, as Grafana asks.
+    # On round moments, like Grafana.
     first, last = math.ceil(start / step) * step, math.floor(end / step) * step
     found = database.range(expr, first, last, step)
     return [{**each, "values": _with_gaps(each["values"], step)} for each in found]
@@ -207,12 +207,12 @@ def _answer(
 
 def _with_gaps(values: list[list[Any]], step: float) -> list[list[Any]]:
     """`values`, with a null where the next one is further than a step away."""
-    told: list[list[Any]] = []
+    filled: list[list[Any]] = []
     for moment, value in values:
-        if told and moment - told[-1][0] > step * 1.5:
-            told.append([told[-1][0] + step, None])
-        told.append([moment, value])
-    return told
+        if filled and moment - filled[-1][0] > step * 1.5:
+            filled.append([filled[-1][0] + step, None])
+        filled.append([moment, value])
+    return filled
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
@@ -254,7 +254,7 @@ async def draw(names: list[str], theme: str, now: float) -> None:
                 viewport={"width": WIDTH, "height": _HEIGHT}, timezone_id="UTC"
             )
             page.on("pageerror", lambda error: print(f"error: {error}"))
-            # The evening is not today: ages are told as seen from its end.
+            # Ages are relative to the end of the evening, not to today.
             await page.clock.set_fixed_time(datetime.fromtimestamp(now, UTC))
             for name in names:
                 await page.goto(f"{url}/index.html?board={name}&theme={theme}")

@@ -1,6 +1,6 @@
-"""What Prometheus would have besides the metrics of tonwatch: made up, but as it would look.
+"""Synthetic series besides the metrics of tonwatch.
 
-The services around tonwatch, the process of tonwatch, and what Prometheus notes of each scrape.
+The services around tonwatch, the process of tonwatch, and Prometheus' own metrics of scrapes.
 """
 
 import math
@@ -24,7 +24,7 @@ _SPREAD: Final = 0.55
 """Sigma of a duration's logarithm."""
 
 _WAVE: Final = 4 * 3600.0
-"""Seconds from one high tide of requests to the next."""
+"""Seconds from one peak of requests to the next."""
 
 _PAID: Final = re.compile(
     r"tonwatch_wallet_(?P<what>sent_messages|sent_amount)_total{job=[^,]*,instance=[^,]*,(?P<names>[^}]*)}"
@@ -35,17 +35,17 @@ _FAILING: Final = (145.0, 155.0)
 
 _LOST: Final = 24
 _LOST_AT: Final = 150.0
-"""How many payouts of dollars are claimed at that minute that nobody sees on the chain."""
+"""The number of USDT payouts claimed at that minute that are not on the chain."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong for some minutes of the history.
+    """An incident of some minutes.
 
     Attributes:
         begin, end: minutes since the history began.
         failing: share of requests that fail.
-        slower: how many times longer they take.
+        slower: factor of their durations.
     """
 
     begin: float
@@ -61,7 +61,7 @@ class Route:
     Attributes:
         a_second: requests, on average.
         median: seconds that they take.
-        rejected: share that is the client's mistake.
+        rejected: share of client errors.
     """
 
     job: str
@@ -107,9 +107,9 @@ def services(file: TextIO, begin: float, end: float) -> None:
     ]
     for now in _scrapes(begin, end):
         for histogram in counted:
-            histogram.go_on(now, (now - begin) / 60, random)
+            histogram.advance(now, (now - begin) / 60, random)
             histogram.write(file, now)
-        # It reads the chain a little behind, and falls back while its queries are slow.
+        # It lags the chain a little, and more while its queries are slow.
         late = 14 + 5 * random.random() + 7 * 60 * _share(_FLOWS_SLOW, (now - begin) / 60)
         newest = f"analytics_last_event_timestamp_seconds {now - late:.3f}"
         write(file, newest, "analytics-api", _INSTANCES["analytics-api"][0], now)
@@ -132,16 +132,16 @@ class _Histogram:
             f'http_response_status_code="{status}"'
         )
 
-    def go_on(self, now: float, minute: float, random: Random) -> None:
-        """Count what came since the last scrape."""
+    def advance(self, now: float, minute: float, random: Random) -> None:
+        """Add the requests since the last scrape."""
         route = self._route
         troubles = [each for each in route.troubles if each.begin <= minute < each.end]
         failing = sum((each.failing for each in troubles), 0.0002)
         slower = math.prod(each.slower for each in troubles)
         share = {200: 1 - failing - route.rejected, 404: route.rejected, 500: failing}
-        tide = 1 + 0.25 * math.sin(2 * math.pi * now / _WAVE)
-        each = route.a_second * tide * share[self._status] / len(_INSTANCES[route.job])
-        for _ in range(_came(each * SCRAPE, random)):
+        load = 1 + 0.25 * math.sin(2 * math.pi * now / _WAVE)
+        each = route.a_second * load * share[self._status] / len(_INSTANCES[route.job])
+        for _ in range(_poisson(each * SCRAPE, random)):
             took = random.lognormvariate(math.log(route.median * slower), _SPREAD)
             self._sum += took
             self._buckets[next(i for i, bound in enumerate(_BOUNDS) if took <= bound)] += 1
@@ -161,7 +161,7 @@ class _Histogram:
 
 
 def payouts(file: TextIO, history: Iterable[str], begin: float) -> None:
-    """Write what the payout helper would say, from what tonwatch has seen on the chain.
+    """Write the metrics of the payout helper, from the payouts that tonwatch counted.
 
     Args:
         file: gets samples, as that of `history.play`.
@@ -179,35 +179,35 @@ def payouts(file: TextIO, history: Iterable[str], begin: float) -> None:
             continue
         what, names, value, now = found["what"], found["names"], float(found["value"]), found["now"]
         minute = (float(now) - begin) / 60
-        tell = partial(write, file, job="payout-helper", instance=instance, time=float(now))
+        sample = partial(write, file, job="payout-helper", instance=instance, time=float(now))
         lost = _LOST if '"usdt"' in names and '"payouts"' in names and minute >= _LOST_AT else 0
         if what == "sent_amount":
-            tell(f"payout_helper_payout_amount_total{{{names}}} {value + lost * 15}")
+            sample(f"payout_helper_payout_amount_total{{{names}}} {value + lost * 15}")
             continue
-        tell(f"payout_helper_payouts_sent_total{{{names}}} {value + lost}")
+        sample(f"payout_helper_payouts_sent_total{{{names}}} {value + lost}")
         if _FAILING[0] <= minute < _FAILING[1] and 'wallet="refunds"' in names:
-            failed[names] += _came(3 * SCRAPE / 60, random)
-        tell(f'payout_helper_payouts_failed_total{{{names},reason="rejected"}} {failed[names]}')
+            failed[names] += _poisson(3 * SCRAPE / 60, random)
+        sample(f'payout_helper_payouts_failed_total{{{names},reason="rejected"}} {failed[names]}')
         if value > paid.get(names, -1):
             paid[names], waiting[names] = value, float(now) - random.uniform(1, 12)
         due = float(now) - waiting[names]
         size = round(due / 20) if due > 60 else random.choice((0, 0, 1, 2))
-        tell(f"payout_helper_queue_size{{{names}}} {size}")
+        sample(f"payout_helper_queue_size{{{names}}} {size}")
         if size:
-            tell(f"payout_helper_queue_oldest_timestamp_seconds{{{names}}} {waiting[names]:.3f}")
+            sample(f"payout_helper_queue_oldest_timestamp_seconds{{{names}}} {waiting[names]:.3f}")
 
 
 def process(file: TextIO, begin: float, end: float, samples: int) -> None:
-    """Write what the process of tonwatch would say of itself, and Prometheus of its scrapes.
+    """Write the metrics of tonwatch's process, and of Prometheus about its scrapes.
 
     Args:
         file: gets samples, as that of `history.play`.
         begin, end: Unix seconds.
-        samples: how many a scrape has.
+        samples: in a scrape.
     """
     random = Random("process")
     cpu = 0.0
-    told: dict[str, Callable[[], float]] = {
+    metrics: dict[str, Callable[[], float]] = {
         "process_resident_memory_bytes": lambda: 68e6 + 4e6 * random.random(),
         "process_virtual_memory_bytes": lambda: 412e6,
         "process_open_fds": lambda: random.choice((27, 28, 28, 28, 29)),
@@ -221,7 +221,7 @@ def process(file: TextIO, begin: float, end: float, samples: int) -> None:
     for now in _scrapes(begin, end):
         cpu += SCRAPE * random.uniform(0.026, 0.034)
         write(file, f"process_cpu_seconds_total {cpu:.3f}", JOB, INSTANCE, now)
-        for name, value in told.items():
+        for name, value in metrics.items():
             write(file, f"{name} {value():.9g}", JOB, INSTANCE, now)
 
 
@@ -230,13 +230,13 @@ def _scrapes(begin: float, end: float) -> Iterator[float]:
 
 
 def _share(trouble: Trouble, minute: float) -> float:
-    """How much of a trouble has passed; 0 outside."""
+    """The elapsed share of a trouble; 0 outside."""
     share = (minute - trouble.begin) / (trouble.end - trouble.begin)
     return share if 0 <= share <= 1 else 0.0
 
 
-def _came(expected: float, random: Random) -> int:
-    """How many come where so many are expected."""
+def _poisson(expected: float, random: Random) -> int:
+    """A random number of events with this mean."""
     if expected > 30:
         return max(0, round(random.gauss(expected, math.sqrt(expected))))
     least, count, product = math.exp(-expected), 0, random.random()

@@ -4,7 +4,7 @@ import { defineConfig } from 'vite';
 export default defineConfig({
   base: './',
   plugins: [react()],
-  // Parts of Grafana ask what they were built for.
+  // Parts of Grafana read it at run time.
   define: { 'process.env.NODE_ENV': '"production"' },
   build: { chunkSizeWarningLimit: 20000, minify: false, sourcemap: false },
 });

@@ -7,13 +7,13 @@ from tonwatch.commands.options import OK, PROBLEM, USAGE
 
 
 def run_export(options: argparse.Namespace, _: object) -> int:
-    """Write what the options say; returns the exit code."""
+    """Write the selected parts; returns the exit code."""
     from tonwatch.commands.bundle import export
-    from tonwatch.commands.bundle.options import wanted
+    from tonwatch.commands.bundle.options import selection
 
     try:
-        what = wanted(options)
-        export.export(what, options.directory, force=options.force, out=sys.stdout)
+        selected = selection(options)
+        export.export(selected, options.directory, force=options.force, out=sys.stdout)
     except ValueError as error:
         print(f"tonwatch bundle export: {error}", file=sys.stderr)
         return USAGE

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from tonwatch.commands.bundle import text as texts
-from tonwatch.commands.bundle.options import Part, Wanted
+from tonwatch.commands.bundle.options import Part, Selection
 
 _PACKAGE: Final = Path(__file__).parents[2]
 
@@ -14,20 +14,20 @@ class BundleError(Exception):
     """Nothing was exported; the text says why."""
 
 
-def export(what: Wanted, directory: Path, *, force: bool, out: TextIO) -> None:
-    """Write files below a directory and say which; files that are the same already stay.
+def export(selected: Selection, directory: Path, *, force: bool, out: TextIO) -> None:
+    """Write files below a directory and print them; identical files are not touched.
 
     Args:
-        what: what to write.
+        selected: what to write.
         directory: made where it is missing.
         force: whether files with other content are replaced.
         out: gets a line for each file.
 
     Raises:
-        BundleError: a part is missing, a file would be replaced, or the directory is no place
-            to write to.
+        BundleError: a part is missing, a file would be replaced, or the directory cannot be
+            written to.
     """
-    files = {directory / path: text for path, text in _files(what)}
+    files = {directory / path: text for path, text in _files(selected)}
     try:
         present = {path: path.read_bytes() for path in files if path.exists()}
         other = [path for path, content in present.items() if content != files[path].encode()]
@@ -35,7 +35,7 @@ def export(what: Wanted, directory: Path, *, force: bool, out: TextIO) -> None:
             names = "\n".join(f"  {path}" for path in other)
             raise BundleError(
                 f"these files have another content, so nothing was written:\n{names}\n"
-                "Look at them, then replace them with --force, or name another directory."
+                "Check them, then replace them with --force, or name another directory."
             )
         for path, text in files.items():
             if path in present and path not in other:
@@ -67,9 +67,9 @@ def shipped(folder: str) -> Path:
     raise BundleError(f"this tonwatch was installed without its {folder}")
 
 
-def _files(what: Wanted) -> Iterator[tuple[str, str]]:
-    """Where below the directory each file goes, and its text."""
-    names, parts = what.names, what.parts
+def _files(selected: Selection) -> Iterator[tuple[str, str]]:
+    """The path of each file below the directory, and its text."""
+    names, parts = selected.names, selected.parts
     rules = {file: texts.in_rules(text, names) for file, text in _rules().items()}
     if Part.RULES in parts:
         for file, text in rules.items():
@@ -78,7 +78,10 @@ def _files(what: Wanted) -> Iterator[tuple[str, str]]:
         yield (
             "prometheusrule.yaml",
             texts.prometheus_rule(
-                rules, name=what.name, namespace=what.namespace, labels=what.object_labels
+                rules,
+                name=selected.name,
+                namespace=selected.namespace,
+                labels=selected.object_labels,
             ),
         )
     if Part.ALERTMANAGER in parts:

@@ -1,4 +1,4 @@
-"""The options of ``tonwatch bundle export``, and what they mean.
+"""The options of ``tonwatch bundle export``, and their validation.
 
 Every command imports this to know its own options, so it imports little itself.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-# Where everybody can read the runbooks: what the shipped rules and dashboards link to.
+# The public runbooks, which the shipped rules and dashboards link to.
 RUNBOOKS_URL: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
 # Scrape jobs by the name they have in the shipped files, each with the option that renames it.
 JOBS: Final[Mapping[str, str]] = {
@@ -54,13 +54,13 @@ _PARTS: Final[Mapping[Part, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """What is called otherwise where the bundle goes.
+    """Replacements of names in the exported files.
 
     Attributes:
         jobs: scrape jobs, by the name they have in the shipped files.
         severities: values of the label severity, likewise.
         labels: put on every alert.
-        runbooks_url: takes the place of `RUNBOOKS_URL`; without a slash at its end.
+        runbooks_url: replaces `RUNBOOKS_URL`; without a slash at its end.
     """
 
     jobs: Mapping[str, str] = field(default_factory=dict)
@@ -70,12 +70,12 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What is exported, and what it is called where it goes.
+class Selection:
+    """What to export, and its names.
 
     Attributes:
         parts: at least one.
-        names: see there.
+        names: replacements of names.
         name: of the PrometheusRule.
         namespace: of the PrometheusRule; None for the one it is applied to.
         object_labels: of the PrometheusRule.
@@ -89,7 +89,7 @@ class Wanted:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Put the options on a command line."""
+    """Add the options to a command line."""
     parser.add_argument("directory", type=Path, metavar="DIR", help="made where it is missing")
     parser.add_argument("--force", action="store_true", help="replace files that differ")
     chosen = parser.add_argument_group("what to write (default: everything)")
@@ -140,17 +140,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def wanted(options: argparse.Namespace) -> Wanted:
-    """What the options mean.
+def selection(options: argparse.Namespace) -> Selection:
+    """The validated options.
 
     Raises:
-        ValueError: one makes no sense; the text names it.
+        ValueError: one is invalid; the text names it.
     """
     if not re.fullmatch(_DNS_NAME, options.name):
         raise ValueError(f"--name: {options.name!r} cannot be the name of a Kubernetes object")
     if options.namespace is not None and not re.fullmatch(_DNS_LABEL, options.namespace):
         raise ValueError(f"--namespace: {options.namespace!r} cannot be the name of a namespace")
-    return Wanted(
+    return Selection(
         parts=frozenset(options.parts or Part),
         names=Names(
             jobs=_jobs({job: getattr(options, job) for job in JOBS}),
@@ -195,7 +195,7 @@ def _severities(written: Sequence[str]) -> dict[str, str]:
             )
         if not new or not new.isprintable():
             raise ValueError(f"--severity: {new!r} cannot be a severity")
-    # Inhibitions tell severities apart: two of one name would silence each other.
+    # Inhibitions depend on severities: two of one name would inhibit each other.
     called = [table.get(severity, severity) for severity in SEVERITIES]
     for new in table.values():
         if called.count(new) > 1:

@@ -1,14 +1,14 @@
 """Rules, routes, dashboards and runbooks with the user's names in them.
 
-The shipped files are templates that Prometheus, Alertmanager and Grafana read as they are: in each
-named place stands its default. A place is known by how it is written, which is always the same:
+The shipped files are valid for Prometheus, Alertmanager and Grafana, and templates too: each place
+has its default. Places are recognised by their spelling, which is always the same:
 
     job="wallet-api"                selects a scrape job, in a query
     severity="critical"             selects a severity, in a query or a route
     labels: {severity: critical}    the labels of an alert
-    https://.../docs/runbooks       where the runbooks are read
+    https://.../docs/runbooks       the URL of the runbooks
 
-Only what stands in a place changes: comments and layout stay as they were written.
+Only places change: comments and layout stay.
 """
 
 import json
@@ -22,9 +22,9 @@ import yaml
 
 from tonwatch.commands.bundle.options import RUNBOOKS_URL, SEVERITIES, Names
 
-# Where dashboards show names by themselves: choices of variables, and texts in place of values.
+# Keys of dashboards whose value may be a name: choices of variables, and value mappings.
 _SHOWN: Final = frozenset({"text", "value"})
-# What can stand in YAML without quotes, unless it is a word such as `yes`.
+# Plain scalars in YAML, except for keywords such as `yes`.
 _SIMPLE: Final = r"[A-Za-z][\w./-]*"
 
 
@@ -50,15 +50,15 @@ def in_alertmanager(text: str, names: Names) -> str:
 
 
 def in_dashboard(text: str, names: Names) -> str:
-    """A dashboard: its queries and links, and where it shows the name of a job or a severity."""
+    """A dashboard: its queries and links, and names of jobs and severities."""
     old = json.loads(text)
     new = _in_json(old, _matchers(names) | _url(names), {**names.jobs, **names.severities})
     return text if new == old else json.dumps(new, indent=2, ensure_ascii=False) + "\n"
 
 
 def in_runbook(text: str, names: Names) -> str:
-    """A runbook: its queries, and what it links to."""
-    # Only the runbooks go along: what they link to beyond their folder stays where it is.
+    """A runbook: its queries and links."""
+    # Only runbooks are exported: links beyond their folder become absolute.
     text = re.sub(r"(?<=\]\()\.\./[^)]*", lambda m: urljoin(f"{RUNBOOKS_URL}/", m[0]), text)
     return _filled(text, _matchers(names) | _url(names))
 
@@ -72,7 +72,7 @@ def prometheus_rule(
         texts: files of rules, by their names; the groups in them are indented by two.
         name: of the object.
         namespace: of the object; None for the one it is applied to.
-        labels: of the object, in addition to ours; operators select rules by them.
+        labels: of the object, in addition to the default; operators select rules by them.
     """
     metadata: dict[str, Any] = {"name": name}
     if namespace is not None:
@@ -91,13 +91,13 @@ def prometheus_rule(
 
 
 def _filled(text: str, places: Mapping[str, str]) -> str:
-    """A text with other things in its places, all at once: two names may be exchanged."""
+    """A text with its places replaced, all at once: two names may be swapped."""
     written = "|".join(map(re.escape, places))
     return re.sub(rf"\b(?:{written})", lambda place: places[place[0]], text)
 
 
 def _matchers(names: Names) -> dict[str, str]:
-    """The matchers that change, as PromQL writes them; routes are written the same way."""
+    """The matchers to replace, in PromQL; routes use the same spelling."""
     return {
         f'{label}="{old}"': f"{label}={_quoted(new)}"
         for label, table in (("job", names.jobs), ("severity", names.severities))
@@ -106,7 +106,7 @@ def _matchers(names: Names) -> dict[str, str]:
 
 
 def _labels(severity: str, names: Names) -> str:
-    """The labels of an alert that has one of our severities."""
+    """The labels of an alert with this severity."""
     pairs = {"severity": names.severities.get(severity, severity), **names.labels}
     return ", ".join(f"{key}: {_in_yaml(value)}" for key, value in pairs.items())
 
@@ -116,7 +116,7 @@ def _url(names: Names) -> dict[str, str]:
 
 
 def _quoted(value: str) -> str:
-    """A string of printable characters, as PromQL, YAML and JSON alike write it."""
+    """A quoted string of printable characters, valid in PromQL, YAML and JSON."""
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -129,12 +129,12 @@ def _in_yaml(value: str) -> str:
 def _in_json(
     node: Any, places: Mapping[str, str], names: Mapping[str, str], *, shown: bool = False
 ) -> Any:
-    """Anything of a dashboard.
+    """Replace places and names in a part of a dashboard.
 
     Args:
         node: as parsed.
-        places: what is filled in, in every text.
-        names: of jobs and severities, new ones by old ones, for texts that are nothing else.
+        places: replacements in every text.
+        names: new names of jobs and severities by old ones, for texts that are only a name.
         shown: whether this may be such a text.
     """
     if isinstance(node, str):
@@ -145,7 +145,7 @@ def _in_json(
         return node
     new = {}
     for key, value in node.items():
-        # A series that is called like a severity may be a limit of that name instead.
+        # A legend that equals a severity may be the name of a limit instead.
         selected = key == "legendFormat" and f'severity="{value}"' in node.get("expr", "")
         new[key] = _in_json(value, places, names, shown=selected or key in _SHOWN)
     return new

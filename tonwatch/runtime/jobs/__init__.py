@@ -1,1 +1,1 @@
-"""What is asked again and again of more than one target."""
+"""Jobs: what the scheduler runs repeatedly."""

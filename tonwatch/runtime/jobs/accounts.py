@@ -1,4 +1,4 @@
-"""Reads the accounts of wallets and contracts, and compares what sources say of them."""
+"""Reads the accounts of wallets and contracts, and compares them between sources."""
 
 import asyncio
 import math
@@ -23,20 +23,20 @@ from tonwatch.watch.planner import Round
 from tonwatch.watch.store import Observation
 
 TICKS: Final = 15
-"""Parts into which an interval is cut, so that a thousand wallets are not read all at once."""
+"""Ticks in an interval, so that a thousand wallets are not read all at once."""
 
 _AT_ONCE: Final = 32
-"""Accounts that are read at one tick, however few they are."""
+"""Minimum of the limit of accounts per tick."""
 
 _RETRIES: Final = 3
-"""How often within an interval an account is tried that could not be read."""
+"""Attempts within an interval to read an account that failed."""
 
-_QUESTIONS: Final = 4
-"""Questions that reading one account from one source takes at most, tries again included."""
+_QUERIES: Final = 4
+"""Maximum of queries to read one account from one source, retries included."""
 
 
 def about_wallets(config: Config) -> tuple[Probe, ...]:
-    """The probes that every target takes part in for the sake of wallets."""
+    """The probes of every target that the configured wallets need."""
     probes: list[Probe] = []
     if config.wallets or config.contracts:
         probes.append(Probe.BALANCE)
@@ -66,7 +66,7 @@ class ReadSchedule:
         interval: seconds between two readings of each.
 
     Attributes:
-        limit: accounts that are read at one time.
+        limit: maximum of accounts per tick.
     """
 
     def __init__(self, accounts: Sequence[Watched] = (), interval: float = math.inf) -> None:
@@ -75,7 +75,7 @@ class ReadSchedule:
         self.change(accounts, interval)
 
     def change(self, accounts: Sequence[Watched], interval: float) -> None:
-        """Read these from now on; those that are new or others than before are due at once."""
+        """Read these from now on; new and changed ones are due at once."""
         known, due = self._accounts, self._due
         self._accounts = {each.key: each for each in accounts}
         self._due = {
@@ -86,13 +86,13 @@ class ReadSchedule:
         self.limit = max(_AT_ONCE, 2 * math.ceil(len(accounts) / TICKS))
 
     def due(self, now: float) -> list[Watched]:
-        """Those that are due at `now`, the longest waiting first, as many as one tick may take."""
+        """Those that are due at `now`, the longest waiting first, up to `limit`."""
         waiting = [key for key, due in self._due.items() if due <= now]
         waiting.sort(key=self._due.__getitem__)
         return [self._accounts[key] for key in waiting[: self.limit]]
 
     def done(self, readings: Sequence[Reading], now: float) -> None:
-        """Note what has been read; what failed is due again sooner."""
+        """Record what has been read; what failed is due again sooner."""
         for reading in readings:
             wait = self._interval if reading.ok else self._interval / _RETRIES
             if reading.key in self._due:
@@ -103,13 +103,13 @@ class ReadAccounts:
     """The job that reads every account once in an interval, some of them at each tick.
 
     Args:
-        context: says whom to ask.
-        found: addresses of jetton wallets, completed on the way.
+        context: has the sources.
+        jetton_wallets: cached addresses; new ones are added.
     """
 
-    def __init__(self, context: Context, found: JettonWallets) -> None:
+    def __init__(self, context: Context, jetton_wallets: JettonWallets) -> None:
         self._context = context
-        self._found = found
+        self._jetton_wallets = jetton_wallets
         self._schedule = ReadSchedule()
 
     def job(self, config: Config) -> Job:
@@ -118,43 +118,43 @@ class ReadAccounts:
         self._schedule.change(accounts, config.probe.wallet_interval)
         tick = config.probe.wallet_interval / TICKS
         names = tuple(self._context.sources)
-        # What is being read of an account that is another now must not be taken for this one's.
+        # A running reading of a changed account must not be stored for the new one.
         return Job(Probe.BALANCE, Probe.BALANCE, names, tick, self.plan, delay=tick, about=accounts)
 
     def plan(self) -> Sequence[Question]:
-        """What is due, from the best sources there are."""
+        """The accounts that are due, from the best sources."""
         sources = self._context.sources
         best = planner.readable(self._context.view.judgement)
         order = [sources[v.target.name] for v in best if v.target.name in sources]
         due = self._schedule.due(asyncio.get_running_loop().time())
         if not due or not order:
             return ()
-        questions = self._schedule.limit * _QUESTIONS * len(sources)
+        questions = self._schedule.limit * _QUERIES * len(sources)
         deadline = last_resort(self._context.config, questions)
         return (Question(Probe.BALANCE, partial(self._read, due, order), deadline),)
 
     async def _read(self, due: Sequence[Watched], order: Sequence[Source]) -> Sequence[Observation]:
         now = asyncio.get_running_loop().time()
-        batch = await balances.read(due, order, self._found, wall=self._context.wall)
+        batch = await balances.read(due, order, self._jetton_wallets, wall=self._context.wall)
         self._schedule.done(batch.readings, now)
         return (*batch.readings, *batch.samples)
 
 
 class CompareAccounts:
-    """The job that asks all sources for the same account at the same block, a wallet at a time.
+    """The job that reads the same account at the same block from all sources, one account a tick.
 
     Args:
-        context: says whom to ask.
-        found: addresses of jetton wallets.
+        context: has the sources.
+        jetton_wallets: cached addresses.
     """
 
-    def __init__(self, context: Context, found: JettonWallets) -> None:
+    def __init__(self, context: Context, jetton_wallets: JettonWallets) -> None:
         self._context = context
-        self._found = found
+        self._jetton_wallets = jetton_wallets
         self._turns: Iterator[Watched] = iter(())
 
     def job(self, config: Config) -> Job:
-        """The job for these wallets. It begins when every target has said where it is."""
+        """The job for these wallets. It starts when the head of every target is known."""
         self._turns = cycle([each for each in watched(config) if each.key.asset])
         return Job(
             Probe.COMPARE,
@@ -166,21 +166,21 @@ class CompareAccounts:
         )
 
     def plan(self) -> Sequence[Question]:
-        """The next account, where there is somebody to ask."""
-        asked = planner.comparison(self._context.view.judgement)
-        if asked is None:
+        """The next account, where there are sources to compare."""
+        planned = planner.comparison(self._context.view.judgement)
+        if planned is None:
             return ()
         account = self._address(next(self._turns))
-        deadline = last_resort(self._context.config, _QUESTIONS * len(asked.targets))
-        return (Question(Probe.COMPARE, partial(self._compare, account, asked), deadline),)
+        deadline = last_resort(self._context.config, _QUERIES * len(planned.targets))
+        return (Question(Probe.COMPARE, partial(self._compare, account, planned), deadline),)
 
-    async def _compare(self, account: Address, asked: Round) -> Sequence[Sample]:
+    async def _compare(self, account: Address, planned: Round) -> Sequence[Sample]:
         sources = self._context.sources
-        of_these = [sources[name] for name in asked.targets if name in sources]
-        return await compare(account, of_these, asked.seqno, wall=self._context.wall)
+        compared = [sources[name] for name in planned.targets if name in sources]
+        return await compare(account, compared, planned.seqno, wall=self._context.wall)
 
     def _address(self, watched: Watched) -> Address:
-        """The account that holds it; the owner's own while a jetton wallet's is not known."""
+        """The account's address; the owner's while a jetton wallet's is not known."""
         if watched.master is None:
             return watched.account
-        return self._found.known(watched.account, watched.master) or watched.account
+        return self._jetton_wallets.known(watched.account, watched.master) or watched.account

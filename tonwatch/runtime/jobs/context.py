@@ -1,4 +1,4 @@
-"""What jobs read anew at each tick, so that they go on while the configuration changes."""
+"""What jobs read at each tick, so that they go on while the configuration changes."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -10,7 +10,7 @@ from tonwatch.watch.view import View
 
 
 class Context(Protocol):
-    """What there is now.
+    """The current state of the runtime.
 
     Attributes:
         wall: local clock, Unix seconds.

@@ -1,4 +1,4 @@
-"""Asks all targets at once for the block at a seqno that all of them have."""
+"""Queries all targets at once for the block at a seqno that all of them have."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,22 +12,22 @@ from tonwatch.samples.sample import Probe, Sample
 from tonwatch.watch import planner
 from tonwatch.watch.planner import Round
 
-_QUESTIONS: Final = 4
-"""Questions that it takes to ask one target at most, one after another."""
+_QUERIES: Final = 4
+"""Maximum of sequential queries of one target."""
 
 
 class ForkRounds:
     """The job.
 
     Args:
-        context: says who is asked.
+        context: has the view and the targets.
     """
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     def job(self, config: Config) -> Job:
-        """The job that asks. Its first round comes when every target has said where it is."""
+        """The job. Its first round starts when the head of every target is known."""
         return Job(
             Probe.FORK,
             Probe.FORK,
@@ -39,15 +39,15 @@ class ForkRounds:
 
     def plan(self) -> Sequence[Question]:
         """A round, where there are two targets to compare."""
-        asked = planner.fork_round(self._context.view.judgement)
-        if asked is None:
+        planned = planner.fork_round(self._context.view.judgement)
+        if planned is None:
             return ()
-        deadline = last_resort(self._context.config, _QUESTIONS)
-        return (Question(Probe.FORK, partial(self._ask, asked), deadline),)
+        deadline = last_resort(self._context.config, _QUERIES)
+        return (Question(Probe.FORK, partial(self._ask, planned), deadline),)
 
-    async def _ask(self, asked: Round) -> Sequence[Sample]:
+    async def _ask(self, planned: Round) -> Sequence[Sample]:
         targets = self._context.targets
         answers = await asyncio.gather(
-            *(targets[name].block_at(asked.seqno) for name in asked.targets if name in targets)
+            *(targets[name].block_at(planned.seqno) for name in planned.targets if name in targets)
         )
         return [answer for answer in answers if answer is not None]

@@ -1,4 +1,4 @@
-"""Sends targets messages that wallets must refuse, never more often than configured."""
+"""Sends external messages that wallets must refuse, never more often than configured."""
 
 import asyncio
 import math
@@ -19,8 +19,8 @@ from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason, TonError
 from tonwatch.watch import planner
 
-_QUESTIONS: Final = 4
-"""Questions that one message takes at most, one after another."""
+_QUERIES: Final = 4
+"""Maximum of sequential queries for one message."""
 
 
 class SendMessages:
@@ -28,7 +28,7 @@ class SendMessages:
 
     Args:
         target: its name.
-        context: says how it stands, and which wallets can be sent a message.
+        context: has its verdict, and the wallets.
     """
 
     def __init__(self, target: str, context: Context) -> None:
@@ -43,7 +43,7 @@ class SendMessages:
         return Job(name, Probe.WRITE, (self._target,), config.probe.interval, self.plan)
 
     def plan(self) -> Sequence[Question]:
-        """A message, where it is time for one and some wallet can be sent one."""
+        """A message, where one is due and a wallet can be sent one."""
         judgement, config = self._context.view.judgement, self._context.config
         verdict = judgement.verdicts.get(self._target)
         now = asyncio.get_running_loop().time()
@@ -60,17 +60,17 @@ class SendMessages:
                 source = self._context.sources[self._target]
                 ask = partial(self._send, source, wallet.account, kind)
                 title = f"{Probe.WRITE} {self._target}"
-                return (Question(title, ask, last_resort(config, _QUESTIONS)),)
+                return (Question(title, ask, last_resort(config, _QUERIES)),)
         return ()
 
     async def _send(self, source: Source, wallet: Address, kind: WalletKind) -> Sequence[Sample]:
         sent = await write_path(source, wallet, kind, wall=self._context.wall)
         refused = sent.reason is Reason.MESSAGE_REJECTED
-        return () if refused and await _is_excused(source, wallet) else (sent,)
+        return () if refused and await _cannot_refuse(source, wallet) else (sent,)
 
 
-async def _is_excused(source: Source, wallet: Address) -> bool:
-    """Whether the wallet cannot answer any more: frozen or empty since it was read last."""
+async def _cannot_refuse(source: Source, wallet: Address) -> bool:
+    """Whether the wallet cannot run code any more: frozen or empty since it was last read."""
     with suppress(TonError):
         account = (await (await source.reader()).account(wallet)).account
         return account.status is not AccountStatus.ACTIVE or account.balance < planner.MESSAGE_GAS

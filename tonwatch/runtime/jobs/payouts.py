@@ -1,4 +1,4 @@
-"""Counts the payouts of wallets: when each account's transactions are walked, and from where."""
+"""Counts the payouts of wallets: which accounts' transactions are read, and from which sources."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
@@ -24,10 +24,10 @@ from tonwatch.watch.planner import Account
 from tonwatch.watch.wallet_verdicts import WalletVerdict
 
 AT_ONCE: Final = 4
-"""Accounts that are walked at a time: one that is stuck does not hold up the others."""
+"""Concurrent accounts: one that is stuck does not delay the others."""
 
 _TRIES: Final = 3
-"""Times that one page may be asked for, each time with fewer transactions."""
+"""Attempts to read one page, each with fewer transactions."""
 
 
 Count = Callable[[Totals, Transaction], Totals]
@@ -35,11 +35,11 @@ Count = Callable[[Totals, Transaction], Totals]
 
 
 class CountPayouts:
-    """The job that walks the accounts of all wallets whose payouts are to be counted.
+    """The job that counts the payouts of all wallets with `payouts`.
 
     Args:
-        context: says what each account's newest transaction is, and whom to believe.
-        checkpoints: what has been counted before, and where it is kept.
+        context: has the newest transactions, and the sources.
+        checkpoints: load and save the progress.
     """
 
     def __init__(self, context: Context, checkpoints: Checkpoints) -> None:
@@ -47,8 +47,8 @@ class CountPayouts:
         self.checkpoints = checkpoints
         self._walkers: dict[AccountKey, TransactionWalker] = {}
 
-    def followed(self, wallets: Collection[str]) -> "CountPayouts":
-        """The job that follows this one, where the walks of these wallets go on."""
+    def successor(self, wallets: Collection[str]) -> "CountPayouts":
+        """A new job that keeps the walkers of these wallets."""
         after = CountPayouts(self._context, self.checkpoints)
         after._walkers = {
             key: walker for key, walker in self._walkers.items() if key.name in wallets
@@ -61,14 +61,14 @@ class CountPayouts:
         return Job(Probe.PAYOUTS, Probe.PAYOUTS, (), tick, self.plan, delay=tick, at_once=AT_ONCE)
 
     def plan(self) -> Sequence[Question]:
-        """Every account that has transactions which are not counted."""
+        """Every account with uncounted transactions."""
         judgement, config = self._context.view.judgement, self._context.config
         best = planner.readable(judgement)
-        of_all = self._context.sources
-        sources = [of_all[v.target.name] for v in best if v.target.name in of_all]
+        by_name = self._context.sources
+        sources = [by_name[v.target.name] for v in best if v.target.name in by_name]
         if not sources:
             return ()
-        deadline = last_resort(config, AT_ONCE * BUDGET * _TRIES * len(of_all))
+        deadline = last_resort(config, AT_ONCE * BUDGET * _TRIES * len(by_name))
         pages = [source.transactions for source in sources]
         return [
             Question(
@@ -84,7 +84,7 @@ class CountPayouts:
     async def _count(
         self, account: Account, sources: Sequence[PageSource]
     ) -> Sequence[PayoutProgress]:
-        """Count what is new of one account; nothing where what is counted already is not known."""
+        """Count an account's new transactions; nothing where its checkpoint cannot be read."""
         reading = account.holding.reading
         if reading is None:
             return ()
@@ -96,10 +96,10 @@ class CountPayouts:
         return ()
 
     async def _walker(self, account: Account) -> TransactionWalker:
-        """The walk of an account, begun where it was left.
+        """An account's walker, starting at its checkpoint.
 
         Raises:
-            Unreadable: what is counted already is not known for now.
+            Unreadable: the checkpoint cannot be read for now.
         """
         key, address = account.key, account.address
         walker = self._walkers.get(key)

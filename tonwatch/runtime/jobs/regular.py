@@ -1,4 +1,4 @@
-"""The probes that are made of each target by itself, at regular intervals."""
+"""The probes of a single target, at regular intervals."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,8 @@ from tonwatch.runtime.scheduler import Job, Question, last_resort
 from tonwatch.samples.sample import Probe
 from tonwatch.targets.kind import Regular
 
-_QUESTIONS = 4
-"""Questions that a probe of one target takes at most, one after another."""
+_QUERIES = 4
+"""Maximum of sequential queries in a probe."""
 
 
 class RegularProbe:
@@ -25,8 +25,8 @@ class RegularProbe:
         self._deadline = 0.0
 
     def job(self, config: Config) -> Job:
-        """The job that makes it."""
-        self._deadline = last_resort(config, _QUESTIONS)
+        """The job that runs it."""
+        self._deadline = last_resort(config, _QUERIES)
         return Job(
             self._name,
             self._regular.probe,

@@ -6,11 +6,11 @@ from tonwatch.samples.sample import Probe
 from tonwatch.targets.kind import Kind, OpenTarget, Services
 from tonwatch.targets.liteserver.config import LiteServer
 from tonwatch.targets.liteserver.global_config import GlobalConfig
-from tonwatch.targets.reasons import ON_THE_WAY
+from tonwatch.targets.reasons import COMMON_REASONS
 from tonwatch.ton.errors import Reason
 
 _REASONS: Final = (
-    *ON_THE_WAY,
+    *COMMON_REASONS,
     Reason.HANDSHAKE_FAILED,
     Reason.HANDSHAKE_TIMEOUT,
     Reason.PROOF_INVALID,

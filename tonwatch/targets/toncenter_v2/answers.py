@@ -167,16 +167,16 @@ class Transactions(RootModel[_Items]):
         """
         if not 1 <= len(self.root) <= count:
             raise BadAnswer(f"asked for up to {count} transactions, got {len(self.root)}")
-        wanted: TransactionId | None = last
+        expected: TransactionId | None = last
         found = []
         for index, item in enumerate(self.root):
             transaction = parse_transaction(_cell(f"{index}.data", item.data))
             claimed = item.transaction_id.read(f"{index}.transaction_id")
             if transaction.account != address.hash:
                 raise ProofInvalid(f"transaction {index} is another account's")
-            if not wanted == transaction.id == claimed:
+            if not expected == transaction.id == claimed:
                 raise ProofInvalid(f"transaction {index} is not the one that was asked for")
-            wanted = transaction.previous
+            expected = transaction.previous
             found.append(transaction)
         return found
 

@@ -69,8 +69,8 @@ class ToncenterClient:
 
     async def block_header(self, seqno: int, timeout: float, timing: Timing) -> BlockHeader:
         """The header of a masterchain block."""
-        wanted = {"workchain": "-1", "shard": WHOLE_SHARD, "seqno": str(seqno)}
-        header = await self._get("getBlockHeader", wanted, BlockHeader, timeout, timing)
+        params = {"workchain": "-1", "shard": WHOLE_SHARD, "seqno": str(seqno)}
+        header = await self._get("getBlockHeader", params, BlockHeader, timeout, timing)
         if header.id.seqno != seqno:
             raise BadAnswer(f"asked for block {seqno}, got block {header.id.seqno}")
         return header
@@ -83,11 +83,11 @@ class ToncenterClient:
         Args:
             seqno: of the masterchain block to read it at; None for the provider's last.
         """
-        wanted = {"address": str(address)}
+        params = {"address": str(address)}
         if seqno is not None:
-            wanted["seqno"] = str(seqno)
+            params["seqno"] = str(seqno)
         method = "getAddressInformation"
-        answer = await self._get(method, wanted, AddressInformation, timeout, timing)
+        answer = await self._get(method, params, AddressInformation, timeout, timing)
         return answer.read(address, seqno)
 
     async def transactions(
@@ -110,14 +110,14 @@ class ToncenterClient:
                 ``not_ready`` where its liteserver does not have it yet.
             ProofInvalid: the answer has other transactions.
         """
-        wanted = {"address": str(address), "lt": str(last.lt), "hash": encoded(last.hash)}
+        params = {"address": str(address), "lt": str(last.lt), "hash": encoded(last.hash)}
         count = min(count, MAX_TRANSACTIONS)
         attempt = timing
         while True:
             try:
                 answer = await self._get(
                     "getTransactions",
-                    wanted | {"limit": str(count)},
+                    params | {"limit": str(count)},
                     Transactions,
                     timeout,
                     attempt,
@@ -128,8 +128,8 @@ class ToncenterClient:
             except ProviderError as error:
                 if error.reason is not Reason.PRUNED:
                     raise
-                if "archival" not in wanted:
-                    wanted["archival"] = "true"
+                if "archival" not in params:
+                    params["archival"] = "true"
                 elif count > 1:
                     count //= 2
                 else:

@@ -35,7 +35,7 @@ def reason_for(status: int, text: str, code: int | None = None) -> Reason:
     """The reason behind an HTTP status, the `code` in a body, and its text.
 
     542 is the C++ server's own status for a liteserver's error; the Python
-    server says 500 for that, and 503 where it has no liteserver left.
+    server answers 500 for that, and 503 where it has no liteserver left.
 
     Args:
         status: of HTTP; the code in the body where HTTP says 200.

@@ -5,11 +5,11 @@ from typing import ClassVar, Final, Literal
 from tonwatch.samples.sample import Probe
 from tonwatch.targets.http_provider import HttpProviderSection
 from tonwatch.targets.kind import Kind, OpenTarget
-from tonwatch.targets.reasons import ON_THE_WAY
+from tonwatch.targets.reasons import COMMON_REASONS
 from tonwatch.ton.errors import Reason
 
 _REASONS: Final = (
-    *ON_THE_WAY,
+    *COMMON_REASONS,
     Reason.TLS_FAILED,
     Reason.UPSTREAM_FAILED,
     Reason.UNSUPPORTED,

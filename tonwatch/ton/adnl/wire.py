@@ -23,7 +23,7 @@ from tonwatch.ton.errors import ProtocolError, Reason
 
 HANDSHAKE_SIZE: Final = 256
 MAX_FRAME: Final = 16 * 1024 * 1024
-"""Bytes a frame may announce unless the caller says otherwise; the node's own limit."""
+"""Default limit of a frame, bytes; the node has the same."""
 
 _FRAME_OVERHEAD: Final = 64
 

@@ -151,8 +151,8 @@ class LiteClient:
         Raises:
             ProofInvalid: the header's proof does not lead to the block's root hash.
         """
-        wanted = {"workchain": MASTERCHAIN, "shard": WHOLE_SHARD, "seqno": seqno}
-        query = tl.encode_query("lookupBlock", {"mode": 1, "id": wanted})
+        block_id = {"workchain": MASTERCHAIN, "shard": WHOLE_SHARD, "seqno": seqno}
+        query = tl.encode_query("lookupBlock", {"mode": 1, "id": block_id})
         fields, _ = await self._ask(query, "blockHeader", timeout)
         header = _block_header(fields)
         if header.id.seqno != seqno:

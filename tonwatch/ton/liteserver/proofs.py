@@ -297,10 +297,10 @@ def _account(accounts: Cell, state: bytes, address: Address) -> Account:
         raise ProofInvalid("no state of an account that is proven to exist")
     leaf.uint(5)
     leaf.currencies()
-    wanted = leaf.ref()
+    expected = leaf.ref()
     hash_, lt = leaf.take(32), leaf.uint(64)
     root = read_one(state)
-    if root.hash != wanted.hash:
+    if root.hash != expected.hash:
         raise ProofInvalid("the account's state is not the proven one: hashes differ")
     if root.level:
         raise ProofInvalid("the account's state is pruned")

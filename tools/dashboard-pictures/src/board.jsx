@@ -12,14 +12,14 @@ const COLUMN = (WIDTH - 2 * MARGIN - 23 * GAP) / 24;
 const across = (columns) => columns * COLUMN + (columns - 1) * GAP;
 const down = (rows) => rows * ROW + (rows - 1) * GAP;
 
-export function Board({ told, theme }) {
-  const { board, variables, range } = told;
+export function Board({ content, theme }) {
+  const { board, variables, range } = content;
   const bottom = Math.max(...board.panels.map(({ gridPos: at }) => at.y + at.h));
   return (
     <div style={{ width: WIDTH, boxSizing: 'border-box', background: theme.colors.background.canvas, padding: MARGIN }}>
       <div style={{ display: 'flex', alignItems: 'baseline', marginBottom: 12 }}>
         <div style={{ ...theme.typography.h4, flexGrow: 1 }}>{board.title}</div>
-        <div style={{ color: theme.colors.text.secondary }}>{range.words}</div>
+        <div style={{ color: theme.colors.text.secondary }}>{range.text}</div>
       </div>
       <div style={{ display: 'flex', gap: 8, marginBottom: 12 }}>
         {variables.map(({ label, value }) => (
@@ -28,14 +28,14 @@ export function Board({ told, theme }) {
       </div>
       <div style={{ position: 'relative', height: down(bottom) }}>
         {board.panels.map((panel) => (
-          <Placed key={panel.id} panel={panel} told={told} theme={theme} />
+          <Placed key={panel.id} panel={panel} content={content} theme={theme} />
         ))}
       </div>
     </div>
   );
 }
 
-function Placed({ panel, told, theme }) {
+function Placed({ panel, content, theme }) {
   const { x, y, w, h } = panel.gridPos;
   const place = {
     position: 'absolute',
@@ -61,7 +61,7 @@ function Placed({ panel, told, theme }) {
         padding={panel.type === 'table' ? 'none' : 'md'}
       >
         {(width, height) => (
-          <Content panel={panel} told={told} theme={theme} width={width} height={height} />
+          <Content panel={panel} content={content} theme={theme} width={width} height={height} />
         )}
       </PanelChrome>
     </div>

@@ -1,4 +1,4 @@
-// From Prometheus' answers to Grafana's data frames, as its data source for Prometheus makes them.
+// Converts results of Prometheus to Grafana's data frames, like its Prometheus data source.
 import {
   FieldConfigOptionsRegistry,
   FieldType,
@@ -20,7 +20,7 @@ standardTransformersRegistry.setInit(() =>
   ].map((transformation) => ({ id: transformation.id, name: transformation.name, transformation: () => Promise.resolve(transformation) }))
 );
 
-// What a field's configuration can have, and what the graph's panel says where a dashboard does not.
+// Properties of a field's configuration, and the graph panel's defaults.
 const OF_ALL = ['unit', 'min', 'max', 'decimals', 'displayName', 'color', 'thresholds', 'mappings', 'links', 'noValue'];
 const OF_GRAPHS = {
   drawStyle: 'line',

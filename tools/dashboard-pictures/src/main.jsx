@@ -5,23 +5,23 @@ import { createRoot } from 'react-dom/client';
 
 import { Board } from './board.jsx';
 
-const asked = new URLSearchParams(location.search);
-const mode = asked.get('theme') ?? 'dark';
-const told = await (await fetch(`${asked.get('board')}.data.json`)).json();
+const params = new URLSearchParams(location.search);
+const mode = params.get('theme') ?? 'dark';
+const content = await (await fetch(`${params.get('board')}.data.json`)).json();
 
 const theme = createTheme({ colors: { mode } });
 document.body.classList.add(`theme-${mode}`);
 const root = createRoot(document.getElementById('root'));
-const page = (content) => (
+const page = (children) => (
   <ThemeContext.Provider value={theme}>
     <GlobalStyles />
-    {content}
+    {children}
   </ThemeContext.Provider>
 );
-// Texts are measured before they are drawn, so the fonts that the styles name come first.
+// Texts are measured before they are drawn, so load the fonts first.
 root.render(page(null));
 await new Promise((done) => setTimeout(done, 100));
 await Promise.all(['400', '500'].map((weight) => document.fonts.load(`${weight} 14px Inter`)));
-root.render(page(<Board told={told} theme={theme} />));
-// Sizes are measured and plots drawn within some frames; then it stands still.
+root.render(page(<Board content={content} theme={theme} />));
+// Sizes are measured and plots drawn within some frames; then nothing changes any more.
 setTimeout(() => (document.body.dataset.drawn = 'yes'), 2500);

@@ -1,4 +1,4 @@
-// One panel's inside, by its type.
+// The content of a panel, by its type.
 import {
   FieldType,
   VizOrientation,
@@ -21,26 +21,26 @@ const KINDS = {
   table: Table,
 };
 
-export function Content({ panel, told, ...size }) {
+export function Content({ panel, content, ...size }) {
   const [frames, setFrames] = useState();
   useEffect(() => {
-    framesOf(panel, told.answers[panel.id], size.theme).then(setFrames);
+    framesOf(panel, content.answers[panel.id], size.theme).then(setFrames);
   }, []);
   if (!frames) {
     return null;
   }
   const Kind = KINDS[panel.type];
   if (!Kind) {
-    return <Words theme={size.theme}>This tool does not draw panels of type {panel.type}.</Words>;
+    return <Message theme={size.theme}>This tool does not draw panels of type {panel.type}.</Message>;
   }
-  // Single numbers say for themselves that there is nothing.
+  // Stats have their own text for missing data.
   if (panel.type !== 'stat' && frames.every((frame) => frame.length === 0)) {
-    return <Words theme={size.theme}>{panel.fieldConfig.defaults.noValue ?? 'No data'}</Words>;
+    return <Message theme={size.theme}>{panel.fieldConfig.defaults.noValue ?? 'No data'}</Message>;
   }
-  return <Kind panel={panel} frames={frames} range={told.range} {...size} />;
+  return <Kind panel={panel} frames={frames} range={content.range} {...size} />;
 }
 
-function Words({ theme, children }) {
+function Message({ theme, children }) {
   return (
     <div
       style={{

@@ -1,4 +1,4 @@
-// The state timeline. Grafana keeps its own in its core, out of reach: this is a likeness of it.
+// The state timeline. Grafana's own is part of its core and cannot be imported: this imitates it.
 import { getFieldDisplayName } from '@grafana/data';
 
 const AXIS = 22;
@@ -71,7 +71,7 @@ export function StateTimeline({ panel, frames, range, theme, width, height }) {
   );
 }
 
-// Stretches of one value. Where samples are missing there is nothing.
+// Ranges of one value. Missing samples are gaps.
 function pieces({ times, field }, { to }) {
   const step = Math.min(...times.slice(1).map((time, index) => time - times[index]));
   const found = [];

@@ -36,7 +36,7 @@ test-e2e: $(READY) ## with real Prometheus and Alertmanager alone
 	$(PYTEST) tests/e2e tests/alerts $(PYTEST_ARGS)
 
 test-browser: $(READY) ## the page in a real browser alone
-	$(PYTEST) tests/serve/test_page_browser.py $(PYTEST_ARGS)
+	$(PYTEST) tests/serve/health/test_page_browser.py $(PYTEST_ARGS)
 
 coverage: $(READY) ## all tests, and how much of tonwatch they run
 	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)

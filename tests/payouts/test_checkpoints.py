@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.conftest import Clock
-from tests.probes.handmade import FRIEND, WALLET
+from tests.payouts.transactions import FRIEND, WALLET
 from tonwatch.payouts import checkpoints as module
 from tonwatch.payouts.checkpoints import (
     BEGINNING,

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.probes.handmade import (
+from tests.payouts.transactions import (
     BURN,
     BURN_NOTIFICATION,
     COIN,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from tests.probes.handmade import FRIEND, WALLET, History, counted, message, transaction
+from tests.payouts.transactions import FRIEND, WALLET, History, counted, message, transaction
 from tonwatch.payouts import backfill
 from tonwatch.payouts import walker as payouts
 from tonwatch.payouts.backfill import CHUNK

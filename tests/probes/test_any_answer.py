@@ -17,8 +17,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.probes.wallet_lab import WalletLab, wallet_lab
+from tests.targets.toncenter_v2.providers import JSON, serving
 from tests.ton.peers import Peer, Server, recorded_answers
-from tests.ton.providers import JSON, serving
 from tonwatch.probes import balances
 from tonwatch.probes.compare import compare
 from tonwatch.probes.source import Source

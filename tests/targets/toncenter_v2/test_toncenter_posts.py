@@ -9,8 +9,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ton.peers import HOST, Server
-from tests.ton.providers import (
+from tests.targets.toncenter_v2.providers import (
     JSON,
     KEY,
     LAST,
@@ -28,6 +27,7 @@ from tests.ton.providers import (
     raw,
     serving,
 )
+from tests.ton.peers import HOST, Server
 from tonwatch.targets.toncenter_v2.answers import RunResult
 from tonwatch.targets.toncenter_v2.client import ToncenterClient
 from tonwatch.targets.toncenter_v2.envelope import parse_answer

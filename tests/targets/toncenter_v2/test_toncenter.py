@@ -9,8 +9,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ton.peers import HOST, Server
-from tests.ton.providers import (
+from tests.targets.toncenter_v2.providers import (
     JSON,
     KEY,
     ROOT_HASH,
@@ -28,6 +27,7 @@ from tests.ton.providers import (
     raw,
     serving,
 )
+from tests.ton.peers import HOST, Server
 from tonwatch.targets.toncenter_v2.client import MasterchainInfo
 from tonwatch.targets.toncenter_v2.envelope import parse_answer
 from tonwatch.targets.toncenter_v2.errors import reason_for, reason_for_transactions

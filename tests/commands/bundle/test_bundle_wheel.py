@@ -20,7 +20,7 @@ from tests.programs import program
 # The wheel is built once, so one worker.
 pytestmark = pytest.mark.xdist_group("wheel")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHIPPED = {
     "alerts": sorted((ROOT / "alerts").glob("*.yaml")),
     "dashboards": sorted((ROOT / "dashboards").glob("*.json")),

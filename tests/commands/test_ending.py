@@ -18,10 +18,10 @@ from typing import Any, NoReturn
 import pytest
 import yaml
 
+from tests.commands.hanging import POOLS
+from tests.commands.never_ending import FAULTS
+from tests.commands.test_cli import ENVIRONMENT, get, serving, started, until_status
 from tests.configs import configured
-from tests.daemon.hanging import POOLS
-from tests.daemon.never_ending import FAULTS
-from tests.daemon.test_cli import ENVIRONMENT, get, serving, started, until_status
 from tonwatch.commands import run as daemon
 from tonwatch.serve.listener import CannotListen
 from tonwatch.simulator.network import Simulator
@@ -71,7 +71,7 @@ async def until(condition: Any) -> None:
 
 async def test_it_ends_while_a_thread_of_every_pool_hangs(file: str, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.daemon.hanging", str(tmp_path), "run", "--config", file),
+        *(sys.executable, "-m", "tests.commands.hanging", str(tmp_path), "run", "--config", file),
         cwd=ROOT,
         stderr=asyncio.subprocess.PIPE,
         env=ENVIRONMENT,
@@ -97,7 +97,7 @@ async def test_it_ends_while_a_thread_of_every_pool_hangs(file: str, tmp_path: P
 
 async def test_one_look_ends_too(file: str, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.daemon.hanging", str(tmp_path), "check", "--config", file),
+        *(sys.executable, "-m", "tests.commands.hanging", str(tmp_path), "check", "--config", file),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         env=ENVIRONMENT,
@@ -143,7 +143,7 @@ async def never_ending(
     """A daemon of which something has begun that never ends."""
     begun = tmp_path / "begun"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.daemon.never_ending", str(begun), fault, str(within)),
+        *(sys.executable, "-m", "tests.commands.never_ending", str(begun), fault, str(within)),
         *("run", "--config", file),
         cwd=ROOT,
         stderr=asyncio.subprocess.PIPE,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.effort import effort
-from tests.ton.providers import (
+from tests.targets.toncenter_v2.providers import (
     JSON,
     LAST,
     TIMEOUT,

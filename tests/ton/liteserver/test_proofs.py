@@ -12,7 +12,7 @@ from pytoniq_core.proof.check_proof import check_account_proof, check_shard_proo
 from pytoniq_core.tl.block import BlockIdExt
 from pytoniq_core.tlb.account import Account as TheirAccount
 
-from tests.ton.ledger import LAST, Ledger, account, active, prove
+from tests.ton.liteserver.shard import LAST, Ledger, account, active, prove
 from tests.ton.peers import recorded
 from tonwatch.simulator.chain.merkle import pruned
 from tonwatch.ton.address import Address

@@ -24,7 +24,7 @@ from tonwatch.cli import main
 from tonwatch.commands.bundle.options import JOBS, RUNBOOKS_URL, SEVERITIES, Names
 from tonwatch.commands.bundle.text import in_rules
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 RULES: Final = sorted(set(ALERTS.glob("*.yaml")) - {ALERTS / "alertmanager.yaml"})
 
 Tree = dict[str, Any]

@@ -1,4 +1,4 @@
-"""tonwatch whose threads hang as in the kernel: ``python -m tests.daemon.hanging DIR ARGUMENTS``.
+"""tonwatch whose threads hang as in the kernel: ``python -m tests.commands.hanging DIR ARGUMENTS``.
 
 In DIR a file appears for each pool of which a thread hangs.
 """

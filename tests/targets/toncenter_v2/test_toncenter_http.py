@@ -9,9 +9,7 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.ton.peers import HOST, Server
-from tests.ton.peers import Peer as Connection
-from tests.ton.providers import (
+from tests.targets.toncenter_v2.providers import (
     CHUNKED,
     HEAD,
     ROOT_HASH,
@@ -23,6 +21,8 @@ from tests.ton.providers import (
     raw,
     serving,
 )
+from tests.ton.peers import HOST, Server
+from tests.ton.peers import Peer as Connection
 from tonwatch.samples.sample import Probe
 from tonwatch.targets.toncenter_v2 import probes
 from tonwatch.ton.errors import Reason

@@ -1,4 +1,4 @@
-"""tonwatch with something that never ends: ``python -m tests.daemon.never_ending FILE FAULT
+"""tonwatch with something that never ends: ``python -m tests.commands.never_ending FILE FAULT
 SECONDS ARGUMENTS``.
 
 FILE appears once it has begun. SECONDS are what the end may take.

@@ -100,7 +100,7 @@ def test_no_series_of_wallets_where_there_are_none(stage: Stage) -> None:
 
 
 def test_the_documentation_is_up_to_date() -> None:
-    written = Path(__file__).parents[2] / "docs" / "metrics.md"
+    written = Path(__file__).parents[3] / "docs" / "metrics.md"
     assert written.read_text(encoding="utf-8") == documentation(KINDS), (
         "write it anew: python -m tonwatch.serve.metrics > docs/metrics.md"
     )

@@ -12,8 +12,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.alerts.unit_tests import selectors
+from tests.commands.test_cli import get
 from tests.configs import configured
-from tests.daemon.test_cli import get
 from tests.shipped import rules
 from tonwatch.commands import run as daemon
 from tonwatch.simulator.network import Simulator

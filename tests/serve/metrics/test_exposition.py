@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.utils import floatToGoString
 
 from tests.conftest import Clock
-from tests.serve import families
+from tests.serve.metrics import families
 from tests.serve.scraping import context_of, everything_there_is, written
 from tests.serve.wallet_stage import Till
 from tonwatch.serve.metrics.collector import MetricsCollector

@@ -9,7 +9,7 @@ from pytoniq_core.tl.block import BlockIdExt
 from pytoniq_core.tlb.vm_stack import VmStack
 
 from tests.effort import effort
-from tests.ton.ledger import Ledger, account
+from tests.ton.liteserver.shard import Ledger, account
 from tests.ton.peers import (
     Peer,
     Server,

@@ -1,23 +1,23 @@
-"""What /health shows of a stage, as a document, as a page, and as the words on it."""
+"""What /health shows of a scene: the document, the page, and the text of the page."""
 
 from html.parser import HTMLParser
 from typing import Any
 
-from tests.serve.stage import Stage
+from tests.serve.scene import Scene
 from tonwatch.serve.health import page
 from tonwatch.serve.health.document import document
 
 
-def render(stage: Stage, *, refresh: bool = True) -> str:
-    return page.render(stage.watcher.view, alive=True, refresh=refresh)
+def render(scene: Scene, *, refresh: bool = True) -> str:
+    return page.render(scene.watcher.view, alive=True, refresh=refresh)
 
 
-def described(stage: Stage) -> dict[str, Any]:
-    return document(stage.watcher.view)
+def described(scene: Scene) -> dict[str, Any]:
+    return document(scene.watcher.view)
 
 
 def text_of(html: str) -> str:
-    """What a reader of the page reads."""
+    """The visible text of a page."""
     words: list[str] = []
 
     class Reader(HTMLParser):

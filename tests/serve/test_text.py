@@ -1,4 +1,4 @@
-"""How numbers are drawn and read."""
+"""Sparklines, and times as text."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tonwatch.serve.text import offset, short_time
 
 
 class TestSparkline:
-    def test_gaps_where_nothing_was_learnt(self) -> None:
+    def test_gaps_where_there_is_no_value(self) -> None:
         line = sparkline([(40, 1.0), (30, 1.0), (20, None), (10, 2.0)], window=60, floor=2.0)
         assert line.path == "M40 11h0L60 11M100 2h0"
         assert list(line.failures) == [80]
@@ -23,7 +23,7 @@ class TestSparkline:
     def test_a_limit_is_drawn_where_it_is_on_the_scale(self, limit: float, y: float | None) -> None:
         assert sparkline([(0, 10.0)], window=60, floor=1.0, limit=limit).limit == y
 
-    def test_nothing_at_all(self) -> None:
+    def test_no_values(self) -> None:
         line = sparkline([], window=60, floor=1.0)
         assert (line.path, line.low, line.high) == ("", None, None)
 

@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.conftest import Clock
-from tests.serve.stage import NODE, Stage
-from tests.serve.wallet_stage import Till
+from tests.serve.scene import NODE, Scene
+from tests.serve.wallet_scene import WalletScene
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.changes import MOST, WINDOW, Changes
 from tonwatch.watch.findings import Cause, Finding
@@ -158,18 +158,18 @@ class TestOfAWatcher:
             yield logged
 
     def test_the_start_is_no_storm(self, clock: Clock, lines: list[Any]) -> None:
-        stage = Till(clock)
-        stage.watcher.look()
-        stage.clock.advance(1)
-        stage.watcher.look()
+        scene = WalletScene(clock)
+        scene.watcher.look()
+        scene.clock.advance(1)
+        scene.watcher.look()
         assert lines == []
 
     def test_what_is_below_the_main_one(self, clock: Clock, lines: list[Any]) -> None:
-        till = Till(clock)
-        till.all_read()
-        till.healthy()
-        till.read("hot", amount=1)
-        till.node_down()
+        wallet_scene = WalletScene(clock)
+        wallet_scene.all_read()
+        wallet_scene.healthy()
+        wallet_scene.read("hot", amount=1)
+        wallet_scene.node_down()
         begun = [line for line in lines if line["event"] == "finding begins"]
         causes = {(line["cause"], line.get("target"), line.get("account")) for line in begun}
         assert (Cause.NODE_DOWN, "node", None) in causes
@@ -177,12 +177,12 @@ class TestOfAWatcher:
         assert len(begun) == len(causes)
 
     def test_a_target_that_flaps(self, clock: Clock, lines: list[Any]) -> None:
-        stage = Stage(clock)
-        stage.healthy()
+        scene = Scene(clock)
+        scene.healthy()
         for _ in range(60):
-            stage.fail(NODE, Reason.CONNECT_REFUSED)
-            stage.watcher.look()
-            stage.answer(NODE)
-            stage.watcher.look()
+            scene.fail(NODE, Reason.CONNECT_REFUSED)
+            scene.watcher.look()
+            scene.answer(NODE)
+            scene.watcher.look()
         assert len([line for line in lines if line["event"] == "target"]) < 20
         assert len([line for line in lines if line["event"] == "diagnosis"]) < 20

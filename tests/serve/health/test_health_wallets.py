@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Clock
 from tests.effort import effort
 from tests.serve.shown import described
-from tests.serve.wallet_stage import COLD, HOT, HOT_USDT, MASTER, VAULT, Till
+from tests.serve.wallet_scene import COLD, HOT, HOT_USDT, MASTER, VAULT, WalletScene
 from tonwatch.samples.payouts import OTHER_CODE, RECENT, Totals, Trouble, TroubleKind
 from tonwatch.serve.health import wallet_status
 from tonwatch.serve.health.document import as_text, document
@@ -20,20 +20,20 @@ from tonwatch.ton.errors import Reason
 
 
 @pytest.fixture
-def till(clock: Clock) -> Till:
-    return Till(clock)
+def wallet_scene(clock: Clock) -> WalletScene:
+    return WalletScene(clock)
 
 
-def said(till: Till) -> tuple[Any, Any]:
+def said(wallet_scene: WalletScene) -> tuple[Any, Any]:
     """Of the wallet that pays: what is said of its coins and of its jettons."""
-    till.watcher.look()
-    native, usdt = described(till)["wallets"][0]["assets"]
+    wallet_scene.watcher.look()
+    native, usdt = described(wallet_scene)["wallets"][0]["assets"]
     return native, usdt
 
 
-def test_a_wallet(till: Till) -> None:
-    till.settled()
-    hot, cold = described(till)["wallets"]
+def test_a_wallet(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
+    hot, cold = described(wallet_scene)["wallets"]
     assert hot | {"assets": 0} == {
         "name": "hot",
         "address": HOT.friendly(),
@@ -50,12 +50,12 @@ def test_a_wallet(till: Till) -> None:
     assert [asset["asset"] for asset in hot["assets"]] == ["native", "usdt"]
     assert cold["address"] == COLD.friendly()
     assert cold["assets"][0]["payouts"] is None
-    assert described(till)["status"] == "pass"
+    assert described(wallet_scene)["status"] == "pass"
 
 
-def test_an_asset(till: Till) -> None:
-    till.settled()
-    _, usdt = said(till)
+def test_an_asset(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
+    _, usdt = said(wallet_scene)
     assert usdt | {"payouts": 0} == {
         "asset": "usdt",
         "decimals": 6,
@@ -85,17 +85,19 @@ def test_an_asset(till: Till) -> None:
         (2**120 - 1, "1329227995784915872903807060.280344575"),
     ],
 )
-def test_amounts_are_exact(till: Till, amount: int, balance: str) -> None:
-    till.settled()
-    till.read("hot", amount=amount)
-    native, _ = said(till)
+def test_amounts_are_exact(wallet_scene: WalletScene, amount: int, balance: str) -> None:
+    wallet_scene.all_healthy()
+    wallet_scene.read("hot", amount=amount)
+    native, _ = said(wallet_scene)
     assert (native["amount"], native["balance"]) == (str(amount), balance)
 
 
-def test_payouts(till: Till) -> None:
-    till.settled()
-    till.walk("hot", totals=till.failed(2), backlog=3, reason=Reason.PRUNED, detail="gone")
-    native, _ = said(till)
+def test_payouts(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
+    wallet_scene.count_payouts(
+        "hot", totals=wallet_scene.failed(2), backlog=3, reason=Reason.PRUNED, detail="gone"
+    )
+    native, _ = said(wallet_scene)
     assert native["payouts"] | {"recent": 0} == {
         "since": "2027-01-15T07:00:15Z",
         "opening": "0",
@@ -126,11 +128,11 @@ def test_payouts(till: Till) -> None:
         "skipped": None,
         "lt": "46999999999999",
     }
-    assert described(till)["wallets"][0]["payouts_failed"] == 2
+    assert described(wallet_scene)["wallets"][0]["payouts_failed"] == 2
 
 
-def test_counted_amounts_are_strings_and_counts_are_numbers(till: Till) -> None:
-    till.settled()
+def test_counted_amounts_are_strings_and_counts_are_numbers(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
     totals = Totals(
         sent_amount=2**70,
         received_amount=1,
@@ -140,8 +142,8 @@ def test_counted_amounts_are_strings_and_counts_are_numbers(till: Till) -> None:
         compute_skipped={"no_gas": 4},
         history_gaps=5,
     )
-    till.walk("hot", totals=totals, opening=None)
-    payouts = said(till)[0]["payouts"]
+    wallet_scene.count_payouts("hot", totals=totals, opening=None)
+    payouts = said(wallet_scene)[0]["payouts"]
     assert payouts["opening"] is None
     amounts = ("sent_amount", "received_amount", "bounced_amount", "fees_amount")
     assert [payouts[key] for key in amounts] == ["1180591620717411303424", "1", "2", "3"]
@@ -149,39 +151,41 @@ def test_counted_amounts_are_strings_and_counts_are_numbers(till: Till) -> None:
     assert payouts["skipped_messages"] == 6
 
 
-def test_codes_that_are_counted_together_have_none(till: Till) -> None:
-    till.settled()
-    till.walk("hot", totals=Totals(failed_transactions={("compute", OTHER_CODE): 7}))
-    assert said(till)[0]["payouts"]["failed_transactions"] == [
+def test_codes_that_are_counted_together_have_no_code(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
+    wallet_scene.count_payouts(
+        "hot", totals=Totals(failed_transactions={("compute", OTHER_CODE): 7})
+    )
+    assert said(wallet_scene)[0]["payouts"]["failed_transactions"] == [
         {"phase": "compute", "code": None, "count": 7}
     ]
 
 
-def test_the_last_troubles_come_first_and_are_few(till: Till) -> None:
-    till.settled()
-    time = int(till.clock.wall_time)
+def test_the_last_troubles_come_first_and_are_few(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
+    time = int(wallet_scene.clock.wall_time)
     recent = tuple(Trouble(time, TroubleKind.BOUNCED, "", None, lt) for lt in range(RECENT))
-    till.walk("hot", totals=Totals(recent=recent))
-    told = said(till)[0]["payouts"]["recent"]
-    assert [each["lt"] for each in told] == [
+    wallet_scene.count_payouts("hot", totals=Totals(recent=recent))
+    recent = said(wallet_scene)[0]["payouts"]["recent"]
+    assert [each["lt"] for each in recent] == [
         str(RECENT - 1 - n) for n in range(wallet_status.RECENT)
     ]
-    assert told[0]["phase"] is None
+    assert recent[0]["phase"] is None
 
 
-def test_what_cannot_be_read_is_not_known_and_says_why(till: Till) -> None:
-    till.settled()
+def test_an_unreadable_balance_is_unknown_with_its_reason(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
     words = f"{MASTER.friendly()} is no jetton's master"
-    till.read_failing("hot", "usdt", words=words)
-    assert said(till)[1]["trouble"] == f"node: method_failed: {words}"
+    wallet_scene.read_failing("hot", "usdt", detail=words)
+    assert said(wallet_scene)[1]["trouble"] == f"node: method_failed: {words}"
 
     def tick() -> None:
-        till.answers()
-        till.read("hot")
-        till.read_failing("hot", "usdt", words=words)
+        wallet_scene.all_answer()
+        wallet_scene.read("hot")
+        wallet_scene.read_failing("hot", "usdt", detail=words)
 
-    till.ticks(10, tick)
-    native, usdt = said(till)
+    wallet_scene.ticks(10, tick)
+    native, usdt = said(wallet_scene)
     assert native["amount"] is not None
     known = ("amount", "balance", "account", "state", "proven", "source", "block_time")
     assert [usdt[key] for key in known] == [None] * len(known)
@@ -190,58 +194,60 @@ def test_what_cannot_be_read_is_not_known_and_says_why(till: Till) -> None:
 
 
 @pytest.mark.parametrize(
-    ("happens", "cause"),
+    ("situation", "cause"),
     [
         pytest.param(lambda t: t.read("hot", amount=1), "wallet_low", id="low"),
         pytest.param(
             lambda t: t.read("cold", status=AccountStatus.FROZEN), "wallet_frozen", id="frozen"
         ),
-        pytest.param(lambda t: t.walk("hot", totals=t.failed(1)), "payouts_failing", id="failing"),
+        pytest.param(
+            lambda t: t.count_payouts("hot", totals=t.failed(1)), "payouts_failing", id="failing"
+        ),
         pytest.param(
             lambda t: t.read("vault", "", code_hash=b"\1" * 32), "contract_changed", id="changed"
         ),
     ],
 )
 def test_a_wallets_trouble_is_a_warning(
-    till: Till, happens: Callable[[Till], None], cause: str
+    wallet_scene: WalletScene, situation: Callable[[WalletScene], None], cause: str
 ) -> None:
-    till.settled()
-    happens(till)
-    till.watcher.look()
-    content = described(till)
+    wallet_scene.all_healthy()
+    situation(wallet_scene)
+    wallet_scene.watcher.look()
+    content = described(wallet_scene)
     assert (content["status"], content["diagnosis"]["cause"]) == ("warn", cause)
     assert content["diagnosis"]["account"] in {"hot", "cold", "vault"}
     assert content["diagnosis"]["target"] is None
 
 
 def test_a_low_wallet_fails_where_a_gate_says_so(clock: Clock) -> None:
-    till = Till(clock, readiness={"gates": {"wallet_low": True}})
-    till.settled()
-    till.read("hot", amount=1)
-    till.watcher.look()
-    content = described(till)
+    wallet_scene = WalletScene(clock, readiness={"gates": {"wallet_low": True}})
+    wallet_scene.all_healthy()
+    wallet_scene.read("hot", amount=1)
+    wallet_scene.watcher.look()
+    content = described(wallet_scene)
     assert content["status"] == "fail"
     assert content["wallets"][0]["low"] is True
     assert [asset["low"] for asset in content["wallets"][0]["assets"]] == [True, False]
 
 
-def test_a_further_finding_names_its_wallet(till: Till) -> None:
-    till.settled()
-    till.read("hot", amount=1)
-    till.read("cold", status=AccountStatus.FROZEN)
-    till.watcher.look()
-    content = described(till)
+def test_a_further_finding_names_its_wallet(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
+    wallet_scene.read("hot", amount=1)
+    wallet_scene.read("cold", status=AccountStatus.FROZEN)
+    wallet_scene.watcher.look()
+    content = described(wallet_scene)
     assert content["diagnosis"]["account"] == "cold"
     assert [also["account"] for also in content["also"]] == ["hot"]
-    till.settled()
-    assert described(till)["history"][0]["account"] == "cold"
+    wallet_scene.all_healthy()
+    assert described(wallet_scene)["history"][0]["account"] == "cold"
 
 
-def test_a_contract(till: Till) -> None:
-    till.settled()
-    till.read("vault", "", code_hash=None, status=AccountStatus.UNINITIALIZED)
-    till.watcher.look()
-    [vault] = described(till)["contracts"]
+def test_a_contract(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
+    wallet_scene.read("vault", "", code_hash=None, status=AccountStatus.UNINITIALIZED)
+    wallet_scene.watcher.look()
+    [vault] = described(wallet_scene)["contracts"]
     assert vault == {
         "name": "vault",
         "address": VAULT.friendly(),
@@ -262,63 +268,69 @@ def test_a_contract(till: Till) -> None:
     ("network", "test_only"), [("mainnet", False), ("testnet", True), ("ab" * 32, False)]
 )
 def test_addresses_are_those_of_the_network(clock: Clock, network: str, test_only: bool) -> None:
-    told = described(Till(clock, network=network))["wallets"][0]["address"]
-    assert address.parse(told) == (HOT, test_only)
+    shown = described(WalletScene(clock, network=network))["wallets"][0]["address"]
+    assert address.parse(shown) == (HOT, test_only)
 
 
 @pytest.mark.parametrize(
     ("last_clean", "shown"),
     [(1_800_000_000, "2027-01-15T08:00:00Z"), (2**64 - 1, None), (0, "1970-01-01T00:00:00Z")],
 )
-def test_a_time_that_no_calendar_has(till: Till, last_clean: int, shown: str | None) -> None:
+def test_a_time_out_of_the_calendars_range(
+    wallet_scene: WalletScene, last_clean: int, shown: str | None
+) -> None:
     """A contract's data may say anything."""
-    till.settled()
-    till.read("hot", kind=WalletKind.HIGHLOAD_V3, seqno=None, last_clean=last_clean, time=2**40)
-    till.watcher.look()
-    hot = described(till)["wallets"][0]
+    wallet_scene.all_healthy()
+    wallet_scene.read(
+        "hot", kind=WalletKind.HIGHLOAD_V3, seqno=None, last_clean=last_clean, time=2**40
+    )
+    wallet_scene.watcher.look()
+    hot = described(wallet_scene)["wallets"][0]
     assert (hot["last_clean"], hot["seqno"]) == (shown, None)
     assert hot["assets"][0]["block_time"] is None
 
 
-def test_our_own_clock_does_not_make_blocks_old(till: Till) -> None:
-    till.settled()
+def test_a_wrong_local_clock_does_not_make_blocks_old(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
 
     def tick() -> None:
-        for target in till.targets:
-            till.answer(target, -60, clock_offset=60.0)
-        till.read("hot", time=int(till.clock.wall_time) + 57)
+        for target in wallet_scene.targets:
+            wallet_scene.answer(target, -60, clock_offset=60.0)
+        wallet_scene.read("hot", time=int(wallet_scene.clock.wall_time) + 57)
 
-    till.ticks(4, tick)
-    assert described(till)["clock_offset_seconds"] == 60
-    assert said(till)[0]["age_seconds"] == 3.0
+    wallet_scene.ticks(4, tick)
+    assert described(wallet_scene)["clock_offset_seconds"] == 60
+    assert said(wallet_scene)[0]["age_seconds"] == 3.0
 
 
-def test_nothing_configured_is_nothing_said(clock: Clock) -> None:
-    content = described(Till(clock, wallets=[], contracts=[]))
+def test_no_wallets_configured(clock: Clock) -> None:
+    content = described(WalletScene(clock, wallets=[], contracts=[]))
     assert (content["wallets"], content["contracts"]) == ([], [])
 
 
-def test_the_text_is_the_document(till: Till) -> None:
-    till.settled()
-    till.read("hot", amount=1)
-    till.walk("hot", totals=till.failed(1))
-    till.fail(till.targets[0], Reason.SERVER_ERROR, '"wallets": []\n</script> ü \x00')
-    till.watcher.look()
-    content = described(till)
+def test_the_text_is_the_document(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
+    wallet_scene.read("hot", amount=1)
+    wallet_scene.count_payouts("hot", totals=wallet_scene.failed(1))
+    wallet_scene.fail(
+        wallet_scene.targets[0], Reason.SERVER_ERROR, '"wallets": []\n</script> ü \x00'
+    )
+    wallet_scene.watcher.look()
+    content = described(wallet_scene)
     assert json.loads(as_text(content)) == content
     lines = as_text(content).splitlines()
     assert sum(line.startswith('    {"name": "hot", ') for line in lines) == 1
 
 
-def test_a_thousand_wallets_are_told_quickly(clock: Clock) -> None:
+def test_a_thousand_wallets_are_written_quickly(clock: Clock) -> None:
     jetton = {"name": "usdt", "master": MASTER.friendly(), "decimals": 6}
     wallets = [
         {"name": f"w-{n}", "address": f"0:{n:064x}", "payouts": True, "jettons": [jetton]}
         for n in range(1000)
     ]
-    till = Till(clock, wallets=wallets)
-    till.settled()
-    view = till.watcher.view
+    wallet_scene = WalletScene(clock, wallets=wallets)
+    wallet_scene.all_healthy()
+    view = wallet_scene.watcher.view
     assert as_text(document(view)).count('"asset": "usdt"') == 1000
     with effort(200 * 1000):
         as_text(document(view))

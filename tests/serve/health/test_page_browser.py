@@ -11,8 +11,8 @@ from playwright.async_api import Browser, Page, async_playwright
 from tests.conftest import Clock
 from tests.programs import program
 from tests.serve.conftest import Client, served
-from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
-from tests.serve.wallet_stage import Till
+from tests.serve.scene import NODE, PROVIDER, PUBLIC, Scene
+from tests.serve.wallet_scene import WalletScene
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.health.page import short_hashes
 from tonwatch.ton.contracts.accounts import AccountStatus
@@ -48,15 +48,15 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def browser(chromium: Browser) -> AsyncIterator[Browser]:
-    """The browser without any page of an earlier test."""
+    """The browser without pages of earlier tests."""
     yield chromium
     for context in chromium.contexts:
         await context.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def client(stage: Stage) -> AsyncIterator[Client]:
-    async with served(stage) as made:
+async def client(scene: Scene) -> AsyncIterator[Client]:
+    async with served(scene) as made:
         yield made
 
 
@@ -66,67 +66,67 @@ def show(browser: Browser, client: Client) -> Open:
 
 
 @pytest.fixture
-def till(clock: Clock) -> Till:
-    return Till(clock)
+def wallet_scene(clock: Clock) -> WalletScene:
+    return WalletScene(clock)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def show_till(browser: Browser, till: Till) -> AsyncIterator[Open]:
-    async with served(till) as made:
+async def show_wallets(browser: Browser, wallet_scene: WalletScene) -> AsyncIterator[Open]:
+    async with served(wallet_scene) as made:
         yield opener(browser, made)
 
 
 def opener(browser: Browser, client: Client) -> Open:
-    """Opens the page; `complaints` gathers all that the browser has to say against it."""
+    """Opens the page; `problems` collects console messages, script errors and failed requests."""
 
     async def opened(
-        complaints: list[str], path: str = "/health", width: int = 1280, **context: Any
+        problems: list[str], path: str = "/health", width: int = 1280, **context: Any
     ) -> Page:
         page = await browser.new_page(viewport={"width": width, "height": 740}, **context)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("requestfailed", lambda request: complaints.append(request.url))
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda request: problems.append(request.url))
         await page.goto(str(client.make_url(path)))
         return page
 
     return opened
 
 
-def trouble(stage: Stage) -> None:
-    """Long and hostile words, a wide state, throttling, and failures of every length."""
-    stage.healthy()
+def trouble(scene: Scene) -> None:
+    """Long and hostile text, a wide state, throttling, and failures of every length."""
+    scene.healthy()
 
     def tick() -> None:
-        stage.fail(NODE, Reason.SERVER_ERROR, "<img src=x onerror=alert(1)> " + "A" * 270)
-        stage.answer(PUBLIC, gap=75)
-        stage.fail(PROVIDER, Reason.RATE_LIMITED, "HTTP 429: Ratelimit exceed")
+        scene.fail(NODE, Reason.SERVER_ERROR, "<img src=x onerror=alert(1)> " + "A" * 270)
+        scene.answer(PUBLIC, gap=75)
+        scene.fail(PROVIDER, Reason.RATE_LIMITED, "HTTP 429: Ratelimit exceed")
 
-    stage.ticks(5, tick)
+    scene.ticks(5, tick)
 
 
 @pytest.mark.parametrize(
-    "happened",
+    "situation",
     [
-        pytest.param(Stage.nothing, id="starting"),
-        pytest.param(Stage.healthy, id="healthy"),
+        pytest.param(Scene.starting, id="starting"),
+        pytest.param(Scene.healthy, id="healthy"),
         pytest.param(trouble, id="trouble"),
-        pytest.param(Stage.recovered, id="recovered"),
-        pytest.param(Stage.catching_up, id="catching up"),
-        pytest.param(Stage.forked, id="forked"),
+        pytest.param(Scene.recovered, id="recovered"),
+        pytest.param(Scene.catching_up, id="catching up"),
+        pytest.param(Scene.forked, id="forked"),
     ],
 )
-async def test_it_fits_and_nobody_complains(show: Open, stage: Stage, happened: Any) -> None:
-    happened(stage)
-    complaints: list[str] = []
-    await fits(await show(complaints), stage)
-    assert complaints == []
+async def test_it_fits_without_errors(show: Open, scene: Scene, situation: Any) -> None:
+    situation(scene)
+    problems: list[str] = []
+    await fits(await show(problems), scene)
+    assert problems == []
 
 
-async def fits(page: Page, stage: Stage) -> None:
-    """At no width is anything cut off, and the sentence is seen first."""
+async def fits(page: Page, scene: Scene) -> None:
+    """Nothing is cut off at any width, and the sentence is visible first."""
     await page.locator("summary").click()
     heading = page.locator("h1")
-    sentence = stage.watcher.view.diagnosis.sentence
+    sentence = scene.watcher.view.diagnosis.sentence
     assert await heading.inner_text() == short_hashes(sentence)
     for width in (360, 768, 1001, 1201, 1280):
         await page.set_viewport_size({"width": width, "height": 740})
@@ -137,44 +137,50 @@ async def fits(page: Page, stage: Stage) -> None:
         assert box["y"] < 200
 
 
-def poor(till: Till) -> None:
-    """Wallets in every kind of trouble, long amounts, and long and hostile words."""
-    till.settled()
-    till.clock.advance(5)
-    till.answers()
-    till.read("hot", "usdt", amount=1_000_499_999, proven=False, source="toncenter")
-    till.walk("hot", totals=till.failed(32), backlog=12_345)
-    till.walk("hot", "usdt", totals=replace(till.bounced(4), sent_amount=10**36))
-    till.read("cold", status=AccountStatus.FROZEN, amount=10**36 + 1)
-    till.read("vault", "", code_hash=b"\x01" * 32)
-    till.fail(till.targets[0], Reason.SERVER_ERROR, "<b>" + "A" * 270, Probe.WRITE)
-    till.watcher.look()
+def low_wallets(wallet_scene: WalletScene) -> None:
+    """Wallets in every kind of trouble, long amounts, and long and hostile text."""
+    wallet_scene.all_healthy()
+    wallet_scene.clock.advance(5)
+    wallet_scene.all_answer()
+    wallet_scene.read("hot", "usdt", amount=1_000_499_999, proven=False, source="toncenter")
+    wallet_scene.count_payouts("hot", totals=wallet_scene.failed(32), backlog=12_345)
+    wallet_scene.count_payouts(
+        "hot", "usdt", totals=replace(wallet_scene.bounced(4), sent_amount=10**36)
+    )
+    wallet_scene.read("cold", status=AccountStatus.FROZEN, amount=10**36 + 1)
+    wallet_scene.read("vault", "", code_hash=b"\x01" * 32)
+    wallet_scene.fail(wallet_scene.targets[0], Reason.SERVER_ERROR, "<b>" + "A" * 270, Probe.WRITE)
+    wallet_scene.watcher.look()
 
 
-def read_failing(till: Till) -> None:
+def read_failing(wallet_scene: WalletScene) -> None:
     def tick() -> None:
-        till.answers()
-        for watched in till.accounts:
-            till.read_failing(*watched.key, Reason.SERVER_ERROR, "<img src=x> " + "A" * 280)
+        wallet_scene.all_answer()
+        for watched in wallet_scene.accounts:
+            wallet_scene.read_failing(*watched.key, Reason.SERVER_ERROR, "<img src=x> " + "A" * 280)
 
-    till.ticks(3, tick)
+    wallet_scene.ticks(3, tick)
 
 
-@pytest.mark.parametrize("happened", [Till.nothing, Till.settled, poor, read_failing])
-async def test_wallets_fit_and_nobody_complains(show_till: Open, till: Till, happened: Any) -> None:
-    happened(till)
-    complaints: list[str] = []
-    await fits(await show_till(complaints), till)
-    assert complaints == []
+@pytest.mark.parametrize(
+    "situation", [WalletScene.starting, WalletScene.all_healthy, low_wallets, read_failing]
+)
+async def test_wallets_fit_without_errors(
+    show_wallets: Open, wallet_scene: WalletScene, situation: Any
+) -> None:
+    situation(wallet_scene)
+    problems: list[str] = []
+    await fits(await show_wallets(problems), wallet_scene)
+    assert problems == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("happened", [poor, read_failing])
+@pytest.mark.parametrize("situation", [low_wallets, read_failing])
 async def test_wallets_have_the_contrast_of_wcag_aa(
-    show_till: Open, till: Till, happened: Any, scheme: str
+    show_wallets: Open, wallet_scene: WalletScene, situation: Any, scheme: str
 ) -> None:
-    happened(till)
-    page = await show_till([], color_scheme=scheme)
+    situation(wallet_scene)
+    page = await show_wallets([], color_scheme=scheme)
     assert await page.evaluate(CONTRAST) == []
 
 
@@ -194,18 +200,18 @@ OVERLAPS = """() => {
 
 
 @pytest.mark.parametrize("width", [360, 768, 1001, 1280])
-async def test_nothing_is_written_over_the_next_cell(
-    show_till: Open, till: Till, width: int
+async def test_no_text_overlaps_the_next_cell(
+    show_wallets: Open, wallet_scene: WalletScene, width: int
 ) -> None:
-    poor(till)
-    page = await show_till([], width=width)
+    low_wallets(wallet_scene)
+    page = await show_wallets([], width=width)
     assert await page.evaluate(OVERLAPS) == []
 
 
-async def test_the_table_of_wallets(show_till: Open, till: Till) -> None:
-    """Worst first; a state by its shape and its word; the whole address where it is pointed at."""
-    poor(till)
-    page = await show_till([])
+async def test_the_table_of_wallets(show_wallets: Open, wallet_scene: WalletScene) -> None:
+    """Worst first; a state by shape and text; the whole address in a tooltip."""
+    low_wallets(wallet_scene)
+    page = await show_wallets([])
     table = page.get_by_role("table", name="Wallets")
     assert await table.locator("tbody th").evaluate_all(
         "all => all.map(th => th.firstChild.data.trim())"
@@ -213,7 +219,9 @@ async def test_the_table_of_wallets(show_till: Open, till: Till) -> None:
     assert await table.locator(".pill").all_inner_texts() == ["low", "frozen"]
     uses = await table.locator(".pill use").evaluate_all("all => all.map(u => u.href.baseVal)")
     assert uses == ["#bad", "#bad"]
-    assert await table.get_by_title(till.config.wallets[0].address).inner_text() == "EQAR…EeYT"
+    assert (
+        await table.get_by_title(wallet_scene.config.wallets[0].address).inner_text() == "EQAR…EeYT"
+    )
     assert await table.get_by_role("columnheader").all_inner_texts() == [
         "Wallet",
         "State",
@@ -227,19 +235,19 @@ async def test_the_table_of_wallets(show_till: Open, till: Till) -> None:
     ]
 
 
-async def test_its_style_is_let_through_and_nothing_else(show: Open, stage: Stage) -> None:
-    """The policy's hash fits, and the policy works: what it forbids is refused."""
-    stage.healthy()
-    complaints: list[str] = []
-    page = await show(complaints)
+async def test_the_policy_allows_its_style_and_nothing_else(show: Open, scene: Scene) -> None:
+    """The policy's hash matches, and what the policy forbids is refused."""
+    scene.healthy()
+    problems: list[str] = []
+    page = await show(problems)
     border = "getComputedStyle(document.querySelector('.verdict')).borderLeftWidth"
     assert await page.evaluate(border) == "8px"
     await page.evaluate("document.body.setAttribute('style', 'color: red')")
-    assert any("Content Security Policy" in complaint for complaint in complaints)
+    assert any("Content Security Policy" in problem for problem in problems)
 
 
-async def test_dark_where_the_reader_prefers_it(show: Open, stage: Stage) -> None:
-    stage.healthy()
+async def test_dark_mode(show: Open, scene: Scene) -> None:
+    scene.healthy()
     colours = []
     for scheme in ("light", "dark"):
         page = await show([], color_scheme=scheme)
@@ -284,33 +292,33 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("happened", [Stage.recovered, Stage.forked, trouble])
+@pytest.mark.parametrize("situation", [Scene.recovered, Scene.forked, trouble])
 async def test_all_text_has_the_contrast_of_wcag_aa(
-    show: Open, stage: Stage, happened: Any, scheme: str
+    show: Open, scene: Scene, situation: Any, scheme: str
 ) -> None:
-    happened(stage)
+    situation(scene)
     page = await show([], color_scheme=scheme)
     assert await page.evaluate(CONTRAST) == []
 
 
-async def test_a_states_shape_says_what_its_colour_says(show: Open, stage: Stage) -> None:
-    stage.node_down()
+async def test_a_states_shape_says_what_its_colour_says(show: Open, scene: Scene) -> None:
+    scene.node_down()
     page = await show([])
     uses = await page.locator(".pill use").evaluate_all("all => all.map(u => u.href.baseVal)")
     assert uses == ["#bad", "#ok", "#ok"]
     assert await page.locator(".pill").all_inner_texts() == ["down", "ok", "ok"]
 
 
-async def test_it_keeps_still_on_request(show: Open, stage: Stage) -> None:
-    stage.healthy()
+async def test_it_does_not_refresh_on_request(show: Open, scene: Scene) -> None:
+    scene.healthy()
     page = await show([])
     await page.get_by_role("link", name="pause").click()
     await page.get_by_role("link", name="resume").wait_for()
     assert await page.locator("meta[http-equiv=refresh]").count() == 0
 
 
-async def test_its_links_lead_somewhere(show: Open, client: Client, stage: Stage) -> None:
-    stage.healthy()
+async def test_its_links_lead_somewhere(show: Open, client: Client, scene: Scene) -> None:
+    scene.healthy()
     page = await show([])
     links = await page.locator("a").evaluate_all("all => all.map(a => a.href)")
     assert len(links) == 5

@@ -1,4 +1,4 @@
-"""The catalogue as prometheus_client would collect it: what our own writer is compared with."""
+"""The catalogue as prometheus_client collects it, to compare the exposition writer with."""
 
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
@@ -25,12 +25,12 @@ BOUNDS = (*(floatToGoString(bound) for bound in BUCKETS), "+Inf")
 
 
 class _Collector(Collector):
-    def __init__(self, scene: ScrapeContext) -> None:
-        self._scene = scene
+    def __init__(self, context: ScrapeContext) -> None:
+        self._context = context
 
     def collect(self) -> Iterator[Family]:
         for group in catalogue.GROUPS:
-            sources = list(group.sources(self._scene))
+            sources = list(group.sources(self._context))
             if sources:
                 yield from (_family(group, metric, sources) for metric in group.metrics)
         errors = CounterMetricFamily(collector.ERRORS, collector.ERRORS_HELP, labels=("component",))
@@ -39,10 +39,10 @@ class _Collector(Collector):
         yield errors
 
 
-def registry(scene: ScrapeContext) -> CollectorRegistry:
-    """Every family of the catalogue; nothing of our own process."""
+def registry(context: ScrapeContext) -> CollectorRegistry:
+    """Every family of the catalogue, without process metrics."""
     made = CollectorRegistry(auto_describe=False)
-    made.register(_Collector(scene))
+    made.register(_Collector(context))
     return made
 
 
@@ -67,11 +67,11 @@ def _family(
 
 
 def _points(metric: Metric[Any], source: Any) -> Iterable[tuple[tuple[str, ...], Any]]:
-    told: Any = metric.read(source)
+    found: Any = metric.read(source)
     if metric.labels:
-        yield from told
-    elif told is not None:
-        yield (), told
+        yield from found
+    elif found is not None:
+        yield (), found
 
 
 def _add(family: Any, labels: tuple[str, ...], values: tuple[str, ...], value: Any) -> None:

@@ -1,4 +1,4 @@
-"""How many series there are: what costs memory in every Prometheus that scrapes tonwatch."""
+"""How many series there are: each costs memory in the Prometheus that scrapes tonwatch."""
 
 from collections import Counter
 
@@ -6,8 +6,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from benchmarks.metrics import LargeSetup
 from tests.conftest import Clock
-from tests.serve.scraping import context_of, everything_there_is, written
-from tests.serve.wallet_stage import Till
+from tests.serve.scraping import context_of, show_every_metric, written
+from tests.serve.wallet_scene import WalletScene
 from tonwatch.serve.metrics.collector import MetricsCollector
 from tonwatch.serve.metrics.contexts import ScrapeContext
 
@@ -26,9 +26,9 @@ def within(body: str, limit: int) -> None:
 
 def test_two_liteservers_a_provider_and_two_wallets(clock: Clock) -> None:
     """Every metric has a value, and some probes and payouts have failed."""
-    till = Till(clock)
-    everything_there_is(till)
-    within(written(MetricsCollector(context_of(till), till.watcher.errors)), 350)
+    wallet_scene = WalletScene(clock)
+    show_every_metric(wallet_scene)
+    within(written(MetricsCollector(context_of(wallet_scene), wallet_scene.watcher.errors)), 350)
 
 
 def test_a_thousand_wallets_of_two_assets() -> None:
@@ -36,5 +36,5 @@ def test_a_thousand_wallets_of_two_assets() -> None:
     large = LargeSetup()
     large.read()
     large.walk()
-    scene = ScrapeContext(large.watcher.view, "1.2.3", alive=True)
-    within(written(MetricsCollector(lambda: scene, large.watcher.errors)), 25_000)
+    context = ScrapeContext(large.watcher.view, "1.2.3", alive=True)
+    within(written(MetricsCollector(lambda: context, large.watcher.errors)), 25_000)

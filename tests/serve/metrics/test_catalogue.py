@@ -1,4 +1,4 @@
-"""The catalogue of metrics: what it names is emitted, documented, and named as Prometheus asks."""
+"""The catalogue: its metrics are emitted, documented and named by Prometheus' conventions."""
 
 import re
 import subprocess
@@ -9,17 +9,17 @@ import pytest
 
 from tests.conftest import Clock
 from tests.programs import program
+from tests.serve.scene import Scene
 from tests.serve.scraping import (
     ALL,
     context_of,
-    everything,
-    everything_there_is,
     names_of,
     scrape,
+    show_every_metric,
+    show_every_target_metric,
     written,
 )
-from tests.serve.stage import Stage
-from tests.serve.wallet_stage import Till
+from tests.serve.wallet_scene import WalletScene
 from tonwatch.serve.metrics import catalogue, collector
 from tonwatch.serve.metrics.collector import MetricsCollector
 from tonwatch.serve.metrics.docs import documentation
@@ -27,16 +27,16 @@ from tonwatch.targets.registry import KINDS
 
 
 @pytest.fixture
-def till(clock: Clock) -> Till:
-    made = Till(clock)
-    everything_there_is(made)
+def wallet_scene(clock: Clock) -> WalletScene:
+    made = WalletScene(clock)
+    show_every_metric(made)
     return made
 
 
-def test_what_it_names_is_emitted_and_nothing_else(till: Till) -> None:
+def test_its_metrics_are_emitted_and_no_others(wallet_scene: WalletScene) -> None:
     emitted = {
         sample.name
-        for family in scrape(till).families
+        for family in scrape(wallet_scene).families
         for sample in family.samples
         if not sample.name.startswith("process_")
     }
@@ -44,14 +44,14 @@ def test_what_it_names_is_emitted_and_nothing_else(till: Till) -> None:
     assert emitted == named
 
 
-def test_labels_are_as_it_says(till: Till) -> None:
+def test_labels_are_those_of_the_catalogue(wallet_scene: WalletScene) -> None:
     labels = {
         name: {*group.labels, *metric.labels}
         for group in catalogue.GROUPS
         for metric in group.metrics
         for name in names_of(metric)
     }
-    for family in scrape(till).families:
+    for family in scrape(wallet_scene).families:
         for sample in family.samples:
             if sample.name in labels:
                 assert set(sample.labels) - {"le"} == labels[sample.name], sample.name
@@ -61,21 +61,21 @@ CONFIGURED = {"target", "wallet", "contract"}
 FREE = {"version", "protocol_version", "exit_code", "le", "role", "local", "threshold"}
 
 
-def test_every_value_of_a_label_is_documented(till: Till) -> None:
+def test_every_value_of_a_label_is_documented(wallet_scene: WalletScene) -> None:
     _, values = documentation(KINDS).split("## Values of labels")
-    told = {
+    emitted = {
         (label, value)
-        for family in scrape(till).families
+        for family in scrape(wallet_scene).families
         for sample in family.samples
         for label, value in sample.labels.items()
         if label not in CONFIGURED | FREE and value not in {"usdt", "liteserver", "toncenter-v2"}
     }
-    assert {label for label, _ in told} == {
+    assert {label for label, _ in emitted} == {
         *("state", "cause", "phase", "asset", "probe", "reason", "component"),
         *("outcome", "status", "wallet_version", "proven", "transaction_phase", "skip_reason"),
         *("readiness", "refusal"),
     }
-    assert {(label, value) for label, value in told if f"`{value}`" not in values} == set()
+    assert {(label, value) for label, value in emitted if f"`{value}`" not in values} == set()
 
 
 def test_a_label_means_one_thing() -> None:
@@ -92,11 +92,11 @@ def test_a_label_means_one_thing() -> None:
     assert set(explained) == labels | {"component"}
 
 
-def test_no_series_of_wallets_where_there_are_none(stage: Stage) -> None:
-    everything(stage)
-    names = {family.name for family in scrape(stage).families}
+def test_no_series_of_wallets_where_there_are_none(scene: Scene) -> None:
+    show_every_target_metric(scene)
+    names = {family.name for family in scrape(scene).families}
     assert not {name for name in names if "_wallet_" in name or "_contract_" in name}
-    assert not scrape(stage).values("tonwatch_probes_total", probe="balance")
+    assert not scrape(scene).values("tonwatch_probes_total", probe="balance")
 
 
 def test_the_documentation_is_up_to_date() -> None:
@@ -106,9 +106,9 @@ def test_the_documentation_is_up_to_date() -> None:
     )
 
 
-def test_promtool_has_nothing_to_say(till: Till) -> None:
+def test_promtool_finds_nothing(wallet_scene: WalletScene) -> None:
     tool = program("promtool")
-    text = written(MetricsCollector(context_of(till), till.watcher.errors))
+    text = written(MetricsCollector(context_of(wallet_scene), wallet_scene.watcher.errors))
     checked = subprocess.run(
         [tool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""Our own writer: prometheus_client's bytes."""
+"""The exposition writer writes the same bytes as prometheus_client."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ from prometheus_client.utils import floatToGoString
 
 from tests.conftest import Clock
 from tests.serve.metrics import families
-from tests.serve.scraping import context_of, everything_there_is, written
-from tests.serve.wallet_stage import Till
+from tests.serve.scraping import context_of, show_every_metric, written
+from tests.serve.wallet_scene import WalletScene
 from tonwatch.serve.metrics.collector import MetricsCollector
 from tonwatch.serve.metrics.exposition import FamilyWriter, escaped, format_for, names_of, number
 from tonwatch.serve.metrics.family import Metric
@@ -30,41 +30,50 @@ PROMETHEUS_3 = (
 
 
 @pytest.fixture
-def till(clock: Clock) -> Till:
-    made = Till(clock)
-    everything_there_is(made)
+def wallet_scene(clock: Clock) -> WalletScene:
+    made = WalletScene(clock)
+    show_every_metric(made)
     return made
 
 
 def of_tonwatch(body: str) -> str:
-    """Without `process_*`, whose values never stay the same."""
+    """Without `process_*`, whose values change between scrapes."""
     return body.partition("# HELP process_")[0]
 
 
 class TestAsPrometheusClientWrites:
-    def test_text(self, till: Till) -> None:
-        theirs = generate_latest(families.registry(context_of(till)())).decode()
+    def test_text(self, wallet_scene: WalletScene) -> None:
+        theirs = generate_latest(families.registry(context_of(wallet_scene)())).decode()
         assert (
-            of_tonwatch(written(MetricsCollector(context_of(till), till.watcher.errors))) == theirs
+            of_tonwatch(
+                written(MetricsCollector(context_of(wallet_scene), wallet_scene.watcher.errors))
+            )
+            == theirs
         )
 
-    def test_openmetrics(self, till: Till) -> None:
-        theirs = generate_openmetrics(families.registry(context_of(till)())).decode()
+    def test_openmetrics(self, wallet_scene: WalletScene) -> None:
+        theirs = generate_openmetrics(families.registry(context_of(wallet_scene)())).decode()
         ours = of_tonwatch(
-            written(MetricsCollector(context_of(till), till.watcher.errors), OPENMETRICS)
+            written(
+                MetricsCollector(context_of(wallet_scene), wallet_scene.watcher.errors), OPENMETRICS
+            )
         )
         assert f"{ours}# EOF\n" == theirs
 
     @pytest.mark.parametrize(
         ("accept", "parse"), [("", parse_text), (OPENMETRICS, parse_openmetrics)]
     )
-    def test_it_is_parsed_to_the_same_families(self, till: Till, accept: str, parse: Any) -> None:
+    def test_it_is_parsed_to_the_same_families(
+        self, wallet_scene: WalletScene, accept: str, parse: Any
+    ) -> None:
         generate = generate_openmetrics if accept else generate_latest
-        theirs = generate(families.registry(context_of(till)())).decode()
+        theirs = generate(families.registry(context_of(wallet_scene)())).decode()
         ours = [
             family
             for family in parse(
-                written(MetricsCollector(context_of(till), till.watcher.errors), accept)
+                written(
+                    MetricsCollector(context_of(wallet_scene), wallet_scene.watcher.errors), accept
+                )
             )
             if not family.name.startswith("process_")
         ]
@@ -104,7 +113,7 @@ class TestFormats:
     @pytest.mark.parametrize(
         ("accept", "content_type"),
         [
-            pytest.param("", "text/plain; version=0.0.4; charset=utf-8", id="nothing said"),
+            pytest.param("", "text/plain; version=0.0.4; charset=utf-8", id="no Accept"),
             pytest.param("*/*", "text/plain; version=0.0.4; charset=utf-8", id="curl"),
             pytest.param(
                 PROMETHEUS_3,
@@ -119,7 +128,7 @@ class TestFormats:
             pytest.param(
                 "application/openmetrics-text;version=2.<b>",
                 "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
-                id="what nobody has heard of is not repeated",
+                id="unknown parameters are not repeated",
             ),
         ],
     )

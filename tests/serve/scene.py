@@ -24,7 +24,7 @@ OWN_BLOCK = bytes.fromhex("9e3f5ac1") * 8
 """Root hash of a block that nobody else has."""
 
 
-class Stage:
+class Scene:
     """Targets on a chain whose newest block is always one second old."""
 
     def __init__(
@@ -49,30 +49,30 @@ class Stage:
         *,
         gap: int = 1,
         query: float = 0.0004,
-        **told: Any,
+        **observed: Any,
     ) -> None:
-        """The target tells where it is, `behind` the chain by so many seconds.
+        """The target answers with a head that lags the chain by `lag` seconds.
 
-        Below 0 the blocks are newer than our clock allows: it is behind. The
+        Below 0 its blocks are newer than the local clock: that is behind. The
         shard client is `gap` blocks behind the masterchain.
         """
         made = self.clock.wall_time - 1.0 - lag
         seqno = int((made - 1_780_000_000) * BLOCKS_PER_SECOND)
-        tells: dict[str, Any] = {
+        values: dict[str, Any] = {
             "seqno": seqno,
             "root_hash": seqno.to_bytes(32, "big"),
             "gen_utime": int(made),
             "zerostate": ZEROSTATES["mainnet"],
         }
         if target.kind == "liteserver":
-            tells |= {"shard_client_seqno": seqno - gap, "clock_offset": 0.1, "version": 0x101}
+            values |= {"shard_client_seqno": seqno - gap, "clock_offset": 0.1, "version": 0x101}
         phases = {"ping": query / 2, "query": query}
-        self.put(target, Probe.HEAD, phases, head=Head(**(tells | told)))
+        self.put(target, Probe.HEAD, phases, head=Head(**(values | observed)))
 
     def fail(
         self, target: Target, reason: Reason, detail: str = "", probe: Probe = Probe.HEAD
     ) -> None:
-        """The target does not answer as it should."""
+        """A probe of the target fails."""
         self.put(target, probe, {"connect": 0.0001}, reason=reason, detail=detail)
 
     def put(self, target: Target, probe: Probe, phases: dict[str, float], **rest: Any) -> None:
@@ -89,43 +89,43 @@ class Stage:
             )
         )
 
-    def answers(self) -> None:
-        """Every target is well."""
+    def all_answer(self) -> None:
+        """Every target answers, in sync."""
         for target in self.targets:
             self.answer(target)
 
     def ticks(self, count: int, tick: Callable[[], None]) -> View:
-        """Let `beat` fill the store `count` times, five seconds apart, with a look after each."""
+        """Call `tick` and judge `count` times, five seconds apart."""
         for _ in range(count):
             self.clock.advance(5.0)
             tick()
             self.watcher.look()
         return self.watcher.view
 
-    def nothing(self) -> View:
+    def starting(self) -> View:
         """No probe has ended yet."""
         return self.watcher.view
 
     def healthy(self) -> View:
-        return self.ticks(3, self.answers)
+        return self.ticks(3, self.all_answer)
 
     def node_down(self) -> View:
         """The node stops listening; the others go on until readiness has noticed."""
         self.healthy()
-        return self.ticks(4, self.without_node)
+        return self.ticks(4, self.node_refuses)
 
     def catching_up(self) -> View:
-        """The node was a minute behind and gains two seconds each second."""
+        """The node lags a minute and gains two seconds each second."""
         self.healthy()
         lags = iter((60, 50, 40, 30))
         return self.ticks(4, lambda: self._others(lambda: self.answer(NODE, next(lags))))
 
     def flapping(self) -> View:
-        """The node comes and goes, two probes at a time."""
+        """The node is down and up in turn, for two probes each."""
         self.healthy()
         for _ in range(3):
-            self.ticks(2, self.without_node)
-            self.ticks(2, self.answers)
+            self.ticks(2, self.node_refuses)
+            self.ticks(2, self.all_answer)
         return self.watcher.view
 
     def forked(self) -> View:
@@ -144,17 +144,17 @@ class Stage:
 
         return self.ticks(3, tick)
 
-    def cut_off(self) -> View:
-        """Nothing outside can be reached, and nothing is local."""
+    def egress_broken(self) -> View:
+        """No target can be reached, and none is local."""
         self.healthy()
-        return self.ticks(3, self._without_any)
+        return self.ticks(3, self._all_unreachable)
 
     def recovered(self) -> View:
-        """All is well again after the node was down."""
+        """The node was down and is in sync again."""
         self.node_down()
-        return self.ticks(3, self.answers)
+        return self.ticks(3, self.all_answer)
 
-    def _without_any(self) -> None:
+    def _all_unreachable(self) -> None:
         for target in self.targets:
             self.fail(target, Reason.CONNECT_TIMEOUT, "TCP connection timed out")
 
@@ -163,6 +163,6 @@ class Stage:
         self.answer(PUBLIC)
         self.answer(PROVIDER)
 
-    def without_node(self) -> None:
-        """The node does not listen; the others are well."""
+    def node_refuses(self) -> None:
+        """The node refuses connections; the others are in sync."""
         self._others(lambda: self.fail(NODE, Reason.CONNECT_REFUSED, "TCP connection refused"))

@@ -1,10 +1,10 @@
-"""A stage with wallets and a contract: what is read of their accounts is put there by hand."""
+"""A scene with wallets and a contract, whose readings the test adds by hand."""
 
 from typing import Any, Final
 
 from tests.configs import make_target
 from tests.conftest import Clock
-from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
+from tests.serve.scene import NODE, PROVIDER, PUBLIC, Scene
 from tonwatch.runtime.jobs import accounts as wallet_jobs
 from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.account import AccountKey, Reading, Watched
@@ -46,8 +46,8 @@ CONFIG: Final[dict[str, Any]] = {
 }
 
 
-class Till(Stage):
-    """All is well with every wallet that a test does not say otherwise of."""
+class WalletScene(Scene):
+    """Every wallet is healthy unless the test says otherwise."""
 
     def __init__(self, clock: Clock, **config: Any) -> None:
         super().__init__(clock, **(CONFIG | config))
@@ -66,25 +66,25 @@ class Till(Stage):
             errors=InternalErrors(wall=clock.wall, monotonic=clock.monotonic),
         )
 
-    def read(self, name: str, asset: str = "native", **told: Any) -> None:
+    def read(self, name: str, asset: str = "native", **observed: Any) -> None:
         """An account is read."""
         watched = next(each for each in self.accounts if each.key == (name, asset))
-        self.store.add(self._reading(watched, **told))
+        self.store.add(self._reading(watched, **observed))
 
     def read_failing(
         self,
         name: str,
         asset: str = "native",
         reason: Reason = Reason.METHOD_FAILED,
-        words: str = "",
+        detail: str = "",
     ) -> None:
         """An account cannot be read."""
-        self.read(name, asset, reason=reason, detail=words, account=None, status=None, amount=None)
+        self.read(name, asset, reason=reason, detail=detail, account=None, status=None, amount=None)
 
-    def walk(
-        self, name: str, asset: str = "native", totals: Totals | None = None, **told: Any
+    def count_payouts(
+        self, name: str, asset: str = "native", totals: Totals | None = None, **observed: Any
     ) -> None:
-        """Payouts are counted; two hundred by default."""
+        """Payouts are counted: 200 by default."""
         values: dict[str, Any] = {
             "totals": totals
             or Totals(sent_messages=200, sent_amount=1_234_567_890, transactions=210),
@@ -94,11 +94,11 @@ class Till(Stage):
         }
         key = AccountKey(name, asset)
         self.store.add(
-            PayoutProgress(key=key, finished=self.clock.monotonic_time, **(values | told))
+            PayoutProgress(key=key, finished=self.clock.monotonic_time, **(values | observed))
         )
 
     def failed(self, count: int, code: int = 37, ago: float = 60.0) -> Totals:
-        """A tally in which so many payouts have failed."""
+        """Totals with `count` failed payouts."""
         time = int(self.clock.wall_time - ago)
         troubles = (
             Trouble(time, TroubleKind.FAILED, "action", code, 47_000_000_000_000 - number)
@@ -112,7 +112,7 @@ class Till(Stage):
         )
 
     def bounced(self, count: int) -> Totals:
-        """A tally in which so many payouts came back a minute ago."""
+        """Totals with `count` payouts that bounced a minute ago."""
         time = int(self.clock.wall_time - 60)
         trouble = Trouble(time, TroubleKind.BOUNCED, "", None, 47_000_000_000_000)
         return Totals(sent_messages=9, bounced_messages=count, recent=(trouble,) * count)
@@ -121,26 +121,26 @@ class Till(Stage):
         """Every account is read, and payouts are counted where that is asked for."""
         for watched in self.accounts:
             self.store.add(self._reading(watched))
-        paying = {wallet.name for wallet in self.config.wallets if wallet.payouts}
+        with_payouts = {wallet.name for wallet in self.config.wallets if wallet.payouts}
         for watched in self.accounts:
-            if watched.key.name in paying and watched.key.asset:
-                self.walk(*watched.key)
+            if watched.key.name in with_payouts and watched.key.asset:
+                self.count_payouts(*watched.key)
 
-    def messages_arrive(self) -> None:
+    def accept_messages(self) -> None:
         for target in self.targets:
             self.put(target, Probe.WRITE, {})
 
-    def settled(self) -> View:
-        """All is well, with nodes and with wallets."""
+    def all_healthy(self) -> View:
+        """All targets and all wallets are healthy."""
 
         def tick() -> None:
-            self.answers()
+            self.all_answer()
             self.all_read()
-            self.messages_arrive()
+            self.accept_messages()
 
         return self.ticks(3, tick)
 
-    def _reading(self, watched: Watched, **told: Any) -> Reading:
+    def _reading(self, watched: Watched, **observed: Any) -> Reading:
         native, jetton = watched.key.asset == "native", watched.master is not None
         values: dict[str, Any] = {
             "source": "node",
@@ -157,4 +157,4 @@ class Till(Stage):
             "kind": WalletKind.V4R2 if native else None,
             "seqno": 4711 if native else None,
         }
-        return Reading(key=watched.key, **(values | told))
+        return Reading(key=watched.key, **(values | observed))

@@ -1,4 +1,4 @@
-"""Wallets in a store filled by hand: what accounts hold is written down."""
+"""Readings and payout progress of wallets, for a store that the test fills."""
 
 from dataclasses import replace
 from typing import Any
@@ -44,8 +44,8 @@ def key(name: str = "payouts", asset: str = "native") -> AccountKey:
     return AccountKey(name, asset)
 
 
-def reading(clock: Any, of: AccountKey, amount: int | None, **told: Any) -> Reading:
-    """What a source tells now of an active account."""
+def reading(clock: Any, of: AccountKey, amount: int | None, **observed: Any) -> Reading:
+    """A reading of an active account, as of now."""
     made = Reading(
         key=of,
         source="node",
@@ -61,11 +61,11 @@ def reading(clock: Any, of: AccountKey, amount: int | None, **told: Any) -> Read
         code_hash=CODE,
         kind=WalletKind.V4R2 if of.asset == "native" else None,
     )
-    return replace(made, **told)
+    return replace(made, **observed)
 
 
 def failure(clock: Any, of: AccountKey, reason: Reason, detail: str = "as it is") -> Reading:
-    """A source that does not tell."""
+    """A failed reading."""
     return Reading(
         key=of,
         source="node",
@@ -77,7 +77,7 @@ def failure(clock: Any, of: AccountKey, reason: Reason, detail: str = "as it is"
 
 
 def trouble(clock: Any, kind: str, age: float = 10.0, **more: Any) -> Trouble:
-    """Something that befell a payout `age` seconds ago."""
+    """A payout that failed or bounced `age` seconds ago."""
     failed = {"phase": "action", "code": 37} if kind == "failed" else {"phase": "", "code": None}
     return Trouble(
         time=int(clock.wall_time - age), kind=TroubleKind(kind), lt=4711, **(failed | more)
@@ -85,7 +85,7 @@ def trouble(clock: Any, kind: str, age: float = 10.0, **more: Any) -> Trouble:
 
 
 def progress(clock: Any, of: AccountKey, *troubles: Trouble, **more: Any) -> PayoutProgress:
-    """How far payouts are counted."""
+    """Progress of counting payouts."""
     totals = more.pop("totals", Totals(recent=troubles))
     return PayoutProgress(
         key=of,

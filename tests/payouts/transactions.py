@@ -1,4 +1,4 @@
-"""Makes transactions by hand: only what a test is about needs to be said."""
+"""Makes transactions; fields that a test does not name are those of a success."""
 
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ EXCESSES: Final = 0xD53276DB
 
 
 def body(operation: int, amount: int = 0, *, bounced: bool = False) -> Cell:
-    """A jetton message's body, or the beginning of it that comes back."""
+    """A jetton message's body, or the beginning of it in a bounce."""
     size = (amount.bit_length() + 7) // 8
     bits = f"{operation:032b}{0:064b}{size:04b}" + (f"{amount:0{8 * size}b}" if size else "")
     return cell(head="1" * 32 + bits if bounced else bits)
@@ -48,7 +48,7 @@ EXTERNAL: Final = message(source=None)
 
 
 def transaction(message_in: Message | None = EXTERNAL, *out: Message, **fields: Any) -> Transaction:
-    """A transaction in which everything went well."""
+    """A successful transaction."""
     values: dict[str, Any] = {
         "id": TransactionId(1000, b"\xaa" * 32),
         "previous": None,
@@ -97,7 +97,7 @@ class History:
         )
 
     def page(self, at: TransactionId, count: int) -> list[Transaction]:
-        """As a node gives it; empty where it knows no such transaction."""
+        """A page as a node returns it; empty where it knows no such transaction."""
         number = self.number(at)
         if number is None:
             return []

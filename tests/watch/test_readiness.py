@@ -13,7 +13,7 @@ STARTING, READY, UNREADY = Phase.STARTING, Phase.READY, Phase.UNREADY
 
 
 def play(scene: Any, ticks: str) -> list[Phase]:
-    """One letter a tick for the first target: g answers, b fails, l lags too far, _ is not probed."""
+    """One letter a tick for the first target: g good, b failed, l lags too far, _ not probed."""
     phases = []
     for letter in ticks:
         scene.clock.advance(5.0)

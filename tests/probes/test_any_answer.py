@@ -1,7 +1,7 @@
-"""Whatever a provider or a liteserver answers, every question ends in a result with a reason.
+"""Any answer of a provider or a liteserver ends in a result with a reason.
 
-The answers are a simulated network's own, of which one is changed on the way: that comes closer
-to what is read last than anything made up from nothing.
+The answers are those of a simulated network with one changed in transit: this reaches deeper
+into the parsers than random answers do.
 """
 
 import json
@@ -45,7 +45,7 @@ TIMEOUT: Final = 1.0
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The ways to everything inside a value of JSON, and to the whole."""
+    """The paths to everything inside a JSON value, and to the value itself."""
     yield path
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -56,7 +56,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def put(value: Any, path: tuple[Any, ...], other: Any) -> Any:
-    """A copy with something else at a place."""
+    """A copy with another value at a path."""
     if not path:
         return other
     first, *rest = path
@@ -72,14 +72,14 @@ class Change(NamedTuple):
     change: Callable[[bytes], bytes]
 
     def apply(self) -> Callable[[bytes], bytes]:
-        """To be called with each answer in turn."""
+        """A function to call with each answer in turn."""
         numbers = count()
         return lambda answer: self.change(answer) if next(numbers) == self.which else answer
 
 
 @st.composite
 def json_change(draw: st.DrawFn) -> Change:
-    """One place of one answer is something else, or its body is cut short or no JSON."""
+    """One value of one answer is another, or its body is cut short or not JSON."""
     other, at = draw(JSON), draw(st.integers(0, 200))
     cut = draw(st.sampled_from([False, False, False, True]))
 
@@ -114,7 +114,7 @@ async def provider_that(change: Change, lab: WalletLab) -> AsyncIterator[Toncent
 
 
 def chain(depth: int) -> Cell:
-    """A cell with so many below it."""
+    """A chain of cells of this depth."""
     made = cell(b"")
     for number in range(depth):
         made = cell(number.to_bytes(2, "big"), made)
@@ -122,7 +122,7 @@ def chain(depth: int) -> Cell:
 
 
 def deep_bag(depth: int) -> bytes:
-    """A bag of cells, each below the one before it, as nobody may send it."""
+    """A bag of cells, each below the one before it, deeper than allowed."""
     size = 2
     body = b"".join(
         bytes((1, 0)) + (index + 1).to_bytes(size, "big") for index in range(depth - 1)
@@ -167,7 +167,7 @@ def with_bag(answer: bytes, bag: bytes) -> bytes:
 
 @st.composite
 def byte_change(draw: st.DrawFn) -> Change:
-    """Bytes of one answer are others, it is of another kind, or has other cells in it."""
+    """One answer has other bytes, another constructor, or other cells."""
     kind = draw(st.sampled_from(["bytes", "bytes", "short", "long", "another", "bag"]))
     at, value = draw(st.integers(0, 3000)), draw(st.integers(0, 255))
     bag = draw(st.sampled_from(BAGS))
@@ -215,7 +215,7 @@ def fine(sample: Sample) -> None:
 
 
 async def about_accounts(source: Source, lab: WalletLab, seqno: int) -> None:
-    """Ask all that is asked about accounts; nothing but a `TonError` may come of it."""
+    """Ask all questions about accounts; only a `TonError` may be raised."""
     batch = [lab.coins(), lab.jettons(), lab.coins(2)]
     batch_read = await balances.read(batch, [source], balances.JettonWallets(), wall=time.time)
     for sample in batch_read.samples:

@@ -1,4 +1,4 @@
-"""The compare probe and the write probe: who tells the truth, who takes messages."""
+"""The compare probe finds false balances; the write probe finds targets that lose messages."""
 
 import time
 from collections.abc import AsyncIterator
@@ -29,45 +29,45 @@ async def compared(lab: WalletLab, sources: list[Any]) -> dict[str, Sample]:
 
 
 async def test_all_agree(lab: WalletLab) -> None:
-    told = await compared(lab, lab.sources)
-    assert {name: sample.reason for name, sample in told.items()} == dict.fromkeys(
+    samples = await compared(lab, lab.sources)
+    assert {name: sample.reason for name, sample in samples.items()} == dict.fromkeys(
         ("node-1", "node-2", "provider-1"), Reason.OK
     )
 
 
 async def test_a_provider_is_contradicted_by_a_proof(lab: WalletLab) -> None:
     await lab.simulator.set_fault("provider-1", Fault.FALSE_BALANCE)
-    told = await compared(lab, lab.sources)
-    assert told["provider-1"].reason is Reason.DISPROVED
-    assert "it says 1007000000000 nano" in told["provider-1"].detail
-    assert "proven is 1000000000000 nano" in told["provider-1"].detail
-    assert told["node-1"].ok
+    samples = await compared(lab, lab.sources)
+    assert samples["provider-1"].reason is Reason.DISPROVED
+    assert "it says 1007000000000 nano" in samples["provider-1"].detail
+    assert "proven is 1000000000000 nano" in samples["provider-1"].detail
+    assert samples["node-1"].ok
 
 
-async def test_a_node_that_lies_contradicts_its_own_proof(lab: WalletLab) -> None:
+async def test_a_node_with_a_false_balance_contradicts_its_own_proof(lab: WalletLab) -> None:
     await lab.simulator.set_fault("node-1", Fault.FALSE_BALANCE)
-    told = await compared(lab, lab.sources)
-    assert told["node-1"].reason is Reason.PROOF_INVALID
-    assert told["node-2"].ok
-    assert told["provider-1"].ok
+    samples = await compared(lab, lab.sources)
+    assert samples["node-1"].reason is Reason.PROOF_INVALID
+    assert samples["node-2"].ok
+    assert samples["provider-1"].ok
 
 
-async def test_without_a_proof_nobody_is_accused_or_cleared(lab: WalletLab) -> None:
+async def test_without_a_proof_no_target_is_compared(lab: WalletLab) -> None:
     await lab.simulator.set_fault("provider-1", Fault.FALSE_BALANCE)
     assert await compared(lab, [lab.provider]) == {}
     await lab.simulator.set_fault("node-1", Fault.REFUSE)
-    told = await compared(lab, [lab.node, lab.provider])
-    assert [(name, sample.reason) for name, sample in told.items()] == [
+    samples = await compared(lab, [lab.node, lab.provider])
+    assert [(name, sample.reason) for name, sample in samples.items()] == [
         ("node-1", Reason.CONNECT_REFUSED)
     ]
 
 
-async def test_a_balance_that_changes_meanwhile_accuses_nobody(lab: WalletLab) -> None:
-    """All are asked about the same block, whatever has happened since."""
+async def test_a_balance_that_changes_meanwhile_is_no_contradiction(lab: WalletLab) -> None:
+    """All are asked at the same block."""
     lab.simulator.world.pay("wallet-1", 12345)
     lab.simulator.chain.advance(4)
-    told = await compared(lab, lab.sources)
-    assert all(sample.ok for sample in told.values())
+    samples = await compared(lab, lab.sources)
+    assert all(sample.ok for sample in samples.values())
 
 
 @pytest.mark.parametrize("number", range(WALLETS), ids=[str(kind) for kind in KINDS])
@@ -93,22 +93,22 @@ async def test_a_refusal_before_the_wallet_proves_nothing(lab: WalletLab, throug
 
 
 async def test_the_check_of_another_kind_of_wallet_proves_nothing(lab: WalletLab) -> None:
-    """The message of one kind, refused by another kind: not the exit code that is expected."""
+    """The message for one kind, refused by another with an unexpected exit code."""
     sample = await write_path(lab.node, lab.owner(1), KINDS[0], wall=time.time)
     assert sample.reason is Reason.MESSAGE_REJECTED
 
 
-class Obliging:
-    """A source that takes whatever it is sent."""
+class AcceptsEverything:
+    """A source that accepts every message."""
 
-    name = "obliging"
+    name = "accepts everything"
     proves = False
 
     async def send_message(self, _: bytes) -> None:
         pass
 
 
-async def test_whoever_takes_everything_proves_nothing(lab: WalletLab) -> None:
-    sample = await write_path(Obliging(), lab.owner(), KINDS[0], wall=time.time)  # type: ignore[arg-type]
+async def test_accepting_everything_proves_nothing(lab: WalletLab) -> None:
+    sample = await write_path(AcceptsEverything(), lab.owner(), KINDS[0], wall=time.time)  # type: ignore[arg-type]
     assert sample.reason is Reason.BAD_ANSWER
     assert "took a message that no wallet accepts" in sample.detail

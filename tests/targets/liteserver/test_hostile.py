@@ -1,4 +1,4 @@
-"""Whatever a liteserver sends, a probe ends in a Sample: in time, with a reason, and clean."""
+"""Whatever a liteserver sends, a probe ends in time, with a reason and nothing left open."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -86,7 +86,7 @@ REPLIES: Final = st.one_of(
 
 
 def hostile(replies: list[Reply], *, pongs: bool) -> Script:
-    """Replies to the first queries as told, to all others honestly; to pings only with `pongs`."""
+    """Replies to the first queries with `replies`, then honestly; to pings only with `pongs`."""
 
     async def script(peer: Peer) -> None:
         await peer.accept()
@@ -149,7 +149,7 @@ async def test_any_bytes_instead_of_a_handshake(ask: Ask, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("ask", [probes.head, probes.connect], ids=["head", "connect"])
-async def test_a_flood_is_not_kept(ask: Ask) -> None:
+async def test_unsolicited_messages_are_not_kept(ask: Ask) -> None:
     """Messages that nobody asked for, as fast as they come."""
 
     async def script(peer: Peer) -> None:
@@ -166,7 +166,7 @@ async def test_a_flood_is_not_kept(ask: Ask) -> None:
     assert sample.reason is Reason.QUERY_TIMEOUT
 
 
-async def test_questions_that_follow_each_other_share_one_deadline() -> None:
+async def test_consecutive_queries_share_one_deadline() -> None:
     timeout, delay = 0.4, 0.25
 
     async def script(peer: Peer) -> None:
@@ -174,7 +174,7 @@ async def test_questions_that_follow_each_other_share_one_deadline() -> None:
         while True:
             question = await peer.query()
             await asyncio.sleep(delay)
-            # Then the client asks in another way, and there is no time for that any more.
+            # The client then asks in another way, and has no time left for it.
             peer.answer(question, lite_error(0, "Unknown constructor found 0x70a671df"))
 
     async with Server(script) as server:

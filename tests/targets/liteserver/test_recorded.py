@@ -62,7 +62,7 @@ def inner(query: bytes) -> bytes:
 
 
 def account_question() -> bytes:
-    """What is asked to find out whether the shard client keeps up; it was not recorded."""
+    """The query that shows whether the shard client keeps up; it was not recorded."""
     account = {"workchain": 0, "id": bytes(32).hex()}
     return inner(tl.encode_query("getAccountState", {"id": LAST.to_dict(), "account": account}))
 
@@ -166,9 +166,9 @@ class TestClient:
     @pytest.mark.parametrize("pair", ERRORS.values(), ids=ERRORS.keys())
     def test_error_codes_are_those_that_pytoniq_read(self, pair: Pair) -> None:
         fields = tl.decode(pair.answer, "liteServer.error")
-        told = f"LiteServerError: Liteserver crashed with {fields['code']} code. Message: "
-        assert str(pair.error).startswith(told)
-        assert fields["message"].startswith(str(pair.error).removeprefix(told).rstrip()[:200])
+        prefix = f"LiteServerError: Liteserver crashed with {fields['code']} code. Message: "
+        assert str(pair.error).startswith(prefix)
+        assert fields["message"].startswith(str(pair.error).removeprefix(prefix).rstrip()[:200])
 
     async def test_client_raises_errors_as_they_are_classified(self, client: LiteClient) -> None:
         with pytest.raises(LiteServerError, match="unsupported getMasterchainInfo mode") as caught:
@@ -221,7 +221,7 @@ class TestHeadProbe:
                     },
                 ),
                 replace(HEAD, shard_client_seqno=2010),
-                id="newer node tells its shard client's block",
+                id="newer node reports its shard client's block",
             ),
             pytest.param(
                 node(
@@ -283,8 +283,8 @@ class TestHeadProbe:
             await link.drop()
         assert sample.reason is reason, sample.detail
 
-    async def test_clock_of_an_older_node_is_compared_with_the_moment_it_was_told(self) -> None:
-        """Three questions lie between the first one and the clock; they may take their time."""
+    async def test_clock_of_an_older_node_is_compared_with_the_time_of_its_answer(self) -> None:
+        """Three queries lie between the first one and the clock, and may be slow."""
         answers = node(
             account=NO_SUCH_ACCOUNT,
             replaced={EXT: lite_error(0, "Unknown constructor found 0x70a671df")},
@@ -337,7 +337,7 @@ class TestConnectProbe:
 
     async def test_wrong_key(self) -> None:
         async def script(peer: Peer) -> None:
-            """What the node does: it closes the connection without a word."""
+            """As the node does: close the connection without an answer."""
             await peer.reader.readexactly(wire.HANDSHAKE_SIZE)
 
         async with Server(script) as server:
@@ -370,12 +370,12 @@ class TestWriteProbe:
             pytest.param(
                 lite_error(0, "too many pending external message checks"),
                 R.OVERLOADED,
-                id="too many messages of everybody",
+                id="too many messages of all users",
             ),
             pytest.param(lite_error(429, "too many requests"), R.RATE_LIMITED, id="throttled"),
         ],
     )
-    async def test_anything_else_is_not(self, answer: bytes, reason: Reason) -> None:
+    async def test_any_other_answer_is_a_failure(self, answer: bytes, reason: Reason) -> None:
         assert (await self.asked(WalletKind.V5R1, answer)).reason is reason
 
     @staticmethod

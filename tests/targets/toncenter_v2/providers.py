@@ -1,4 +1,4 @@
-"""HTTP providers for tests: toncenter as it should be, and whatever else a test sends."""
+"""HTTP providers for tests: a correct toncenter, and any other answer."""
 
 import base64
 import json
@@ -168,7 +168,7 @@ async def failure(url: str, **how: Any) -> TonError:
 
 
 def raw(answer: bytes, *, then: str = "close") -> Callable[[Connection], Awaitable[None]]:
-    """A server that reads a request and writes `answer`, whatever that is."""
+    """A server that reads a request and writes `answer` as is."""
 
     async def script(peer: Connection) -> None:
         await peer.reader.readuntil(b"\r\n\r\n")
@@ -187,7 +187,7 @@ CHUNKED: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Asked:
-    """A provider that answers in turn, and keeps what it was asked: verb, query, body."""
+    """A provider with these answers in turn; records verb, query and body of requests."""
 
     def __init__(self, *answers: tuple[int, bytes]) -> None:
         self.answers = list(answers)

@@ -116,7 +116,7 @@ class TestAnswers:
         (503, b"", R.SERVER_ERROR, "HTTP 503"),
         (504, failed("Liteserver timeout", 504), R.UPSTREAM_TIMEOUT, "timeout"),
         (542, failed("cannot load block", 542), R.UPSTREAM_FAILED, "cannot load block"),
-        # The node's words, which both servers hand on.
+        # The node's text, which both servers pass on.
         (500, failed("LITE_SERVER_UNKNOWN: state already gc'd", 500), R.PRUNED, "gc'd"),
         (542, failed("LITE_SERVER_NOTREADY: lt not in db", 542), R.PRUNED, "lt not in db"),
         (
@@ -140,10 +140,10 @@ class TestAnswers:
             R.UPSTREAM_FAILED,
             "handle",
         ),
-        # Where a redirect leads, nobody configured.
+        # The target of a redirect is not configured.
         (302, b"", R.BAD_ANSWER, "HTTP 302"),
         (204, b"", R.BAD_ANSWER, "HTTP 204"),
-        # The status lies.
+        # The status is false.
         (200, failed("Ratelimit exceed", 429), R.RATE_LIMITED, "Ratelimit"),
         (200, failed("No working liteservers", 503), R.UPSTREAM_FAILED, "No working"),
         (200, failed("tonlib error", 500), R.SERVER_ERROR, "tonlib"),
@@ -196,10 +196,10 @@ async def test_status_and_body(status: int, body: bytes, reason: Reason, says: s
     [
         pytest.param(429, b"", id="empty"),
         pytest.param(429, b"<html>nginx</html>", id="page"),
-        pytest.param(429, b"{}", id="JSON without a word"),
+        pytest.param(429, b"{}", id="empty JSON"),
         pytest.param(429, b'{"error": {"message": "slow down"}}', id="JSON in JSON"),
         pytest.param(429, b"null", id="null"),
-        pytest.param(429, ok(info()), id="an answer all the same"),
+        pytest.param(429, ok(info()), id="with an answer"),
         pytest.param(429, failed("LITE_SERVER_NOTREADY: x", 500), id="another code"),
         *(
             pytest.param(status, b'{"ok": false, "code": 429}', id=f"code under {status}")
@@ -229,7 +229,7 @@ async def test_status_and_body(status: int, body: bytes, reason: Reason, says: s
         ),
     ],
 )
-async def test_throttling_in_any_dress(status: int, body: bytes) -> None:
+async def test_throttling_in_any_form(status: int, body: bytes) -> None:
     async with serving(always(status, body)) as url:
         error = await failure(url)
     assert error.reason is R.RATE_LIMITED, error
@@ -239,12 +239,12 @@ async def test_throttling_in_any_dress(status: int, body: bytes) -> None:
 @pytest.mark.parametrize(
     "text", ["too many external messages to address", "too many pending external message checks"]
 )
-def test_too_many_messages_of_everybody_are_not_our_budget(status: int, text: str) -> None:
+def test_too_many_messages_of_all_users_are_no_rate_limit(status: int, text: str) -> None:
     said = f"LITE_SERVER_UNKNOWN: cannot apply external message to current state : {text}"
     assert reason_for(status, said) is R.OVERLOADED
 
 
-def test_a_page_that_is_not_there_may_speak_of_limits() -> None:
+def test_a_404_page_that_mentions_limits() -> None:
     assert reason_for(404, "<html>Not found. Docs: Rate limits</html>") is R.NOT_FOUND
 
 
@@ -275,7 +275,7 @@ async def test_a_seqno_in_quotes_is_read() -> None:
 
 
 async def test_unasked_compression_is_not_undone() -> None:
-    """A few KiB of gzip could become gigabytes; we ask for none and read none."""
+    """A few KiB of gzip could become gigabytes: it is neither requested nor decoded."""
     body = gzip.compress(ok(info()))
     async with serving(always(200, body, **{"Content-Encoding": "gzip"})) as url:
         error = await failure(url)
@@ -318,7 +318,7 @@ class TestApiKey:
         ("key", "reason"), [(KEY, R.UNAUTHORIZED), (None, R.FORBIDDEN)], ids=["sent", "none"]
     )
     @pytest.mark.parametrize("status", [401, 403])
-    async def test_who_refuses_a_key_and_who_refuses_us(
+    async def test_refused_with_a_key_and_without(
         self, key: str | None, reason: Reason, status: int
     ) -> None:
         async with serving(always(status, failed("no", status))) as url:

@@ -1,4 +1,4 @@
-"""toncenter's answers about accounts, from either of its servers and from neither."""
+"""toncenter's answers about accounts: of both server implementations, and invalid ones."""
 
 from typing import Any, Final
 
@@ -41,7 +41,7 @@ TIME: Final = 1_700_000_007
 
 
 def information(**changes: Any) -> Json:
-    """What both servers answer for an active account."""
+    """The answer of both servers for an active account."""
     return {
         "@type": "raw.fullAccountState",
         "balance": "1500000000",
@@ -58,7 +58,7 @@ def information(**changes: Any) -> Json:
 
 
 def empty(**changes: Any) -> Json:
-    """What they answer for an address without a contract."""
+    """Their answer for an address without a contract."""
     return information(code="", data="", state="uninitialized") | changes
 
 
@@ -228,7 +228,7 @@ class TestAccount:
 
 
 def transaction(lt: int, previous: TransactionId | None, account: bytes = WALLET.hash) -> Cell:
-    """A transaction in which nothing happened, with nothing that a reader may leave out."""
+    """A minimal transaction."""
     before, before_hash = previous or (0, bytes(32))
     address, link = int.from_bytes(account, "big"), int.from_bytes(before_hash, "big")
     head = f"0111{address:0256b}{lt:064b}{link:0256b}{before:064b}{TIME:032b}{0:015b}1010"
@@ -265,7 +265,7 @@ CHAIN: Final = history(4)
 """At logical times 40, 30, 20 and 10."""
 NEWEST: Final = TransactionId(40, CHAIN[0].hash)
 ITEMS: Final = [item(root, 40 - 10 * index) for index, root in enumerate(CHAIN)]
-STRANGER: Final = transaction(40, None, bytes(32))
+OF_ANOTHER_ACCOUNT: Final = transaction(40, None, bytes(32))
 PRUNED: Final = (
     500,
     failed(
@@ -314,7 +314,10 @@ class TestTransactions:
             pytest.param(ITEMS[:1] * 2, R.PROOF_INVALID, "transaction 1 is not", id="one twice"),
             pytest.param(ITEMS[2::-1], R.PROOF_INVALID, "transaction 0 is not", id="backwards"),
             pytest.param(
-                [item(STRANGER, 40)], R.PROOF_INVALID, "another account's", id="another account's"
+                [item(OF_ANOTHER_ACCOUNT, 40)],
+                R.PROOF_INVALID,
+                "another account's",
+                id="another account's",
             ),
             pytest.param(
                 [item(CHAIN[0], 40, transaction_id=name_of(LAST))],
@@ -354,7 +357,7 @@ class TestTransactions:
         assert second == first | {"archival": "true"}
         assert timing.query is not None
 
-    async def test_what_is_left_of_pruned_history_is_found(self) -> None:
+    async def test_the_rest_of_a_pruned_history_is_found(self) -> None:
         async with answering(PRUNED, PRUNED, PRUNED, ITEMS[:2]) as (asked, client):
             found = await client.transactions(WALLET, NEWEST, 10, TIMEOUT, Timing())
         assert [one.id.lt for one in found] == [40, 30]
@@ -397,7 +400,7 @@ class TestTransactions:
             parse_answer(200, body, model=Transactions)
         assert caught.value.reason is R.BAD_ANSWER
 
-    async def test_an_endless_answer_is_not(self) -> None:
+    async def test_an_endless_answer_is_cut(self) -> None:
         async with answering((200, b" " * (1024 * 1024 + 1))) as (_, client):
             error = await error_of(client.transactions(WALLET, NEWEST, 1, TIMEOUT, Timing()))
         assert error.reason is R.ANSWER_TOO_LARGE

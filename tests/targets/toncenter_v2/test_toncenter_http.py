@@ -88,7 +88,7 @@ class TestConnecting:
         error = await failure("http://node.invalid", timeout=0.05, resolve=resolve)
         assert error.reason is R.RESOLVE_FAILED
 
-    async def test_a_name_is_found_by_whom_it_is_given(self) -> None:
+    async def test_names_are_resolved_by_the_given_resolver(self) -> None:
         async def resolve(host: str, port: int) -> list[Any]:
             assert host == "provider.example"
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (HOST, port))]
@@ -111,8 +111,8 @@ class TestConnecting:
         assert error.reason is R.CONNECT_TIMEOUT
 
 
-class Turnstile:
-    """A limiter that lets pass when told."""
+class HeldLimiter:
+    """A limiter that waits for `open`."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -134,12 +134,12 @@ class TestProbe:
         assert sample.head.gen_utime == 1_700_000_000
         assert {"connect", "query"} <= set(sample.phases)
 
-    async def test_waiting_for_its_turn_is_not_the_providers_time(self) -> None:
-        turnstile = Turnstile()
-        async with serving(healthy) as url, client_of(url, limiter=turnstile) as client:
+    async def test_waiting_for_the_pace_is_not_timed(self) -> None:
+        limiter = HeldLimiter()
+        async with serving(healthy) as url, client_of(url, limiter=limiter) as client:
             loop = asyncio.get_running_loop()
             began = loop.time()
-            loop.call_later(0.3, turnstile.open.set)
+            loop.call_later(0.3, limiter.open.set)
             # The wait is longer than the timeout: that is for the request alone.
             sample = await probes.head("provider", client, timeout=0.25, wall=lambda: 0.0)
             whole = loop.time() - began
@@ -148,7 +148,7 @@ class TestProbe:
         assert sample.duration == pytest.approx(whole - 0.3, abs=0.02)
         assert sum(sample.phases.values()) <= sample.duration + 0.001
 
-    async def test_what_was_learnt_before_the_failure_is_kept(self) -> None:
+    async def test_values_before_the_failure_are_kept(self) -> None:
         async def handler(request: web.BaseRequest) -> web.Response:
             if request.path.endswith("getBlockHeader"):
                 return web.Response(status=429)

@@ -162,7 +162,7 @@ END: Final = f"rejected by transaction {'4C6FE61A' * 8}:\nexitcode=135, steps=45
 
 
 def refused(exit_code: int, *, prefix: str = "LITE_SERVER_UNKNOWN: ") -> str:
-    """A node's words, as both servers hand them on."""
+    """A node's text, as both servers pass it on."""
     return (
         f"{prefix}cannot apply external message to current state : External message was not "
         "accepted\nCannot run message on account: inbound external message rejected by "
@@ -252,7 +252,7 @@ posts = pytest.mark.parametrize(
 
 @posts
 class TestPosts:
-    """A POST keeps every promise of a GET, and is sent once."""
+    """A POST has the guarantees of a GET, and is sent once."""
 
     async def test_is_never_sent_again(self, ask: Question) -> None:
         seen: list[str] = []
@@ -320,7 +320,7 @@ class TestPosts:
             pytest.param(failed(f"API key {KEY} does not exist", 401), id="in an error"),
             pytest.param(f"bad key: {KEY}".encode(), id="in plain text"),
             pytest.param(failed("x" * 290 + KEY, 401), id="where the text is cut"),
-            pytest.param(failed(f"{refused(33)} {KEY}", 500), id="behind an exit code"),
+            pytest.param(failed(f"{refused(33)} {KEY}", 500), id="after an exit code"),
             pytest.param(failed(f"{KEY} {'x' * 400} exitcode={KEY}", 500), id="around what is cut"),
         ],
     )

@@ -1,4 +1,4 @@
-"""Asking on a connection whose peer misbehaves: what is answered, what is raised."""
+"""Queries to a peer that misbehaves: what is returned, what is raised."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The end of a connection: every waiter is told, nothing is left behind."""
+"""Closing a connection: every pending query fails, nothing is left open."""
 
 import asyncio
 import gc
@@ -120,7 +120,7 @@ async def test_closed_connection_is_freed() -> None:
 
 
 async def test_peer_that_never_reads() -> None:
-    """Our send buffer is bounded: past its limit questions fail at once."""
+    """The send buffer is bounded: past its limit queries fail at once."""
 
     async def script(peer: Peer) -> None:
         await peer.accept()

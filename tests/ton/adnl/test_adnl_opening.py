@@ -1,4 +1,4 @@
-"""Opening a connection: each way to fail has its reason, and leaves nothing behind."""
+"""Opening a connection: each failure has its reason, and leaves nothing open."""
 
 import asyncio
 import errno
@@ -49,7 +49,7 @@ async def reset(peer: Peer) -> None:
     peer.writer.transport.abort()
 
 
-async def never_a_word(peer: Peer) -> None:
+async def stay_silent_for_ever(peer: Peer) -> None:
     await peer.until_closed()
 
 
@@ -73,7 +73,7 @@ async def half_a_handshake(peer: Peer) -> None:
         (hang_up_after_the_handshake_came, LONG, R.HANDSHAKE_FAILED, "closed by the peer"),
         (reset, LONG, R.HANDSHAKE_FAILED, "handshake failed"),
         (garbage_instead_of_a_handshake, LONG, R.HANDSHAKE_FAILED, "frame announces"),
-        (never_a_word, SHORT, R.HANDSHAKE_TIMEOUT, "no handshake within 0.05 s"),
+        (stay_silent_for_ever, SHORT, R.HANDSHAKE_TIMEOUT, "no handshake within 0.05 s"),
         (half_a_handshake, SHORT, R.HANDSHAKE_TIMEOUT, "no handshake within 0.05 s"),
     ],
 )
@@ -84,7 +84,7 @@ async def test_opening_fails(script: Script, timeout: float, reason: Reason, say
     assert caught.value.reason is reason
 
 
-async def test_nothing_listens() -> None:
+async def test_connection_refused() -> None:
     with socket.socket() as sock:
         sock.bind((HOST, 0))
         with pytest.raises(ConnectError) as caught:
@@ -104,8 +104,8 @@ async def test_a_server_with_another_key() -> None:
     assert caught.value.reason is R.HANDSHAKE_FAILED
 
 
-async def test_a_key_that_is_none_leaves_no_socket() -> None:
-    async with Server(never_a_word) as server:
+async def test_an_invalid_key_leaves_no_socket() -> None:
+    async with Server(stay_silent_for_ever) as server:
         with pytest.raises(ValueError, match="not an ed25519 public key"):
             await AdnlConnection.open(HOST, server.port, bytes(31), timeout=LONG)
         await server.connected.wait()
@@ -173,7 +173,7 @@ async def test_tcp_that_does_not_connect(
 
 
 async def test_cancelled_while_opening() -> None:
-    async with Server(never_a_word) as server:
+    async with Server(stay_silent_for_ever) as server:
         opening = asyncio.create_task(server.connect())
         await server.connected.wait()
         opening.cancel()

@@ -38,7 +38,7 @@ def clear_session(max_frame: int) -> Session:
 
 
 def frame(payload: bytes, nonce: bytes = bytes(32)) -> bytes:
-    """A frame in the clear, written from the description and not with our code."""
+    """A frame in the clear, written from the specification and not with tonwatch's code."""
     body = nonce + payload
     checksum = hashlib.sha256(body).digest()
     return (len(body) + 32).to_bytes(4, "little") + body + checksum
@@ -264,7 +264,7 @@ class TestMessages:
             pytest.param(wire.ANSWER + bytes(32), id="no body"),
             pytest.param(wire.ANSWER + bytes(32) + b"\x04abc", id="body cut short"),
             pytest.param(wire.ANSWER + bytes(32) + b"\xfe\xff\xff\xff", id="body of 16 MiB cut"),
-            pytest.param(wire.ANSWER + bytes(32) + b"\x03abc" + bytes(4), id="more behind"),
+            pytest.param(wire.ANSWER + bytes(32) + b"\x03abc" + bytes(4), id="trailing bytes"),
             pytest.param(wire.PONG + bytes(7), id="short pong"),
             pytest.param(wire.PONG + bytes(9), id="long pong"),
             pytest.param(b"\x00\x00\x00\x00" + bytes(8), id="unknown constructor"),
@@ -276,10 +276,10 @@ class TestMessages:
 
 class TestTlBytes:
     @given(st.binary(max_size=1000), st.binary(max_size=8), st.binary(max_size=8))
-    def test_round_trip(self, data: bytes, before: bytes, behind: bytes) -> None:
+    def test_round_trip(self, data: bytes, before: bytes, after: bytes) -> None:
         encoded = wire.tl_bytes(data)
         assert len(encoded) % 4 == 0
-        stream = before + encoded + behind
+        stream = before + encoded + after
         assert wire.read_tl_bytes(stream, len(before)) == (data, len(before) + len(encoded))
 
     @pytest.mark.parametrize("size", [0, 1, 2, 3, 253, 254, 255, 256, 2**24 - 1])

@@ -138,12 +138,12 @@ class TestReading:
         roots = built(first)[0], built(second)[0]
         assert [root.hash for root in read_boc(boc(*roots))] == [root.hash for root in roots]
 
-    def test_a_checksum_is_passed_over(self) -> None:
+    def test_a_checksum_is_skipped(self) -> None:
         bag = bytearray(written(cell(b"data")))
         bag[4] |= 64
         assert read_one(bytes(bag) + crc32c(bytes(bag))).body == b"\0\x08data"
 
-    def test_hashes_that_a_peer_states_are_not_believed(self) -> None:
+    def test_hashes_in_the_bag_are_not_trusted(self) -> None:
         bag = bytearray(written(cell(b"data"), hashes=True))
         place = bag.index(cell(b"data").hash)
         bag[place] ^= 1
@@ -251,7 +251,7 @@ class TestHostile:
             pytest.param(SMALL[:7] + b"\x02" + SMALL[8:], "2 roots", id="more roots than cells"),
             pytest.param(SMALL[:8] + b"\x01" + SMALL[9:], "a bag of 1", id="absent cells"),
             pytest.param(SMALL[:10] + b"\x01" + SMALL[11:], "do not fill", id="root beyond all"),
-            pytest.param(SMALL + b"\0", "14 bytes where 13", id="more behind"),
+            pytest.param(SMALL + b"\0", "14 bytes where 13", id="trailing bytes"),
             pytest.param(of_cells(b"\0\0\0"), "do not fill", id="bytes between cells"),
             pytest.param(of_cells(b"\0\x09data\0"), "no end mark", id="no end mark"),
             pytest.param(of_cells(b"\0\x08dat"), "do not fill|cut short", id="data cut short"),

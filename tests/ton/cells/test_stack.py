@@ -1,4 +1,4 @@
-"""The stack of a get method, in pytoniq's words and back."""
+"""The stack of a get method, compared with pytoniq's."""
 
 from typing import Any, Final
 
@@ -32,9 +32,9 @@ def one(head: str, *refs: Cell) -> Cell:
     return cell(b"", REST, *refs, head=f"{1:024b}" + head)
 
 
-def cut(start: int, end: int, first: int, behind: int) -> Cell:
+def cut(start: int, end: int, first: int, last: int) -> Cell:
     """A stack with a slice of `OURS`."""
-    return one(f"{4:08b}{start:010b}{end:010b}{first:03b}{behind:03b}", OURS)
+    return one(f"{4:08b}{start:010b}{end:010b}{first:03b}{last:03b}", OURS)
 
 
 class TestWriting:
@@ -112,8 +112,8 @@ class TestReading:
             pytest.param(one(f"{1:08b}1"), id="number cut short"),
             pytest.param(one(f"{3:08b}"), id="no cell"),
             pytest.param(cut(8, 0, 0, 0), id="slice ends before it starts"),
-            pytest.param(cut(0, 52, 0, 0), id="slice ends behind its data"),
-            pytest.param(cut(0, 0, 0, 2), id="slice ends behind its references"),
+            pytest.param(cut(0, 52, 0, 0), id="slice ends after its data"),
+            pytest.param(cut(0, 0, 0, 2), id="slice ends after its references"),
             pytest.param(cut(0, 0, 1, 0), id="references end before they start"),
             pytest.param(cell(b"", REST, head=f"{MAX_DEPTH + 1:024b}"), id="too deep"),
             pytest.param(cell(b"", REST, head=24 * "1"), id="16 million deep"),

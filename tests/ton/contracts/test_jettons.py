@@ -133,7 +133,7 @@ def test_a_move_that_bounced_in_the_new_format_is_read(kind: MoveKind, amount: i
         pytest.param(LIBRARY, id="a library"),
     ],
 )
-def test_what_says_nothing_about_jettons(text: Cell) -> None:
+def test_bodies_that_move_no_jettons(text: Cell) -> None:
     assert read_move(text) is None
     assert read_bounced(text) is None
 

@@ -1,4 +1,4 @@
-"""Wallet contracts: recognised by their code, read, and never persuaded by the probe's message."""
+"""Wallet contracts: recognised by code, read, and never accepting the probe's message."""
 
 import random
 from collections.abc import Callable
@@ -118,7 +118,7 @@ def message_body(bag: bytes) -> Cell:
     now=times,
     noise=st.binary(min_size=NOISE, max_size=NOISE),
 )
-def test_no_wallet_accepts_the_unacceptable(
+def test_no_wallet_accepts_the_probes_message(
     kind: WalletKind,
     seqno: int,
     subwallet: int,
@@ -138,9 +138,7 @@ def test_no_wallet_accepts_the_unacceptable(
 
 
 @given(kind=st.sampled_from(WalletKind), timeout=st.integers(0, (1 << 22) - 1), now=times)
-def test_nor_would_one_with_the_right_signature_be_accepted(
-    kind: WalletKind, timeout: int, now: int
-) -> None:
+def test_not_even_with_the_right_signature(kind: WalletKind, timeout: int, now: int) -> None:
     """Even with a key leaked and everything stored as the message says."""
     noise = bytes(NOISE)
     data = wallet_data(
@@ -254,10 +252,10 @@ RECORDED = (
         pytest.param("Failed to unpack account state", None, id="none"),
         pytest.param("exitcode=", None, id="no number"),
         pytest.param("exitcode=" + "9" * 5000, None, id="no exit code's number"),
-        pytest.param("", None, id="no words"),
+        pytest.param("", None, id="no text"),
     ],
 )
-def test_an_exit_code_is_found_in_words(text: str, code: int | None) -> None:
+def test_an_exit_code_is_found_in_a_text(text: str, code: int | None) -> None:
     assert exit_code(text) == code
 
 

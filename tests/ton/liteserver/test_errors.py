@@ -71,12 +71,12 @@ REFUSED: Final = "cannot apply external message to current state : "
         (651, "cannot find block (-1,80) seqno=0: ltdb: block not found", R.NOT_FOUND),
         (651, "cannot find block (-1,80) seqno=10: ltdb: block not found", R.PRUNED),
         (-400, "not in db", R.NOT_FOUND),
-        # Too much asked of it, by all of its users.
+        # Too many queries of all its users.
         (0, "too many pending external message checks", R.OVERLOADED),
         (0, f"{REFUSED}too many external messages to address 0:AB", R.OVERLOADED),
         (-701, f"{REFUSED}too many pending external message checks", R.OVERLOADED),
         (653, "cancelled", R.OVERLOADED),
-        # Too much asked by us, of a proxy in front of it.
+        # Too many queries of this client, by a proxy in front of it.
         (429, "", R.RATE_LIMITED),
         (429, "slow down", R.RATE_LIMITED),
         (0, "too many requests", R.RATE_LIMITED),
@@ -118,7 +118,7 @@ def test_reason(code: int, text: str, reason: Reason) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        # In the words of other releases: what a transaction names was there.
+        # Texts of other releases: what a transaction refers to has existed.
         ("block handle not in db", R.PRUNED),
         ("not in db", R.PRUNED),
         ("ltdb: block not found", R.PRUNED),
@@ -236,7 +236,7 @@ def test_shard_client_seqno_is_bounded(digits: str) -> None:
     ],
 )
 @pytest.mark.parametrize("code", [0, 228])
-def test_words_of_throttling(code: int, text: str) -> None:
+def test_texts_of_throttling(code: int, text: str) -> None:
     assert classify(code, text) is Reason.RATE_LIMITED
 
 
@@ -255,5 +255,5 @@ def test_words_of_throttling(code: int, text: str) -> None:
         ),
     ],
 )
-def test_words_that_are_none_of_throttling(text: str) -> None:
+def test_texts_that_are_no_throttling(text: str) -> None:
     assert classify(0, text) is not Reason.RATE_LIMITED

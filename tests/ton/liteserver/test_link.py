@@ -78,7 +78,7 @@ async def test_dropped_answers_are_counted_over_all_connections() -> None:
         for _ in range(2):
             connection = (await link.client(TIMEOUT)).connection
             await connection.query(b"first", TIMEOUT)
-            # Its answer comes behind the second one to the first question.
+            # Its answer comes after the second one to the first query.
             await connection.query(b"second", TIMEOUT)
             await connection.ping(TIMEOUT)
             await link.drop()

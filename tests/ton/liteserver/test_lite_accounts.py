@@ -1,4 +1,4 @@
-"""A lite client's questions about accounts: asked as a node is asked, checked, and bounded."""
+"""The lite client's queries about accounts: encoded for a node, verified, and bounded."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -9,7 +9,7 @@ from pytoniq_core.tl.block import BlockIdExt
 from pytoniq_core.tlb.vm_stack import VmStack
 
 from tests.effort import effort
-from tests.ton.liteserver.shard import Ledger, account
+from tests.ton.liteserver.small_chain import SmallChain, account
 from tests.ton.peers import (
     Peer,
     Server,
@@ -81,7 +81,7 @@ class TestAccount:
         assert gone.account.status is AccountStatus.MISSING
 
     async def test_future_block(self) -> None:
-        """The node's own words decide what went wrong."""
+        """The reason follows from the node's error text."""
         future = BlockIdExt(-1, None, 102016, 32 * b"\xab", 32 * b"\xcd")
         async with node(recorded_answers()) as client:
             with pytest.raises(LiteServerError, match="cannot load block") as caught:
@@ -99,13 +99,13 @@ class TestAccount:
                 await client.account(BLOCK, other, KnownBlocks(), TIMEOUT)
 
     async def test_many_at_one_block_share_what_is_known(self) -> None:
-        """The proof of the shard is looked at once; the others need not even have one."""
+        """The proof of the shard is verified once; later answers need none."""
         addresses = [Address(0, bytes((index,)) * 32) for index in range(20)]
-        ledger = Ledger({address: account(address, 7) for address in addresses})
-        block = ledger.master.id
+        chain = SmallChain({address: account(address, 7) for address in addresses})
+        block = chain.master.id
         answers = {}
         for index, address in enumerate(addresses):
-            fields = ledger.answer(address) | ({"shard_proof": b""} if index else {})
+            fields = chain.answer(address) | ({"shard_proof": b""} if index else {})
             asked = {
                 "id": block.to_dict(), "account": {"workchain": 0, "id": address.hash.hex()},
             }  # fmt: skip
@@ -191,7 +191,7 @@ class TestTransactions:
             pytest.param(listed(NEWEST, cell(b"of nobody")), id="a link to nothing"),
         ],
     )
-    async def test_lies(self, answer: bytes) -> None:
+    async def test_false_answers(self, answer: bytes) -> None:
         with pytest.raises(ProofInvalid, match="hashes differ"):
             await ask(answer)
 
@@ -209,7 +209,7 @@ class TestTransactions:
             pytest.param(listed(), R.BAD_ANSWER, id="none at all"),
             pytest.param(recorded()["getTime"].answer, R.BAD_ANSWER, id="the time"),
             pytest.param(TRANSACTIONS.answer[:-4], R.BAD_ANSWER, id="cut short"),
-            pytest.param(TRANSACTIONS.answer + bytes(4), R.BAD_ANSWER, id="more behind"),
+            pytest.param(TRANSACTIONS.answer + bytes(4), R.BAD_ANSWER, id="trailing bytes"),
             pytest.param(TRANSACTIONS.answer[:4], R.BAD_ANSWER, id="constructor alone"),
             pytest.param(
                 TRANSACTIONS.answer[:4] + b"\xff\xff\x0f\0" + bytes(2**20),

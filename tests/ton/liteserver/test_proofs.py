@@ -1,4 +1,4 @@
-"""Accounts and their proofs: the truth is read, and no lie is."""
+"""Accounts and their proofs: honest answers are read, false ones are refused."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -12,7 +12,7 @@ from pytoniq_core.proof.check_proof import check_account_proof, check_shard_proo
 from pytoniq_core.tl.block import BlockIdExt
 from pytoniq_core.tlb.account import Account as TheirAccount
 
-from tests.ton.liteserver.shard import LAST, Ledger, account, active, prove
+from tests.ton.liteserver.small_chain import LAST, SmallChain, account, active, prove
 from tests.ton.peers import recorded
 from tonwatch.simulator.chain.merkle import pruned
 from tonwatch.ton.address import Address
@@ -42,16 +42,16 @@ ACCOUNTS: Final = {
     FROZEN: account(FROZEN, 3, "01" + 256 * "1"),
     SYSTEM: active(SYSTEM, 10**18, CODE, DATA),
 }
-LEDGER: Final = Ledger(ACCOUNTS, split=2)
-BEFORE: Final = Ledger(
+HONEST_CHAIN: Final = SmallChain(ACCOUNTS, split=2)
+BEFORE: Final = SmallChain(
     ACCOUNTS | {WALLET: active(WALLET, 99_000_000_000, CODE, DATA)}, seqno=99, split=2
 )
 """The block before, in which the wallet has more."""
-FORK: Final = Ledger(
+FORK: Final = SmallChain(
     ACCOUNTS | {WALLET: active(WALLET, 99_000_000_000, CODE, DATA)}, split=2
 )  # fmt: skip
 """Another chain's block with the same seqno."""
-BLOCK: Final = LEDGER.master.id
+BLOCK: Final = HONEST_CHAIN.master.id
 
 
 def read(fields: Fields, address: Address = WALLET, known: KnownBlocks | None = None) -> Account:
@@ -112,9 +112,9 @@ class TestRecorded:
             changed[position] = value
         block = BlockIdExt.from_dict(fields["id"])
         genuine = account_at(fields, block, self.WALLET, KnownBlocks())
-        lie = fields | {name: bytes(changed)}
+        false = fields | {name: bytes(changed)}
         try:
-            found = account_at(lie, block, self.WALLET, KnownBlocks())
+            found = account_at(false, block, self.WALLET, KnownBlocks())
         except (BadAnswer, ProofInvalid):
             return
         assert plain(found.account) == plain(genuine.account)
@@ -125,9 +125,9 @@ class TestRecorded:
         fields = self.fields("getAccountState wallet v1 basechain")
         name = data.draw(st.sampled_from(["shard_proof", "proof", "state"]))
         magic = data.draw(st.sampled_from([b"", b"\xb5\xee\x9c\x72\x01\x01"]))
-        lie = fields | {name: magic + junk}
+        false = fields | {name: magic + junk}
         with pytest.raises((BadAnswer, ProofInvalid)):
-            account_at(lie, BlockIdExt.from_dict(fields["id"]), self.WALLET, KnownBlocks())
+            account_at(false, BlockIdExt.from_dict(fields["id"]), self.WALLET, KnownBlocks())
 
 
 def plain(found: Account) -> tuple[object, ...]:
@@ -152,19 +152,19 @@ class TestHonest:
     def test_account(
         self, address: Address, status: AccountStatus, balance: int, split: int
     ) -> None:
-        ledger = Ledger(ACCOUNTS, split=split)
-        found = account_at(ledger.answer(address), ledger.master.id, address, KnownBlocks())
+        chain = SmallChain(ACCOUNTS, split=split)
+        found = account_at(chain.answer(address), chain.master.id, address, KnownBlocks())
         has_code = status is AccountStatus.ACTIVE
         assert (found.account.status, found.account.balance) == (status, balance)
         assert found.account.code_hash == (CODE.hash if has_code else None)
         assert (found.account.data is not None) is has_code
         gone = status is AccountStatus.MISSING
         assert found.account.last == (None if gone else TransactionId(*LAST))
-        assert (found.seqno, found.time, found.proven) == (100, ledger.gen_utime, True)
+        assert (found.seqno, found.time, found.proven) == (100, chain.gen_utime, True)
 
     @pytest.mark.parametrize("address", [WALLET, FAR, FROZEN, NEIGHBOUR], ids=str)
-    def test_pytoniq_believes_the_same(self, address: Address) -> None:
-        fields = LEDGER.answer(address)
+    def test_pytoniq_verifies_the_same(self, address: Address) -> None:
+        fields = HONEST_CHAIN.answer(address)
         shard = BlockIdExt.from_dict(fields["shardblk"])
         root = Theirs.one_from_boc(fields["state"])
         check_shard_proof(fields["shard_proof"], BLOCK, shard)
@@ -173,8 +173,8 @@ class TestHonest:
         assert read(fields, address).balance == theirs.storage.balance.grams
 
     def test_a_chain_without_accounts(self) -> None:
-        ledger = Ledger({})
-        found = account_at(ledger.answer(WALLET), ledger.master.id, WALLET, KnownBlocks())
+        chain = SmallChain({})
+        found = account_at(chain.answer(WALLET), chain.master.id, WALLET, KnownBlocks())
         assert found.account.status is AccountStatus.MISSING
 
 
@@ -235,16 +235,16 @@ def unproven(name: str) -> Callable[[Fields], Fields]:
     return lambda fields: fields | {name: boc(*[root.refs[0] for root in read_boc(fields[name])])}
 
 
-WHOLE: Final = Ledger(ACCOUNTS)
+WHOLE: Final = SmallChain(ACCOUNTS)
 """The same accounts in one shard."""
-SHARD: Final = LEDGER.shard_of(WALLET)
-HONEST: Final = LEDGER.answer(WALLET)
+SHARD: Final = HONEST_CHAIN.shard_of(WALLET)
+HONEST: Final = HONEST_CHAIN.answer(WALLET)
 RICHER: Final = active(WALLET, 99_000_000_000, CODE, DATA)
 HALF_SHOWN: Final = boc(
     prove(SHARD.root, SHARD.root.refs[2]), prove(SHARD.state, SHARD.state.refs[1])
 )  # fmt: skip
 
-LIES: Final = [
+FALSE_ANSWERS: Final = [
     pytest.param(changed("id", seqno=101), id="id of another seqno"),
     pytest.param(changed("id", root_hash=FORK.master.id.root_hash.hex()), id="id of a fork"),
     pytest.param(changed("shardblk", seqno=1), id="shard block of another seqno"),
@@ -255,14 +255,14 @@ LIES: Final = [
     pytest.param(changed("shardblk", shard=0), id="no shard at all"),
     pytest.param(changed("shardblk", shard=-(1 << 63)), id="a larger shard"),
     pytest.param(changed("shardblk", shard=0x5800000000000000), id="a smaller shard"),
-    pytest.param(from_answer(LEDGER.answer(FAR), "shardblk"), id="shard of another account"),
+    pytest.param(from_answer(HONEST_CHAIN.answer(FAR), "shardblk"), id="shard of another account"),
     pytest.param(
-        from_answer(LEDGER.answer(FAR), "shardblk", "shard_proof"), id="another shard, proven"
+        from_answer(HONEST_CHAIN.answer(FAR), "shardblk", "shard_proof"), id="another shard, proven"
     ),
-    pytest.param(from_answer(LEDGER.answer(FAR), "proof"), id="accounts of another shard"),
-    pytest.param(from_answer(LEDGER.answer(NEIGHBOUR), "state"), id="state of the neighbour"),
+    pytest.param(from_answer(HONEST_CHAIN.answer(FAR), "proof"), id="accounts of another shard"),
+    pytest.param(from_answer(HONEST_CHAIN.answer(NEIGHBOUR), "state"), id="state of the neighbour"),
     pytest.param(
-        from_answer(LEDGER.answer(NEIGHBOUR), "proof", "state"), id="the neighbour, proven"
+        from_answer(HONEST_CHAIN.answer(NEIGHBOUR), "proof", "state"), id="the neighbour, proven"
     ),
     pytest.param(from_answer(BEFORE.answer(WALLET), "state"), id="older state"),
     pytest.param(from_answer(BEFORE.answer(WALLET), "proof", "state"), id="older, proven"),
@@ -276,7 +276,7 @@ LIES: Final = [
     ),
     pytest.param(
         from_answer(FORK.answer(WALLET), "shardblk", "shard_proof", "proof", "state"),
-        id="a fork's whole answer under our block's id",
+        id="a fork's whole answer under this block's id",
     ),
     pytest.param(
         spliced("proof", HONEST["proof"], BEFORE.answer(WALLET)["proof"]), id="state not of block"
@@ -305,45 +305,45 @@ ONLY_UNKNOWN: Final = [
         spliced("shard_proof", HONEST["shard_proof"], BEFORE.answer(WALLET)["shard_proof"]),
         id="masterchain state not of the block",
     ),
-    pytest.param(from_answer(LEDGER.answer(FAR), "shard_proof"), id="way to another shard"),
+    pytest.param(from_answer(HONEST_CHAIN.answer(FAR), "shard_proof"), id="path to another shard"),
     pytest.param(from_answer(WHOLE.answer(WALLET), "shard_proof"), id="not split"),
     pytest.param(unproven("shard_proof"), id="no Merkle proof of the shard"),
     pytest.param(
         spliced("proof", BEFORE.answer(WALLET)["proof"], HONEST["proof"]), id="block not asked for"
     ),
 ]  # fmt: skip
-"""Lies about what is not looked at again where it is known."""
+"""False answers about what is not checked again for a known block."""
 
-LIE = Callable[[Fields], Fields]
+Falsify = Callable[[Fields], Fields]
 
 
-class TestLies:
-    @pytest.mark.parametrize("lie", LIES + ONLY_UNKNOWN)
-    def test_of_an_unknown_block(self, lie: LIE) -> None:
+class TestFalseAnswers:
+    @pytest.mark.parametrize("falsify", FALSE_ANSWERS + ONLY_UNKNOWN)
+    def test_of_an_unknown_block(self, falsify: Falsify) -> None:
         known = KnownBlocks()
         with pytest.raises(ProofInvalid) as caught:
-            read(lie(HONEST), known=known)
+            read(falsify(HONEST), known=known)
         assert caught.value.reason is Reason.PROOF_INVALID
-        # Whatever it left behind, the truth is still believed and the lie is not.
+        # After that an honest answer is still accepted, and the false one is not.
         assert read(HONEST, known=known).balance == 12_500_000_000
 
-    @pytest.mark.parametrize("lie", LIES)
-    def test_of_a_known_block(self, lie: LIE) -> None:
+    @pytest.mark.parametrize("falsify", FALSE_ANSWERS)
+    def test_of_a_known_block(self, falsify: Falsify) -> None:
         known = KnownBlocks()
-        for ledger in (LEDGER, BEFORE, FORK):
+        for chain in (HONEST_CHAIN, BEFORE, FORK):
             for address in (WALLET, FAR):
-                account_at(ledger.answer(address), ledger.master.id, address, known)
+                account_at(chain.answer(address), chain.master.id, address, known)
         with pytest.raises(ProofInvalid):
-            read(lie(HONEST), known=known)
+            read(falsify(HONEST), known=known)
         assert read(HONEST, known=known).balance == 12_500_000_000
 
-    def test_that_an_account_is_there(self) -> None:
-        fields = LEDGER.answer(NOBODY) | {"state": boc(active(NOBODY, 5, CODE, DATA))}
+    def test_a_missing_account(self) -> None:
+        fields = HONEST_CHAIN.answer(NOBODY) | {"state": boc(active(NOBODY, 5, CODE, DATA))}
         with pytest.raises(ProofInvalid, match="proven to be missing"):
             read(fields, NOBODY)
 
     def test_about_a_masterchain_account(self) -> None:
-        fields = LEDGER.answer(SYSTEM) | {"shardblk": BEFORE.master.id.to_dict()}
+        fields = HONEST_CHAIN.answer(SYSTEM) | {"shardblk": BEFORE.master.id.to_dict()}
         with pytest.raises(ProofInvalid, match="another block"):
             read(fields, SYSTEM)
 
@@ -394,13 +394,13 @@ class TestKnownBlocks:
     def test_a_shard_is_not_proven_twice(self) -> None:
         known = KnownBlocks()
         read(HONEST, known=known)
-        read(LEDGER.answer(NEIGHBOUR) | {"shard_proof": b"not looked at"}, NEIGHBOUR, known)
+        read(HONEST_CHAIN.answer(NEIGHBOUR) | {"shard_proof": b"not looked at"}, NEIGHBOUR, known)
 
     def test_another_shard_is(self) -> None:
         known = KnownBlocks()
         read(HONEST, known=known)
         with pytest.raises(BadAnswer):
-            read(LEDGER.answer(FAR) | {"shard_proof": b"looked at"}, FAR, known)
+            read(HONEST_CHAIN.answer(FAR) | {"shard_proof": b"looked at"}, FAR, known)
 
     def test_another_block_with_the_same_shard_block_is(self) -> None:
         known = KnownBlocks()
@@ -411,26 +411,26 @@ class TestKnownBlocks:
                 known,
             )  # fmt: skip
 
-    def test_nothing_of_a_lie_is_kept_for_a_block_that_it_is_not_of(self) -> None:
-        """A liar that proves its own chain adds to what is known of that chain alone."""
+    def test_a_false_answer_adds_nothing_to_another_block(self) -> None:
+        """A false answer that proves another chain adds only to what is known of that chain."""
         known = KnownBlocks()
         for address in (WALLET, SYSTEM, FAR):
             account_at(FORK.answer(address), FORK.master.id, address, known)
             with pytest.raises(ProofInvalid):
                 read(FORK.answer(address) | {"id": BLOCK.to_dict()}, address, known)
         for address in (WALLET, SYSTEM, FAR):
-            assert plain(read(LEDGER.answer(address), address, known)) == plain(
-                read(LEDGER.answer(address), address)
+            assert plain(read(HONEST_CHAIN.answer(address), address, known)) == plain(
+                read(HONEST_CHAIN.answer(address), address)
             )
 
     def test_bounded(self) -> None:
         known = KnownBlocks(limit=8)
-        ledgers = [Ledger(ACCOUNTS, seqno=seqno, split=2) for seqno in range(100, 120)]
-        for ledger in ledgers:
+        chains = [SmallChain(ACCOUNTS, seqno=seqno, split=2) for seqno in range(100, 120)]
+        for chain in chains:
             for address in (WALLET, FAR):
-                account_at(ledger.answer(address), ledger.master.id, address, known)
+                account_at(chain.answer(address), chain.master.id, address, known)
             assert len(known) <= 16
-        newest, oldest = ledgers[-1], ledgers[0]
+        newest, oldest = chains[-1], chains[0]
         skip = {"shard_proof": b"not looked at"}
         account_at(newest.answer(WALLET) | skip, newest.master.id, WALLET, known)
         with pytest.raises(BadAnswer):
@@ -438,10 +438,10 @@ class TestKnownBlocks:
 
     def test_bounded_in_what_one_block_can_add(self) -> None:
         known = KnownBlocks(limit=8)
-        ledger = Ledger({}, split=5)
+        chain = SmallChain({}, split=5)
         for first in range(0, 256, 8):
             address = Address(0, bytes((first,)) + bytes(31))
-            account_at(ledger.answer(address), ledger.master.id, address, known)
+            account_at(chain.answer(address), chain.master.id, address, known)
         assert len(known) <= 16
 
 

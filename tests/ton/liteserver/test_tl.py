@@ -49,7 +49,7 @@ def flipped(data: bytes) -> st.SearchStrategy[bytes]:
 
 
 def bounded(call: Callable[..., Any], *arguments: object) -> Any:
-    """Run `call` and check that it is not much work, however it ends."""
+    """Run `call` and limit its work, whatever it returns or raises."""
     with effort(MOST):
         return call(*arguments)
 
@@ -93,7 +93,7 @@ class TestDecode:
             pytest.param(bytes.fromhex("efbeadde"), "got 0xdeadbeef", id="unknown constructor"),
             pytest.param(recorded()["getTime"].answer, "got liteServer.currentTime", id="another"),
             pytest.param(recorded()["getVersion"].answer[:-1], "24 are needed", id="cut"),
-            pytest.param(recorded()["getVersion"].answer + b"\0", "25 bytes", id="more behind"),
+            pytest.param(recorded()["getVersion"].answer + b"\0", "25 bytes", id="trailing bytes"),
         ],
     )
     def test_not_the_answer_expected(self, data: bytes, says: str) -> None:

@@ -1,6 +1,6 @@
 """A small chain with any accounts and shards, written from block.tlb, and its proofs.
 
-It shares no layouts with the simulator, and pytoniq is asked whether it believes it.
+It shares no layouts with the simulator; pytoniq verifies its proofs.
 """
 
 import hashlib
@@ -67,11 +67,11 @@ class Block:
     leaves: Mapping[Address, Cell]
 
 
-class Ledger:
+class SmallChain:
     """One masterchain block and the shard blocks under it.
 
     Args:
-        accounts: what there is.
+        accounts: all of them.
         seqno: the masterchain block's.
         split: basechain accounts are in 2 to the power of so many shards.
     """
@@ -193,7 +193,7 @@ class Ledger:
 
 
 def prove(root: Cell, *shown: Cell) -> Cell:
-    """A Merkle proof that shows these cells, what lies on the way, and nothing below them."""
+    """A Merkle proof that shows these cells and the path to them, and nothing below them."""
     data = b"\x03" + root.hash + root.depth.to_bytes(2, "big")
     return Cell(b"\x09\x46" + data, (_prune(root, set(shown)),))
 

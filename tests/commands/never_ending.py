@@ -1,7 +1,7 @@
 """tonwatch with something that never ends: ``python -m tests.commands.never_ending FILE FAULT
 SECONDS ARGUMENTS``.
 
-FILE appears once it has begun. SECONDS are what the end may take.
+FILE appears once it has begun. SECONDS is the limit for shutdown.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ def fault(inject: Callable[[Path], None]) -> Callable[[Path], None]:
 
 
 @fault
-def a_question_that_swallows_its_cancellation(begun: Path) -> None:
+def a_query_that_ignores_cancellation(begun: Path) -> None:
     async def head(*_: Any, **__: Any) -> None:
         begun.touch()  # noqa: ASYNC240
         while True:
@@ -36,7 +36,7 @@ def a_question_that_swallows_its_cancellation(begun: Path) -> None:
 
 
 @fault
-def a_judge_that_spins(begun: Path) -> None:
+def a_judge_that_loops(begun: Path) -> None:
     real, calls = judge.judge, 0
 
     def spinning(*arguments: Any, **named: Any) -> Any:

@@ -1,4 +1,4 @@
-"""``tonwatch check`` reads wallets and contracts, and what the commands say of them."""
+"""``tonwatch check`` reads wallets and contracts; what commands print about them."""
 
 import json
 import re
@@ -88,14 +88,14 @@ async def test_all_is_well(config_file: Any, tmp_path: Path) -> None:
             Fault.FALSE_BALANCE,
             "proof_invalid: node-1",
             r"^hot +native +active .* yes +node-2$",
-            id="a lie that is found out",
+            id="a false balance with a proof",
         ),
         pytest.param(
             "provider-1",
             Fault.FALSE_BALANCE,
             "provider_disproved: provider-1",
             r"^provider-1 .* disproved ",
-            id="a lie that another contradicts",
+            id="a false balance that another contradicts",
         ),
     ],
 )
@@ -144,7 +144,9 @@ async def test_more_wallets_than_are_read_at_once(config_file: Any, simulator: S
     assert [row[2:4] for row in rows(out, "WALLET")] == [["missing", "0"]] * 80
 
 
-async def test_without_a_source_nothing_is_known(config_file: Any, simulator: Simulator) -> None:
+async def test_without_a_source_balances_are_unknown(
+    config_file: Any, simulator: Simulator
+) -> None:
     file = config_file()
     for target in simulator.servers:
         await target.close()

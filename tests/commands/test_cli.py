@@ -26,7 +26,7 @@ ENVIRONMENT = {name: text for name, text in os.environ.items() if "TONWATCH" not
 
 @asynccontextmanager
 async def started(*arguments: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A command under way; killed at the end if it is still there."""
+    """A running command; killed at the end if still running."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -53,7 +53,7 @@ async def finished(*arguments: str, **environment: str) -> tuple[int, str, str]:
 
 
 async def said(*arguments: str, **environment: str) -> tuple[int, str, str]:
-    """As `finished`, without a process of its own: of commands that only read and print."""
+    """Like `finished`, without a process: for commands that only read and print."""
 
     def run() -> int:
         with (
@@ -110,7 +110,7 @@ def config_file(simulator: Simulator, tmp_path: Path) -> Any:
 
 
 class TestRun:
-    async def test_nothing_to_watch(self) -> None:
+    async def test_nothing_configured(self) -> None:
         code, _, err = await said("run")
         assert code == 2
         assert len(err.splitlines()) == 3
@@ -234,7 +234,7 @@ class TestConfig:
             ),
         ],
     )
-    async def test_what_cannot_run_is_said_by_all_alike(
+    async def test_all_commands_report_the_same_configuration_error(
         self, tmp_path: Path, text: str, words: str
     ) -> None:
         file = tmp_path / "tonwatch.yaml"
@@ -246,7 +246,7 @@ class TestConfig:
         assert (code, out) == (2, "")
         assert words in err
 
-    async def test_what_is_empty_can_be_shown(self) -> None:
+    async def test_an_empty_configuration_can_be_shown(self) -> None:
         code, out, _ = await said("config", "show")
         assert code == 0
         assert yaml.safe_load(out)["liteservers"] == []
@@ -274,7 +274,7 @@ class TestConfig:
 
 
 class TestHealthcheck:
-    """Wherever the daemon listens: see test_healthcheck.py."""
+    """For every kind of listening host see test_healthcheck.py."""
 
     async def test_alive(self, config_file: Any) -> None:
         async with started("run", "--config", config_file()) as process:
@@ -284,7 +284,7 @@ class TestHealthcheck:
             )
         assert (code, out) == (0, "alive\n")
 
-    async def test_nobody_there(self) -> None:
+    async def test_no_daemon(self) -> None:
         code, _, err = await finished("healthcheck", TONWATCH_SERVE__PORT="1")
         assert code == 1
         assert "no answer from 127.0.0.1:1" in err
@@ -328,7 +328,7 @@ class TestSimulate:
         assert code == 2
         assert words in err
 
-    async def test_a_scenario_is_told_apart_from_the_configuration(self) -> None:
+    async def test_a_scenario_is_not_taken_for_a_configuration(self) -> None:
         async with started("simulate", "--scenario", "node-restart", "--pace", "60") as process:
             assert process.stdout is not None
             assert process.stderr is not None
@@ -350,13 +350,13 @@ class TestSimulate:
     ("argument", "words"),
     [("--pace=-1", "the pace must be"), ("--port=-1", "a port is"), ("--port=99999", "a port is")],
 )
-async def test_a_demo_that_cannot_be(argument: str, words: str) -> None:
+async def test_invalid_demo_arguments(argument: str, words: str) -> None:
     code, _, err = await said("demo", argument)
     assert code == 2
     assert words in err
 
 
-async def test_the_demo_breaks_something_and_says_what() -> None:
+async def test_the_demo_announces_its_fault() -> None:
     async with started("demo", "--port", "0", "--pace", "5") as process:
         assert process.stdout is not None
         told = ""

@@ -1,4 +1,4 @@
-"""The daemon comes to its end, and starts, whatever hangs; and what it makes of signals."""
+"""The daemon stops and starts whatever hangs; how it handles signals."""
 
 import asyncio
 import fcntl
@@ -95,7 +95,7 @@ async def test_it_ends_while_a_thread_of_every_pool_hangs(file: str, tmp_path: P
             await process.wait()
 
 
-async def test_one_look_ends_too(file: str, tmp_path: Path) -> None:
+async def test_check_ends_too(file: str, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.commands.hanging", str(tmp_path), "check", "--config", file),
         cwd=ROOT,
@@ -140,7 +140,7 @@ async def test_pipes_in_the_place_of_files(
 async def never_ending(
     fault: str, within: float, file: str, tmp_path: Path
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A daemon of which something has begun that never ends."""
+    """A daemon in which something has begun that never ends."""
     begun = tmp_path / "begun"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.commands.never_ending", str(begun), fault, str(within)),
@@ -177,13 +177,13 @@ async def test_a_second_signal_ends_it_at_once(file: str, tmp_path: Path, fault:
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(WITHIN):
             _, err = await process.communicate()
-    # Which of two that come at once is seen first, the system does not say.
+    # Two signals at once may arrive in either order.
     assert process.returncode in {128 + signal.SIGTERM, 128 + signal.SIGINT}
     lines = [json.loads(line) for line in err.splitlines()]
     assert "ended at once by a second signal" in {line["event"] for line in lines}
 
 
-async def test_a_log_that_nobody_reads(file: str) -> None:
+async def test_a_log_that_is_not_read(file: str) -> None:
     reader, writer = os.pipe()
     full = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     process = await asyncio.create_subprocess_exec(
@@ -244,7 +244,7 @@ async def test_quit_drains_as_the_others_do(content: dict[str, Any], tmp_path: P
 
 
 class _Refusing(ThreadPoolExecutor):
-    """asyncio's default executor, in which nobody may run anything."""
+    """asyncio's default executor, which must not be used."""
 
     def submit(self, *_: Any, **__: Any) -> NoReturn:
         raise AssertionError("something runs in the default executor")
@@ -277,12 +277,12 @@ async def test_nothing_runs_in_the_default_executor(content: dict[str, Any]) -> 
     await running
 
 
-async def test_a_name_to_serve_on_that_nobody_knows(content: dict[str, Any]) -> None:
+async def test_a_listening_host_that_does_not_resolve(content: dict[str, Any]) -> None:
     content["serve"]["host"] = "nowhere.invalid"
     with pytest.raises(CannotListen, match=r"cannot listen on nowhere.invalid port 0: \w+"):
         await daemon.run(configured(content), asyncio.Event())
 
 
-def test_localhost_is_known_here() -> None:
+def test_localhost_resolves() -> None:
     """The tests above need it."""
     assert socket.getaddrinfo("localhost", None)

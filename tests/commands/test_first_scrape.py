@@ -1,5 +1,5 @@
-"""What alert rules select is there from a daemon's first scrape: an alert on a series that only
-appears with the trouble sees no change, and misses it."""
+"""Series that alert rules select exist from the first scrape: `increase` over a series that only
+appears with the failure sees no change."""
 
 import asyncio
 import re

@@ -126,7 +126,7 @@ def opened(url: str) -> str:
         ),
     ],
 )
-async def test_wherever_it_listens(
+async def test_every_listening_host(
     config_file: Callable[..., str], capsys: pytest.CaptureFixture[str], host: str
 ) -> None:
     file = config_file(host=host, port=free_port())
@@ -146,7 +146,7 @@ async def test_wherever_it_listens(
         ("no-such-host.invalid", ["serve.host no-such-host.invalid: "]),
     ],
 )
-def test_nobody_there(
+def test_no_daemon(
     config_file: Callable[..., str], capsys: pytest.CaptureFixture[str], host: str, said: list[str]
 ) -> None:
     code = cli.main(["healthcheck", "--config", config_file(host=host, port=2)])
@@ -163,7 +163,7 @@ def test_a_free_port_is_not_known(
     assert "with serve.port 0 the daemon takes any free port" in capsys.readouterr().err
 
 
-def test_somebody_who_hangs_up(
+def test_a_server_that_hangs_up(
     config_file: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:

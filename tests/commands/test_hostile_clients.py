@@ -64,7 +64,7 @@ def silent_client(number: int, port: int) -> socket.socket:
 
 
 @pytest.mark.timeout(180)
-async def test_silent_clients_take_nothing_from_probes(tmp_path: Path) -> None:
+async def test_silent_clients_do_not_disturb_probes(tmp_path: Path) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert most == resource.RLIM_INFINITY or most > SILENT + DESCRIPTORS
     async with Simulator(liteservers=1, providers=1, block_interval=0.1) as simulator:

@@ -1,4 +1,4 @@
-"""Log lines are written by a thread of their own: in order, and nobody waits for it."""
+"""Log lines are written by a thread of their own: in order, without blocking."""
 
 import io
 import json
@@ -35,7 +35,7 @@ def pipe() -> Iterator[tuple[int, TextIO]]:
     reader, writer = os.pipe()
     with os.fdopen(writer, "w") as stream:
         yield reader, stream
-        os.close(reader)  # what hangs in a write ends with it
+        os.close(reader)  # ends a write that hangs
 
 
 def entries(reader: int, last: str) -> list[dict[str, Any]]:
@@ -49,10 +49,8 @@ def entries(reader: int, last: str) -> list[dict[str, Any]]:
     raise AssertionError("the pipe has ended")
 
 
-def test_a_pipe_that_nobody_empties(
-    pipe: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody waits for it; later the log says in which place lines are missing, and how many."""
+def test_a_full_pipe(pipe: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It blocks nothing; later the log says where lines are missing, and how many."""
     reader, stream = pipe
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(logs, "WRITTEN_WITHIN", 0.01)
@@ -73,7 +71,7 @@ def test_a_pipe_that_nobody_empties(
 def test_the_number_is_logged_when_there_is_room_again(
     pipe: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where nothing else is logged any more."""
+    """Also when nothing else is logged any more."""
     reader, stream = pipe
     monkeypatch.setattr(sys, "stderr", stream)
     logs.configure(Log(level="error", format="json"))

@@ -1,7 +1,7 @@
-"""A day of payouts: what tonwatch counts is what the wallets' own books say, to the unit.
+"""Many payouts: tonwatch counts exactly what the simulator's wallets paid, to the unit.
 
-Hundreds of payouts in coins and jettons, some fail, some come back, and tonwatch is restarted
-and killed in the middle of it.
+Hundreds of payouts in coins and jettons, some fail, some bounce, and tonwatch is restarted
+and killed meanwhile.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ PAYOUTS = 60
 
 COIN, DOLLAR = 10**9, 10**6
 
-Checkpoints = dict[str, dict[str, ExpectedTotals]]
+AllTotals = dict[str, dict[str, ExpectedTotals]]
 
 
 class Day:
-    """The simulated network, and the daemon that watches it from time to time."""
+    """The simulated network, and the daemon that watches it at times."""
 
     def __init__(self, simulator: Simulator, config: str) -> None:
         self.simulator = simulator
@@ -40,10 +40,10 @@ class Day:
 
     @asynccontextmanager
     async def watching(self, ending: signal.Signals) -> AsyncIterator[str]:
-        """The daemon's URL; on leaving it gets that signal."""
+        """The daemon's URL; on exit it gets that signal."""
         async with started("run", "--config", self._config) as process:
             url = await serving(process)
-            # Somebody has to read its log, or it would wait for a reader.
+            # Its log must be read, or it would wait for a reader.
             assert process.stderr is not None
             log = asyncio.create_task(process.stderr.read())
             yield url
@@ -66,7 +66,7 @@ class Day:
             await asyncio.sleep(0.05)
 
     @property
-    def checkpoints(self) -> Checkpoints:
+    def expected_totals(self) -> AllTotals:
         return deepcopy(self.simulator.world.expected_totals)
 
 
@@ -104,37 +104,35 @@ async def until(url: str, holds: Callable[[dict[str, dict[str, Any]]], bool]) ->
         await asyncio.sleep(0.2)
 
 
-def all_begun(told: dict[str, dict[str, Any]]) -> bool:
-    return all(payouts for assets in told.values() for payouts in assets.values())
+def all_counting(reported: dict[str, dict[str, Any]]) -> bool:
+    return all(payouts for assets in reported.values() for payouts in assets.values())
 
 
-def difference(now: Checkpoints, then: Checkpoints) -> dict[str, dict[str, Any]]:
-    """What the wallets' own books have come to since `then`, in the words of /health."""
+def difference(now: AllTotals, then: AllTotals) -> dict[str, dict[str, Any]]:
+    """What the wallets paid since `then`, as /health writes it."""
     result: dict[str, dict[str, Any]] = {}
     for wallet, assets in now.items():
         result[wallet] = {}
-        for asset, checkpoint in assets.items():
+        for asset, totals in assets.items():
             before = then[wallet][asset]
             amounts = ("sent_amount", "received_amount", "bounced_amount", "fees_amount")
             counts = ("sent_messages", "skipped_messages", "bounced_messages", "transactions")
             result[wallet][asset] = {
-                **{
-                    name: str(getattr(checkpoint, name) - getattr(before, name)) for name in amounts
-                },
-                **{name: getattr(checkpoint, name) - getattr(before, name) for name in counts},
+                **{name: str(getattr(totals, name) - getattr(before, name)) for name in amounts},
+                **{name: getattr(totals, name) - getattr(before, name) for name in counts},
                 "failed_transactions": {
                     f"{phase} {code}": count
                     for (phase, code), count in (
-                        checkpoint.failed_transactions - before.failed_transactions
+                        totals.failed_transactions - before.failed_transactions
                     ).items()
                 },
-                "compute_skipped": dict(checkpoint.compute_skipped - before.compute_skipped),
+                "compute_skipped": dict(totals.compute_skipped - before.compute_skipped),
                 "history_gaps": 0,
             }
     return result
 
 
-def in_the_same_words(told: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def compared_fields(reported: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     names = (
         *("sent_amount", "received_amount", "bounced_amount", "fees_amount"),
         *(
@@ -157,45 +155,45 @@ def in_the_same_words(told: dict[str, dict[str, Any]]) -> dict[str, dict[str, An
             }
             for asset, payouts in assets.items()
         }
-        for wallet, assets in told.items()
+        for wallet, assets in reported.items()
     }
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-async def test_the_books_agree_to_the_unit(day: Day) -> None:
+async def test_totals_agree_to_the_unit(day: Day) -> None:
     simulator = day.simulator
     async with day.watching(signal.SIGKILL) as url:
-        await until(url, all_begun)
-        opening = day.checkpoints
+        await until(url, all_counting)
+        opening = day.expected_totals
         day.pay()
-        await day.until_paid(left=PAYOUTS)  # in the middle of it, the daemon is killed
+        await day.until_paid(left=PAYOUTS)  # then the daemon is killed, with payouts in progress
     day.pay()
     await simulator.set_fault("hot", Fault.BOUNCE_PAYOUTS)
     async with day.watching(signal.SIGTERM) as url:
-        await until(url, all_begun)
+        await until(url, all_counting)
         await day.until_paid(left=PAYOUTS)
         await simulator.clear()
         await simulator.set_fault("warm", Fault.FAILING_PAYOUTS)
         day.pay()
         await day.until_paid(left=PAYOUTS)
-    await day.until_paid(left=0)  # more than a page of transactions while nobody watches
+    await day.until_paid(left=0)  # more than a page of transactions while tonwatch is down
     await simulator.clear()
     day.pay()
     async with day.watching(signal.SIGTERM) as url:
         await day.until_paid(left=0)
         expected: dict[str, dict[str, Any]] = {}
 
-        def agrees(told: dict[str, dict[str, Any]]) -> bool:
+        def agrees(reported: dict[str, dict[str, Any]]) -> bool:
             nonlocal expected
-            expected = difference(day.checkpoints, opening)
-            return all_begun(told) and in_the_same_words(told) == expected
+            expected = difference(day.expected_totals, opening)
+            return all_counting(reported) and compared_fields(reported) == expected
 
         try:
             async with asyncio.timeout(30):
                 await until(url, agrees)
         except TimeoutError:
-            assert in_the_same_words(await counted(url)) == expected
+            assert compared_fields(await counted(url)) == expected
     paid = [sums["native"]["sent_messages"] for sums in expected.values()]
     assert paid[0] == 4 * PAYOUTS
     assert 0 < paid[1] < 4 * PAYOUTS

@@ -1,4 +1,4 @@
-"""The configuration: what is accepted, and what a mistake is told."""
+"""Loading the configuration: what is accepted, and the messages for mistakes."""
 
 import base64
 import json
@@ -121,7 +121,7 @@ class TestAccepted:
 
 
 class TestMistakes:
-    """Each names the place and what to do."""
+    """Each message names the place and what to do."""
 
     @pytest.mark.parametrize(
         ("content", "words"),
@@ -160,7 +160,7 @@ class TestMistakes:
             pytest.param(
                 {"liteservers": [SERVER | {"key": base64.b64encode(b"\x02" + bytes(31)).decode()}]},
                 ["liteservers[0].key", "not an ed25519 public key"],
-                id="key is no point",
+                id="key is not a curve point",
             ),
             pytest.param(
                 {"liteservers": [{k: v for k, v in SERVER.items() if k != "key"}]},

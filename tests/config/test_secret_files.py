@@ -57,7 +57,7 @@ def test_a_damaged_rotation_keeps_the_last_good_value(tmp_path: Path, damage: by
     assert file.get() == "good"
 
 
-def test_trouble_is_said_once_and_secrets_never(tmp_path: Path) -> None:
+def test_an_error_is_logged_once_and_secrets_never(tmp_path: Path) -> None:
     file = SecretFile(tmp_path / "key", read_api_key)
     with capture_logs() as lines:
         file.path.write_text("first-secret")
@@ -89,8 +89,8 @@ def test_not_a_server_key(content: bytes) -> None:
         read_key_file(content)
 
 
-class TestWhatIsNoFile:
-    """Whatever stands there, reading it ends, and it is said what is wrong."""
+class TestNotAFile:
+    """Whatever is at the path, reading ends with an error that names it."""
 
     @pytest.fixture
     def file(self, tmp_path: Path) -> SecretFile[str]:
@@ -142,7 +142,7 @@ class TestWhatIsNoFile:
 
 
 class TestSecretFiles:
-    """Files are read apart from each other: one on a disk that hangs holds up none."""
+    """Files are read independently: one on a disk that hangs delays no other."""
 
     @pytest.fixture
     def gate(self) -> Iterator[threading.Event]:
@@ -172,7 +172,7 @@ class TestSecretFiles:
         gate: threading.Event,
         monkeypatch: pytest.MonkeyPatch,
     ) -> dict[str, SecretFile[str]]:
-        """Three: one whose disk hangs, one that we have a bug with, one that is good."""
+        """Three: one on a disk that hangs, one whose reader has a bug, one that is good."""
         made = {}
         for name in ("hangs", "bug", "good"):
             made[name] = fresh.open(tmp_path / name, read_api_key)
@@ -190,7 +190,7 @@ class TestSecretFiles:
         monkeypatch.setattr(regular_file, "read", read)
         return made
 
-    async def test_each_apart(
+    async def test_each_is_read_independently(
         self,
         fresh: SecretFiles,
         files: dict[str, SecretFile[str]],
@@ -212,7 +212,7 @@ class TestSecretFiles:
         await fresh.refresh(10.0)
         assert files["hangs"].get() == "key-hangs"
 
-    async def test_the_end_waits_for_none(
+    async def test_shutdown_waits_for_none(
         self, fresh: SecretFiles, files: dict[str, SecretFile[str]]
     ) -> None:
         assert len(files) == 3

@@ -1,4 +1,4 @@
-"""Wallets in the configuration: what is taken, and what is said of mistakes."""
+"""Wallets in the configuration: what is accepted, and the messages for mistakes."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -148,12 +148,12 @@ OTHER_FORM = jetton(name="again", master=str(parse(USDT).address))
         pytest.param(
             {"wallets": [wallet(payouts=True)]},
             ["wallets[0].payouts needs state_dir"],
-            id="payouts without a memory",
+            id="payouts without state_dir",
         ),
         pytest.param(
             {"wallets": [wallet()], "providers": []},
             ["configure one"],
-            id="nobody to ask",
+            id="no source",
         ),
         pytest.param(
             {"contracts": [{"name": "c", "address": WALLET.friendly(), "code_hash": "beef"}]},
@@ -198,8 +198,8 @@ def test_both_forms_of_a_hash(tmp_path: Path) -> None:
     assert {contract.code_hash for contract in config.contracts} == {"fe" * 32}  # type: ignore[attr-defined]
 
 
-def test_what_is_no_account_twice(tmp_path: Path) -> None:
-    """Its balance and its code are two questions; and two workchains are two accounts."""
+def test_what_is_not_one_account_twice(tmp_path: Path) -> None:
+    """Its balance and its code may both be watched; equal hashes in two workchains are two accounts."""
     loaded(
         tmp_path,
         wallets=[

@@ -2,7 +2,7 @@
 
 The export fills named places, which it knows by how they are written. What is expected here comes
 from a parser of PromQL, from YAML and JSON as parsed, and from promtool and amtool: where a rule, a
-route, a dashboard or a runbook writes a job or a severity in another way, a test here fails.
+route, a dashboard or a runbook writes a job or a severity differently, a test here fails.
 """
 
 import json
@@ -102,8 +102,8 @@ class TestRules:
         files = [loaded(exported / "rules" / file.name) for file in RULES]
         assert spec["groups"] == [group for file in files for group in file["groups"]]
 
-    def test_mean_that_to_promtool(self, names: Names, exported: Path, tmp_path: Path) -> None:
-        """Who is down is selected by the new name of its job, and the alert has the new labels."""
+    def test_promtool_evaluates_them_so(self, names: Names, exported: Path, tmp_path: Path) -> None:
+        """A target that is down is selected by its new job name; the alert has the new labels."""
         promtool("check", "rules", *sorted((exported / "rules").iterdir()))
         called = tables(names)["job"]
         up = {
@@ -150,8 +150,10 @@ class TestRules:
         promtool("test", "rules", tmp_path / "test.yaml")
 
 
-LETTERS: Final = st.sampled_from(" :#'\"\\{}[],|&*!%@`$") | st.characters().filter(str.isprintable)
-NAME: Final = st.text(LETTERS, min_size=1, max_size=12)
+CHARACTERS: Final = st.sampled_from(" :#'\"\\{}[],|&*!%@`$") | st.characters().filter(
+    str.isprintable
+)
+NAME: Final = st.text(CHARACTERS, min_size=1, max_size=12)
 
 
 @settings(max_examples=30)
@@ -197,7 +199,7 @@ class TestAlertmanager:
         new = (exported / "alertmanager.yaml").read_text()
         assert comments(new) == comments(shipped.read_text())
 
-    def test_sends_that_way(self, names: Names, exported: Path) -> None:
+    def test_routes_by_them(self, names: Names, exported: Path) -> None:
         file = exported / "alertmanager.yaml"
         amtool = program("amtool")
         accepted(amtool, "check-config", file)

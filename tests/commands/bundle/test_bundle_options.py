@@ -1,4 +1,4 @@
-"""`tonwatch bundle export`: options that cannot be, and files that are in the way."""
+"""`tonwatch bundle export`: invalid options, and existing files."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ groups:
 
 @pytest.fixture(autouse=True)
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small bundle in place of ours."""
+    """A small bundle in place of the real one."""
     files = {
         "alerts/tonwatch.yaml": RULES,
         "alerts/alertmanager.yaml": "route: {receiver: x}\nreceivers: [{name: x}]\n",
@@ -73,7 +73,7 @@ def test_the_parts_that_are_named_are_written(options: tuple[str, ...], files: l
     assert exported() == files
 
 
-def test_it_says_what_it_wrote(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_prints_what_it_wrote(capsys: pytest.CaptureFixture[str]) -> None:
     assert export("--rules", "--runbooks", "out/here") == 0
     assert capsys.readouterr().out.splitlines() == [
         "wrote      out/here/rules/tonwatch.yaml",
@@ -130,7 +130,7 @@ def test_it_says_what_it_wrote(capsys: pytest.CaptureFixture[str]) -> None:
     ],
     ids=" ".join,
 )
-def test_what_makes_no_sense_is_said(
+def test_invalid_options(
     options: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export(*options, "out") == 2
@@ -156,8 +156,10 @@ def test_two_severities_may_be_exchanged() -> None:
     assert text == swapped
 
 
-class TestFilesInTheWay:
-    def test_the_same_again_changes_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+class TestExistingFiles:
+    def test_the_same_export_again_changes_nothing(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         export("--rules", "out")
         before = Path("out/rules/tonwatch.yaml").stat().st_mtime_ns
         capsys.readouterr()
@@ -165,7 +167,7 @@ class TestFilesInTheWay:
         assert capsys.readouterr().out == "unchanged  out/rules/tonwatch.yaml\n"
         assert Path("out/rules/tonwatch.yaml").stat().st_mtime_ns == before
 
-    def test_what_differs_is_kept_and_nothing_written(
+    def test_changed_files_are_kept_and_nothing_is_written(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         export("--rules", "out")
@@ -185,14 +187,14 @@ class TestFilesInTheWay:
         assert export("--rules", "--force", "out") == 0
         assert Path("out/rules/tonwatch.yaml").read_text() == RULES
 
-    def test_files_of_others_are_left_alone(self) -> None:
+    def test_other_files_are_left_alone(self) -> None:
         Path("out/rules").mkdir(parents=True)
         Path("out/rules/mine.yaml").write_text("mine")
         assert export("--rules", "--force", "out") == 0
         assert Path("out/rules/mine.yaml").read_text() == "mine"
 
     @pytest.mark.parametrize("place", ["file", "file/below", "/proc/nothing"])
-    def test_no_place_to_write_to(self, place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_no_writable_directory(self, place: str, capsys: pytest.CaptureFixture[str]) -> None:
         Path("file").write_text("")
         assert export(place) == 1
         said = capsys.readouterr().err

@@ -132,7 +132,7 @@ class TestRules:
         assert record["labels"] == {"service": "tonwatch"}
         assert '{severity: critical, team: payments, tier: "1"}  # nobody looks' in text
 
-    def test_labels_may_say_anything(self) -> None:
+    def test_any_label_values(self) -> None:
         values = {"a": "yes", "b": "1.5", "c": 'say "hi": {x}', "d": "null", "e": "ünï # x"}
         for rule in rules(in_rules(RULES, Names(labels=values)))[:2]:
             assert {**rule["labels"], **values} == rule["labels"]

@@ -199,7 +199,7 @@ def test_both_forms_of_a_hash(tmp_path: Path) -> None:
 
 
 def test_what_is_not_one_account_twice(tmp_path: Path) -> None:
-    """Its balance and its code may both be watched; equal hashes in two workchains are two accounts."""
+    """Balance and code of one account may both be watched; workchains differ."""
     loaded(
         tmp_path,
         wallets=[

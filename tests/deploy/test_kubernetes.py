@@ -1,4 +1,4 @@
-"""The Kubernetes examples: valid, as restricted as they say, with a configuration that loads."""
+"""The Kubernetes examples: valid, restricted, with a configuration that loads."""
 
 from collections.abc import Iterator
 from pathlib import Path

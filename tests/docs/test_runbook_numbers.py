@@ -1,4 +1,4 @@
-"""Severities and numbers that runbooks tell are those of the rules."""
+"""Severities and numbers in runbooks are those of the rules."""
 
 import re
 from pathlib import Path

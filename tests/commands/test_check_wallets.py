@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.commands.test_cli import finished
+from tests.commands.processes import finished
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
 from tonwatch.ton.address import Address

@@ -1,89 +1,18 @@
 """The commands as a user runs them: exit codes and texts, real processes and signals."""
 
-import asyncio
-import io
 import json
-import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-import aiohttp
 import pytest
 import yaml
 
-from tonwatch import cli
+from tests.commands.processes import called, finished, get, serving, started, until_status
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
-
-ENVIRONMENT = {name: text for name, text in os.environ.items() if "TONWATCH" not in name}
-
-
-@asynccontextmanager
-async def started(*arguments: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A running command; killed at the end if still running."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tonwatch",
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=ENVIRONMENT | environment,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def finished(*arguments: str, **environment: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command that ends by itself."""
-    async with started(*arguments, **environment) as process:
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
-
-
-async def said(*arguments: str, **environment: str) -> tuple[int, str, str]:
-    """Like `finished`, without a process: for commands that only read and print."""
-
-    def run() -> int:
-        with (
-            mock.patch.dict(os.environ, ENVIRONMENT | environment, clear=True),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            try:
-                return cli.main(arguments)
-            except SystemExit as ending:
-                return int(ending.code or 0)
-
-    out, err = io.StringIO(), io.StringIO()
-    code = await asyncio.to_thread(run)
-    return code, out.getvalue(), err.getvalue()
-
-
-async def serving(process: asyncio.subprocess.Process) -> str:
-    """The base URL, read from the daemon's own log."""
-    assert process.stderr is not None
-    async for line in process.stderr:
-        entry = json.loads(line)
-        if entry["event"] == "serving":
-            return str(entry["url"])
-    pytest.fail("the daemon ended without serving")
-
-
-async def get(url: str) -> tuple[int, str]:
-    async with aiohttp.ClientSession() as session, session.get(url) as response:
-        return response.status, await response.text()
 
 
 @pytest.fixture
@@ -111,7 +40,7 @@ def config_file(simulator: Simulator, tmp_path: Path) -> Any:
 
 class TestRun:
     async def test_nothing_configured(self) -> None:
-        code, _, err = await said("run")
+        code, _, err = await called("run")
         assert code == 2
         assert len(err.splitlines()) == 3
         assert "tonwatch demo" in err
@@ -119,13 +48,13 @@ class TestRun:
     async def test_a_bad_file(self, tmp_path: Path) -> None:
         file = tmp_path / "tonwatch.yaml"
         file.write_text("serve:\n  prot: 1\n")
-        code, _, err = await said("run", "--config", str(file))
+        code, _, err = await called("run", "--config", str(file))
         assert code == 2
         assert f"{file}:2: serve.prot: unknown key; did you mean port?" in err
         assert "Traceback" not in err
 
     async def test_the_file_named_by_the_environment(self, tmp_path: Path) -> None:
-        code, _, err = await said("run", TONWATCH_CONFIG=str(tmp_path / "nothing.yaml"))
+        code, _, err = await called("run", TONWATCH_CONFIG=str(tmp_path / "nothing.yaml"))
         assert code == 2
         assert "nothing.yaml: cannot read it" in err
 
@@ -172,12 +101,6 @@ class TestRun:
             assert await process.wait() == 128 + signal.SIGTERM
 
 
-async def until_status(url: str, status: int) -> None:
-    async with asyncio.timeout(15):
-        while (await get(url))[0] != status:
-            await asyncio.sleep(0.05)
-
-
 class TestCheck:
     async def test_all_is_well(self, config_file: Any) -> None:
         code, out, _ = await finished("check", "--config", config_file())
@@ -200,22 +123,22 @@ class TestCheck:
         assert json.loads(out)["diagnosis"]["cause"] == "healthy"
 
     async def test_nothing_to_check(self) -> None:
-        assert (await said("check"))[0] == 2
+        assert (await called("check"))[0] == 2
 
 
 class TestConfig:
     async def test_check(self, config_file: Any) -> None:
-        code, out, _ = await said("config", "check", "--config", config_file())
+        code, out, _ = await called("config", "check", "--config", config_file())
         assert code == 0
         assert out.startswith(
             "ok: liteservers: 2, providers: 1, wallets: 0, contracts: 0, network: "
         )
 
     async def test_show_is_a_configuration_again(self, config_file: Any, tmp_path: Path) -> None:
-        _, shown, _ = await said("config", "show", "--config", config_file())
+        _, shown, _ = await called("config", "show", "--config", config_file())
         again = tmp_path / "again.yaml"
         again.write_text(shown)
-        _, shown_again, _ = await said("config", "show", "--config", str(again))
+        _, shown_again, _ = await called("config", "show", "--config", str(again))
         assert shown_again == shown
 
     @pytest.mark.parametrize(
@@ -240,14 +163,14 @@ class TestConfig:
         file = tmp_path / "tonwatch.yaml"
         file.write_text(text)
         commands = (["run"], ["check"], ["config", "check"])
-        answers = [await said(*command, "--config", str(file)) for command in commands]
+        answers = [await called(*command, "--config", str(file)) for command in commands]
         assert len(set(answers)) == 1
         code, out, err = answers[0]
         assert (code, out) == (2, "")
         assert words in err
 
     async def test_an_empty_configuration_can_be_shown(self) -> None:
-        code, out, _ = await said("config", "show")
+        code, out, _ = await called("config", "show")
         assert code == 0
         assert yaml.safe_load(out)["liteservers"] == []
 
@@ -262,13 +185,13 @@ class TestConfig:
         ],
     )
     async def test_flags_that_hold_json(self, flag: str, words: str) -> None:
-        code, _, err = await said("config", "check", flag)
+        code, _, err = await called("config", "check", flag)
         assert code == 2
         assert words in err
         assert "Traceback" not in err
 
     async def test_schema(self) -> None:
-        code, out, _ = await said("config", "schema")
+        code, out, _ = await called("config", "schema")
         assert code == 0
         assert "liteservers" in json.loads(out)["properties"]
 
@@ -324,7 +247,7 @@ class TestSimulate:
         ],
     )
     async def test_mistakes(self, arguments: list[str], words: str) -> None:
-        code, _, err = await said("simulate", *arguments)
+        code, _, err = await called("simulate", *arguments)
         assert code == 2
         assert words in err
 
@@ -341,7 +264,7 @@ class TestSimulate:
             assert await process.wait() == 0
 
     async def test_the_list_of_scenarios(self) -> None:
-        code, out, _ = await said("simulate", "--list")
+        code, out, _ = await called("simulate", "--list")
         assert code == 0
         assert "node-restart" in out
 
@@ -351,7 +274,7 @@ class TestSimulate:
     [("--pace=-1", "the pace must be"), ("--port=-1", "a port is"), ("--port=99999", "a port is")],
 )
 async def test_invalid_demo_arguments(argument: str, words: str) -> None:
-    code, _, err = await said("demo", argument)
+    code, _, err = await called("demo", argument)
     assert code == 2
     assert words in err
 

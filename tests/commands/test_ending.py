@@ -20,7 +20,7 @@ import yaml
 
 from tests.commands.hanging import POOLS
 from tests.commands.never_ending import FAULTS
-from tests.commands.test_cli import ENVIRONMENT, get, serving, started, until_status
+from tests.commands.processes import ENVIRONMENT, get, serving, started, until_status
 from tests.configs import configured
 from tonwatch.commands import run as daemon
 from tonwatch.serve.listener import CannotListen

@@ -12,26 +12,24 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.alerts.unit_tests import selectors
-from tests.commands.test_cli import get
+from tests.commands.processes import get
 from tests.configs import configured
 from tests.shipped import rules
 from tonwatch.commands import run as daemon
 from tonwatch.simulator.network import Simulator
 
-OF_PROMETHEUS: Final = ("up", "ALERTS")
-
-ONLY_THEN: Final = {
-    "tonwatch_local_clock_offset_seconds": "our clock is off",
+CONDITIONAL: Final = {
+    "tonwatch_local_clock_offset_seconds": "the local clock is wrong",
     "tonwatch_target_sync_eta_seconds": "it is lagging and catches up",
 }
-"""Gauges that have a value only while something holds."""
+"""Gauges that have a value only under a condition."""
 
-ONLY_AT_SOME: Final = {
+NOT_SIMULATED: Final = {
     'tonwatch_wallet_info{wallet_version="highload_v3"}': "no simulated wallet is one",
 }
 
-LOOKS: Final = 100
-"""How often to look, every 0.2 seconds, until everything has been asked."""
+ATTEMPTS: Final = 100
+"""Checks, every 0.2 seconds, until all probes have run."""
 
 Sample = tuple[str, dict[str, str]]
 
@@ -46,7 +44,7 @@ def selected() -> Iterator[Any]:
 
 def excused(selector: Any) -> bool:
     plain = promql_parser.parse(selector.prettify().split("[")[0]).prettify()
-    return selector.name in ONLY_THEN or plain in ONLY_AT_SOME
+    return selector.name in CONDITIONAL or plain in NOT_SIMULATED
 
 
 def found(selector: Any, samples: list[Sample]) -> bool:
@@ -108,7 +106,7 @@ async def scrapes(tmp_path: Path) -> list[list[Sample]]:
         running = asyncio.create_task(daemon.run(configured(told), stop, serving=url.set_result))
         address = await url
         scraped = [of((await get(f"{address}/metrics"))[1])]
-        for _ in range(LOOKS):
+        for _ in range(ATTEMPTS):
             scraped.append(of((await get(f"{address}/metrics"))[1]))
             if not missing(scraped[-1]):
                 break
@@ -126,5 +124,5 @@ async def test_every_selector_of_every_rule_finds_something(scrapes: list[list[S
 
 def test_every_excuse_is_about_a_selector() -> None:
     names = {selector.name for selector in selected()}
-    assert set(ONLY_THEN) <= names
-    assert {each.partition("{")[0] for each in ONLY_AT_SOME} <= names
+    assert set(CONDITIONAL) <= names
+    assert {each.partition("{")[0] for each in NOT_SIMULATED} <= names

@@ -14,7 +14,7 @@ from typing import IO, Any
 import pytest
 import yaml
 
-from tests.commands.test_cli import get, until_status
+from tests.commands.processes import get, until_status
 from tests.serve.scraping import Scrape
 from tonwatch.simulator.network import Simulator
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.commands.test_cli import get, serving, started
+from tests.commands.processes import get, serving, started
 from tonwatch.simulator.contracts.expected_totals import ExpectedTotals
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator

@@ -97,9 +97,9 @@ def webhooks() -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("version", versions("amtool"), ids=str)
 def test_it_is_valid(version: Version) -> None:
-    said = accepted(version.path(), "check-config", CONFIG)
+    result = accepted(version.path(), "check-config", CONFIG)
     # Newer versions warn of matchers that older ones read differently.
-    assert "warn" not in (said.stdout + said.stderr).lower()
+    assert "warn" not in (result.stdout + result.stderr).lower()
 
 
 @pytest.mark.parametrize(
@@ -410,7 +410,7 @@ APART: list[tuple[tuple[Alert, Alert], str]] = [
 """Pairs that inhibit, and a label by which cause and effect differ here."""
 
 
-def said(pair: tuple[Alert, Alert]) -> str:
+def described(pair: tuple[Alert, Alert]) -> str:
     return "-".join(
         f"{name}-{severity}-{'-'.join(about.values())}" for name, severity, about in pair
     )
@@ -422,7 +422,7 @@ def sent(alert: Alert, cluster: str) -> dict[str, Any]:
     return {"labels": labels | about}
 
 
-def asked(url: str, content: Any = None) -> Any:
+def requested(url: str, content: Any = None) -> Any:
     data = None if content is None else json.dumps(content).encode()
     # Without a proxy.
     directly = build_opener(ProxyHandler({}))
@@ -431,7 +431,7 @@ def asked(url: str, content: Any = None) -> Any:
         return json.loads(answer.read() or "null")
 
 
-def soon(holds: Callable[[], bool]) -> bool:
+def becomes_true(holds: Callable[[], bool]) -> bool:
     """Whether `holds` becomes true within WITHIN."""
     deadline = time.monotonic() + WITHIN
     while not (held := holds()) and time.monotonic() < deadline:
@@ -458,11 +458,11 @@ def running(path: str, home: Path) -> Iterator[str]:
 
     def answers() -> bool:
         with suppress(URLError):
-            return bool(asked(f"{url}/status"))
+            return bool(requested(f"{url}/status"))
         return False
 
     try:
-        assert soon(answers), "it does not answer"
+        assert becomes_true(answers), "it does not answer"
         yield url
     finally:
         process.terminate()
@@ -488,18 +488,18 @@ def inhibited_clusters(alertmanager: str) -> Collection[str]:
         source, alert = (sent(each, here) for each in pair)
         alert["labels"][label] = here if label != "cluster" else f"not {here}"
         content += [source, alert]
-    asked(f"{alertmanager}/alerts", content)
+    requested(f"{alertmanager}/alerts", content)
     # The alert sent last is processed last.
-    asked(f"{alertmanager}/alerts", [sent(alert, "last") for alert in INHIBITS[0]])
+    requested(f"{alertmanager}/alerts", [sent(alert, "last") for alert in INHIBITS[0]])
 
     def inhibited_now() -> set[str]:
         return {
             each["labels"]["cluster"]
-            for each in asked(f"{alertmanager}/alerts")
+            for each in requested(f"{alertmanager}/alerts")
             if each["status"]["inhibitedBy"]
         }
 
-    assert soon(lambda: "last" in inhibited_now()), "it inhibits nothing"
+    assert becomes_true(lambda: "last" in inhibited_now()), "it inhibits nothing"
     return inhibited_now() - {"last"}
 
 
@@ -513,7 +513,7 @@ def test_an_explaining_alert_inhibits(
     inhibited: Collection[str], subtests: pytest.Subtests
 ) -> None:
     for pair in INHIBITS:
-        with subtests.test(said(pair)):
+        with subtests.test(described(pair)):
             assert repr(pair) in inhibited
 
 
@@ -522,7 +522,7 @@ def test_an_unrelated_alert_does_not_inhibit(
     inhibited: Collection[str], subtests: pytest.Subtests
 ) -> None:
     for pair in DOES_NOT_INHIBIT:
-        with subtests.test(said(pair)):
+        with subtests.test(described(pair)):
             assert repr(pair) not in inhibited
 
 
@@ -531,7 +531,7 @@ def test_alerts_of_other_instances_do_not_inhibit(
     inhibited: Collection[str], subtests: pytest.Subtests
 ) -> None:
     for pair, label in APART:
-        with subtests.test(f"other {label}: {said(pair)}"):
+        with subtests.test(f"other {label}: {described(pair)}"):
             here = repr((pair, label))
             assert not {here, f"not {here}"} & {*inhibited}
 
@@ -565,11 +565,11 @@ def test_other_versions_inhibit_the_same(version: Version, tmp_path: Path) -> No
     ],
 )
 def test_grouping(alertmanager: str, together: list[Alert], receiver: str) -> None:
-    asked(f"{alertmanager}/alerts", [sent(alert, receiver) for alert in together])
+    requested(f"{alertmanager}/alerts", [sent(alert, receiver) for alert in together])
     query = f"?receiver={receiver}&filter=cluster%3D{receiver}"
 
     def sizes() -> list[int]:
-        return [len(group["alerts"]) for group in asked(f"{alertmanager}/alerts/groups{query}")]
+        return [len(group["alerts"]) for group in requested(f"{alertmanager}/alerts/groups{query}")]
 
-    assert soon(lambda: sum(sizes()) >= len(together))
+    assert becomes_true(lambda: sum(sizes()) >= len(together))
     assert sizes() == [len(together)]

@@ -160,11 +160,11 @@ async def test_without_a_source_balances_are_unknown(
 async def test_json_is_the_document(config_file: Any) -> None:
     code, out, _ = await finished("check", "--json", "--config", config_file())
     assert code == 0
-    said = json.loads(out)
-    assert [wallet["name"] for wallet in said["wallets"]] == ["hot", "warm"]
-    assert all(asset["proven"] for wallet in said["wallets"] for asset in wallet["assets"])
-    assert said["targets"][0]["probes"]["write"]["reason"] == "ok"
-    assert said["targets"][2]["probes"]["compare"]["reason"] == "ok"
+    health = json.loads(out)
+    assert [wallet["name"] for wallet in health["wallets"]] == ["hot", "warm"]
+    assert all(asset["proven"] for wallet in health["wallets"] for asset in wallet["assets"])
+    assert health["targets"][0]["probes"]["write"]["reason"] == "ok"
+    assert health["targets"][2]["probes"]["compare"]["reason"] == "ok"
 
 
 async def test_config_check_counts_them(config_file: Any) -> None:

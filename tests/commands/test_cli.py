@@ -282,14 +282,14 @@ async def test_invalid_demo_arguments(argument: str, words: str) -> None:
 async def test_the_demo_announces_its_fault() -> None:
     async with started("demo", "--port", "0", "--pace", "5") as process:
         assert process.stdout is not None
-        told = ""
+        output = ""
         async for line in process.stdout:
-            told += line.decode()
-            if "node_not_synced: node-1" in told:
+            output += line.decode()
+            if "node_not_synced: node-1" in output:
                 break
-        assert "/health" in told
-        assert "healthy: All 3 targets" in told
-        assert "* node-1 was restarted" in told
+        assert "/health" in output
+        assert "healthy: All 3 targets" in output
+        assert "* node-1 was restarted" in output
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
 

@@ -206,8 +206,8 @@ class TestSecretFiles:
         assert errors.counts()[Component.SECRETS] == 3
         with pytest.raises(ConnectError, match="the disk does not answer"):
             files["hangs"].get()
-        said = [(line["event"], line.get("trouble")) for line in lines]
-        assert said.count(("secret file", "the disk does not answer")) == 1
+        logged = [(line["event"], line.get("trouble")) for line in lines]
+        assert logged.count(("secret file", "the disk does not answer")) == 1
         gate.set()
         await fresh.refresh(10.0)
         assert files["hangs"].get() == "key-hangs"

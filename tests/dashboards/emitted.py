@@ -33,7 +33,7 @@ PROMETHEUS: Final[Mapping[str, frozenset[str]]] = {
         SCRAPED | {"alertname", "alertstate", "severity", "target", "wallet", "asset", "contract"},
     ),
 }
-"""What Prometheus makes by itself, and prometheus_client of our process."""
+"""Series that Prometheus adds, and those of prometheus_client about the process."""
 
 HISTOGRAM: Final = ("_bucket", "_count", "_sum")
 

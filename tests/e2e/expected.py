@@ -198,7 +198,7 @@ def _is_inhibited(
 
 def _alert(cause: Cause) -> str:
     name = alert_of(cause)
-    assert name, f"nobody is called for {cause}"
+    assert name, f"no alert for {cause}"
     return name
 
 

@@ -66,7 +66,7 @@ async def _run(home: Path) -> Run:
             rows = group.create_task(runner.play(chosen()))
             around = group.create_task(services.play(watching, webhook, home))
         wrong = rows.result() | around.result()
-        wrong["nobody is scraped"] = await _all_gone(webhook)
+        wrong["nothing is scraped"] = await _all_gone(webhook)
         unanswered = await _unanswered(watching, began)
         return Run(wrong, tuple(webhook.received), webhook.unauthorized, unanswered)
 
@@ -97,7 +97,7 @@ async def _unanswered(watching: Monitoring, began: float) -> dict[str, str]:
     return silent
 
 
-def ours(run: Run) -> list[Notification]:
+def firing(run: Run) -> list[Notification]:
     return [each for each in run.received if each.status == "firing"]
 
 
@@ -106,14 +106,14 @@ def test_a_row_notifies_its_receivers_and_no_others(run: Run, row: Situation) ->
     assert run.wrong[row.name] == ""
 
 
-@pytest.mark.parametrize("part", [*services.PARTS, "nobody is scraped"])
+@pytest.mark.parametrize("part", [*services.PARTS, "nothing is scraped"])
 def test_beyond_the_matrix(run: Run, part: str) -> None:
     assert run.wrong[part] == ""
 
 
 def test_every_message_says_what_to_do(run: Run) -> None:
-    assert ours(run)
-    for notification in ours(run):
+    assert firing(run)
+    for notification in firing(run):
         assert notification.labels["severity"] in frozenset().union(
             *severities()[notification.name].values()
         )
@@ -125,7 +125,7 @@ def test_every_message_says_what_to_do(run: Run) -> None:
 
 
 def test_pages_go_to_pagers(run: Run) -> None:
-    for notification in ours(run):
+    for notification in firing(run):
         place = {"critical": "-pager", "warning": "-chat", "info": "notes"}
         ending = place[notification.labels["severity"]]
         expected = "dead-mans-switch" if notification.name == "TonwatchWatchdog" else ending

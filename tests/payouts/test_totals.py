@@ -100,7 +100,7 @@ NATIVE: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
         transaction(EXTERNAL, message(COIN, source=WALLET, destination=JETTON_WALLET)),
         {"sent_amount": COIN, "sent_messages": 1},
     ),
-    "a transfer's body for somebody else": (
+    "a transfer's body for another contract": (
         transaction(EXTERNAL, pays(COIN, body=body(TRANSFER, 5))),
         {"sent_amount": COIN, "sent_messages": 1},
     ),
@@ -195,7 +195,7 @@ JETTONS: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
         jetton(TRANSFER, fees=9),
         {"sent_amount": 5_000_000, "sent_messages": 1, "fees_amount": 9},
     ),
-    "a transfer that nobody asked the owner for": (
+    "a transfer without an order of the owner": (
         jetton(TRANSFER, source=MASTER),
         {"sent_amount": 5_000_000},
     ),

@@ -343,7 +343,7 @@ class TestFaults:
         [
             pytest.param(RuntimeError("hunter2"), id="a bug"),
             pytest.param(MemoryError(), id="no memory"),
-            pytest.param(TimeoutError(), id="a deadline nobody caught"),
+            pytest.param(TimeoutError(), id="an uncaught deadline"),
             pytest.param(ExceptionGroup("", [ValueError()]), id="a group"),
             pytest.param(asyncio.CancelledError(), id="cancelled by itself"),
         ],

@@ -21,7 +21,7 @@ PROVIDER = make_target("toncenter", "toncenter-v2", "reference")
 BLOCKS_PER_SECOND = 2.5
 
 OWN_BLOCK = bytes.fromhex("9e3f5ac1") * 8
-"""Root hash of a block that nobody else has."""
+"""Root hash of a block that no other target has."""
 
 
 class Scene:

@@ -85,7 +85,7 @@ def all_totals(draw: st.DrawFn) -> Totals:
 @given(data=st.data())
 def test_any_values_are_shown(data: st.DataObject) -> None:
     clock = Clock()
-    if data.draw(st.booleans(), "our clock is wrong"):
+    if data.draw(st.booleans(), "the local clock is wrong"):
         clock.wall_time = float(data.draw(NUMBERS.filter(lambda number: abs(number) < 2**70)))
     wallet_scene = WalletScene(clock)
 

@@ -24,9 +24,9 @@ PART = b"GET / HTTP/1.1\r\nHost: x\r\n"
 TLS_HELLO = bytes.fromhex("16030100c5010000c10303") + bytes(range(32)) + bytes(170)
 
 
-def problems(ours: list[Any], caplog: pytest.LogCaptureFixture) -> list[str]:
+def problems(logged: list[Any], caplog: pytest.LogCaptureFixture) -> list[str]:
     """What is logged as a warning or worse."""
-    warnings = [line["event"] for line in ours if line["log_level"] in {"warning", "error"}]
+    warnings = [line["event"] for line in logged if line["log_level"] in {"warning", "error"}]
     return warnings + [
         record.getMessage() for record in caplog.records if record.levelname != "DEBUG"
     ]
@@ -357,9 +357,9 @@ def test_invalid_requests_are_not_logged(sent: bytes, caplog: pytest.LogCaptureF
             await client.rest()
         assert site.loop.time() < 200
 
-    with capture_logs() as ours:
+    with capture_logs() as logged:
         attacked(attack)
-    assert problems(ours, caplog) == []
+    assert problems(logged, caplog) == []
 
 
 @pytest.mark.parametrize("request_", [b"", PART, WAIT, BIG, BIG * 3], ids=repr)
@@ -374,9 +374,9 @@ def test_resets_are_not_logged(request_: bytes, caplog: pytest.LogCaptureFixture
             await asyncio.sleep(0.1)
         assert site.waiting == 0
 
-    with capture_logs() as ours:
+    with capture_logs() as logged:
         attacked(attack)
-    assert problems(ours, caplog) == []
+    assert problems(logged, caplog) == []
 
 
 class TestConnectionLimit:
@@ -451,9 +451,9 @@ class TestConnectionLimit:
                     await site.connect()
                 await asyncio.sleep(61)
 
-        with capture_logs() as ours:
+        with capture_logs() as logged:
             attacked(attack, connections=16, per_client=8)
-        assert [line["log_level"] for line in ours].count("warning") == 2
+        assert [line["log_level"] for line in logged].count("warning") == 2
 
     @pytest.mark.parametrize(
         ("address", "client"),
@@ -523,11 +523,11 @@ class TestAccepting:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
     ) -> None:
         """A retry each second, one log line when it begins and one when it ends."""
-        ours, site, scripted = self._with_failures(monkeypatch, [number] * 30)
+        logged, site, scripted = self._with_failures(monkeypatch, [number] * 30)
         assert site.refused() == {"not_accepted": 30}
         assert 29 <= site.loop.time() <= 31
         assert scripted.accepts < 40
-        lines = [line for line in ours if "accept" in line["event"]]
+        lines = [line for line in logged if "accept" in line["event"]]
         assert [line["log_level"] for line in lines] == ["warning", "info"]
         assert lines[0]["error"] == os.strerror(number)
         assert lines[1]["failures"] == 30
@@ -536,10 +536,10 @@ class TestAccepting:
     def test_a_connection_closed_before_accept_is_skipped(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        ours, site, _ = self._with_failures(monkeypatch, [errno.ECONNABORTED] * 30)
+        logged, site, _ = self._with_failures(monkeypatch, [errno.ECONNABORTED] * 30)
         assert site.refused() == {}
         assert site.loop.time() < 1
-        assert problems(ours, caplog) == []
+        assert problems(logged, caplog) == []
 
     def test_accepting_resumes_when_there_are_descriptors_again(self) -> None:
         """The kernel has accepted the clients, but there is no descriptor for them."""
@@ -556,10 +556,10 @@ class TestAccepting:
                 assert await by_hand.status() == 200
                 by_hand.writer.close()
 
-        with capture_logs() as ours:
+        with capture_logs() as logged:
             refused = attacked(attack).refused()
         assert refused == {"not_accepted": 6}
-        assert [line["event"] for line in ours if "accept" in line["event"]] == [
+        assert [line["event"] for line in logged if "accept" in line["event"]] == [
             "cannot accept connections",
             "accepts connections again",
         ]
@@ -584,9 +584,9 @@ class TestAccepting:
                 assert await site.get() == 200
             return site
 
-        with capture_logs() as ours:
+        with capture_logs() as logged:
             site = virtual_time.run(main)
-        return ours, site, scripted[0]
+        return logged, site, scripted[0]
 
 
 def test_shutdown_does_not_wait_for_clients() -> None:
@@ -713,9 +713,9 @@ class TestExpect:
             assert int(head.split()[1]) == status
             assert not site.errors.seen()
 
-        with capture_logs() as ours:
+        with capture_logs() as logged:
             attacked(attack)
-        assert problems(ours, caplog) == []
+        assert problems(logged, caplog) == []
 
 
 def test_errors_that_only_aiohttp_catches_are_counted_and_logged_once(
@@ -730,6 +730,6 @@ def test_errors_that_only_aiohttp_catches_are_counted_and_logged_once(
             assert b"hunter2" not in got
         assert site.errors.counts()[Component.HTTP] == 3
 
-    with capture_logs() as ours:
+    with capture_logs() as logged:
         attacked(attack)
-    assert problems(ours, caplog) == ["bug in tonwatch"]
+    assert problems(logged, caplog) == ["bug in tonwatch"]

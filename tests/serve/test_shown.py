@@ -91,10 +91,10 @@ class TestBetweenTwoJudgements:
     def test_the_document_and_the_page_say_how_old_it_is_now(self, scene: Scene) -> None:
         scene.healthy()
         scene.clock.advance(5)
-        said = described(scene)
-        assert said["time"] == "2027-01-15T08:00:20Z"
-        assert said["targets"][0]["probes"]["head"]["age_seconds"] == 5
-        assert said["diagnosis"]["cause"] == "healthy"
+        health = described(scene)
+        assert health["time"] == "2027-01-15T08:00:20Z"
+        assert health["targets"][0]["probes"]["head"]["age_seconds"] == 5
+        assert health["diagnosis"]["cause"] == "healthy"
         view, alive = now(scene)
         html = page.render(view, alive=alive, refresh=True)
         assert "5.0 s ago" in text_of(html)
@@ -138,10 +138,10 @@ class TestNotJudged:
         async with served(wallet_scene) as client:
             answer = await client.get("/health?format=json")
             assert answer.status == 503
-            said = json.loads(await answer.text())
-        assert (said["status"], said["alive"], said["head"]) == ("fail", False, None)
-        assert said["time"] != since
-        assert said["diagnosis"] == {
+            health = json.loads(await answer.text())
+        assert (health["status"], health["alive"], health["head"]) == ("fail", False, None)
+        assert health["time"] != since
+        assert health["diagnosis"] == {
             "cause": "no_data",
             "sentence": f"Nothing has been judged since {since}.",
             "since": since,
@@ -151,22 +151,22 @@ class TestNotJudged:
             "runbook": "runbooks/TonwatchNoData.md",
             "evidence": [],
         }
-        assert said["also"] == []
-        readiness = said["readiness"]
+        assert health["also"] == []
+        readiness = health["readiness"]
         assert (readiness["phase"], readiness["ready"]) == ("unready", False)
         assert {each["ready"] for each in readiness["targets"].values()} == {None}
-        for target in said["targets"]:
+        for target in health["targets"]:
             assert (target["state"], target["usable"], target["up"]) == ("unknown", False, False)
             assert target["why"].endswith(f"nothing has been judged since {since}.")
             nothing = {"seqno", "root_hash", "lag_seconds", "shard_gap_blocks", "latency_ms"}
             assert {target[key] for key in nothing} == {None}
-        for wallet, before in zip(said["wallets"], counted, strict=True):
+        for wallet, before in zip(health["wallets"], counted, strict=True):
             assert (wallet["state"], wallet["low"], wallet["frozen"]) == (None, False, False)
             for asset, was in zip(wallet["assets"], before["assets"], strict=True):
                 nothing = {"amount", "balance", "state", "age_seconds", "source", "trouble"}
                 assert {asset[key] for key in nothing} == {None}
                 assert asset["payouts"] == was["payouts"], "what was counted stays true"
-        assert {contract["matches"] for contract in said["contracts"]} == {None}
+        assert {contract["matches"] for contract in health["contracts"]} == {None}
 
     async def test_the_page(self, clock: Clock) -> None:
         wallet_scene = WalletScene(clock)

@@ -42,7 +42,7 @@ def log() -> Log:
     return Log()
 
 
-def said(lines: Sequence[Any]) -> list[str]:
+def summaries(lines: Sequence[Any]) -> list[str]:
     return [
         f"{line['event']}: {line['cause']} {line.get('target') or line.get('account') or ''}"
         for line in lines
@@ -50,15 +50,15 @@ def said(lines: Sequence[Any]) -> list[str]:
 
 
 def test_each_begins_once_and_ends_once(log: Log) -> None:
-    assert said(log.see(STARTING)) == []
-    assert said(log.see(DOWN, LOW)) == [
+    assert summaries(log.see(STARTING)) == []
+    assert summaries(log.see(DOWN, LOW)) == [
         "finding begins: node_down node",
         "finding begins: wallet_low hot",
     ]
-    assert said(log.see(DOWN, LOW)) == []
-    assert said(log.see(LOW)) == ["finding ended: node_down node"]
-    assert said(log.see(WELL)) == ["finding ended: wallet_low hot"]
-    assert said(log.see(WELL)) == []
+    assert summaries(log.see(DOWN, LOW)) == []
+    assert summaries(log.see(LOW)) == ["finding ended: node_down node"]
+    assert summaries(log.see(WELL)) == ["finding ended: wallet_low hot"]
+    assert summaries(log.see(WELL)) == []
 
 
 def test_a_line_has_all_fields_of_the_finding(log: Log) -> None:
@@ -89,9 +89,9 @@ def test_another_order_is_not_logged(log: Log) -> None:
 
 def test_the_same_cause_of_two_targets(log: Log) -> None:
     other = replace(DOWN, target="node-2")
-    assert said(log.see(DOWN)) == ["finding begins: node_down node"]
-    assert said(log.see(DOWN, other)) == ["finding begins: node_down node-2"]
-    assert said(log.see(other)) == ["finding ended: node_down node"]
+    assert summaries(log.see(DOWN)) == ["finding begins: node_down node"]
+    assert summaries(log.see(DOWN, other)) == ["finding begins: node_down node-2"]
+    assert summaries(log.see(other)) == ["finding ended: node_down node"]
 
 
 def test_wallets_that_share_a_finding_are_named(log: Log) -> None:
@@ -103,7 +103,7 @@ def test_wallets_that_share_a_finding_are_named(log: Log) -> None:
     assert (lines[-1]["count"], lines[-1]["also_of"]) == (3, ["w5", "w6", "w7"])
     # One of the few is no longer low: the next takes its place, without a line.
     moved = [*alone[1:], replace(LOW, account="w5")]
-    assert said(log.see(*moved, replace(rest, others=("w6", "w7")))) == [
+    assert summaries(log.see(*moved, replace(rest, others=("w6", "w7")))) == [
         "finding ended: wallet_low w0"
     ]
     assert len(log.see(WELL)) == 6
@@ -125,7 +125,7 @@ def test_other_findings_are_still_logged(log: Log) -> None:
     for _ in range(100):
         log.see(DOWN)
         log.see(WELL)
-    assert said(log.see(DOWN, SLOW)) == ["finding begins: provider_slow toncenter"]
+    assert summaries(log.see(DOWN, SLOW)) == ["finding begins: provider_slow toncenter"]
 
 
 @pytest.mark.parametrize("last", [DOWN, WELL], ids=["down", "well"])

@@ -405,7 +405,7 @@ class TestClock:
     """Which clock is wrong: a server's or the local one. Block times count as well."""
 
     @pytest.mark.parametrize(
-        ("node_offset", "other_offset", "block_age", "ours", "node_state"),
+        ("node_offset", "other_offset", "block_age", "local_offset", "node_state"),
         [
             pytest.param(0.0, 0.3, 1.0, None, State.OK, id="no skew"),
             pytest.param(30.0, 0.3, 1.0, None, State.CLOCK_SKEWED, id="the node's"),
@@ -429,7 +429,7 @@ class TestClock:
         node_offset: float | None,
         other_offset: float | None,
         block_age: float,
-        ours: float | None,
+        local_offset: float | None,
         node_state: State,
     ) -> None:
         def tick() -> None:
@@ -438,7 +438,9 @@ class TestClock:
                 trio.answer(target, lag=block_age - 1.0, clock_offset=offset)
 
         judgement = trio.ticks(2, tick)
-        assert judgement.clock_offset == (None if ours is None else pytest.approx(ours, abs=0.6))
+        assert judgement.clock_offset == (
+            None if local_offset is None else pytest.approx(local_offset, abs=0.6)
+        )
         assert node(judgement).state is node_state
 
 

@@ -134,10 +134,10 @@ def test_invalid_options(
     options: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export(*options, "out") == 2
-    said = capsys.readouterr()
-    assert words in said.err
-    assert said.err.startswith("tonwatch bundle export: ")
-    assert said.out == ""
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert printed.err.startswith("tonwatch bundle export: ")
+    assert printed.out == ""
     assert not Path("out").exists()
 
 
@@ -174,10 +174,10 @@ class TestExistingFiles:
         Path("out/rules/tonwatch.yaml").write_text("mine")
         capsys.readouterr()
         assert export("out") == 1
-        said = capsys.readouterr()
-        assert "  out/rules/tonwatch.yaml\n" in said.err
-        assert "--force" in said.err
-        assert said.out == ""
+        printed = capsys.readouterr()
+        assert "  out/rules/tonwatch.yaml\n" in printed.err
+        assert "--force" in printed.err
+        assert printed.out == ""
         assert exported() == ["rules/tonwatch.yaml"]
         assert Path("out/rules/tonwatch.yaml").read_text() == "mine"
 
@@ -197,10 +197,10 @@ class TestExistingFiles:
     def test_no_writable_directory(self, place: str, capsys: pytest.CaptureFixture[str]) -> None:
         Path("file").write_text("")
         assert export(place) == 1
-        said = capsys.readouterr().err
-        assert said.startswith(f"tonwatch bundle export: cannot write {place}")
-        assert said.endswith("; name a directory that can be written to\n")
-        assert len(said.splitlines()) == 1
+        printed = capsys.readouterr().err
+        assert printed.startswith(f"tonwatch bundle export: cannot write {place}")
+        assert printed.endswith("; name a directory that can be written to\n")
+        assert len(printed.splitlines()) == 1
 
 
 @pytest.mark.parametrize("folder", ["alerts", "dashboards", "runbooks"])

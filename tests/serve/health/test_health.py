@@ -19,14 +19,14 @@ KEY = "58" + "66" * 31
 
 def test_a_healthy_document(scene: Scene) -> None:
     scene.healthy()
-    said = described(scene)
-    node = said["targets"][0]
-    assert said["status"] == "pass"
-    assert said["diagnosis"]["cause"] == "healthy"
-    assert said["diagnosis"]["for_seconds"] == 10
-    assert said["diagnosis"]["since"] == "2027-01-15T08:00:05Z"
-    assert said["uptime_seconds"] == 15
-    assert said["readiness"]["targets"] == {
+    health = described(scene)
+    node = health["targets"][0]
+    assert health["status"] == "pass"
+    assert health["diagnosis"]["cause"] == "healthy"
+    assert health["diagnosis"]["for_seconds"] == 10
+    assert health["diagnosis"]["since"] == "2027-01-15T08:00:05Z"
+    assert health["uptime_seconds"] == 15
+    assert health["readiness"]["targets"] == {
         "node": {"ready": True, "good_in_a_row": 3, "bad_in_a_row": 0}
     }
     assert node | {"probes": 0, "failures": 0} == {
@@ -41,13 +41,13 @@ def test_a_healthy_document(scene: Scene) -> None:
         "barred_by": [],
         "reason": "ok",
         "detail": None,
-        "seqno": said["head"]["seqno"],
-        "root_hash": said["head"]["seqno"].to_bytes(32, "big").hex(),
+        "seqno": health["head"]["seqno"],
+        "root_hash": health["head"]["seqno"].to_bytes(32, "big").hex(),
         "block_time": "2027-01-15T08:00:14Z",
         "lag_seconds": 0.0,
         "lag_blocks": 0,
         "in_sync_in_seconds": None,
-        "shard_client_seqno": said["head"]["seqno"] - 1,
+        "shard_client_seqno": health["head"]["seqno"] - 1,
         "shard_gap_blocks": 1,
         "clock_offset_seconds": 0.1,
         "latency_ms": 0.4,
@@ -64,23 +64,27 @@ def test_a_healthy_document(scene: Scene) -> None:
 
 def test_a_document_while_the_node_is_down(scene: Scene) -> None:
     scene.node_down()
-    said = described(scene)
-    assert said["status"] == "fail"
-    assert said["diagnosis"]["runbook"] == "runbooks/TonwatchNodeDown.md"
-    assert said["targets"][0]["why"] == said["diagnosis"]["sentence"]
-    assert said["targets"][0]["barred_by"] == ["down"]
-    assert said["targets"][0]["seqno"] is None
-    failures = said["targets"][0]["failures"]
+    health = described(scene)
+    assert health["status"] == "fail"
+    assert health["diagnosis"]["runbook"] == "runbooks/TonwatchNodeDown.md"
+    assert health["targets"][0]["why"] == health["diagnosis"]["sentence"]
+    assert health["targets"][0]["barred_by"] == ["down"]
+    assert health["targets"][0]["seqno"] is None
+    failures = health["targets"][0]["failures"]
     assert [failure["reason"] for failure in failures] == ["connect_refused"] * 4
     assert [failure["age_seconds"] for failure in failures] == [0, 5, 10, 15]
 
 
 def test_a_diagnosis_comes_with_its_evidence(scene: Scene) -> None:
     scene.node_down()
-    said = described(scene)["diagnosis"]
-    assert said["target"] == "node"
-    assert said["evidence"][0] == "node: down (connect_refused: TCP connection refused)"
-    assert [line.split(":")[0] for line in said["evidence"]] == ["node", "public-1", "toncenter"]
+    diagnosis = described(scene)["diagnosis"]
+    assert diagnosis["target"] == "node"
+    assert diagnosis["evidence"][0] == "node: down (connect_refused: TCP connection refused)"
+    assert [line.split(":")[0] for line in diagnosis["evidence"]] == [
+        "node",
+        "public-1",
+        "toncenter",
+    ]
 
 
 def test_what_else_is_wrong_has_evidence_of_its_own(scene: Scene) -> None:
@@ -123,10 +127,10 @@ def test_past_diagnoses_are_listed_newest_first(scene: Scene) -> None:
 
 def test_a_node_that_catches_up_has_an_estimate(scene: Scene) -> None:
     scene.catching_up()
-    said = described(scene)
-    assert said["diagnosis"]["cause"] == "node_catching_up"
-    assert said["targets"][0]["in_sync_in_seconds"] == pytest.approx(15, abs=1)
-    assert said["targets"][0]["barred_by"] == ["lagging"]
+    health = described(scene)
+    assert health["diagnosis"]["cause"] == "node_catching_up"
+    assert health["targets"][0]["in_sync_in_seconds"] == pytest.approx(15, abs=1)
+    assert health["targets"][0]["barred_by"] == ["lagging"]
     assert re.search(r"30 s 75 blocks in sync in 1\d s", text_of(render(scene)))
 
 
@@ -170,9 +174,9 @@ def test_another_networks_block_is_no_fork(scene: Scene) -> None:
 
 def test_broken_egress_names_the_unreachable_targets(scene: Scene) -> None:
     scene.egress_broken()
-    said = described(scene)
-    assert said["diagnosis"]["cause"] == "egress_broken"
-    assert said["unreachable"] == ["node", "public-1", "toncenter"]
+    health = described(scene)
+    assert health["diagnosis"]["cause"] == "egress_broken"
+    assert health["unreachable"] == ["node", "public-1", "toncenter"]
 
 
 @pytest.mark.parametrize(
@@ -210,8 +214,8 @@ def test_flapping_is_shown_once(scene: Scene) -> None:
 )
 def test_the_document_is_plain_json(scene: Scene, situation: Any) -> None:
     situation(scene)
-    said = described(scene)
-    assert json.loads(json.dumps(said, allow_nan=False)) == said
+    health = described(scene)
+    assert json.loads(json.dumps(health, allow_nan=False)) == health
 
 
 def test_a_document_without_targets(clock: Clock) -> None:
@@ -291,10 +295,10 @@ def test_many_findings_are_short(crowd: Scene) -> None:
     html = render(crowd)
     assert html.count("accepts TCP but stays silent") == 100
     assert "And 91 more, each with its target below." in text_of(html)
-    said = described(crowd)
+    health = described(crowd)
     # The target itself, and a few healthy ones.
-    assert len(said["diagnosis"]["evidence"]) == 1 + WITNESSES
-    assert [len(finding["evidence"]) for finding in said["also"]] == [1 + WITNESSES] * 99
+    assert len(health["diagnosis"]["evidence"]) == 1 + WITNESSES
+    assert [len(finding["evidence"]) for finding in health["also"]] == [1 + WITNESSES] * 99
 
 
 def test_much_evidence_is_short(crowd: Scene) -> None:

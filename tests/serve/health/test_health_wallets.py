@@ -24,8 +24,8 @@ def wallet_scene(clock: Clock) -> WalletScene:
     return WalletScene(clock)
 
 
-def said(wallet_scene: WalletScene) -> tuple[Any, Any]:
-    """Of the wallet that pays: what is said of its coins and of its jettons."""
+def assets_of_hot(wallet_scene: WalletScene) -> tuple[Any, Any]:
+    """The native and the jetton asset of the wallet "hot"."""
     wallet_scene.watcher.look()
     native, usdt = described(wallet_scene)["wallets"][0]["assets"]
     return native, usdt
@@ -55,7 +55,7 @@ def test_a_wallet(wallet_scene: WalletScene) -> None:
 
 def test_an_asset(wallet_scene: WalletScene) -> None:
     wallet_scene.all_healthy()
-    _, usdt = said(wallet_scene)
+    _, usdt = assets_of_hot(wallet_scene)
     assert usdt | {"payouts": 0} == {
         "asset": "usdt",
         "decimals": 6,
@@ -88,7 +88,7 @@ def test_an_asset(wallet_scene: WalletScene) -> None:
 def test_amounts_are_exact(wallet_scene: WalletScene, amount: int, balance: str) -> None:
     wallet_scene.all_healthy()
     wallet_scene.read("hot", amount=amount)
-    native, _ = said(wallet_scene)
+    native, _ = assets_of_hot(wallet_scene)
     assert (native["amount"], native["balance"]) == (str(amount), balance)
 
 
@@ -97,7 +97,7 @@ def test_payouts(wallet_scene: WalletScene) -> None:
     wallet_scene.count_payouts(
         "hot", totals=wallet_scene.failed(2), backlog=3, reason=Reason.PRUNED, detail="gone"
     )
-    native, _ = said(wallet_scene)
+    native, _ = assets_of_hot(wallet_scene)
     assert native["payouts"] | {"recent": 0} == {
         "since": "2027-01-15T07:00:15Z",
         "opening": "0",
@@ -143,7 +143,7 @@ def test_counted_amounts_are_strings_and_counts_are_numbers(wallet_scene: Wallet
         history_gaps=5,
     )
     wallet_scene.count_payouts("hot", totals=totals, opening=None)
-    payouts = said(wallet_scene)[0]["payouts"]
+    payouts = assets_of_hot(wallet_scene)[0]["payouts"]
     assert payouts["opening"] is None
     amounts = ("sent_amount", "received_amount", "bounced_amount", "fees_amount")
     assert [payouts[key] for key in amounts] == ["1180591620717411303424", "1", "2", "3"]
@@ -156,7 +156,7 @@ def test_codes_that_are_counted_together_have_no_code(wallet_scene: WalletScene)
     wallet_scene.count_payouts(
         "hot", totals=Totals(failed_transactions={("compute", OTHER_CODE): 7})
     )
-    assert said(wallet_scene)[0]["payouts"]["failed_transactions"] == [
+    assert assets_of_hot(wallet_scene)[0]["payouts"]["failed_transactions"] == [
         {"phase": "compute", "code": None, "count": 7}
     ]
 
@@ -166,7 +166,7 @@ def test_the_last_troubles_come_first_and_are_few(wallet_scene: WalletScene) -> 
     time = int(wallet_scene.clock.wall_time)
     recent = tuple(Trouble(time, TroubleKind.BOUNCED, "", None, lt) for lt in range(RECENT))
     wallet_scene.count_payouts("hot", totals=Totals(recent=recent))
-    recent = said(wallet_scene)[0]["payouts"]["recent"]
+    recent = assets_of_hot(wallet_scene)[0]["payouts"]["recent"]
     assert [each["lt"] for each in recent] == [
         str(RECENT - 1 - n) for n in range(wallet_status.RECENT)
     ]
@@ -177,7 +177,7 @@ def test_an_unreadable_balance_is_unknown_with_its_reason(wallet_scene: WalletSc
     wallet_scene.all_healthy()
     words = f"{MASTER.friendly()} is no jetton's master"
     wallet_scene.read_failing("hot", "usdt", detail=words)
-    assert said(wallet_scene)[1]["trouble"] == f"node: method_failed: {words}"
+    assert assets_of_hot(wallet_scene)[1]["trouble"] == f"node: method_failed: {words}"
 
     def tick() -> None:
         wallet_scene.all_answer()
@@ -185,7 +185,7 @@ def test_an_unreadable_balance_is_unknown_with_its_reason(wallet_scene: WalletSc
         wallet_scene.read_failing("hot", "usdt", detail=words)
 
     wallet_scene.ticks(10, tick)
-    native, usdt = said(wallet_scene)
+    native, usdt = assets_of_hot(wallet_scene)
     assert native["amount"] is not None
     known = ("amount", "balance", "account", "state", "proven", "source", "block_time")
     assert [usdt[key] for key in known] == [None] * len(known)
@@ -300,7 +300,7 @@ def test_a_wrong_local_clock_does_not_make_blocks_old(wallet_scene: WalletScene)
 
     wallet_scene.ticks(4, tick)
     assert described(wallet_scene)["clock_offset_seconds"] == 60
-    assert said(wallet_scene)[0]["age_seconds"] == 3.0
+    assert assets_of_hot(wallet_scene)[0]["age_seconds"] == 3.0
 
 
 def test_no_wallets_configured(clock: Clock) -> None:

@@ -150,7 +150,7 @@ async def test_any_bytes_instead_of_a_handshake(ask: Ask, data: bytes) -> None:
 
 @pytest.mark.parametrize("ask", [probes.head, probes.connect], ids=["head", "connect"])
 async def test_unsolicited_messages_are_not_kept(ask: Ask) -> None:
-    """Messages that nobody asked for, as fast as they come."""
+    """Unsolicited messages, as fast as possible."""
 
     async def script(peer: Peer) -> None:
         await peer.accept()

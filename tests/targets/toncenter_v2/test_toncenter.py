@@ -240,8 +240,8 @@ async def test_throttling_in_any_form(status: int, body: bytes) -> None:
     "text", ["too many external messages to address", "too many pending external message checks"]
 )
 def test_too_many_messages_of_all_users_are_no_rate_limit(status: int, text: str) -> None:
-    said = f"LITE_SERVER_UNKNOWN: cannot apply external message to current state : {text}"
-    assert reason_for(status, said) is R.OVERLOADED
+    error = f"LITE_SERVER_UNKNOWN: cannot apply external message to current state : {text}"
+    assert reason_for(status, error) is R.OVERLOADED
 
 
 def test_a_404_page_that_mentions_limits() -> None:

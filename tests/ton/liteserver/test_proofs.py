@@ -286,9 +286,9 @@ FALSE_ANSWERS: Final = [
         id="block and state of another time",
     ),
     pytest.param(replaced(state=boc(RICHER)), id="a richer state"),
-    pytest.param(replaced(state=b""), id="said to be missing"),
+    pytest.param(replaced(state=b""), id="claimed missing"),
     pytest.param(replaced(proof=HALF_SHOWN), id="the path is left out"),
-    pytest.param(replaced(proof=HALF_SHOWN, state=b""), id="said to be missing on a pruned path"),
+    pytest.param(replaced(proof=HALF_SHOWN, state=b""), id="claimed missing on a pruned path"),
     pytest.param(replaced(state=boc(pruned(ACCOUNTS[WALLET]))), id="the state is left out"),
     pytest.param(
         replaced(state=boc(prove(ACCOUNTS[WALLET], ACCOUNTS[WALLET]).refs[0])),

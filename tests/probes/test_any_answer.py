@@ -16,7 +16,7 @@ from aiolimiter import AsyncLimiter
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.probes.wallet_lab import WalletLab, wallet_lab
+from tests.probes.wallet_network import WalletNetwork, wallet_network
 from tests.targets.toncenter_v2.providers import JSON, serving
 from tests.ton.peers import Peer, Server, recorded_answers
 from tonwatch.probes import balances
@@ -93,9 +93,9 @@ def json_change(draw: st.DrawFn) -> Change:
 
 
 @asynccontextmanager
-async def provider_that(change: Change, lab: WalletLab) -> AsyncIterator[ToncenterClient]:
+async def provider_that(change: Change, network: WalletNetwork) -> AsyncIterator[ToncenterClient]:
     """A client of a provider in front of the simulated one, of which one answer is changed."""
-    origin, changed = lab.simulator.providers[0].url, change.apply()
+    origin, changed = network.simulator.providers[0].url, change.apply()
 
     async with aiohttp.ClientSession() as session:
 
@@ -190,9 +190,9 @@ def byte_change(draw: st.DrawFn) -> Change:
 
 
 @asynccontextmanager
-async def node_that(change: Change, lab: WalletLab) -> AsyncIterator[Server]:
+async def node_that(change: Change, network: WalletNetwork) -> AsyncIterator[Server]:
     """A node that answers as the simulated one does, but for one answer."""
-    node: LiteServer = lab.simulator.liteservers[0]
+    node: LiteServer = network.simulator.liteservers[0]
     changed = change.apply()
 
     async def script(peer: Peer) -> None:
@@ -214,23 +214,23 @@ def fine(sample: Sample) -> None:
     assert sample.ok or sample.detail
 
 
-async def about_accounts(source: Source, lab: WalletLab, seqno: int) -> None:
+async def about_accounts(source: Source, network: WalletNetwork, seqno: int) -> None:
     """Ask all questions about accounts; only a `TonError` may be raised."""
-    batch = [lab.coins(), lab.jettons(), lab.coins(2)]
+    batch = [network.coins(), network.jettons(), network.coins(2)]
     batch_read = await balances.read(batch, [source], balances.JettonWallets(), wall=time.time)
     for sample in batch_read.samples:
         fine(sample)
     for reading in batch_read.readings:
         assert reading.reason is not Reason.PROBE_FAILED, reading.detail
-    for sample in await compare(lab.owner(), [source], seqno, wall=time.time):
+    for sample in await compare(network.owner(), [source], seqno, wall=time.time):
         fine(sample)
-    fine(await write_path(source, lab.owner(), WalletKind.V3R2, wall=time.time))
-    shard = lab.simulator.chain.head.shard
-    account = shard.accounts.get(lab.owner()) if shard is not None else None
+    fine(await write_path(source, network.owner(), WalletKind.V3R2, wall=time.time))
+    shard = network.simulator.chain.head.shard
+    account = shard.accounts.get(network.owner()) if shard is not None else None
     last = account.last if account is not None else None
     for wanted in (last or TransactionId(1, bytes(32)), TransactionId(2**64 - 1, bytes(32))):
         try:
-            await source.transactions(lab.owner(), wanted, 16)
+            await source.transactions(network.owner(), wanted, 16)
         except TonError as error:
             assert error.reason is not Reason.PROBE_FAILED  # noqa: PT017  either way is fine
 
@@ -242,27 +242,27 @@ MANY: Final = 25
 @settings(max_examples=4, phases=[Phase.generate])
 @given(st.lists(json_change(), min_size=MANY, max_size=MANY))
 async def test_any_answer_of_a_provider(many: list[Change]) -> None:
-    async with wallet_lab() as lab:
-        head = lab.simulator.chain.head.header.seqno
+    async with wallet_network() as network:
+        head = network.simulator.chain.head.header.seqno
         for change in many:
-            async with provider_that(change, lab) as client:
+            async with provider_that(change, network) as client:
                 fine(await toncenter.head("p", client, timeout=TIMEOUT, wall=time.time))
                 fine(await toncenter.fork("p", client, head, timeout=TIMEOUT, wall=time.time))
-                await about_accounts(ToncenterSource("p", client, lambda: TIMEOUT), lab, head)
+                await about_accounts(ToncenterSource("p", client, lambda: TIMEOUT), network, head)
 
 
 @settings(max_examples=4, phases=[Phase.generate])
 @given(st.lists(byte_change(), min_size=MANY, max_size=MANY))
 async def test_any_answer_of_a_liteserver(many: list[Change]) -> None:
-    async with wallet_lab() as lab:
-        head = lab.simulator.chain.head.header.seqno
+    async with wallet_network() as network:
+        head = network.simulator.chain.head.header.seqno
         for change in many:
-            async with node_that(change, lab) as server:
+            async with node_that(change, network) as server:
                 link = server.link()
                 for ask in (node_probes.head, node_probes.connect):
                     fine(await ask("n", link, timeout=TIMEOUT, wall=time.time))
                 fine(await node_probes.fork("n", link, head, timeout=TIMEOUT, wall=time.time))
                 await about_accounts(
-                    LiteServerSource("n", link, KnownBlocks(), lambda: TIMEOUT), lab, head
+                    LiteServerSource("n", link, KnownBlocks(), lambda: TIMEOUT), network, head
                 )
                 await link.drop()

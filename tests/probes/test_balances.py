@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.probes.wallet_lab import WALLETS, WalletLab, wallet_lab
+from tests.probes.wallet_network import WALLETS, WalletNetwork, wallet_network
 from tonwatch.probes.balances import Batch, JettonWallets, read
 from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Probe
@@ -24,8 +24,8 @@ UNUSED = Address(0, b"\x77" * 32)
 
 
 @pytest.fixture
-async def lab() -> AsyncIterator[WalletLab]:
-    async with wallet_lab() as made:
+async def network() -> AsyncIterator[WalletNetwork]:
+    async with wallet_network() as made:
         yield made
 
 
@@ -39,8 +39,8 @@ async def only(account: Watched, *sources: Any) -> Reading:
 
 
 @pytest.mark.parametrize("number", range(WALLETS), ids=[str(kind) for kind in KINDS])
-async def test_every_kind_of_wallet(lab: WalletLab, number: int) -> None:
-    reading = await only(lab.coins(number), lab.node)
+async def test_every_kind_of_wallet(network: WalletNetwork, number: int) -> None:
+    reading = await only(network.coins(number), network.node)
     assert reading.ok, reading
     assert reading.kind is KINDS[number]
     assert (reading.amount, reading.proven, reading.status) == (
@@ -48,70 +48,73 @@ async def test_every_kind_of_wallet(lab: WalletLab, number: int) -> None:
         True,
         AccountStatus.ACTIVE,
     )
-    assert reading.block == lab.simulator.chain.head.seqno
-    assert reading.time == lab.simulator.chain.head.gen_utime
+    assert reading.block == network.simulator.chain.head.seqno
+    assert reading.time == network.simulator.chain.head.gen_utime
     has_seqno = not KINDS[number].startswith("highload")
     assert (reading.seqno is not None) is has_seqno
     assert (reading.last_clean is not None) is not has_seqno
 
 
 async def test_jettons_are_proven_by_a_liteserver_and_unproven_from_a_provider(
-    lab: WalletLab,
+    network: WalletNetwork,
 ) -> None:
-    proven, unproven = await only(lab.jettons(), lab.node), await only(lab.jettons(), lab.provider)
+    proven, unproven = (
+        await only(network.jettons(), network.node),
+        await only(network.jettons(), network.provider),
+    )
     assert (proven.amount, proven.proven) == (INITIAL_JETTONS, True)
     assert (unproven.amount, unproven.proven) == (INITIAL_JETTONS, False)
-    assert proven.account == unproven.account == lab.simulator.world.wallets[0].jettons.address
+    assert proven.account == unproven.account == network.simulator.world.wallets[0].jettons.address
     assert proven.block == unproven.block
 
 
-async def test_a_missing_account_holds_nothing(lab: WalletLab) -> None:
+async def test_a_missing_account_holds_nothing(network: WalletNetwork) -> None:
     coins = Watched(AccountKey("unused", "native"), UNUSED)
-    jettons = Watched(AccountKey("unused", "usdt"), UNUSED, lab.master)
-    for source in (lab.node, lab.provider):
+    jettons = Watched(AccountKey("unused", "usdt"), UNUSED, network.master)
+    for source in (network.node, network.provider):
         readings = (await batch(coins, jettons, of=[source])).readings
         assert [(each.amount, each.status) for each in readings] == [(0, "missing")] * 2
 
 
-async def test_a_wrong_jetton_master_costs_its_asset_only(lab: WalletLab) -> None:
-    wrong = Watched(AccountKey("wallet-1", "wrong"), lab.owner(), lab.owner(1))
-    missing = Watched(AccountKey("wallet-1", "missing"), lab.owner(), UNUSED)
-    for source in (lab.node, lab.provider):
-        result = await batch(wrong, lab.coins(), missing, lab.jettons(), of=[source])
+async def test_a_wrong_jetton_master_costs_its_asset_only(network: WalletNetwork) -> None:
+    wrong = Watched(AccountKey("wallet-1", "wrong"), network.owner(), network.owner(1))
+    missing = Watched(AccountKey("wallet-1", "missing"), network.owner(), UNUSED)
+    for source in (network.node, network.provider):
+        result = await batch(wrong, network.coins(), missing, network.jettons(), of=[source])
         readings = {reading.key.asset: reading for reading in result.readings}
         assert readings["native"].ok
         assert readings["usdt"].ok
-        for asset, master in (("wrong", lab.owner(1)), ("missing", UNUSED)):
+        for asset, master in (("wrong", network.owner(1)), ("missing", UNUSED)):
             assert readings[asset].reason is Reason.METHOD_FAILED
             assert f"{master.friendly()} is no jetton's master" in readings[asset].detail
         assert [sample.reason for sample in result.samples] == [Reason.OK]
 
 
-async def test_the_first_source_that_answers_is_used(lab: WalletLab) -> None:
-    await lab.simulator.set_fault("node-1", Fault.REFUSE)
-    result = await batch(lab.coins(), lab.jettons(), of=lab.sources)
+async def test_the_first_source_that_answers_is_used(network: WalletNetwork) -> None:
+    await network.simulator.set_fault("node-1", Fault.REFUSE)
+    result = await batch(network.coins(), network.jettons(), of=network.sources)
     assert {reading.source for reading in result.readings} == {"node-2"}
     assert [(sample.target, sample.reason) for sample in result.samples] == [
         ("node-1", Reason.CONNECT_REFUSED),
         ("node-2", Reason.OK),
     ]
     assert {sample.probe for sample in result.samples} == {Probe.BALANCE}
-    await lab.simulator.clear()
-    assert (await only(lab.coins(), *lab.sources)).source == "node-1"
+    await network.simulator.clear()
+    assert (await only(network.coins(), *network.sources)).source == "node-1"
 
 
-async def test_after_a_false_balance_the_next_source_is_asked(lab: WalletLab) -> None:
-    await lab.simulator.set_fault("node-1", Fault.FALSE_BALANCE)
-    result = await batch(lab.coins(), of=lab.sources)
+async def test_after_a_false_balance_the_next_source_is_asked(network: WalletNetwork) -> None:
+    await network.simulator.set_fault("node-1", Fault.FALSE_BALANCE)
+    result = await batch(network.coins(), of=network.sources)
     assert [(each.source, each.amount) for each in result.readings] == [("node-2", INITIAL_BALANCE)]
     assert result.samples[0].reason is Reason.PROOF_INVALID
     assert "wallet-1 native" in result.samples[0].detail
 
 
-async def test_without_an_answer_the_last_failure_is_reported(lab: WalletLab) -> None:
+async def test_without_an_answer_the_last_failure_is_reported(network: WalletNetwork) -> None:
     for name in ("node-1", "node-2", "provider-1"):
-        await lab.simulator.set_fault(name, Fault.REFUSE)
-    reading = await only(lab.coins(), *lab.sources)
+        await network.simulator.set_fault(name, Fault.REFUSE)
+    reading = await only(network.coins(), *network.sources)
     assert (reading.reason, reading.source, reading.amount) == (
         Reason.CONNECT_REFUSED,
         "provider-1",
@@ -119,23 +122,25 @@ async def test_without_an_answer_the_last_failure_is_reported(lab: WalletLab) ->
     )
 
 
-async def test_a_silent_source_is_skipped(lab: WalletLab) -> None:
-    await lab.simulator.set_fault("node-1", Fault.NOT_SYNCED)
-    result = await batch(*map(lab.coins, range(WALLETS)), of=[lab.node, lab.other])
+async def test_a_silent_source_is_skipped(network: WalletNetwork) -> None:
+    await network.simulator.set_fault("node-1", Fault.NOT_SYNCED)
+    result = await batch(*map(network.coins, range(WALLETS)), of=[network.node, network.other])
     assert {(reading.ok, reading.source) for reading in result.readings} == {(True, "node-2")}
     assert len(result.readings) == WALLETS
     assert result.samples[0].reason is Reason.QUERY_TIMEOUT
 
 
-async def test_a_frozen_wallet_is_a_state(lab: WalletLab) -> None:
-    await lab.simulator.set_fault("wallet-1", Fault.FROZEN)
-    lab.simulator.chain.advance(2)
-    for source in (lab.node, lab.provider):
-        reading = await only(lab.coins(), source)
+async def test_a_frozen_wallet_is_a_state(network: WalletNetwork) -> None:
+    await network.simulator.set_fault("wallet-1", Fault.FROZEN)
+    network.simulator.chain.advance(2)
+    for source in (network.node, network.provider):
+        reading = await only(network.coins(), source)
         assert (reading.ok, reading.status, reading.kind) == (True, AccountStatus.FROZEN, None)
 
 
-async def test_a_bug_costs_one_account(lab: WalletLab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_costs_one_account(
+    network: WalletNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tonwatch.probes import balances
 
     whole = balances._read
@@ -146,7 +151,7 @@ async def test_a_bug_costs_one_account(lab: WalletLab, monkeypatch: pytest.Monke
         return await whole(reader, source, watched, *rest)
 
     monkeypatch.setattr(balances, "_read", broken)
-    coins, jettons = (await batch(lab.coins(), lab.jettons(), of=[lab.node])).readings
+    coins, jettons = (await batch(network.coins(), network.jettons(), of=[network.node])).readings
     if coins.key.asset != "native":
         coins, jettons = jettons, coins
     assert coins.ok
@@ -232,11 +237,14 @@ async def test_invalid_answers(answer: tuple[int | Cell, ...], reason: Reason) -
     assert (await only(UNKNOWN_LAYOUT, UnknownLayout(*answer))).reason is reason
 
 
-async def test_addresses_of_jetton_wallets_are_asked_once(lab: WalletLab) -> None:
+async def test_addresses_of_jetton_wallets_are_asked_once(network: WalletNetwork) -> None:
     found = JettonWallets()
-    assert found.known(lab.owner(), lab.master) is None
-    for source in (lab.node, lab.provider):
-        await read([lab.jettons()], [source], found, wall=time.time)
-    assert found.known(lab.owner(), lab.master) == lab.simulator.world.wallets[0].jettons.address
-    found.forget(lab.owner(), lab.master)
-    assert found.known(lab.owner(), lab.master) is None
+    assert found.known(network.owner(), network.master) is None
+    for source in (network.node, network.provider):
+        await read([network.jettons()], [source], found, wall=time.time)
+    assert (
+        found.known(network.owner(), network.master)
+        == network.simulator.world.wallets[0].jettons.address
+    )
+    found.forget(network.owner(), network.master)
+    assert found.known(network.owner(), network.master) is None

@@ -8,9 +8,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Clock
+from tests.serve.rendering import render
 from tests.serve.scene import NODE, PROVIDER, PUBLIC
 from tests.serve.scraping import scrape
-from tests.serve.shown import render
 from tests.serve.wallet_scene import WalletScene
 from tonwatch.samples.payouts import OTHER_CODE, Totals, Trouble, TroubleKind
 from tonwatch.samples.sample import Head, Probe

@@ -7,9 +7,9 @@ import pytest
 
 from tests.conftest import Clock
 from tests.serve.conftest import Client, served
+from tests.serve.rendering import text_of
 from tests.serve.scene import NODE, PROVIDER, PUBLIC, Scene
 from tests.serve.scraping import Scrape, scrape, show_every_metric
-from tests.serve.shown import text_of
 from tests.serve.wallet_scene import WalletScene
 from tonwatch.serve.health import page
 from tonwatch.serve.health.document import document

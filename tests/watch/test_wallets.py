@@ -7,7 +7,7 @@ import pytest
 
 from tests.configs import configured
 from tests.watch.conftest import NODE, OTHER, PROVIDER, Scene
-from tests.watch.wallet_scene import (
+from tests.watch.wallet_samples import (
     COIN,
     CONFIG,
     USDT,

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.configs import configured
-from tests.watch.wallet_scene import COIN, CONFIG, failure, key, progress, reading, trouble
+from tests.watch.wallet_samples import COIN, CONFIG, failure, key, progress, reading, trouble
 from tonwatch.runtime.jobs.accounts import watched
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.store import Store

@@ -8,8 +8,8 @@ import pytest
 
 from tests.configs import make_target
 from tests.conftest import Clock
+from tests.serve.rendering import described, render, text_of
 from tests.serve.scene import NODE, OWN_BLOCK, PROVIDER, PUBLIC, Scene
-from tests.serve.shown import described, render, text_of
 from tonwatch.serve.health.document import status
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.diagnosis import WITNESSES

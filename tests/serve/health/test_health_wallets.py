@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Clock
 from tests.effort import effort
-from tests.serve.shown import described
+from tests.serve.rendering import described
 from tests.serve.wallet_scene import COLD, HOT, HOT_USDT, MASTER, VAULT, WalletScene
 from tonwatch.samples.payouts import OTHER_CODE, RECENT, Totals, Trouble, TroubleKind
 from tonwatch.serve.health import wallet_status

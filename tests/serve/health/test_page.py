@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Clock
+from tests.serve.rendering import described, render, text_of
 from tests.serve.scene import NODE, OWN_BLOCK, PROVIDER, PUBLIC, Scene
-from tests.serve.shown import described, render, text_of
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.health import page
 from tonwatch.ton.errors import Reason

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Clock
+from tests.serve.rendering import render, text_of
 from tests.serve.scene import Scene
-from tests.serve.shown import render, text_of
 from tests.serve.wallet_scene import HOT, MASTER, WalletScene
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.health import page, wallet_rows

@@ -23,7 +23,7 @@ WALLETS = 6
 TIMEOUT = 2.0
 
 
-class WalletLab:
+class WalletNetwork:
     """The network and its sources: node-1, node-2, provider-1."""
 
     def __init__(self, simulator: Simulator, sources: list[Source]) -> None:
@@ -49,7 +49,7 @@ class WalletLab:
 
 
 @asynccontextmanager
-async def wallet_lab() -> AsyncIterator[WalletLab]:
+async def wallet_network() -> AsyncIterator[WalletNetwork]:
     async with (
         Simulator(
             wallets=WALLETS, contracts=1, automatic=False, backfill=20.0, clock=time.time
@@ -69,7 +69,7 @@ async def wallet_lab() -> AsyncIterator[WalletLab]:
             )
             sources.append(ToncenterSource(provider.name, client, lambda: TIMEOUT))
         try:
-            yield WalletLab(simulator, sources)
+            yield WalletNetwork(simulator, sources)
         finally:
             for link in links:
                 await link.drop()

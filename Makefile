@@ -36,8 +36,8 @@ test-matrix: $(READY) ## only the fault matrix: each fault and its diagnosis
 test-e2e: $(READY) ## only tests with real Prometheus and Alertmanager
 	$(PYTEST) tests/e2e tests/alerts $(PYTEST_ARGS)
 
-test-browser: $(READY) ## only the page in a real browser
-	$(PYTEST) tests/serve/test_page_browser.py $(PYTEST_ARGS)
+test-browser: $(READY) ## the page in a real browser alone
+	$(PYTEST) tests/serve/health/test_page_browser.py $(PYTEST_ARGS)
 
 coverage: $(READY) ## all tests, and their coverage of tonwatch
 	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)

@@ -1,6 +1,6 @@
-"""What every test gets: a loop that must not block, and clocks that a test moves by hand.
+"""Fixtures of all tests: a loop that must not block, and clocks that a test moves.
 
-And what every run gets: long tests first, and at its end a list of what was not run, and why.
+Long tests run first, and a run ends with a list of skipped tests and the reasons.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ settings.load_profile("tonwatch")
 
 @pytest.fixture(autouse=True)
 def _blockbuster() -> Iterator[BlockBuster]:
-    """A test fails where our code blocks the event loop."""
+    """A test fails where tonwatch blocks the event loop."""
     with blockbuster_ctx("tonwatch") as blockbuster:
         yield blockbuster
 
@@ -65,7 +65,7 @@ def _open_files() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side with the others, the long ones end in time only if they begin first."""
+    """Long tests begin first: in parallel with the others they then end in time."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 

@@ -1,4 +1,4 @@
-"""How much work something is, in calls of functions: the same on every machine."""
+"""Measures work in function calls: the same on every machine."""
 
 import sys
 from collections.abc import Iterator

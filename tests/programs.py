@@ -86,7 +86,7 @@ def versions(name: str) -> list[Version]:
     places: dict[str, Callable[[str], str | None]] = {INSTALLED: shutil.which}
     for folder in sorted(each for each in FETCHED.glob("*") if each.is_dir()):
         places[folder.name] = partial(shutil.which, path=str(folder))
-    # Where none has been fetched, somebody is told what is not tested.
+    # Where none has been fetched, a skipped test says what is not tested.
     places = places if len(places) > 1 else places | {"other releases": _nowhere}
     return [
         Version(name, package, release, found)

@@ -23,12 +23,12 @@ def rules(name: str = "*") -> Iterator[Rule]:
 
 
 def promtool(*arguments: str | Path) -> None:
-    """Run the installed promtool, and fail with what it says where it is not content."""
+    """Run the installed promtool; fail with its output where it fails."""
     accepted(program("promtool"), *arguments)
 
 
 def accepted(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a tool, and fail with what it says where it is not content; what it says.
+    """Run a tool; fail with its output where it fails, else return it.
 
     Args:
         tool: its path.

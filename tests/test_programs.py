@@ -1,4 +1,4 @@
-"""Where tests find programs, and what becomes of those whose program is missing."""
+"""Where tests find programs, and how tests without their program are skipped."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The clock that jumps: over timers at once, never over a socket or a thread."""
+"""Virtual time: it skips timers at once, and waits for sockets and threads."""
 
 import asyncio
 import time

@@ -2,7 +2,7 @@
 
 When no socket is ready and no thread works for the loop, its clock advances at
 once to the next timer. A simulated day of a network on the loopback interface
-then takes as long as its computing does, and a run with seeded randomness tells
+then takes as long as its computing does, and a run with seeded randomness has
 the same times whenever it is repeated.
 """
 

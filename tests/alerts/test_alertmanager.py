@@ -1,5 +1,5 @@
-"""The example for Alertmanager: it is valid, everybody is told what is theirs, and what explains
-something else silences that and no more.
+"""The example for Alertmanager: it is valid, alerts go to the right team, and an alert inhibits
+only those that it explains.
 """
 
 import json
@@ -23,8 +23,8 @@ from tests.shipped import accepted
 CONFIG = Path(__file__).parents[2] / "alerts" / "alertmanager.yaml"
 
 NODE = {"job": "tonwatch", "instance": "sidecar:9717", "target": "node-1"}
-PURSE = {"job": "tonwatch", "instance": "sidecar:9717", "wallet": "hot", "asset": "native"}
-WHOLE = {"job": "tonwatch", "instance": "sidecar:9717"}
+BALANCE = {"job": "tonwatch", "instance": "sidecar:9717", "wallet": "hot", "asset": "native"}
+INSTANCE = {"job": "tonwatch", "instance": "sidecar:9717"}
 NODES, PAYOUTS, PLATFORM = "ton-nodes", "payouts", "platform"
 
 ROUTES: list[tuple[str, dict[str, str], str, str]] = [
@@ -37,34 +37,34 @@ ROUTES: list[tuple[str, dict[str, str], str, str]] = [
     ("WritePathBroken", NODE, NODES, "critical"),
     ("NodeAvailabilityBurn", NODE, NODES, "critical"),
     ("ProviderFreshnessBurn", NODE, NODES, "warning"),
-    ("ChainStalled", WHOLE, NODES, "critical"),
-    ("SourcesDisagree", WHOLE, NODES, "warning"),
-    ("EgressBroken", WHOLE, PLATFORM, "critical"),
-    ("LocalClockSkewed", WHOLE, PLATFORM, "warning"),
+    ("ChainStalled", INSTANCE, NODES, "critical"),
+    ("SourcesDisagree", INSTANCE, NODES, "warning"),
+    ("EgressBroken", INSTANCE, PLATFORM, "critical"),
+    ("LocalClockSkewed", INSTANCE, PLATFORM, "warning"),
     ("Absent", {"job": "tonwatch"}, PLATFORM, "critical"),
-    ("Hanging", WHOLE, PLATFORM, "critical"),
-    ("InternalErrors", WHOLE, PLATFORM, "warning"),
+    ("Hanging", INSTANCE, PLATFORM, "critical"),
+    ("InternalErrors", INSTANCE, PLATFORM, "warning"),
     ("ProbesOverrunning", NODE, PLATFORM, "warning"),
     ("NoData", NODE, PLATFORM, "warning"),
-    ("WalletLow", PURSE, PAYOUTS, "critical"),
-    ("WalletRunwayShort", PURSE, PAYOUTS, "warning"),
-    ("WalletRunwayCritical", PURSE, PAYOUTS, "critical"),
-    ("WalletFrozen", PURSE, PAYOUTS, "critical"),
-    ("WalletReadFailing", PURSE, PAYOUTS, "warning"),
-    ("PayoutsFailing", PURSE, PAYOUTS, "critical"),
-    ("PayoutsStopped", PURSE, PAYOUTS, "warning"),
-    ("PayoutsUnaccounted", PURSE | {"measure": "coins"}, PAYOUTS, "critical"),
+    ("WalletLow", BALANCE, PAYOUTS, "critical"),
+    ("WalletRunwayShort", BALANCE, PAYOUTS, "warning"),
+    ("WalletRunwayCritical", BALANCE, PAYOUTS, "critical"),
+    ("WalletFrozen", BALANCE, PAYOUTS, "critical"),
+    ("WalletReadFailing", BALANCE, PAYOUTS, "warning"),
+    ("PayoutsFailing", BALANCE, PAYOUTS, "critical"),
+    ("PayoutsStopped", BALANCE, PAYOUTS, "warning"),
+    ("PayoutsUnaccounted", BALANCE | {"measure": "coins"}, PAYOUTS, "critical"),
     ("PayoutHelperDown", {"job": "payout-helper"}, PAYOUTS, "critical"),
     ("PayoutHelperErrors", {"job": "payout-helper"}, PAYOUTS, "warning"),
-    ("ContractChanged", WHOLE | {"contract": "escrow"}, PAYOUTS, "critical"),
+    ("ContractChanged", INSTANCE | {"contract": "escrow"}, PAYOUTS, "critical"),
     ("WalletApiDown", {"job": "wallet-api"}, PLATFORM, "critical"),
     ("WalletApiErrors", {"job": "wallet-api", "http_route": "/send"}, PLATFORM, "critical"),
     ("WalletApiSlow", {"job": "wallet-api"}, PLATFORM, "warning"),
     ("AnalyticsApiErrors", {"job": "analytics-api"}, PLATFORM, "warning"),
     ("AnalyticsLag", {"job": "analytics-api"}, PLATFORM, "critical"),
-    # The label `team` goes before what the alert is about.
+    # The label `team` takes precedence over what the alert is about.
     ("NodeDown", NODE | {"team": "platform"}, PLATFORM, "critical"),
-    ("WalletLow", PURSE | {"team": "ton-nodes"}, NODES, "warning"),
+    ("WalletLow", BALANCE | {"team": "ton-nodes"}, NODES, "warning"),
     ("WalletApiDown", {"job": "wallet-api", "team": "payouts"}, PAYOUTS, "critical"),
     ("Absent", {"job": "tonwatch", "team": "ton-nodes"}, NODES, "critical"),
     # A team that has no route of its own.
@@ -97,9 +97,9 @@ def webhooks() -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("version", versions("amtool"), ids=str)
 def test_it_is_valid(version: Version) -> None:
-    said = accepted(version.path(), "check-config", CONFIG)
-    # Newer ones warn of matchers that they read otherwise than older ones do.
-    assert "warn" not in (said.stdout + said.stderr).lower()
+    result = accepted(version.path(), "check-config", CONFIG)
+    # Newer versions warn of matchers that older ones read differently.
+    assert "warn" not in (result.stdout + result.stderr).lower()
 
 
 @pytest.mark.parametrize(
@@ -110,24 +110,24 @@ def test_it_is_valid(version: Version) -> None:
         for name, labels, _, severity in ROUTES
     ],
 )
-def test_who_is_told(name: str, labels: dict[str, str], team: str, severity: str) -> None:
+def test_receivers(name: str, labels: dict[str, str], team: str, severity: str) -> None:
     place = "pager" if severity == "critical" else "chat"
-    told = receivers_of({"alertname": f"Tonwatch{name}", "severity": severity} | labels)
-    assert told == [f"{team}-{place}"]
+    receivers = receivers_of({"alertname": f"Tonwatch{name}", "severity": severity} | labels)
+    assert receivers == [f"{team}-{place}"]
 
 
-@pytest.mark.parametrize("labels", [NODE, PURSE, NODE | {"team": "payouts"}])
-def test_nobody_is_called_for_information(labels: dict[str, str]) -> None:
+@pytest.mark.parametrize("labels", [NODE, BALANCE, NODE | {"team": "payouts"}])
+def test_information_calls_nobody(labels: dict[str, str]) -> None:
     named = {"alertname": "TonwatchNodeCatchingUp", "severity": "info"}
     assert receivers_of(named | labels) == ["notes"]
 
 
-def test_the_watchdog_goes_to_the_switch_alone() -> None:
+def test_the_watchdog_goes_to_the_dead_mans_switch_alone() -> None:
     labels = {"alertname": "TonwatchWatchdog", "severity": "info", "team": "platform"}
     assert receivers_of(labels) == ["dead-mans-switch"]
 
 
-def test_alerts_of_others_are_not_lost() -> None:
+def test_alerts_of_other_systems_are_not_lost() -> None:
     assert receivers_of({"alertname": "DiskFull", "severity": "critical"}) == ["ton-nodes-chat"]
 
 
@@ -149,28 +149,28 @@ def test_secrets_stay_in_files() -> None:
 
 
 WITHIN: Final = 30.0
-"""Seconds in which it starts, and knows what it has been told."""
+"""Seconds in which it starts, and has processed the alerts sent to it."""
 
 Alert = tuple[str, str, dict[str, str]]
 """Name, severity, and what it is about."""
 
 LOCAL = NODE | {"local": "true"}
-PUBLIC = WHOLE | {"target": "public-1", "local": "false"}
-PROVIDER = WHOLE | {"target": "toncenter", "local": "false"}
+PUBLIC = INSTANCE | {"target": "public-1", "local": "false"}
+PROVIDER = INSTANCE | {"target": "toncenter", "local": "false"}
 PEER = PUBLIC | {"target": "public-2"}
 ELSEWHERE = PUBLIC | {"instance": "other:9717"}
-USDT = PURSE | {"asset": "usdt"}
-COLD = PURSE | {"wallet": "cold"}
-WALLET = {name: PURSE[name] for name in ("job", "instance", "wallet")}
-CONTRACT = WHOLE | {"contract": "escrow"}
+USDT = BALANCE | {"asset": "usdt"}
+COLD = BALANCE | {"wallet": "cold"}
+WALLET = {name: BALANCE[name] for name in ("job", "instance", "wallet")}
+CONTRACT = INSTANCE | {"contract": "escrow"}
 WALLET_API = {"job": "wallet-api", "service": "wallet-api"}
 ANALYTICS = {"job": "analytics-api", "service": "analytics-api"}
 HELPER = {"job": "payout-helper", "service": "payout-helper"}
-PAYING = {name: PURSE[name] for name in ("wallet", "asset")}
+PAYING = {name: BALANCE[name] for name in ("wallet", "asset")}
 QUEUE = {"job": "payout-helper"} | PAYING
 
-EGRESS: Alert = ("EgressBroken", "critical", WHOLE)
-STALL: Alert = ("ChainStalled", "critical", WHOLE)
+EGRESS: Alert = ("EgressBroken", "critical", INSTANCE)
+STALL: Alert = ("ChainStalled", "critical", INSTANCE)
 DOWN: Alert = ("NodeDown", "critical", PUBLIC)
 FORKED: Alert = ("NodeForked", "critical", PUBLIC)
 STALLED: Alert = ("NodeStalled", "critical", PUBLIC)
@@ -181,25 +181,25 @@ LAG: Alert = ("LagCritical", "critical", PUBLIC)
 UNAVAILABLE: Alert = ("NodeAvailabilityBurn", "critical", PUBLIC)
 OUTDATED: Alert = ("NodeFreshnessBurn", "critical", PUBLIC)
 FROZEN: Alert = ("WalletFrozen", "critical", WALLET)
-LOW: Alert = ("WalletLow", "critical", PURSE)
+LOW: Alert = ("WalletLow", "critical", BALANCE)
 API_DOWN: Alert = ("WalletApiDown", "critical", WALLET_API)
 ANALYTICS_DOWN: Alert = ("AnalyticsApiDown", "critical", ANALYTICS)
 HELPER_DOWN: Alert = ("PayoutHelperDown", "critical", HELPER)
-MISSING: Alert = ("PayoutsUnaccounted", "critical", PURSE | {"measure": "coins"})
+MISSING: Alert = ("PayoutsUnaccounted", "critical", BALANCE | {"measure": "coins"})
 
 MONEY: list[Alert] = [
     LOW,
     FROZEN,
-    ("WalletRunwayShort", "warning", PURSE),
-    ("WalletRunwayCritical", "critical", PURSE),
-    ("WalletReadFailing", "warning", PURSE),
+    ("WalletRunwayShort", "warning", BALANCE),
+    ("WalletRunwayCritical", "critical", BALANCE),
+    ("WalletReadFailing", "warning", BALANCE),
     ("ContractChanged", "critical", CONTRACT),
     ("PayoutsFailing", "critical", WALLET),
     ("PayoutsBouncing", "warning", WALLET),
     ("PayoutsBacklog", "warning", WALLET),
-    ("PayoutsGap", "info", PURSE),
+    ("PayoutsGap", "info", BALANCE),
     MISSING,
-    ("PayoutsUnexplained", "critical", PURSE | {"measure": "payouts"}),
+    ("PayoutsUnexplained", "critical", BALANCE | {"measure": "payouts"}),
     ("PayoutHelperErrors", "critical", HELPER | PAYING),
     ("PayoutQueueStuck", "critical", QUEUE),
     HELPER_DOWN,
@@ -219,19 +219,19 @@ FACTS: list[Alert] = [
     *(("NodeShardLagging", "critical", about) for about in (LOCAL, PUBLIC)),
     *(("NodeClockSkewed", "warning", about) for about in (LOCAL, PUBLIC)),
     *(("NoData", "critical", about) for about in (LOCAL, PUBLIC)),
-    ("SourcesDisagree", "critical", WHOLE),
-    ("LocalClockSkewed", "critical", WHOLE),
-    ("Hanging", "critical", WHOLE),
-    ("Absent", "critical", WHOLE),
-    ("InternalErrors", "warning", WHOLE),
-    ("ProbesOverrunning", "warning", WHOLE | {"target": "public-1"}),
-    ("Watchdog", "info", WHOLE),
-    # Users see it, whoever is to blame.
+    ("SourcesDisagree", "critical", INSTANCE),
+    ("LocalClockSkewed", "critical", INSTANCE),
+    ("Hanging", "critical", INSTANCE),
+    ("Absent", "critical", INSTANCE),
+    ("InternalErrors", "warning", INSTANCE),
+    ("ProbesOverrunning", "warning", INSTANCE | {"target": "public-1"}),
+    ("Watchdog", "info", INSTANCE),
+    # Users see it, whatever the cause.
     ("WalletApiErrors", "critical", WALLET_API),
     API_DOWN,
     ("AnalyticsLag", "critical", {"job": "analytics-api", "instance": "a:80"}),
 ]
-"""What is so whether or not anything outside can be reached, whatever the chain does."""
+"""Alerts that neither a broken egress nor a stalled chain explains."""
 
 OF_A_LOCAL_TARGET: list[Alert] = [
     (name, severity, LOCAL)
@@ -252,7 +252,7 @@ OF_A_LOCAL_TARGET: list[Alert] = [
     )
 ]
 
-SILENCES: list[tuple[Alert, Alert]] = [
+INHIBITS: list[tuple[Alert, Alert]] = [
     # No target outside can be reached.
     (EGRESS, DOWN),
     (EGRESS, ("NodeDown", "warning", PEER)),
@@ -261,7 +261,7 @@ SILENCES: list[tuple[Alert, Alert]] = [
     (EGRESS, ("ProviderFlapping", "info", PROVIDER)),
     (EGRESS, UNAVAILABLE),
     (EGRESS, ("ProviderAvailabilityBurn", "warning", PROVIDER)),
-    # Everything is late.
+    # Everything lags.
     *(
         (STALL, (name, "critical", about))
         for about in (LOCAL, PUBLIC)
@@ -279,7 +279,7 @@ SILENCES: list[tuple[Alert, Alert]] = [
     (DOWN, LAG),
     (("NodeNotSynced", "critical", LOCAL), ("NodeLagging", "warning", LOCAL)),
     (("ProviderUnauthorized", "critical", PROVIDER), ("WritePathBroken", "critical", PROVIDER)),
-    # One that is late because it stands still, or is on another chain, or tells what is not so.
+    # One that lags because it is stalled, or is on another chain, or makes false claims.
     (STALLED, LAG),
     (FORKED, LAG),
     (ELSEWHERE_NETWORK, LAG),
@@ -288,7 +288,7 @@ SILENCES: list[tuple[Alert, Alert]] = [
     # There is no such wallet.
     (FORKED, NO_WRITES),
     (ELSEWHERE_NETWORK, NO_WRITES),
-    # Its budget, once somebody is called for it.
+    # Its error budget, once there is an alert for it.
     (DOWN, UNAVAILABLE),
     (LAG, ("NodeAvailabilityBurn", "warning", PUBLIC)),
     (LAG, OUTDATED),
@@ -297,11 +297,11 @@ SILENCES: list[tuple[Alert, Alert]] = [
     (FORKED, UNAVAILABLE),
     # Wallets.
     (FROZEN, LOW),
-    (FROZEN, ("WalletRunwayCritical", "critical", PURSE)),
+    (FROZEN, ("WalletRunwayCritical", "critical", BALANCE)),
     (FROZEN, ("PayoutsFailing", "critical", WALLET)),
     (FROZEN, ("PayoutsStopped", "critical", WALLET)),
-    (LOW, ("WalletRunwayShort", "warning", PURSE)),
-    (("WalletRunwayCritical", "critical", PURSE), ("WalletRunwayShort", "warning", PURSE)),
+    (LOW, ("WalletRunwayShort", "warning", BALANCE)),
+    (("WalletRunwayCritical", "critical", BALANCE), ("WalletRunwayShort", "warning", BALANCE)),
     # Services.
     (API_DOWN, ("WalletApiErrors", "critical", WALLET_API)),
     (API_DOWN, ("WalletApiSlow", "warning", WALLET_API)),
@@ -312,16 +312,16 @@ SILENCES: list[tuple[Alert, Alert]] = [
     (HELPER_DOWN, ("PayoutQueueStuck", "critical", QUEUE)),
     # The worse of two rules of one name; a sum and a number that are too small are one loss.
     (("WalletApiErrors", "critical", WALLET_API), ("WalletApiErrors", "warning", WALLET_API)),
-    (MISSING, ("PayoutsUnaccounted", "warning", PURSE | {"measure": "coins"})),
-    (MISSING, ("PayoutsUnaccounted", "warning", PURSE | {"measure": "payouts"})),
+    (MISSING, ("PayoutsUnaccounted", "warning", BALANCE | {"measure": "coins"})),
+    (MISSING, ("PayoutsUnaccounted", "warning", BALANCE | {"measure": "payouts"})),
 ]
 
-LEAVES: list[tuple[Alert, Alert]] = [
-    # What is so by itself, of local targets and of others; and what only the chain shows of money.
+DOES_NOT_INHIBIT: list[tuple[Alert, Alert]] = [
+    # Independent causes, of local targets and of others; and losses that only the chain shows.
     *((source, alert) for source in (EGRESS, STALL) for alert in (*MONEY, *FACTS)),
     *((EGRESS, alert) for alert in OF_A_LOCAL_TARGET),
     (EGRESS, ("PayoutsStopped", "critical", WALLET)),
-    # What cannot be reached is not late: who is late answers.
+    # An unreachable target does not lag: one that lags answers.
     (EGRESS, LAG),
     (EGRESS, STALLED),
     (EGRESS, OUTDATED),
@@ -350,48 +350,48 @@ LEAVES: list[tuple[Alert, Alert]] = [
     (DOWN, FALSE_PROOF),
     (DOWN, FORKED),
     (FORKED, FALSE_PROOF),
-    (DOWN, ("WalletReadFailing", "warning", PURSE)),
+    (DOWN, ("WalletReadFailing", "warning", BALANCE)),
     (DOWN, ("PayoutsFailing", "critical", WALLET)),
     (UNAVAILABLE, OUTDATED),
-    # A wrong clock may be why a node stands still, and is none the better where it is on a fork.
+    # A wrong clock may be why a node is stalled, but does not explain a fork.
     *((source, ("NodeClockSkewed", "warning", PUBLIC)) for source in (DOWN, STALLED, FORKED)),
-    # One that stands still, or tells what is not so, answers in time and takes messages.
+    # One that is stalled, or makes false claims, answers in time and accepts messages.
     (STALLED, NO_WRITES),
     (FALSE_PROOF, NO_WRITES),
     (STALLED, ("NodeSlow", "warning", PUBLIC)),
     (FORKED, ("NodeFlapping", "warning", PUBLIC)),
-    # Who takes no messages is fresh and answers; who is down has no blocks to be late with.
+    # One that rejects messages is fresh and answers; one that is down has no blocks to lag with.
     (NO_WRITES, UNAVAILABLE),
     (NO_WRITES, OUTDATED),
     (("NoData", "critical", PUBLIC), UNAVAILABLE),
     (DOWN, OUTDATED),
     (("NodeShardLagging", "critical", PUBLIC), OUTDATED),
-    # What is told in the chat keeps no page back.
+    # A warning in the chat inhibits no page.
     (
         ("ProviderThrottled", "warning", PROVIDER),
         ("ProviderAvailabilityBurn", "critical", PROVIDER),
     ),
     (("NodeFlapping", "warning", PUBLIC), UNAVAILABLE),
-    # Being low is not being empty: payouts fail for other reasons as well.
-    (LOW, ("WalletRunwayCritical", "critical", PURSE)),
+    # Low is not empty: payouts fail for other reasons as well.
+    (LOW, ("WalletRunwayCritical", "critical", BALANCE)),
     (LOW, ("WalletRunwayShort", "warning", USDT)),
     (LOW, ("PayoutsFailing", "critical", WALLET)),
     (LOW, ("PayoutsStopped", "critical", WALLET)),
     (LOW, ("PayoutHelperErrors", "critical", HELPER | PAYING)),
     (LOW, ("WalletLow", "critical", USDT)),
-    (LOW, ("WalletRunwayShort", "warning", PURSE | {"instance": "other:9717"})),
+    (LOW, ("WalletRunwayShort", "warning", BALANCE | {"instance": "other:9717"})),
     (FROZEN, ("WalletLow", "critical", COLD)),
     (FROZEN, ("WalletLow", "critical", USDT)),
     (FROZEN, ("WalletRunwayCritical", "critical", USDT)),
     (FROZEN, ("PayoutsBouncing", "warning", WALLET)),
     (FROZEN, ("PayoutsFailing", "critical", WALLET | {"wallet": "cold"})),
-    (FROZEN, ("PayoutsUnexplained", "critical", PURSE | {"measure": "payouts"})),
+    (FROZEN, ("PayoutsUnexplained", "critical", BALANCE | {"measure": "payouts"})),
     (FROZEN, MISSING),
-    (MISSING, ("PayoutsUnexplained", "critical", PURSE | {"measure": "payouts"})),
+    (MISSING, ("PayoutsUnexplained", "critical", BALANCE | {"measure": "payouts"})),
     (MISSING, ("PayoutsUnaccounted", "warning", USDT | {"measure": "payouts"})),
     (MISSING, ("PayoutsUnaccounted", "warning", COLD | {"measure": "payouts"})),
-    (MISSING, ("PayoutsUnaccounted", "warning", PURSE | {"instance": "other:9717"})),
-    # That no wallet is paid from may have another reason, and so may what is missing, or failed
+    (MISSING, ("PayoutsUnaccounted", "warning", BALANCE | {"instance": "other:9717"})),
+    # That no wallet pays may have another reason, and so may what is missing, or failed
     # before.
     (HELPER_DOWN, ("PayoutsStopped", "critical", WALLET)),
     (HELPER_DOWN, MISSING),
@@ -403,14 +403,14 @@ LEAVES: list[tuple[Alert, Alert]] = [
 
 APART: list[tuple[tuple[Alert, Alert], str]] = [
     (pair, label)
-    for pair in SILENCES
+    for pair in INHIBITS
     for label in ("cluster", "job", "instance", "target", "wallet", "asset")
     if label == "cluster" or all(label in about for _, _, about in pair)
 ]
-"""What is silenced in one place, and the label by which the cause is in another."""
+"""Pairs that inhibit, and a label by which cause and effect differ here."""
 
 
-def said(pair: tuple[Alert, Alert]) -> str:
+def described(pair: tuple[Alert, Alert]) -> str:
     return "-".join(
         f"{name}-{severity}-{'-'.join(about.values())}" for name, severity, about in pair
     )
@@ -418,21 +418,21 @@ def said(pair: tuple[Alert, Alert]) -> str:
 
 def sent(alert: Alert, cluster: str) -> dict[str, Any]:
     name, severity, about = alert
-    told = {"alertname": f"Tonwatch{name}", "severity": severity, "cluster": cluster}
-    return {"labels": told | about}
+    labels = {"alertname": f"Tonwatch{name}", "severity": severity, "cluster": cluster}
+    return {"labels": labels | about}
 
 
-def asked(url: str, content: Any = None) -> Any:
+def requested(url: str, content: Any = None) -> Any:
     data = None if content is None else json.dumps(content).encode()
-    # No proxy has to do with it.
+    # Without a proxy.
     directly = build_opener(ProxyHandler({}))
     request = Request(url, data, {"Content-Type": "application/json"})
-    with directly.open(request, timeout=WITHIN) as told:
-        return json.loads(told.read() or "null")
+    with directly.open(request, timeout=WITHIN) as answer:
+        return json.loads(answer.read() or "null")
 
 
-def soon(holds: Callable[[], bool]) -> bool:
-    """Whether it holds within a time in which it must."""
+def becomes_true(holds: Callable[[], bool]) -> bool:
+    """Whether `holds` becomes true within WITHIN."""
     deadline = time.monotonic() + WITHIN
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -441,7 +441,7 @@ def soon(holds: Callable[[], bool]) -> bool:
 
 @contextmanager
 def running(path: str, home: Path) -> Iterator[str]:
-    """An Alertmanager with our routes and inhibitions, which tells nobody; its API's base URL."""
+    """An Alertmanager with the shipped routes that notifies nobody; yields its API's base URL."""
     quiet = config() | {"receivers": [{"name": each["name"]} for each in config()["receivers"]]}
     (home / "config.yaml").write_text(yaml.safe_dump(quiet))
     place = f"127.0.0.1:{free_ports(1)[0]}"
@@ -458,11 +458,11 @@ def running(path: str, home: Path) -> Iterator[str]:
 
     def answers() -> bool:
         with suppress(URLError):
-            return bool(asked(f"{url}/status"))
+            return bool(requested(f"{url}/status"))
         return False
 
     try:
-        assert soon(answers), "it does not answer"
+        assert becomes_true(answers), "it does not answer"
         yield url
     finally:
         process.terminate()
@@ -478,68 +478,68 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def silenced_by(alertmanager: str) -> Collection[str]:
-    """The clusters in which the second of a pair of alerts is silenced: each pair has its own."""
+def inhibited_clusters(alertmanager: str) -> Collection[str]:
+    """The clusters in which the second alert of a pair is inhibited: each pair has its own."""
     content = []
-    for pair in (*SILENCES, *LEAVES):
+    for pair in (*INHIBITS, *DOES_NOT_INHIBIT):
         content += [sent(alert, repr(pair)) for alert in pair]
     for pair, label in APART:
         here = repr((pair, label))
         source, alert = (sent(each, here) for each in pair)
         alert["labels"][label] = here if label != "cluster" else f"not {here}"
         content += [source, alert]
-    asked(f"{alertmanager}/alerts", content)
-    # What is told last is known last.
-    asked(f"{alertmanager}/alerts", [sent(alert, "last") for alert in SILENCES[0]])
+    requested(f"{alertmanager}/alerts", content)
+    # The alert sent last is processed last.
+    requested(f"{alertmanager}/alerts", [sent(alert, "last") for alert in INHIBITS[0]])
 
-    def inhibited() -> set[str]:
+    def inhibited_now() -> set[str]:
         return {
             each["labels"]["cluster"]
-            for each in asked(f"{alertmanager}/alerts")
+            for each in requested(f"{alertmanager}/alerts")
             if each["status"]["inhibitedBy"]
         }
 
-    assert soon(lambda: "last" in inhibited()), "it silences nothing"
-    return inhibited() - {"last"}
+    assert becomes_true(lambda: "last" in inhibited_now()), "it inhibits nothing"
+    return inhibited_now() - {"last"}
 
 
 @pytest.fixture(scope="module")
-def silenced(alertmanager: str) -> Collection[str]:
-    return silenced_by(alertmanager)
+def inhibited(alertmanager: str) -> Collection[str]:
+    return inhibited_clusters(alertmanager)
 
 
 @of_one_alertmanager
-def test_what_explains_another_silences_it(
-    silenced: Collection[str], subtests: pytest.Subtests
+def test_an_explaining_alert_inhibits(
+    inhibited: Collection[str], subtests: pytest.Subtests
 ) -> None:
-    for pair in SILENCES:
-        with subtests.test(said(pair)):
-            assert repr(pair) in silenced
+    for pair in INHIBITS:
+        with subtests.test(described(pair)):
+            assert repr(pair) in inhibited
 
 
 @of_one_alertmanager
-def test_what_does_not_explain_another_leaves_it(
-    silenced: Collection[str], subtests: pytest.Subtests
+def test_an_unrelated_alert_does_not_inhibit(
+    inhibited: Collection[str], subtests: pytest.Subtests
 ) -> None:
-    for pair in LEAVES:
-        with subtests.test(said(pair)):
-            assert repr(pair) not in silenced
+    for pair in DOES_NOT_INHIBIT:
+        with subtests.test(described(pair)):
+            assert repr(pair) not in inhibited
 
 
 @of_one_alertmanager
-def test_nothing_is_silenced_by_what_happens_elsewhere(
-    silenced: Collection[str], subtests: pytest.Subtests
+def test_alerts_of_other_instances_do_not_inhibit(
+    inhibited: Collection[str], subtests: pytest.Subtests
 ) -> None:
     for pair, label in APART:
-        with subtests.test(f"other {label}: {said(pair)}"):
+        with subtests.test(f"other {label}: {described(pair)}"):
             here = repr((pair, label))
-            assert not {here, f"not {here}"} & {*silenced}
+            assert not {here, f"not {here}"} & {*inhibited}
 
 
 @pytest.mark.parametrize("version", versions("alertmanager")[1:], ids=str)
-def test_other_versions_silence_the_same(version: Version, tmp_path: Path) -> None:
+def test_other_versions_inhibit_the_same(version: Version, tmp_path: Path) -> None:
     with running(version.path(), tmp_path) as url:
-        assert silenced_by(url) == {repr(pair) for pair in SILENCES}
+        assert inhibited_clusters(url) == {repr(pair) for pair in INHIBITS}
 
 
 @of_one_alertmanager
@@ -549,27 +549,27 @@ def test_other_versions_silence_the_same(version: Version, tmp_path: Path) -> No
         pytest.param(
             [
                 LOW,
-                ("WalletLow", "critical", PURSE | {"instance": "other:9717"}),
+                ("WalletLow", "critical", BALANCE | {"instance": "other:9717"}),
                 ("PayoutsFailing", "critical", WALLET),
                 ("PayoutHelperErrors", "critical", HELPER | PAYING),
                 ("PayoutQueueStuck", "critical", {"job": "payout-helper"} | PAYING),
             ],
             "payouts-pager",
-            id="all signs of one wallet, whoever sees them",
+            id="all alerts of one wallet, from any instance",
         ),
         pytest.param(
-            [("WalletReadFailing", "warning", each) for each in (PURSE, USDT, COLD, CONTRACT)],
+            [("WalletReadFailing", "warning", each) for each in (BALANCE, USDT, COLD, CONTRACT)],
             "payouts-chat",
-            id="all wallets that nobody can read",
+            id="all unreadable wallets",
         ),
     ],
 )
-def test_what_comes_in_one_message(alertmanager: str, together: list[Alert], receiver: str) -> None:
-    asked(f"{alertmanager}/alerts", [sent(alert, receiver) for alert in together])
+def test_grouping(alertmanager: str, together: list[Alert], receiver: str) -> None:
+    requested(f"{alertmanager}/alerts", [sent(alert, receiver) for alert in together])
     query = f"?receiver={receiver}&filter=cluster%3D{receiver}"
 
     def sizes() -> list[int]:
-        return [len(group["alerts"]) for group in asked(f"{alertmanager}/alerts/groups{query}")]
+        return [len(group["alerts"]) for group in requested(f"{alertmanager}/alerts/groups{query}")]
 
-    assert soon(lambda: sum(sizes()) >= len(together))
+    assert becomes_true(lambda: sum(sizes()) >= len(together))
     assert sizes() == [len(together)]

@@ -1,4 +1,4 @@
-"""The rules keep their conventions. That they work is in test_versions.py."""
+"""The rules follow their conventions. Their unit tests run in test_versions.py."""
 
 import re
 from collections.abc import Iterator
@@ -144,7 +144,7 @@ def test_metrics_and_labels_are_in_the_catalogue(subtests: pytest.Subtests) -> N
             assert used <= EVERY_LABEL
 
 
-def test_every_threshold_that_is_asked_for_is_configured_in_that_unit() -> None:
+def test_every_threshold_in_a_rule_is_configured_in_that_unit() -> None:
     from tonwatch.config.models import Thresholds
     from tonwatch.serve.thresholds import unit_of
 

@@ -1,4 +1,4 @@
-"""Alerts, causes and runbooks belong together, both ways; what runbooks say to paste is real."""
+"""Alerts, causes and runbooks match, both ways; queries and commands in runbooks are valid."""
 
 import re
 import shlex
@@ -18,7 +18,7 @@ from tonwatch.watch.findings import Cause, alert_of
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "docs" / "runbooks"
-BOOKS: Final = sorted(FOLDER.glob("Tonwatch*.md"))
+RUNBOOKS: Final = sorted(FOLDER.glob("Tonwatch*.md"))
 PAGES: Final = sorted(FOLDER.glob("*.md"))
 SECTIONS: Final = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 
@@ -92,10 +92,10 @@ CATALOGUE: Final = catalogue()
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
-    assert {checkpoint.stem for checkpoint in BOOKS} == ALERTS
+    assert {runbook.stem for runbook in RUNBOOKS} == ALERTS
 
 
-def test_every_cause_has_an_alert_unless_nobody_is_called_for_it() -> None:
+def test_every_cause_but_starting_and_healthy_has_an_alert() -> None:
     named = {cause: alert_of(cause) for cause in Cause}
     assert {cause for cause, alert in named.items() if alert is None} == {
         Cause.STARTING,
@@ -129,18 +129,18 @@ def test_every_diagnosis_links_to_its_runbook() -> None:
 def test_the_index_lists_each_runbook_once() -> None:
     index = (FOLDER / "README.md").read_text()
     listed = re.findall(r"^- \[(\w+)\]\((\w+)\.md\)", index, re.MULTILINE)
-    assert sorted(listed) == [(checkpoint.stem, checkpoint.stem) for checkpoint in BOOKS]
+    assert sorted(listed) == [(runbook.stem, runbook.stem) for runbook in RUNBOOKS]
 
 
 def test_a_runbook_has_its_sections_in_order_and_none_is_empty(subtests: pytest.Subtests) -> None:
-    for checkpoint in BOOKS:
-        with subtests.test(checkpoint.stem):
-            title, *parts = re.split(r"^## ", checkpoint.read_text(), flags=re.MULTILINE)
-            assert title.strip() == f"# {checkpoint.stem}"
+    for runbook in RUNBOOKS:
+        with subtests.test(runbook.stem):
+            title, *parts = re.split(r"^## ", runbook.read_text(), flags=re.MULTILINE)
+            assert title.strip() == f"# {runbook.stem}"
             contents = [part.partition("\n")[::2] for part in parts]
             assert [heading for heading, _ in contents] == SECTIONS
             assert all(len(content.split()) >= 8 or "Wait." in content for _, content in contents)
-            assert queries(checkpoint), "nothing to paste into Prometheus"
+            assert queries(runbook), "nothing to paste into Prometheus"
 
 
 def test_links_lead_somewhere(subtests: pytest.Subtests) -> None:
@@ -173,7 +173,7 @@ def test_metrics_in_the_text_exist(subtests: pytest.Subtests) -> None:
             assert named <= CATALOGUE.keys()
 
 
-def test_commands_of_tonwatch_are_understood(
+def test_commands_of_tonwatch_are_valid(
     monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
     for page in PAGES:
@@ -186,7 +186,7 @@ def test_commands_of_tonwatch_are_understood(
                     Parser().parse_args(words[1:])
 
 
-def test_what_is_asked_of_tonwatch_is_served(subtests: pytest.Subtests) -> None:
+def test_paths_of_tonwatch_are_served(subtests: pytest.Subtests) -> None:
     for page in PAGES:
         with subtests.test(page.stem):
             asked = re.findall(r"localhost:9717(/[a-z]*)", "\n".join(commands(page)))

@@ -1,4 +1,4 @@
-"""The rules for the services around, what their unit tests ask, and those services' contract."""
+"""The rules for the surrounding services, their unit tests, and the metrics contract."""
 
 import re
 from itertools import pairwise
@@ -28,7 +28,7 @@ BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 
 
 
 def asked(case: dict[str, Any], name: str) -> list[set[str]]:
-    """What is expected to fire of an alert, each time that a case asks for that alert alone."""
+    """The expected alerts of each test case that asks for this alert alone."""
     return [
         {sample["labels"] for sample in check["exp_samples"]}
         for check in case["promql_expr_test"]
@@ -46,7 +46,7 @@ def test_each_alert_is_seen_firing_and_silent_and_resolved(name: str) -> None:
     )
 
 
-def test_nothing_fires_on_what_no_service_exports() -> None:
+def test_nothing_fires_without_the_services_metrics() -> None:
     assert any(
         asked["expr"] == "ALERTS" and not asked["exp_samples"]
         for case in CASES
@@ -65,7 +65,7 @@ def test_names_of_jobs_are_in_one_group() -> None:
 
 
 def test_alerts_have_no_limits_of_their_own(subtests: pytest.Subtests) -> None:
-    """Windows, burn factors, seconds in a window and 0 are all the numbers that there are."""
+    """Only windows, burn factors, seconds in a window and 0 are written as numbers."""
     for rule in ALERTS:
         with subtests.test(f"{rule['alert']} {rule['labels']}"):
             bare = re.sub(r"\[[^]]*\]|offset \w+|\w+:\w+:\w+|\"[^\"]*\"", " ", rule["expr"])
@@ -91,7 +91,7 @@ class TestTheContract:
         assert all(family.type != "unknown" and family.samples for family in families)
 
     def test_the_example_is_whole(self) -> None:
-        """It has every metric and every label that the rules read, and the standard's buckets."""
+        """It has every metric and label that the rules read, and the standard buckets."""
         samples = [
             sample
             for block in TEXT_BLOCKS

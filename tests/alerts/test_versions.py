@@ -1,7 +1,7 @@
-"""Every version at hand accepts the rules and passes their unit tests: Prometheus and vmalert.
+"""Every installed version accepts the rules and passes their unit tests: Prometheus and vmalert.
 
-The installed promtool passes all of them; the others by default those whose result could be
-another. With ``RULES=all`` they pass all that they can.
+The installed promtool passes all of them; the others by default those whose result could
+differ. With ``RULES=all`` they pass all that they can.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The unit tests of the rules, for other programs than the one that they are written for."""
+"""The unit tests of the rules, converted for other programs than promtool."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ def selectors(node: Any) -> Iterator[Any]:
 def cases(path: Path, into: Path) -> Iterator[Path]:
     """Write each case of a unit test as a file, with no other rules than it asks for and they need.
 
-    Rules that nobody asks for take most of the time, and change nothing for the others.
+    Unneeded rules take most of the time, and do not affect the others.
 
     Args:
         path: the unit test.

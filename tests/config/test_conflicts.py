@@ -1,4 +1,4 @@
-"""One server under two names has two votes, and is refused however it is written."""
+"""One server under two names would have two votes: it is refused, however it is written."""
 
 import base64
 import json
@@ -44,7 +44,7 @@ def provider(number: int, url: str) -> dict[str, Any]:
 
 @pytest.fixture
 def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
-    """Loads a configuration in whose directory we are."""
+    """Loads a configuration from the working directory."""
     monkeypatch.chdir(tmp_path)
 
     def read(**content: Any) -> Config:
@@ -220,7 +220,7 @@ class TestGlobalConfig:
         assert "count" not in str(caught.value)
         assert "remove liteservers[1], or name a copy" in str(caught.value)
 
-    def test_a_server_behind_the_first(self, read: Any, public: Any) -> None:
+    def test_a_server_after_the_first(self, read: Any, public: Any) -> None:
         config = read(liteservers=[server(3), {"global_config": public(), "count": 2}])
         assert len(config.liteservers) == 3
 
@@ -302,13 +302,13 @@ class TestGlobalConfig:
             read(liteservers=[{"global_config": "global.config.json"}])
         assert words in str(caught.value)
 
-    def test_a_name_that_leaves_no_room_for_the_number(self, read: Any, public: Any) -> None:
+    def test_a_name_too_long_for_the_number(self, read: Any, public: Any) -> None:
         with pytest.raises(ConfigError, match=r"liteservers\[0\]: name is too long"):
             read(liteservers=[{"global_config": public(), "name": "n" * 62}])
 
 
 class TestOwnPort:
-    """To listen where a target answers would fail, or be the target."""
+    """Listening on a target's address would fail, or probe tonwatch itself."""
 
     @pytest.mark.parametrize(
         ("listening", "target"),

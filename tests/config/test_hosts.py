@@ -1,4 +1,4 @@
-"""Hosts: what is taken for one, and which spellings are the same."""
+"""Hosts: valid ones, and which spellings are equal."""
 
 import socket
 from typing import Any

@@ -1,4 +1,4 @@
-"""YAML and JSON, read strictly: a key that is written twice, and what no reader survives."""
+"""YAML and JSON, read strictly: duplicate keys, and input that exhausts a parser."""
 
 import json
 
@@ -131,7 +131,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.sampled_from([None, 1]))
-def test_other_json_is_read_as_ever(value: object, indent: int | None) -> None:
+def test_other_json_is_read_as_by_the_standard_library(value: object, indent: int | None) -> None:
     assert read_json(json.dumps(value, indent=indent), "f") == value
 
 

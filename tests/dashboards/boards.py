@@ -1,4 +1,4 @@
-"""The dashboards as they are committed, and their queries with something chosen."""
+"""The committed dashboards, and their queries with variables filled in."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def variables(board: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def filled(text: str, board: dict[str, Any]) -> str:
-    """With a value in the place of each variable; there must be no other."""
+    """The text with a value for each variable; fails on an unknown one."""
     known = dict.fromkeys(variables(board), "x") | BUILT_IN
     return re.sub(r"\$\{?(\w+)\}?", lambda found: known[found[1]], text)
 

@@ -1,4 +1,4 @@
-"""What metrics there are and which labels they carry, and what is left of these in a query."""
+"""Metrics and their labels, and the labels that remain in a query's result."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ PROMETHEUS: Final[Mapping[str, frozenset[str]]] = {
         SCRAPED | {"alertname", "alertstate", "severity", "target", "wallet", "asset", "contract"},
     ),
 }
-"""What Prometheus makes by itself, and prometheus_client of our process."""
+"""Series that Prometheus adds, and those of prometheus_client about the process."""
 
 HISTOGRAM: Final = ("_bucket", "_count", "_sum")
 
@@ -41,15 +41,15 @@ HISTOGRAM: Final = ("_bucket", "_count", "_sum")
 @cache
 def series() -> Mapping[str, frozenset[str]]:
     """Every series that a query may name, with its labels."""
-    told = dict(PROMETHEUS)
-    told[ERRORS] = SCRAPED | {"component"}
+    known = dict(PROMETHEUS)
+    known[ERRORS] = SCRAPED | {"component"}
     for group in catalogue.GROUPS:
         for metric in group.metrics:
             labels = SCRAPED.union(group.labels, metric.labels)
-            told |= _named(metric.name, metric.type, labels)
+            known |= _named(metric.name, metric.type, labels)
     for name, kind, labels in _of_services():
-        told |= _named(name, kind, labels)
-    return told
+        known |= _named(name, kind, labels)
+    return known
 
 
 def _named(name: str, kind: str, labels: frozenset[str]) -> dict[str, frozenset[str]]:

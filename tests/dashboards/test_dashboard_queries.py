@@ -1,4 +1,4 @@
-"""Every query of the dashboards can have an answer, and the right one."""
+"""Every query of the dashboards names series and values that exist."""
 
 import re
 from typing import Any, Final, NamedTuple
@@ -103,7 +103,7 @@ def test_queries_ask_the_chosen_instances(subtests: pytest.Subtests) -> None:
                     assert "instance" in chosen, selector.prettify()
 
 
-def test_wallets_count_once_however_many_watch_them(subtests: pytest.Subtests) -> None:
+def test_wallets_count_once_however_many_instances_watch_them(subtests: pytest.Subtests) -> None:
     for query in QUERIES:
         for added in sums(query.expr):
             if any(name.startswith("tonwatch_wallet_") for name in names(added.expr)):
@@ -127,8 +127,8 @@ def test_counters_are_rates_of_a_fitting_window(subtests: pytest.Subtests) -> No
             assert windows <= {"$__rate_interval", "$__range", "$__interval"}
 
 
-def test_reads_what_is_emitted() -> None:
-    """The tests above mean something."""
+def test_queries_are_read() -> None:
+    """The tests above do read queries."""
     assert series()["tonwatch_target_lag_seconds"] == {"job", "instance", "target"}
     assert left(promql.parse("sum by (target) (rate(tonwatch_probes_total[5m]))")) == {"target"}
     for wrong in (

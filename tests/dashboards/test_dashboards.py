@@ -1,4 +1,4 @@
-"""The dashboards: what is committed is what is built, fits together, and can be read."""
+"""The dashboards: committed as built, consistent, and readable."""
 
 import re
 from collections.abc import Iterator
@@ -49,18 +49,18 @@ def test_uids_are_those_that_bookmarks_hold() -> None:
 
 def test_names_need_no_quoting_in_links() -> None:
     adapter = TypeAdapter(Name)
-    for letter in map(chr, range(32, 127)):
+    for ref in map(chr, range(32, 127)):
         try:
-            adapter.validate_python(f"a{letter}b")
+            adapter.validate_python(f"a{ref}b")
         except ValidationError:
             continue
-        assert quote(letter, safe="") == letter
+        assert quote(ref, safe="") == ref
 
 
 @pytest.mark.parametrize("uid", TITLES)
 class TestBoard:
     def test_is_imported_as_it_is(self, uid: str) -> None:
-        """Into any Grafana from the one that knows this form, whose own ids it does not have."""
+        """Into any Grafana of this schema version or newer, without ids of another instance."""
         board = BOARDS[uid]
         assert not {"__inputs", "__requires", "id", "version"} & board.keys()
         assert board["schemaVersion"] <= 41, "docs/bundle.md promises Grafana 11.6"
@@ -69,7 +69,7 @@ class TestBoard:
         assert (source["type"], source["query"]) == ("datasource", "prometheus")
         assert "current" not in source, "Grafana's default data source comes first"
 
-    def test_asks_whom_it_is_told_to(self, uid: str) -> None:
+    def test_queries_the_chosen_datasource_and_instances(self, uid: str) -> None:
         board = BOARDS[uid]
         assert [*variables(board)][:3] == ["datasource", "job", "instance"]
         source = {"type": "prometheus", "uid": "${datasource}"}
@@ -87,7 +87,7 @@ class TestBoard:
                 assert asked is not None, text
                 assert asked[2] in left(promql.parse(asked[1]))
 
-    def test_marks_what_fires(self, uid: str) -> None:
+    def test_annotates_firing_alerts(self, uid: str) -> None:
         for marks in BOARDS[uid]["annotations"]["list"]:
             labels = left(parsed(marks["expr"], BOARDS[uid]))
             assert set(re.findall(r"\{\{(\w+)\}\}", marks["titleFormat"])) <= labels
@@ -112,7 +112,7 @@ class TestBoard:
         titles = [panel["title"] for panel in shown]
         assert len(set(titles)) == len(titles)
 
-    def test_leads_to_all_others_with_what_was_chosen(self, uid: str) -> None:
+    def test_links_to_all_others_with_the_chosen_variables(self, uid: str) -> None:
         links = {link["url"]: link for link in BOARDS[uid]["links"]}
         assert {f"/d/{other}" for other in TITLES if other != uid} < links.keys()
         for url, link in links.items():
@@ -139,7 +139,7 @@ def test_panels_name_series_by_labels_they_have(subtests: pytest.Subtests) -> No
 
 
 def test_series_of_several_tonwatches_have_different_names(subtests: pytest.Subtests) -> None:
-    """What a name leaves out has one value: a job is told by its instances."""
+    """A label missing in a series' name has one value: an instance implies its job."""
     for name, panel, board in PANELS:
         if panel["type"] not in {"timeseries", "state-timeline", "bargauge"}:
             continue
@@ -163,9 +163,9 @@ def test_columns_are_what_queries_give(subtests: pytest.Subtests) -> None:
             if panel["type"] != "table":
                 assert not kept
                 continue
-            letters = [target["refId"] for target in panel["targets"]]
-            one = len(letters) == 1
-            values = {"Value"} if one else {f"Value #{letter}" for letter in letters}
+            refs = [target["refId"] for target in panel["targets"]]
+            one = len(refs) == 1
+            values = {"Value"} if one else {f"Value #{ref}" for ref in refs}
             answers = [left(parsed(target["expr"], board)) for target in panel["targets"]]
             assert values <= kept
             assert kept <= values.union(*answers)
@@ -198,13 +198,13 @@ def leads_somewhere(url: str) -> None:
 def test_limits_are_not_written_into_panels(subtests: pytest.Subtests) -> None:
     for name, panel, _ in PANELS:
         for steps in found(panel, "steps"):
-            # Whether there is any, or whether it is all: no measure of ours.
+            # Any, or all: no thresholds.
             with subtests.test(name):
                 assert {step["value"] for step in steps} <= {None, 1}
 
 
 def links(panel: dict[str, Any]) -> Iterator[str]:
-    """Where a panel's corner and cells lead."""
+    """The links of a panel and of its cells."""
     for link in (*panel.get("links", ()), *panel["fieldConfig"]["defaults"].get("links", ())):
         yield link["url"]
     for override in panel["fieldConfig"].get("overrides", ()):
@@ -214,7 +214,7 @@ def links(panel: dict[str, Any]) -> Iterator[str]:
 
 
 def found(tree: Any, key: str) -> Iterator[Any]:
-    """All that stands under a key, however deep."""
+    """All values of a key, at any depth."""
     if isinstance(tree, dict):
         for name, below in tree.items():
             if name == key:

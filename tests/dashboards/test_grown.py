@@ -1,4 +1,4 @@
-"""Panels count the first event of a counter that appears with it, by Prometheus' own reckoning."""
+"""Panels count the first event of a counter that appears with it, evaluated by Prometheus."""
 
 from pathlib import Path
 from typing import Final

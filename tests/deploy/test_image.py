@@ -37,7 +37,7 @@ def test_tonwatch_is_process_1_without_a_shell() -> None:
     assert instruction("STOPSIGNAL") == "SIGTERM"
 
 
-def test_it_asks_itself_how_it_is() -> None:
+def test_its_healthcheck_is_tonwatch_healthcheck() -> None:
     assert instruction("HEALTHCHECK").endswith('CMD ["tonwatch", "healthcheck"]')
 
 

@@ -1,4 +1,4 @@
-"""The Kubernetes examples: valid, as restricted as they say, with a configuration that loads."""
+"""The Kubernetes examples: valid, restricted, with a configuration that loads."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +54,7 @@ def containers() -> list[Container]:
 
 
 ALL = containers()
-OURS = [container for container in ALL if container.spec["name"] == "tonwatch"]
+TONWATCH = [container for container in ALL if container.spec["name"] == "tonwatch"]
 
 
 def label(container: Container) -> str:
@@ -80,7 +80,7 @@ each_config = pytest.mark.parametrize(
     ("config", "example"), [(e, e) for e in EXAMPLES], indirect=["config"], ids=EXAMPLES
 )
 each_container = pytest.mark.parametrize("container", ALL, ids=label)
-each_of_ours = pytest.mark.parametrize("container", OURS, ids=label)
+each_tonwatch = pytest.mark.parametrize("container", TONWATCH, ids=label)
 
 
 @pytest.mark.parametrize("version", OLDEST_AND_NEWEST)
@@ -159,13 +159,13 @@ def test_images_are_pinned(container: Container) -> None:
     assert tag not in ("", "latest")
 
 
-@each_of_ours
+@each_tonwatch
 def test_tonwatch_writes_nothing(container: Container) -> None:
     assert container.effective("readOnlyRootFilesystem") is True
     assert all(mount["readOnly"] for mount in container.spec["volumeMounts"])
 
 
-@each_of_ours
+@each_tonwatch
 def test_tonwatch_runs_as_the_user_of_its_image(container: Container) -> None:
     user = container.effective("runAsUser")
     assert f"\nUSER {user}:{container.effective('runAsGroup')}\n" in DOCKERFILE.read_text("utf-8")
@@ -183,7 +183,7 @@ def test_tonwatch_runs_as_the_user_of_its_image(container: Container) -> None:
     ],
 )
 def test_the_kubelet_asks_the_right_endpoint(example: str, probe: str, path: str) -> None:
-    [container] = [c for c in OURS if c.example == example]
+    [container] = [c for c in TONWATCH if c.example == example]
     assert container.spec[probe]["httpGet"] == {"path": path, "port": "tonwatch"}
 
 
@@ -201,7 +201,7 @@ def test_the_sidecar_reads_the_key_where_the_node_writes_it() -> None:
 
 @each_config
 def test_the_configuration_loads_and_agrees_with_the_pod(config: Config, example: str) -> None:
-    [container] = [c for c in OURS if c.example == example]
+    [container] = [c for c in TONWATCH if c.example == example]
     assert container.spec["ports"][0]["containerPort"] == config.serve.port
     assert container.pod["terminationGracePeriodSeconds"] > config.readiness.drain_delay
 

@@ -1,4 +1,4 @@
-"""The locks: in step with pyproject.toml, hashed, and free of where they were made."""
+"""The locks: in step with pyproject.toml, hashed, without index URLs or paths."""
 
 import re
 import tomllib

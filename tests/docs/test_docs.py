@@ -1,4 +1,4 @@
-"""The documentation speaks of this program: its examples work, its lists are complete."""
+"""The documentation matches the program: examples work, lists are complete."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Severities and numbers that runbooks tell are those of the rules."""
+"""Severities and numbers in runbooks are those of the rules."""
 
 import re
 from pathlib import Path
@@ -62,6 +62,6 @@ def test_shares_of_burn_alerts(slo: str, alert: str, row: str) -> None:
     [line] = [ln for ln in (FOLDER / "README.md").read_text().splitlines() if f"| {row}" in ln]
     assert f"{TARGETS[slo] * 100:g} %" in line
     assert re.findall(r"[\d.]+ %", line)[1:] == shares
-    told = re.findall(r"([\d.]+ %)", text_of(alert).partition("## Impact")[0])
-    assert told
-    assert set(told) <= set(shares)
+    found = re.findall(r"([\d.]+ %)", text_of(alert).partition("## Impact")[0])
+    assert found
+    assert set(found) <= set(shares)

@@ -1,4 +1,4 @@
-"""What a row of the matrix leads to: of what somebody hears, and of what nobody."""
+"""What a row of the matrix leads to: alerts that are notified, and alerts that are inhibited."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -14,7 +14,7 @@ from tonwatch.watch.states import MEANINGS, State
 
 RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
 
-_SILENCES: Final[Mapping[Cause, Collection[Cause]]] = {
+_INHIBITS: Final[Mapping[Cause, Collection[Cause]]] = {
     Cause.EGRESS_BROKEN: {
         *(Cause.NODE_DOWN, Cause.NODE_FLAPPING),
         *(Cause.PROVIDER_DOWN, Cause.PROVIDER_FLAPPING),
@@ -25,8 +25,8 @@ _SILENCES: Final[Mapping[Cause, Collection[Cause]]] = {
     },
     Cause.WALLET_FROZEN: {Cause.WALLET_LOW, Cause.PAYOUTS_FAILING},
 }
-"""Causes of which nothing is heard while another one of the same row lasts; where that is a broken
-egress, only of external targets."""
+"""Causes whose alerts are inhibited while another one of the same row lasts; a broken egress
+inhibits only those of external targets."""
 
 _COMPANIONS: Final[Mapping[Cause, Collection[str]]] = {
     **dict.fromkeys(
@@ -45,7 +45,7 @@ _COMPANIONS: Final[Mapping[Cause, Collection[str]]] = {
         "ProviderFreshnessBurn",
     ),
 }
-"""Alerts that may be heard beside a cause's own: another side of the same trouble."""
+"""Alerts that may be notified beside a cause's own: other symptoms of the same fault."""
 
 _ABOUT: Final[Mapping[Cause, str]] = {
     Cause.CONTRACT_CHANGED: "contract",
@@ -57,10 +57,10 @@ _ABOUT: Final[Mapping[Cause, str]] = {
 """The label of whatever a cause is about, where that is no target and a step names it."""
 
 BUSY: Final = frozenset({"TonwatchAbsent", "TonwatchProbesOverrunning"})
-"""Alerts that a machine brings about which has more to do than this."""
+"""Alerts that a busy machine may cause."""
 
 _PAYING: Final = frozenset({"TonwatchWalletRunwayShort", "TonwatchWalletRunwayCritical"})
-"""Alerts that may be heard of wallets that pay: their history is cut short as well."""
+"""Alerts that may be notified of wallets that pay: their history is cut short as well."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class Outcome:
     """What a step leads to.
 
     Attributes:
-        heard: alerts that reach somebody.
-        silenced: alerts that fire and reach nobody while the step lasts.
+        notified: alerts that are notified.
+        inhibited: alerts that fire and are inhibited while the step lasts.
     """
 
-    heard: tuple[Awaited, ...]
-    silenced: tuple[Awaited, ...]
+    notified: tuple[Awaited, ...]
+    inhibited: tuple[Awaited, ...]
 
 
 def outcome(row: Situation, number: int, config: Mapping[str, Any]) -> Outcome:
@@ -94,26 +94,26 @@ def outcome(row: Situation, number: int, config: Mapping[str, Any]) -> Outcome:
     if not step.expect.alert:
         return Outcome((), ())
     causes = [step.expect.cause, *dict.fromkeys(step.expect.also)]
-    named = {cause: tuple(_signs(cause, row, number, config)) for cause in causes}
-    heard: list[Awaited] = []
-    silenced: list[Awaited] = []
+    named = {cause: tuple(_alerts_of(cause, row, number, config)) for cause in causes}
+    notified: list[Awaited] = []
+    inhibited: list[Awaited] = []
     for cause, signs in named.items():
         for sign in signs:
-            (silenced if _is_silenced(cause, sign, causes, config) else heard).append(sign)
-    # What is seen before its cause is may be heard before, too.
+            (inhibited if _is_inhibited(cause, sign, causes, config) else notified).append(sign)
+    # Symptoms seen before their cause may be notified before it.
     early = {alert_of(cause) for cause in step.expect.on_the_way}
-    silenced = [sign for sign in silenced if sign.alert not in early]
+    inhibited = [sign for sign in inhibited if sign.alert not in early]
     others = [
         (cause, _on_target(cause, target, config))
         for target, cause in _explained(step, config)
         if cause not in causes
     ]
-    silenced += (sign for cause, sign in others if _is_silenced(cause, sign, causes, config))
-    return Outcome(tuple(heard), tuple(silenced))
+    inhibited += (sign for cause, sign in others if _is_inhibited(cause, sign, causes, config))
+    return Outcome(tuple(notified), tuple(inhibited))
 
 
-def may_be_heard(row: Situation) -> Collection[str]:
-    """All alerts but `BUSY` that somebody may hear of in the course of `row`."""
+def may_be_notified(row: Situation) -> Collection[str]:
+    """All alerts but `BUSY` that may be notified during `row`."""
     named = {
         cause
         for step in row.steps
@@ -123,7 +123,7 @@ def may_be_heard(row: Situation) -> Collection[str]:
     if row.network.wallets:
         names |= _PAYING
     for step in row.steps[:-1]:
-        # Where a silence ends, what it covered may be heard until it is judged again.
+        # When an inhibition ends, its alerts may be notified until the next evaluation.
         for state in step.expect.states.values():
             meaning = MEANINGS[state]
             named |= {cause for cause in (meaning.node, meaning.provider) if cause}
@@ -131,16 +131,16 @@ def may_be_heard(row: Situation) -> Collection[str]:
 
 
 def may_be_about(row: Situation, config: Mapping[str, Any]) -> Collection[str]:
-    """The targets of which somebody may hear something in the course of `row`."""
-    if any(CHAIN in step.set or step.our_clock is not None for step in row.steps):
+    """The targets that notifications during `row` may be about."""
+    if any(CHAIN in step.set or step.local_clock is not None for step in row.steps):
         return [entry["name"] for entry in (*config["liteservers"], *config["providers"])]
     return {name for step in row.steps for name in (*step.set, *step.expect.states)}
 
 
 def has_symptoms(row: Situation) -> bool:
-    """Whether it shows that alerts silence each other."""
+    """Whether alerts inhibit each other in it."""
     causes = {cause for step in row.steps for cause in (step.expect.cause, *step.expect.also)}
-    return any(causes & set(_SILENCES.get(cause, ())) for cause in causes)
+    return any(causes & set(_INHIBITS.get(cause, ())) for cause in causes)
 
 
 @cache
@@ -161,7 +161,7 @@ def severities() -> Mapping[str, Mapping[str, frozenset[str]]]:
     }
 
 
-def _signs(
+def _alerts_of(
     cause: Cause, row: Situation, number: int, config: Mapping[str, Any]
 ) -> Iterator[Awaited]:
     """The alert of a cause, once for each target, wallet or contract that it is about."""
@@ -179,18 +179,18 @@ def _signs(
     yield from (Awaited(_alert(cause), each) for each in labels or [{}])
 
 
-def _is_silenced(
+def _is_inhibited(
     cause: Cause, sign: Awaited, causes: Collection[Cause], config: Mapping[str, Any]
 ) -> bool:
-    """Whether another of the causes of a step explains the sign of this one."""
-    # All of them listen on loopback: only what is said to be elsewhere is.
+    """Whether another cause of a step inhibits the alert of this one."""
+    # All listen on loopback: external ones are configured so.
     external = {
         entry["name"]
         for entry in (*config["liteservers"], *config["providers"])
         if entry.get("local") is False
     }
     return any(
-        cause in _SILENCES.get(other, ())
+        cause in _INHIBITS.get(other, ())
         and (other is not Cause.EGRESS_BROKEN or sign.labels.get("target") in external)
         for other in causes
     )
@@ -198,12 +198,12 @@ def _is_silenced(
 
 def _alert(cause: Cause) -> str:
     name = alert_of(cause)
-    assert name, f"nobody is called for {cause}"
+    assert name, f"no alert for {cause}"
     return name
 
 
 def _touched(row: Situation, number: int) -> set[str]:
-    """Everything that something has been done to so far."""
+    """Everything that has had a fault so far."""
     touched: set[str] = set()
     for step in row.steps[: number + 1]:
         touched |= {*step.set, *step.pay, *(step.config or {}).get("wallets", ())}
@@ -211,7 +211,7 @@ def _touched(row: Situation, number: int) -> set[str]:
 
 
 def _explained(step: MatrixStep, config: Mapping[str, Any]) -> Iterator[tuple[str, Cause]]:
-    """What each target's state would be called if nothing else explained it."""
+    """The cause of each target's state on its own."""
     nodes = {entry["name"] for entry in config["liteservers"]}
     for target, state in step.expect.states.items():
         meaning = MEANINGS[state]

@@ -1,4 +1,4 @@
-"""Every query that is shipped: those of the rules and those of the dashboards."""
+"""Every shipped query: of rules and of dashboards."""
 
 import json
 import re
@@ -71,7 +71,7 @@ class Expression(NamedTuple):
 
     @property
     def quiet(self) -> str:
-        """Why it need not have an answer; empty where it must have one."""
+        """Why it may have no answer; empty where it must have one."""
         reasons = (why for pattern, why in QUIET.items() if fnmatchcase(self.place, pattern))
         return next(reasons, "")
 

@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager at work: both real, on free ports, with a home of their own."""
+"""Runs real Prometheus and Alertmanager, on free ports, in a directory of their own."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ class Monitoring:
         self._write()
 
     def forget(self, instance: str) -> None:
-        """Do not scrape it any more: its series end, and its alerts with them."""
+        """Stop scraping it: its series end, and its alerts with them."""
         self._scraped.pop(instance, None)
         self._write()
 
@@ -98,10 +98,10 @@ class Monitoring:
     async def _ask(self, endpoint: str, **what: str) -> list[dict[str, Any]]:
         url = f"{self._prometheus}/api/v1/{endpoint}"
         async with self._session.post(url, data=what) as answer:
-            told = await answer.json()
-        if told["status"] != "success":
-            raise ValueError(f"{what['query']}: {told['error']}")
-        result: list[dict[str, Any]] = told["data"]["result"]
+            answered = await answer.json()
+        if answered["status"] != "success":
+            raise ValueError(f"{what['query']}: {answered['error']}")
+        result: list[dict[str, Any]] = answered["data"]["result"]
         return result
 
 
@@ -113,7 +113,7 @@ async def monitoring(home: Path, webhook: str) -> AsyncIterator[Monitoring]:
 
     Args:
         home: an empty directory.
-        webhook: base URL of whoever is told.
+        webhook: base URL of the notified webhook.
     """
     server, notifier = program("prometheus"), program("alertmanager")
     ports = free_ports(2)

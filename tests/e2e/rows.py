@@ -1,4 +1,4 @@
-"""Plays rows of the fault matrix against real clocks, and notes who was called and who was not."""
+"""Plays rows of the fault matrix in real time, and checks which notifications arrive."""
 
 import asyncio
 import gc
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tests.configs import configured
 from tests.e2e import shortened
-from tests.e2e.expected import BUSY, Awaited, has_symptoms, may_be_about, may_be_heard, outcome
+from tests.e2e.expected import BUSY, Awaited, has_symptoms, may_be_about, may_be_notified, outcome
 from tests.e2e.monitoring import Monitoring
 from tests.e2e.webhook import Webhook
 from tests.matrix.situations import INTERVAL, MatrixStep, Situation, overlaid, situations
@@ -35,7 +35,7 @@ QUICKER: Final[dict[str, Any]] = {
     "readiness": {"drain_delay": "0s"},
     "serve": {"host": "127.0.0.1", "port": 0},
 }
-"""Laid over tonwatch's configuration: slow beats come sooner, thresholds stay."""
+"""Laid over tonwatch's configuration: long intervals are shorter, thresholds stay."""
 
 _AT_ONCE: Final = 50
 """Rows."""
@@ -50,13 +50,13 @@ _WELL_WITHIN: Final = 120.0
 """Seconds from the start of a row until all is well."""
 
 _SILENCE: Final = shortened.LONGEST_WAIT
-"""Seconds for which nothing must be heard of an alert after Alertmanager has silenced it."""
+"""Seconds without a notification of an alert after Alertmanager has inhibited it."""
 
 _GLANCE: Final = 1.0
 
 
 def chosen() -> tuple[Situation, ...]:
-    """The rows to play: each alert once and all that silence each other, or with ``E2E_ROWS=all``
+    """The rows to play: each alert once and all rows with inhibition, or with ``E2E_ROWS=all``
     every row that names an alert; with anything else those whose names contain it."""
     named = [row for row in situations() if alerts(row)]
     wanted = os.environ.get("E2E_ROWS", "")
@@ -84,7 +84,7 @@ def instance(row: Situation) -> str:
 
 
 class _Clock:
-    """The wall clock of a row: late by the time that goes by while its tonwatch is away."""
+    """The wall clock of a row, which skips the time while its tonwatch is down."""
 
     def __init__(self, row: Situation) -> None:
         self._late = sum(step.lasts for step in row.steps if step.away)
@@ -93,21 +93,21 @@ class _Clock:
         return time.time() - self._late
 
     async def skip(self, seconds: float, chain: Chain) -> None:
-        """Have `seconds` go by at once, and the blocks of that time made."""
+        """Skip `seconds` at once, and make the blocks of that time."""
         after = self._late - seconds
         while self._late > after:
             self._late = max(after, self._late - chain.interval)
             chain.advance()
-            # Other rows are at play.
+            # Let other rows run.
             await asyncio.sleep(0)
 
 
-class Stage:
-    """Where rows are played.
+class RowRunner:
+    """Plays rows concurrently.
 
     Args:
-        monitoring: scrapes them.
-        webhook: hears of them.
+        monitoring: scrapes their tonwatch.
+        webhook: receives the notifications.
         home: an empty directory.
     """
 
@@ -115,27 +115,27 @@ class Stage:
         self.monitoring = monitoring
         self.webhook = webhook
         self._home = home
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def play(self, rows: Sequence[Situation]) -> dict[str, str]:
-        """Play `rows`, side by side; what went wrong with each, empty where all is well."""
-        wrong = await asyncio.gather(*(self._place(row, n) for n, row in enumerate(rows)))
+        """Play `rows` concurrently; returns what went wrong with each, empty where nothing did."""
+        wrong = await asyncio.gather(*(self._run(row, n) for n, row in enumerate(rows)))
         return {row.name: text for row, text in zip(rows, wrong, strict=True)}
 
-    async def _place(self, row: Situation, number: int) -> str:
+    async def _run(self, row: Situation, number: int) -> str:
         await asyncio.sleep(number % _AT_ONCE * _APART)
-        async with self._places:
-            return await _Playing(row, self, self._home / instance(row)).play()
+        async with self._slots:
+            return await _Playback(row, self, self._home / instance(row)).play()
 
 
-class _Playing:
-    """One row at play."""
+class _Playback:
+    """One row while it is played."""
 
-    def __init__(self, row: Situation, stage: Stage, state: Path) -> None:
+    def __init__(self, row: Situation, runner: RowRunner, state: Path) -> None:
         self._row = row
         self._instance = instance(row)
-        self._monitoring = stage.monitoring
-        self._webhook = stage.webhook
+        self._monitoring = runner.monitoring
+        self._webhook = runner.webhook
         self._clock = _Clock(row)
         self._simulator = row.simulator(clock=self._clock)
         self._tonwatch = _Tonwatch(row, self._simulator, self._clock, state)
@@ -150,10 +150,10 @@ class _Playing:
             # a second each time: what is there by now stays.
             gc.freeze()
             wrong = await self._until_well()
-            turns = zip(self._row.steps, self._row.begins_anew, self._row.configs, strict=False)
-            for number, (step, anew, overlay) in enumerate(turns):
-                wrong = wrong or await self._step(number, step, anew, overlay)
-            return wrong or self._too_much() or await self._recovery()
+            turns = zip(self._row.steps, self._row.restarts, self._row.configs, strict=False)
+            for number, (step, restarts, overlay) in enumerate(turns):
+                wrong = wrong or await self._step(number, step, restarts, overlay)
+            return wrong or self._unexpected() or await self._recovery()
 
     async def _begin(self, overlay: dict[str, Any]) -> None:
         url = await self._tonwatch.start(overlay)
@@ -172,55 +172,59 @@ class _Playing:
         return ""
 
     async def _step(
-        self, number: int, step: MatrixStep, anew: bool, overlay: dict[str, Any]
+        self, number: int, step: MatrixStep, restarts: bool, overlay: dict[str, Any]
     ) -> str:
-        if step.our_clock is not None:
-            self._tonwatch.ahead = step.our_clock
-        if step.away or anew:
+        if step.local_clock is not None:
+            self._tonwatch.ahead = step.local_clock
+        if step.away or restarts:
             self._monitoring.forget(self._instance)
             await self._tonwatch.stop()
         begins = outcome(self._row, number, self._tonwatch.config)
-        known = [each for each in begins.silenced if self._told(each)]
+        known = [each for each in begins.inhibited if self._received(each)]
         await apply_step(step, self._simulator)
         for wallet, coins in step.pay.items():
             self._simulator.world.pay(wallet, round(coins * COIN))
-        if anew:
+        if restarts:
             await self._begin(overlay)
         if step.away:
             await self._clock.skip(step.lasts, self._simulator.chain)
             return ""
         if not step.expect.alert:
-            # Nobody is to be called; what is heard all the same is found in the end.
+            # No notification is due; an unexpected one is found in the end.
             await asyncio.sleep(step.lasts / shortened.WAIT)
             return ""
         led_to = outcome(self._row, number, self._tonwatch.config)
         deadline = step.expect.within * INTERVAL + _CALLED_WITHIN
         try:
             async with asyncio.timeout(deadline):
-                await self._webhook.until(lambda: all(self._told(each) for each in led_to.heard))
-                while not all([await self._silenced(each) for each in led_to.silenced]):
+                await self._webhook.until(
+                    lambda: all(self._received(each) for each in led_to.notified)
+                )
+                while not all([await self._inhibited(each) for each in led_to.inhibited]):
                     await asyncio.sleep(_GLANCE)
         except TimeoutError:
-            return f"step {number}: {await self._story(led_to.heard, led_to.silenced)}"
-        if led_to.silenced:
+            return f"step {number}: {await self._story(led_to.notified, led_to.inhibited)}"
+        if led_to.inhibited:
             await asyncio.sleep(_SILENCE)
-        wrong = [str(each) for each in led_to.silenced if each not in known and self._told(each)]
-        return f"step {number}: heard of {', '.join(wrong)}" if wrong else ""
+        wrong = [
+            str(each) for each in led_to.inhibited if each not in known and self._received(each)
+        ]
+        return f"step {number}: notified of {', '.join(wrong)}" if wrong else ""
 
-    def _too_much(self) -> str:
-        """Whether somebody was called who had no reason to be: another trouble, another target."""
-        names, targets = may_be_heard(self._row), may_be_about(self._row, self._tonwatch.config)
+    def _unexpected(self) -> str:
+        """Notifications without a reason in the row: of another cause or another target."""
+        names, targets = may_be_notified(self._row), may_be_about(self._row, self._tonwatch.config)
         more = {
-            f"{told.name} {told.labels.get('target', '')}".rstrip()
-            for told in self._webhook.told
-            if told.fits(instance=self._instance)
-            and told.name not in BUSY
-            and (told.name not in names or told.labels.get("target", "") not in {"", *targets})
+            f"{each.name} {each.labels.get('target', '')}".rstrip()
+            for each in self._webhook.received
+            if each.fits(instance=self._instance)
+            and each.name not in BUSY
+            and (each.name not in names or each.labels.get("target", "") not in {"", *targets})
         }
-        return f"heard as well: {', '.join(sorted(more))}" if more else ""
+        return f"notified as well: {', '.join(sorted(more))}" if more else ""
 
     async def _recovery(self) -> str:
-        """Where nothing was silenced, everybody hears that it is over."""
+        """Where nothing was inhibited, every alert is resolved."""
         row = self._row
         quick = row.recovers_within <= INTERVAL and row.stays == "healthy"
         if len(row.steps) > 1 or not quick or has_symptoms(row):
@@ -229,32 +233,32 @@ class _Playing:
         self._tonwatch.ahead = 0.0
         if row.steps[0].config is not None:
             return ""
-        ended = outcome(row, 0, self._tonwatch.config).heard
+        ended = outcome(row, 0, self._tonwatch.config).notified
         try:
             async with asyncio.timeout(row.recovers_within * INTERVAL + _CALLED_WITHIN):
                 await self._webhook.until(
-                    lambda: all(self._told(each, "resolved") for each in ended)
+                    lambda: all(self._received(each, "resolved") for each in ended)
                 )
         except TimeoutError:
-            return "nobody heard that it is over"
+            return "not resolved"
         return ""
 
-    def _told(self, awaited: Awaited, status: str = "firing") -> bool:
+    def _received(self, awaited: Awaited, status: str = "firing") -> bool:
         labels = {"alertname": awaited.alert, "instance": self._instance, **awaited.labels}
-        return any(told.status == status and told.fits(**labels) for told in self._webhook.told)
+        return any(each.status == status and each.fits(**labels) for each in self._webhook.received)
 
-    async def _silenced(self, awaited: Awaited) -> bool:
-        """Whether Alertmanager knows it to fire, and keeps silent because of another."""
+    async def _inhibited(self, awaited: Awaited) -> bool:
+        """Whether Alertmanager has the alert firing, inhibited by another."""
         wanted = {"alertname": awaited.alert, **awaited.labels}.items()
         return any(
             wanted <= alert["labels"].items() and alert["status"]["inhibitedBy"]
             for alert in await self._monitoring.alerts(self._instance)
         )
 
-    async def _story(self, heard: Sequence[Awaited], silenced: Sequence[Awaited]) -> str:
-        missed = [str(each) for each in heard if not self._told(each)]
-        loud = [str(each) for each in silenced if not await self._silenced(each)]
-        told = {told.name for told in self._webhook.told if told.fits(instance=self._instance)}
+    async def _story(self, notified: Sequence[Awaited], inhibited: Sequence[Awaited]) -> str:
+        missed = [str(each) for each in notified if not self._received(each)]
+        loud = [str(each) for each in inhibited if not await self._inhibited(each)]
+        names = {each.name for each in self._webhook.received if each.fits(instance=self._instance)}
         known = [
             f"{alert['labels']['alertname']} ({alert['status']['state']})"
             for alert in await self._monitoring.alerts(self._instance)
@@ -267,13 +271,13 @@ class _Playing:
         cause = f'tonwatch_diagnosis{{instance="{self._instance}"}} == 1'
         named = [series["metric"]["cause"] for series in await self._monitoring.query(cause)]
         return (
-            f"not heard: {missed}; not silenced: {loud}; heard: {sorted(told)}; "
+            f"not notified: {missed}; not inhibited: {loud}; notified: {sorted(names)}; "
             f"Alertmanager: {known}; Prometheus: {sees}; tonwatch: {named}"
         )
 
 
 class _Tonwatch:
-    """A row's tonwatch, which can be started anew.
+    """A row's tonwatch, which can be restarted.
 
     Attributes:
         ahead: seconds by which its machine's clock is ahead.
@@ -292,8 +296,8 @@ class _Tonwatch:
 
     async def start(self, overlay: dict[str, Any]) -> str:
         """Start it; its URL."""
-        told = self._simulator.config() | {"state_dir": str(self._state)}
-        self.config = reduce(overlaid, (QUICKER, self._row.config, overlay), told)
+        config = self._simulator.config() | {"state_dir": str(self._state)}
+        self.config = reduce(overlaid, (QUICKER, self._row.config, overlay), config)
         url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
         self._running = asyncio.create_task(

@@ -1,7 +1,7 @@
-"""The services around a payout system, as bad as they can be, and the tonwatch that checks on them.
+"""The services around a payout system, with every fault, and a tonwatch that checks them.
 
 The wallet API and the analytics API fail and are slow; the payout helper fails too, is stuck, says
-that it paid what never reached the chain, and does not know of payments that did. What they export
+reports payments that never reached the chain, and omits payments that did. What they export
 is what docs/service-metrics.md asks of real ones.
 """
 
@@ -33,7 +33,7 @@ UNKNOWN: Final = "unknown"
 """The one from which more is."""
 
 BROKE: Final = "broke"
-"""A v5 wallet, as the third one always is: told to pay more than it has, it sends nothing."""
+"""A v5 wallet, as the third one always is: asked to pay more than it has, it sends nothing."""
 
 _WHILE_UP: Final = (
     "TonwatchWalletApiErrors",
@@ -63,9 +63,9 @@ _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2
 
 
 async def play(monitoring: Monitoring, webhook: Webhook, home: Path) -> dict[str, str]:
-    """Have all of it go wrong; what is wrong with each alert, empty where it was heard."""
-    wrong = dict.fromkeys(PARTS, "nobody heard of it")
-    # A deadline that has passed leaves its mark on what is missing.
+    """Run with all faults; returns what is wrong with each alert, empty where it arrived."""
+    wrong = dict.fromkeys(PARTS, "no notification")
+    # After the deadline, missing alerts keep their text.
     with suppress(TimeoutError):
         async with asyncio.timeout(_WITHIN), AsyncExitStack() as stack:
             await stack.enter_async_context(_watched_wallets(monitoring, home))
@@ -77,26 +77,26 @@ async def play(monitoring: Monitoring, webhook: Webhook, home: Path) -> dict[str
                 url = await stack.enter_async_context(_exporting(registry, bad))
                 monitoring.scrape(url, job, job)
                 stack.callback(monitoring.forget, job)
-            await _heard(webhook, _WHILE_UP, wrong)
+            await _until_notified(webhook, _WHILE_UP, wrong)
     with suppress(TimeoutError):
         async with asyncio.timeout(_WITHIN):
-            await _heard(webhook, _ONCE_GONE, wrong)
+            await _until_notified(webhook, _ONCE_GONE, wrong)
     return wrong
 
 
-async def _heard(webhook: Webhook, names: tuple[str, ...], wrong: dict[str, str]) -> None:
-    def all_told() -> bool:
-        for told in webhook.told:
-            if told.status == "firing" and told.name in wrong:
-                wrong[told.name] = ""
+async def _until_notified(webhook: Webhook, names: tuple[str, ...], wrong: dict[str, str]) -> None:
+    def all_received() -> bool:
+        for each in webhook.received:
+            if each.status == "firing" and each.name in wrong:
+                wrong[each.name] = ""
         return not any(wrong[name] for name in names)
 
-    await webhook.until(all_told)
+    await webhook.until(all_received)
 
 
 @asynccontextmanager
 async def _watched_wallets(monitoring: Monitoring, home: Path) -> AsyncIterator[None]:
-    """A tonwatch that counts what leaves the wallets; from one of them payments are made."""
+    """A tonwatch that counts payouts of the wallets, one of which pays."""
     wallets = [CLAIMED, UNKNOWN, BROKE]
     async with Simulator(wallets=wallets, liteservers=1, providers=0) as simulator:
         content: dict[str, Any] = simulator.config() | {
@@ -133,7 +133,7 @@ async def _pay(simulator: Simulator) -> None:
 
 
 class _Bad:
-    """What happens twice a second at a service."""
+    """What happens at a service twice a second."""
 
     def happen(self) -> None:
         """Count it."""

@@ -1,7 +1,7 @@
 """The committed rules and routes with all durations cut, so that a test need not wait for hours.
 
 Only durations change: how long an alert waits, the ranges that it looks back over, how long
-Alertmanager gathers and pauses. What is judged, and who is told, stays as it is shipped.
+Alertmanager gathers and pauses. Conditions and receivers stay as shipped.
 """
 
 import json
@@ -19,15 +19,15 @@ WAIT: Final = 6
 """What `for` is divided by."""
 
 BURN: Final = 2
-"""What `for` is divided by where a budget burns. Ranges are cut so much more than waits that it is
-spent within seconds: what spends it must have been heard of before, as it is in full length."""
+"""What `for` is divided by in burn alerts. Ranges are cut more than waits, so that an error budget
+is spent within seconds: the alert of its cause must be notified before, as in full length."""
 
 GROUP_WAIT: Final = 3
-"""What `group_wait` is divided by. tonwatch asks on its usual beat, and a cause that comes a beat
-after its symptoms must still be in time to silence them."""
+"""What `group_wait` is divided by. tonwatch probes at its usual interval, and a cause
+that comes an interval after its symptoms must still be in time to inhibit them."""
 
 LONGEST_WAIT: Final = 12.0
-"""Seconds that nothing waits longer than."""
+"""The longest `for`, in seconds."""
 
 RANGE: Final = 60
 """What ranges and offsets are divided by."""
@@ -111,7 +111,7 @@ def rules(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def routing(content: dict[str, Any], url: str, secret: Path) -> dict[str, Any]:
-    """Alertmanager's configuration, for a run in which every instance is a world of its own.
+    """Alertmanager's configuration, for a run in which every instance is independent.
 
     Args:
         content: as shipped.

@@ -1,7 +1,7 @@
-"""From a fault to the people: the fault matrix against real Prometheus and real Alertmanager.
+"""From a fault to its notification: the fault matrix with real Prometheus and Alertmanager.
 
-Everything is the shipped one, with durations cut (see shortened.py). By default each alert is
-brought about once; ``E2E_ROWS=all`` plays every row, ``E2E_ROWS=WORD`` those with the word in
+Rules and routes are the shipped ones, with durations cut (see shortened.py). By default each alert
+fires once; ``E2E_ROWS=all`` plays every row, ``E2E_ROWS=WORD`` those with the word in
 their names.
 """
 
@@ -18,7 +18,7 @@ import pytest
 from tests.e2e import expressions, services
 from tests.e2e.expected import RUNBOOKS, severities
 from tests.e2e.monitoring import Monitoring, monitoring
-from tests.e2e.rows import JOB, Stage, alerts, chosen
+from tests.e2e.rows import JOB, RowRunner, alerts, chosen
 from tests.e2e.webhook import Notification, Webhook
 from tests.matrix.situations import Situation
 from tonwatch.watch.findings import Cause, alert_of
@@ -35,18 +35,18 @@ EVERYTHING = os.environ.get("E2E_ROWS", "") in {"", "all"}
 
 @dataclass(frozen=True)
 class Run:
-    """All that has happened.
+    """The results of the run.
 
     Attributes:
         wrong: what went wrong with each row.
-        told: every message.
-        strangers: messages without the secret.
+        received: every notification.
+        unauthorized: messages without the secret.
         unanswered: queries that never had an answer, or that Prometheus does not take.
     """
 
     wrong: dict[str, str]
-    told: Sequence[Notification]
-    strangers: int
+    received: Sequence[Notification]
+    unauthorized: int
     unanswered: dict[str, str]
 
 
@@ -61,25 +61,27 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 async def _run(home: Path) -> Run:
     began = time.time()
     async with Webhook() as webhook, monitoring(home, webhook.url) as watching:
-        stage = Stage(watching, webhook, home)
+        runner = RowRunner(watching, webhook, home)
         async with asyncio.TaskGroup() as group:
-            rows = group.create_task(stage.play(chosen()))
+            rows = group.create_task(runner.play(chosen()))
             around = group.create_task(services.play(watching, webhook, home))
         wrong = rows.result() | around.result()
-        wrong["nobody is scraped"] = await _all_gone(webhook)
+        wrong["nothing is scraped"] = await _all_gone(webhook)
         unanswered = await _unanswered(watching, began)
-        return Run(wrong, tuple(webhook.told), webhook.strangers, unanswered)
+        return Run(wrong, tuple(webhook.received), webhook.unauthorized, unanswered)
 
 
 async def _all_gone(webhook: Webhook) -> str:
-    """When no tonwatch is left, somebody must hear of that."""
+    """When no tonwatch is left, TonwatchAbsent must arrive."""
     try:
         async with asyncio.timeout(EVENTUALLY):
             await webhook.until(
-                lambda: any(told.fits(alertname="TonwatchAbsent", job=JOB) for told in webhook.told)
+                lambda: any(
+                    each.fits(alertname="TonwatchAbsent", job=JOB) for each in webhook.received
+                )
             )
     except TimeoutError:
-        return "nobody heard of it"
+        return "no notification"
     return ""
 
 
@@ -95,47 +97,51 @@ async def _unanswered(watching: Monitoring, began: float) -> dict[str, str]:
     return silent
 
 
-def ours(run: Run) -> list[Notification]:
-    return [told for told in run.told if told.status == "firing"]
+def firing(run: Run) -> list[Notification]:
+    return [each for each in run.received if each.status == "firing"]
 
 
 @pytest.mark.parametrize("row", chosen(), ids=lambda row: f"{row.group}: {row.name}")
-def test_a_row_reaches_those_whom_it_concerns_and_nobody_else(run: Run, row: Situation) -> None:
+def test_a_row_notifies_its_receivers_and_no_others(run: Run, row: Situation) -> None:
     assert run.wrong[row.name] == ""
 
 
-@pytest.mark.parametrize("part", [*services.PARTS, "nobody is scraped"])
+@pytest.mark.parametrize("part", [*services.PARTS, "nothing is scraped"])
 def test_beyond_the_matrix(run: Run, part: str) -> None:
     assert run.wrong[part] == ""
 
 
 def test_every_message_says_what_to_do(run: Run) -> None:
-    assert ours(run)
-    for told in ours(run):
-        assert told.labels["severity"] in frozenset().union(*severities()[told.name].values())
-        assert told.annotations["runbook_url"] == f"{RUNBOOKS}/{told.name}.md"
-        assert "{{" not in told.annotations["summary"]
-        for text in told.annotations.values():
+    assert firing(run)
+    for notification in firing(run):
+        assert notification.labels["severity"] in frozenset().union(
+            *severities()[notification.name].values()
+        )
+        assert notification.annotations["runbook_url"] == f"{RUNBOOKS}/{notification.name}.md"
+        assert "{{" not in notification.annotations["summary"]
+        for text in notification.annotations.values():
             # What a template prints where a label or a value is missing.
             assert not any(each in text for each in ("<no value>", "<error", "NaN", '""')), text
 
 
 def test_pages_go_to_pagers(run: Run) -> None:
-    for told in ours(run):
+    for notification in firing(run):
         place = {"critical": "-pager", "warning": "-chat", "info": "notes"}
-        ending = place[told.labels["severity"]]
-        expected = "dead-mans-switch" if told.name == "TonwatchWatchdog" else ending
-        assert told.receiver.endswith(expected), told
+        ending = place[notification.labels["severity"]]
+        expected = "dead-mans-switch" if notification.name == "TonwatchWatchdog" else ending
+        assert notification.receiver.endswith(expected), notification
 
 
-def test_the_switch_hears_the_watchdog(run: Run) -> None:
-    told = [told for told in run.told if told.receiver == "dead-mans-switch"]
-    assert told
-    assert {each.name for each in told} == {"TonwatchWatchdog"}
+def test_the_dead_mans_switch_receives_the_watchdog(run: Run) -> None:
+    notification = [
+        notification for notification in run.received if notification.receiver == "dead-mans-switch"
+    ]
+    assert notification
+    assert {each.name for each in notification} == {"TonwatchWatchdog"}
 
 
 def test_messages_carry_the_secret(run: Run) -> None:
-    assert run.strangers == 0
+    assert run.unauthorized == 0
 
 
 @pytest.mark.skipif(not EVERYTHING, reason="only some rows are played")

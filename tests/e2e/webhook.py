@@ -1,4 +1,4 @@
-"""Who is called: a webhook that takes what Alertmanager sends."""
+"""The webhook that receives Alertmanager's notifications."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ class Notification:
     """One alert in one message.
 
     Attributes:
-        receiver: the name that Alertmanager's configuration gives who is told.
+        receiver: the receiver's name in Alertmanager's configuration.
         status: ``firing`` or ``resolved``.
     """
 
@@ -38,15 +38,15 @@ class Webhook:
 
     Attributes:
         url: what a receiver's name is appended to.
-        told: everything, in order.
-        strangers: messages without the token.
+        received: all notifications, in order.
+        unauthorized: messages without the token.
     """
 
     def __init__(self) -> None:
         self.url = ""
-        self.told: list[Notification] = []
-        self.strangers = 0
-        self._news = asyncio.Condition()
+        self.received: list[Notification] = []
+        self.unauthorized = 0
+        self._changed = asyncio.Condition()
         app = web.Application()
         app.router.add_post("/{receiver}", self._take)
         self._runner = web.AppRunner(app, access_log=None)
@@ -66,17 +66,17 @@ class Webhook:
         await self._runner.cleanup()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until `holds` of what has been told; the caller sets the deadline."""
-        async with self._news:
-            await self._news.wait_for(holds)
+        """Wait until `holds()` is true of the notifications; the caller sets the deadline."""
+        async with self._changed:
+            await self._changed.wait_for(holds)
 
     async def _take(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self.strangers += 1
+            self.unauthorized += 1
             return web.Response(status=401)
         message: dict[str, Any] = await request.json()
-        async with self._news:
-            self.told += (
+        async with self._changed:
+            self.received += (
                 Notification(
                     request.match_info["receiver"],
                     alert["status"],
@@ -85,5 +85,5 @@ class Webhook:
                 )
                 for alert in message["alerts"]
             )
-            self._news.notify_all()
+            self._changed.notify_all()
         return web.Response()

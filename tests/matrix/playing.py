@@ -1,4 +1,4 @@
-"""Plays a situation in virtual time and says what tonwatch thought, moment by moment."""
+"""Plays a situation in virtual time, and records what tonwatch reported, moment by moment."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -23,13 +23,13 @@ from tonwatch.simulator.scenarios.scenario import apply_step
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
-from tonwatch.watch.view import INTERVAL as LOOKS
+from tonwatch.watch.view import INTERVAL as VIEW_INTERVAL
 from tonwatch.watch.view import View
 
-_ALL_WELL: Final = 20.0
+_HEALTHY_AFTER: Final = 20.0
 """Seconds before anything breaks."""
 
-_GLANCE: Final = 0.1
+_MOMENT: Final = 0.1
 """Seconds from look to look where a moment is waited for."""
 
 
@@ -39,7 +39,7 @@ _ASKED_WITHIN: Final = 100.0
 
 @dataclass(frozen=True)
 class Moment:
-    """What was thought from some time on, which is in seconds after the step."""
+    """What was reported from `after` on, in seconds since the step."""
 
     after: float
     cause: Cause
@@ -63,14 +63,14 @@ class Moment:
 
 @dataclass(frozen=True)
 class Played:
-    """A step and what was thought while it lasted, from the moment it began.
+    """A step and what was reported while it lasted.
 
-    `begins_anew` tells that tonwatch was started with it.
+    `restarts`: tonwatch was restarted with it.
     """
 
     step: MatrixStep
     moments: Sequence[Moment]
-    begins_anew: bool = False
+    restarts: bool = False
 
     @property
     def last(self) -> Moment:
@@ -78,7 +78,7 @@ class Played:
 
     @cached_property
     def causes(self) -> list[tuple[float, Cause]]:
-        """Each cause that was named, and when in probe intervals; the first from before."""
+        """Each cause that was named, and when, in probe intervals; the first is the one before."""
         named = [(moment.after / INTERVAL, moment.cause) for moment in self.moments]
         return named[:1] + [new for old, new in pairwise(named) if old[1] is not new[1]]
 
@@ -90,7 +90,7 @@ class Played:
 
     @property
     def decided_after(self) -> float:
-        """Probe intervals until readiness was as it stayed."""
+        """Probe intervals until readiness was final."""
         after = self.moments[0].after
         for old, new in pairwise(self.moments):
             if old.phase is not new.phase:
@@ -99,7 +99,7 @@ class Played:
 
 
 def played(situation: Situation) -> tuple[Played, ...]:
-    """Play `situation`: its steps, and last what came when all was over."""
+    """Play `situation`: its steps, and the recovery as the last part."""
     with TemporaryDirectory() as state:
         return virtual_time.run(lambda loop: _play(loop, situation, Path(state)))
 
@@ -107,22 +107,22 @@ def played(situation: Situation) -> tuple[Played, ...]:
 @asynccontextmanager
 async def watched(
     simulator: Simulator,
-    clock: "OurClock",
+    clock: "LocalClock",
     seed: int,
     state_dir: Path | None = None,
     *overlays: dict[str, Any],
 ) -> AsyncIterator[Runtime]:
-    """tonwatch with all its defaults at work on a simulated network; nobody looks yet.
+    """tonwatch with its defaults on a simulated network; nothing is judged yet.
 
     Args:
         simulator: the network.
-        clock: of our machine.
-        seed: decides when what is asked.
-        state_dir: where it keeps its books; None where there are none to keep.
-        overlays: laid over its configuration, one over the other.
+        clock: of tonwatch's machine.
+        seed: decides the start times of probes.
+        state_dir: where checkpoints are kept; None where payouts are not counted.
+        overlays: laid over its configuration, in order.
     """
-    told = simulator.config() | {"state_dir": None if state_dir is None else str(state_dir)}
-    config = configured(reduce(overlaid, overlays, told))
+    content = simulator.config() | {"state_dir": None if state_dir is None else str(state_dir)}
+    config = configured(reduce(overlaid, overlays, content))
     async with running(config, wall=clock, random=Random(seed)) as parts:
         asking = asyncio.create_task(parts.scheduler.run())
         try:
@@ -133,13 +133,13 @@ async def watched(
 
 
 async def views(parts: Runtime) -> AsyncGenerator[View, None]:
-    """Every view, on the beat on which the daemon makes them."""
+    """Every view, at the interval of the daemon."""
     while True:
         yield parts.watcher.evaluate()
-        await asyncio.sleep(LOOKS)
+        await asyncio.sleep(VIEW_INTERVAL)
 
 
-class OurClock:
+class LocalClock:
     """The wall clock of the machine that tonwatch runs on."""
 
     def __init__(self, loop: VirtualLoop) -> None:
@@ -151,7 +151,7 @@ class OurClock:
 
 
 class _Watching:
-    """tonwatch at work and somebody who looks; it can be started anew.
+    """A running tonwatch whose views are collected; it can be restarted.
 
     Attributes:
         seen: every view, and when it was made.
@@ -160,7 +160,7 @@ class _Watching:
     def __init__(
         self, loop: VirtualLoop, simulator: Simulator, state_dir: Path, config: dict[str, Any]
     ) -> None:
-        self.clock = OurClock(loop)
+        self.clock = LocalClock(loop)
         self.seen: list[tuple[float, View]] = []
         self.parts: Runtime | None = None
         self._loop = loop
@@ -174,14 +174,14 @@ class _Watching:
         self.parts = await self._running.enter_async_context(
             watched(self._simulator, self.clock, 1, self._state_dir, self._config, overlay)
         )
-        looking = asyncio.create_task(self._look(self.parts))
-        self._running.callback(looking.cancel)
+        collecting = asyncio.create_task(self._collect(self.parts))
+        self._running.callback(collecting.cancel)
 
     async def stop(self) -> None:
         await self._running.aclose()
         self.parts = None
 
-    async def _look(self, parts: Runtime) -> None:
+    async def _collect(self, parts: Runtime) -> None:
         async for view in views(parts):
             self.seen.append((self._loop.time(), view))
 
@@ -192,37 +192,37 @@ async def _play(loop: VirtualLoop, situation: Situation, state_dir: Path) -> tup
     async with simulator:
         try:
             await watching.start({})
-            await asyncio.sleep(_ALL_WELL)
+            await asyncio.sleep(_HEALTHY_AFTER)
             await _just_asked(watching, situation)
             began = []
-            turns = zip(situation.played, situation.begins_anew, situation.configs, strict=True)
-            for step, begins_anew, overlay in turns:
+            turns = zip(situation.played, situation.restarts, situation.configs, strict=True)
+            for step, restarts, overlay in turns:
                 began.append(loop.time())
-                if step.our_clock is not None:
-                    watching.clock.ahead = step.our_clock
+                if step.local_clock is not None:
+                    watching.clock.ahead = step.local_clock
                 if step.away:
                     await watching.stop()
                 await apply_step(step, simulator)
                 for wallet, coins in step.pay.items():
                     simulator.world.pay(wallet, round(coins * COIN))
-                if begins_anew:
-                    await asyncio.sleep(_GLANCE)
+                if restarts:
+                    await asyncio.sleep(_MOMENT)
                     await watching.start(overlay)
                 await asyncio.sleep(step.lasts)
         finally:
             await watching.stop()
     ends = [*began[1:], loop.time()]
     return tuple(
-        # What tonwatch thought before it was started anew does not count.
+        # Views from before a restart do not count.
         Played(step, _moments(watching.seen, start, end)[anew:], anew)
         for step, start, end, anew in zip(
-            situation.played, began, ends, situation.begins_anew, strict=True
+            situation.played, began, ends, situation.restarts, strict=True
         )
     )
 
 
 async def _just_asked(watching: _Watching, situation: Situation) -> None:
-    """Wait until what will break has been looked at: the worst moment to break."""
+    """Wait until the target of the first fault has been probed: the worst moment to fail."""
     targets = [target for target in situation.steps[0].set if target != CHAIN]
     if not targets or watching.parts is None:
         return
@@ -230,7 +230,7 @@ async def _just_asked(watching: _Watching, situation: Situation) -> None:
     asked = _last_asked(watcher.view, targets[0], situation.found_by)
     async with asyncio.timeout(_ASKED_WITHIN):
         while _last_asked(watcher.evaluate(), targets[0], situation.found_by) == asked:
-            await asyncio.sleep(_GLANCE)
+            await asyncio.sleep(_MOMENT)
 
 
 def _last_asked(view: View, name: str, probe: Probe) -> float | None:

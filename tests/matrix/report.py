@@ -90,13 +90,15 @@ def _then(texts: Iterator[str]) -> str:
 def _faults(part: Played) -> str:
     step = part.step
     faults = [f"`{target}: {fault}`" for target, fault in step.set.items()]
-    if step.our_clock is not None:
-        faults.append(f"our clock {step.our_clock:+g} s")
+    if step.local_clock is not None:
+        faults.append(f"local clock {step.local_clock:+g} s")
     faults += [f"{name} pays {coins:g}" for name, coins in step.pay.items()]
     if step.away:
         faults.append("tonwatch is away")
-    elif part.begins_anew:
-        faults.append("tonwatch is started anew" + (", configured otherwise" * bool(step.config)))
+    elif part.restarts:
+        faults.append(
+            "tonwatch is restarted" + (", with another configuration" * bool(step.config))
+        )
     if step.clear:
         faults.append("all cleared" if step.clear == "all" else f"{', '.join(step.clear)} cleared")
     return ", ".join(faults) or "none"

@@ -1,4 +1,4 @@
-"""The fault matrix: what can go wrong, and what tonwatch must make of it. See matrix.yaml.
+"""The fault matrix: faults, and what tonwatch must report. See matrix.yaml.
 
     python -m tests.matrix.situations NAME
 
@@ -28,14 +28,14 @@ INTERVAL: Final = ProbeConfig().interval
 """Seconds from probe to probe."""
 
 _QUIET: Final = 30.0
-"""Seconds before anything happens, where a situation is played for people."""
+"""Seconds before the first fault, where `tonwatch simulate` plays a situation."""
 
 _AFTERWARDS: Final = 8
-"""Probe intervals that the matrix looks on when all should be well again."""
+"""Probe intervals that a situation is watched after its recovery."""
 
 
 class Balances(StrEnum):
-    """How the balances of all wallets are known, the least known of them."""
+    """How well the balances of all wallets are known: the worst of them."""
 
     NONE = "none"
     """There are no wallets."""
@@ -63,14 +63,14 @@ class MatrixStep(Step):
     """A step that lasts for some seconds, and what is expected of it.
 
     Attributes:
-        our_clock: seconds by which the clock of tonwatch's machine is ahead from now on.
+        local_clock: seconds by which the clock of tonwatch's machine is ahead from now on.
         away: tonwatch does not run while it lasts, and nothing is expected.
-        config: tonwatch is started anew, with this laid over its configuration; see `overlaid`.
-        pay: coins that wallets are told to pay, whether they have them or not.
+        config: tonwatch is restarted, with this laid over its configuration; see `overlaid`.
+        pay: coins that wallets are asked to pay, whether they have them or not.
     """
 
     lasts: Annotated[PositiveDuration, Field(alias="for")] = 60.0
-    our_clock: float | None = None
+    local_clock: float | None = None
     away: bool = False
     config: dict[str, Any] | None = None
     pay: dict[str, float] = Field(default_factory=dict)
@@ -78,7 +78,7 @@ class MatrixStep(Step):
 
     @model_validator(mode="before")
     @classmethod
-    def _nobody_looks(cls, step: Any) -> Any:
+    def _expects_nothing(cls, step: Any) -> Any:
         if isinstance(step, dict) and step.get("away"):
             return {"expect": {"cause": Cause.HEALTHY}} | step
         return step
@@ -108,7 +108,7 @@ class Situation(Scenario):
         end = MatrixStep.model_validate(
             {
                 "clear": "all",
-                "our_clock": 0.0,
+                "local_clock": 0.0,
                 "config": None if all(step.config is None for step in self.steps) else {},
                 "for": f"{(self.recovers_within + _AFTERWARDS) * INTERVAL}s",
                 "expect": Expected(cause=self.stays, within=self.recovers_within),
@@ -117,8 +117,8 @@ class Situation(Scenario):
         return (*self.steps, end)
 
     @property
-    def begins_anew(self) -> tuple[bool, ...]:
-        """Of each step that is played, whether tonwatch is started with it."""
+    def restarts(self) -> tuple[bool, ...]:
+        """For each step that is played, whether tonwatch is restarted with it."""
         steps = self.played
         were_away = (False, *(step.away for step in steps[:-1]))
         return tuple(
@@ -128,7 +128,7 @@ class Situation(Scenario):
 
     @property
     def configs(self) -> tuple[dict[str, Any], ...]:
-        """Of each step that is played, what is laid over the configuration on top of `config`."""
+        """For each step that is played, what is laid over the configuration on top of `config`."""
         configs: list[dict[str, Any]] = []
         for step in self.played:
             before = configs[-1] if configs else {}
@@ -136,7 +136,7 @@ class Situation(Scenario):
         return tuple(configs)
 
     def scenario(self) -> dict[str, Any]:
-        """As a file for ``tonwatch simulate``, which has no hand on our clock."""
+        """As a file for ``tonwatch simulate``, which cannot set the local clock."""
         steps = []
         at = _QUIET
         for step in self.steps:
@@ -155,7 +155,7 @@ class Situation(Scenario):
 
 
 def overlaid(config: Any, overlay: Any) -> Any:
-    """`config` with `overlay` laid over it, where entries of lists are called by their names."""
+    """`config` with `overlay` laid over it, where entries of lists are found by their names."""
     if not isinstance(overlay, Mapping):
         return overlay
     if isinstance(config, list):

@@ -1,4 +1,4 @@
-"""Every situation of the matrix: named right, named soon, and nothing else named on the way."""
+"""Every situation of the matrix: the right cause is named in time, and no other."""
 
 from itertools import pairwise
 
@@ -36,13 +36,13 @@ def test_situation(situation: Situation) -> None:
 
 
 def check_named(part: Played, before: set[Cause], story: str) -> None:
-    """The right cause is named in time and stays; before it only what may be, or was before."""
+    """The right cause is named in time and stays; before it only allowed or earlier causes."""
     expected = part.step.expect
     assert part.named_after is not None, story
     assert round(part.named_after, 1) <= expected.within, story
     assert part.last.cause is expected.cause, story
     allowed = before | {expected.cause, *expected.on_the_way}
-    if part.begins_anew:
+    if part.restarts:
         allowed.add(Cause.STARTING)
     assert {cause for _, cause in part.causes} <= allowed, story
     since = [cause for after, cause in part.causes if after >= part.named_after]
@@ -50,7 +50,7 @@ def check_named(part: Played, before: set[Cause], story: str) -> None:
 
 
 def check_readiness(part: Played, story: str) -> None:
-    """/ready comes to the right answer and turns once at most."""
+    """/ready reaches the right answer and changes at most once."""
     expected = part.step.expect
     if expected.ready is None:
         return
@@ -64,13 +64,13 @@ def check_readiness(part: Played, story: str) -> None:
 
 
 def check_balances(part: Played, story: str) -> None:
-    """The wallets' balances are known as they should be, and do not get lost on the way."""
+    """Balances are known as expected, and do not become unknown meanwhile."""
     expected = part.step.expect.balances
     known = [moment.balances for moment in part.moments]
     if known[-1] is Balances.NONE:
         return
     assert known[-1] is expected, story
-    if not part.begins_anew and known[0] is not Balances.UNKNOWN:
+    if not part.restarts and known[0] is not Balances.UNKNOWN:
         assert expected is Balances.UNKNOWN or Balances.UNKNOWN not in known, story
 
 
@@ -81,5 +81,5 @@ def test_names_are_unique() -> None:
 
 def test_every_cause_is_expected_somewhere() -> None:
     expected = {step.expect.cause for row in situations() for step in row.steps}
-    # `starting` ends before anything can break; `no_data` is trouble of our own process.
+    # `starting` ends before the first fault; `no_data` is a failure of tonwatch itself.
     assert set(Cause) - expected == {Cause.STARTING, Cause.NO_DATA}

@@ -1,4 +1,4 @@
-"""A day on which nothing is wrong, with all that happens on such a day: nothing may be said.
+"""A day without faults, with everyday noise: no cause may be named.
 
 By default a part of it is played; QUIET_HOURS in the environment sets how much.
 """
@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from tests import virtual_time
-from tests.matrix.playing import OurClock, views, watched
+from tests.matrix.playing import LocalClock, views, watched
 from tests.virtual_time import VirtualLoop
 from tonwatch.runtime.runtime import Runtime
 from tonwatch.samples.payouts import Totals
@@ -33,7 +33,7 @@ PAYOUTS: Final = 6
 """Each minute, of each wallet; coins and jettons by turns."""
 
 COUNTED_WITHIN: Final = 40.0
-"""Seconds: two readings of each wallet, where one is lost, and two beats of counting."""
+"""Seconds: two readings of each wallet, one of which is lost, and two intervals of counting."""
 
 Account = tuple[str, str]
 """A wallet's name and an asset's."""
@@ -41,15 +41,15 @@ Account = tuple[str, str]
 
 @dataclass
 class Day:
-    """What was said and seen.
+    """What was reported and counted.
 
     Attributes:
         named: each cause but healthy, with the hour and the sentence.
         phases: seconds of each phase of readiness, the start not counted.
         samples: results of all probes.
         unknown: balances that were not known, the start not counted.
-        counted: what the payouts of each account came to.
-        paid: what they came to by the wallets' own books.
+        counted: totals of each account's payouts.
+        paid: the same by the simulator.
     """
 
     named: list[tuple[float, Cause, str]] = field(default_factory=list)
@@ -62,12 +62,12 @@ class Day:
 
 @pytest.mark.long
 @pytest.mark.timeout(180 + 120 * HOURS)
-def test_nothing_is_said_on_a_quiet_day(tmp_path: Path) -> None:
+def test_no_cause_is_named_on_a_quiet_day(tmp_path: Path) -> None:
     day = virtual_time.run(lambda loop: _day(loop, tmp_path))
     assert day.named == []
     assert set(day.phases) == {Phase.READY}
     assert not day.unknown
-    # It was a day with something in it, or it would prove nothing.
+    # There was noise and there were payouts, or the test would show nothing.
     assert day.samples.total() > 3000 * HOURS
     lost = day.samples.total() - day.samples[Reason.OK]
     assert lost >= HOURS // 4
@@ -80,7 +80,7 @@ def test_nothing_is_said_on_a_quiet_day(tmp_path: Path) -> None:
 
 async def _day(loop: VirtualLoop, state_dir: Path) -> Day:
     day = Day()
-    clock = OurClock(loop)
+    clock = LocalClock(loop)
     simulator = Simulator(
         clock=clock,
         noise=replace(noise.EVERYDAY, step_back=5),
@@ -89,15 +89,15 @@ async def _day(loop: VirtualLoop, state_dir: Path) -> Day:
         payouts_per_minute=PAYOUTS,
     )
     async with simulator, watched(simulator, clock, 7, state_dir) as parts:
-        # Nothing is paid while counting begins: then both have the same beginning.
+        # Nothing is paid while counting begins, so that both start from the same state.
         await simulator.set_fault(CHAIN, Fault.STALL)
-        looking = views(parts)
+        collecting = views(parts)
         while len(_all_totals(parts)) < 2 * len(WALLETS):
-            await anext(looking)
+            await anext(collecting)
         opening = deepcopy(simulator.world.expected_totals)
         await simulator.clear(CHAIN)
         while loop.time() < HOURS * 3600:
-            view = await anext(looking)
+            view = await anext(collecting)
             if view.diagnosis.cause not in {Cause.HEALTHY, Cause.STARTING}:
                 hour = round(loop.time() / 3600, 4)
                 day.named.append((hour, view.diagnosis.cause, view.diagnosis.sentence))
@@ -111,17 +111,17 @@ async def _day(loop: VirtualLoop, state_dir: Path) -> Day:
             for (_, reason), count in record.results.items():
                 day.samples[reason] += count
         await simulator.set_fault(CHAIN, Fault.STALL)
-        counting_on = asyncio.create_task(_look_on(parts))
+        counting_on = asyncio.create_task(_keep_judging(parts))
         await asyncio.sleep(COUNTED_WITHIN)
         counting_on.cancel()
         day.counted = {key: _sums(totals) for key, totals in _all_totals(parts).items()}
-    for name, checkpoints in simulator.world.expected_totals.items():
-        for asset, checkpoint in checkpoints.items():
-            day.paid[name, asset] = _difference(_sums(checkpoint), _sums(opening[name][asset]))
+    for name, accounts in simulator.world.expected_totals.items():
+        for asset, totals in accounts.items():
+            day.paid[name, asset] = _difference(_sums(totals), _sums(opening[name][asset]))
     return day
 
 
-async def _look_on(parts: Runtime) -> None:
+async def _keep_judging(parts: Runtime) -> None:
     async for _ in views(parts):
         pass
 
@@ -136,7 +136,7 @@ def _all_totals(parts: Runtime) -> dict[Account, Totals]:
 
 
 def _sums(of: Totals | ExpectedTotals) -> dict[str, Any]:
-    """What both sides count."""
+    """Fields that both sides count."""
     names = (
         *(
             "transactions",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests import virtual_time
-from tests.matrix.playing import OurClock, watched
+from tests.matrix.playing import LocalClock, watched
 from tests.matrix.situations import situations
 from tests.virtual_time import VirtualLoop
 from tonwatch.runtime.watcher import Watcher
@@ -248,7 +248,7 @@ def test_fault(
 ) -> None:
     async def play(loop: VirtualLoop) -> None:
         simulator = Simulator(liteservers=2, providers=1, clock=loop.wall)
-        async with simulator, watched(simulator, OurClock(loop), seed=1) as parts:
+        async with simulator, watched(simulator, LocalClock(loop), seed=1) as parts:
             await until(parts.watcher, lambda view: view.diagnosis.cause is Cause.HEALTHY)
             await simulator.set_fault(target, fault)
             view = await until(
@@ -272,7 +272,7 @@ def test_fault(
 
 
 async def until(watcher: Watcher, condition: Callable[[View], bool]) -> View:
-    """Look until `condition` holds; the last view is in the failure's text."""
+    """Judge until `condition` holds; the last view is in the failure's text."""
     for _ in range(120):
         if condition(watcher.evaluate()):
             return watcher.view

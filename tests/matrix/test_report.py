@@ -1,4 +1,4 @@
-"""docs/faults.md says what the matrix measures."""
+"""docs/faults.md matches the matrix."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tonwatch.simulator.scenarios.scenario import Scenario, parse
 
 
 def test_the_documentation_is_up_to_date() -> None:
-    """All but what is measured: each situation's own test holds its line against that."""
+    """All but the measured times, which each situation's own test compares."""
     lines = documented()
     written = PAGE.read_text(encoding="utf-8")
     assert written == report(lambda situation: lines.get(situation.name, "")), REMEDY

@@ -1,4 +1,4 @@
-"""Books on disk: either the old or the new one, and what cannot be used is set aside."""
+"""Checkpoints on disk: saving is atomic, and unusable files are set aside."""
 
 import asyncio
 import errno
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.conftest import Clock
-from tests.probes.handmade import FRIEND, WALLET
+from tests.payouts.transactions import FRIEND, WALLET
 from tonwatch.payouts import checkpoints as module
 from tonwatch.payouts.checkpoints import (
     BEGINNING,
@@ -94,7 +94,7 @@ def aside(checkpoints: Checkpoints) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if ".corrupt-" in path.name)
 
 
-async def test_nothing_there(checkpoints: Checkpoints) -> None:
+async def test_no_file(checkpoints: Checkpoints) -> None:
     with capture_logs() as logs:
         assert await checkpoints.load(KEY, WALLET) is None
     assert not logs
@@ -108,7 +108,7 @@ async def test_what_is_saved_is_loaded(checkpoints: Checkpoints, checkpoint: Che
 
 
 async def test_the_first_versions_file_has_nothing_in_flight(checkpoints: Checkpoints) -> None:
-    """What was counted before stays as it was counted."""
+    """What was counted before stays counted."""
     await checkpoints.save(KEY, WALLET, NEW)
     path = checkpoints.path(KEY)
     whole = json.loads(await asyncio.to_thread(path.read_text))
@@ -210,7 +210,7 @@ DAMAGED: Final[dict[str, Callable[[bytes], bytes]]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED.keys())
-async def test_what_cannot_be_used_is_set_aside(
+async def test_an_unusable_file_is_set_aside(
     checkpoints: Checkpoints, clock: Clock, damage: Callable[[bytes], bytes]
 ) -> None:
     await checkpoints.save(KEY, WALLET, NEW)
@@ -231,7 +231,7 @@ async def test_what_cannot_be_used_is_set_aside(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_damage_ends_in_a_book_or_none(
+def test_any_damage_ends_in_a_checkpoint_or_none(
     tmp_path: Path, thread: Threads, data: st.DataObject
 ) -> None:
     async def damaged() -> None:
@@ -264,7 +264,7 @@ async def test_few_are_kept_aside(checkpoints: Checkpoints, clock: Clock) -> Non
 async def test_where_it_cannot_be_set_aside(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise the next save would overwrite it, once the disk can be written again."""
+    """Otherwise the next save would overwrite it once the disk is writable again."""
     await asyncio.to_thread(checkpoints.path(KEY).write_text, "broken")
     with capture_logs() as logs, monkeypatch.context() as patch:
         patch.setattr(Path, "replace", fails(OSError(30, "Read-only file system")))
@@ -297,8 +297,8 @@ async def test_a_file_that_cannot_be_read_for_now_is_intact(
     ]
 
 
-async def test_a_volume_that_is_not_there(checkpoints: Checkpoints) -> None:
-    """What was counted may be on it."""
+async def test_a_missing_volume(checkpoints: Checkpoints) -> None:
+    """The checkpoint may be on it."""
     path = checkpoints.path(KEY)
     await asyncio.to_thread(path.symlink_to, "gone/away")
     with pytest.raises(Unreadable, match="a broken link"):
@@ -309,10 +309,10 @@ async def test_a_volume_that_is_not_there(checkpoints: Checkpoints) -> None:
         await checkpoints.load(KEY, WALLET)
 
 
-async def test_each_account_has_its_own_troubles(
+async def test_each_account_has_its_own_errors(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that fails and one that works take turns."""
+    """One account fails and one works, in turn."""
     other, real = AccountKey("payroll", "usdt"), module._write
 
     def written(path: Path, content: bytes) -> str:
@@ -333,7 +333,7 @@ async def test_each_account_has_its_own_troubles(
 
 
 class Killed(BaseException):
-    """The process ends here: nothing after this line runs, nothing is tidied up."""
+    """The process ends here: nothing after this line runs, nothing is cleaned up."""
 
 
 def fails(error: BaseException) -> Callable[..., Any]:
@@ -400,7 +400,7 @@ async def test_killed_while_writing(checkpoints: Checkpoints) -> None:
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-async def test_a_disk_that_is_full_is_told_once_and_tried_again(
+async def test_a_full_disk_is_logged_once_and_retried(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     await checkpoints.save(KEY, WALLET, OLD)
@@ -418,7 +418,7 @@ async def test_a_disk_that_is_full_is_told_once_and_tried_again(
     assert await checkpoints.load(KEY, WALLET) == NEW
 
 
-async def test_a_directory_that_has_gone(checkpoints: Checkpoints) -> None:
+async def test_a_removed_directory(checkpoints: Checkpoints) -> None:
     await asyncio.to_thread(checkpoints.path(KEY).parent.rmdir)
     with capture_logs() as logs:
         assert not await checkpoints.save(KEY, WALLET, NEW)
@@ -437,7 +437,7 @@ async def test_the_last_save_wins(checkpoints: Checkpoints) -> None:
 
 
 class TestADiskThatHangs:
-    """Nothing is lost, nothing piles up, and what is not known is not made up."""
+    """Nothing is lost, nothing piles up, and counting does not begin anew."""
 
     @pytest.fixture
     def hanging(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
@@ -476,7 +476,7 @@ class TestADiskThatHangs:
 
     @pytest.mark.usefixtures("hanging")
     async def test_loading(self, checkpoints: Checkpoints) -> None:
-        """To begin anew would count from now on, and forget what was counted."""
+        """Beginning anew would lose what was counted."""
         with capture_logs() as logs:
             for _ in range(5):
                 with pytest.raises(DiskHangs):
@@ -498,7 +498,7 @@ KINDS: Final = ["a named pipe", "a device", "a directory"]
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_checkpoint_that_is_no_file(checkpoints: Checkpoints, kind: str) -> None:
-    """Somebody has put it there, such as a mount that is wrong: it is theirs to remove."""
+    """Such as a wrong mount: it is left for the operator to remove."""
     path = checkpoints.path(KEY)
     await asyncio.to_thread(put, kind, path)
     before = await asyncio.to_thread(path.lstat)
@@ -512,8 +512,8 @@ async def test_a_checkpoint_that_is_no_file(checkpoints: Checkpoints, kind: str)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_no_file_where_the_next_one_is_written(checkpoints: Checkpoints, kind: str) -> None:
-    """It is replaced, or it is said that nothing can be saved; none blocks."""
+async def test_no_file_where_the_next_one_is_write(checkpoints: Checkpoints, kind: str) -> None:
+    """It is replaced, or saving fails with an error; nothing blocks."""
     path = checkpoints.path(KEY)
     await asyncio.to_thread(put, kind, path.with_name(path.name + ".new"))
     with capture_logs() as logs:

@@ -1,11 +1,11 @@
-"""What each kind of transaction adds to an account's tally."""
+"""What each kind of transaction adds to an account's totals."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
 
-from tests.probes.handmade import (
+from tests.payouts.transactions import (
     BURN,
     BURN_NOTIFICATION,
     COIN,
@@ -100,7 +100,7 @@ NATIVE: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
         transaction(EXTERNAL, message(COIN, source=WALLET, destination=JETTON_WALLET)),
         {"sent_amount": COIN, "sent_messages": 1},
     ),
-    "a transfer's body for somebody else": (
+    "a transfer's body for another contract": (
         transaction(EXTERNAL, pays(COIN, body=body(TRANSFER, 5))),
         {"sent_amount": COIN, "sent_messages": 1},
     ),
@@ -195,7 +195,7 @@ JETTONS: Final[Mapping[str, tuple[Transaction, Mapping[str, Any]]]] = {
         jetton(TRANSFER, fees=9),
         {"sent_amount": 5_000_000, "sent_messages": 1, "fees_amount": 9},
     ),
-    "a transfer that nobody asked the owner for": (
+    "a transfer without an order of the owner": (
         jetton(TRANSFER, source=MASTER),
         {"sent_amount": 5_000_000},
     ),
@@ -301,8 +301,8 @@ TROUBLES: Final[Mapping[str, tuple[Transaction, list[Trouble]]]] = {
             Trouble(1_800_000_000, TroubleKind.FAILED, "compute", 706, 1000),
         ],
     ),
-    "a stranger's failed": (transaction(message(COIN), **FAILED), []),
-    "a stranger's skipped": (transaction(message(COIN), **SKIPPED), []),
+    "another sender's failed": (transaction(message(COIN), **FAILED), []),
+    "another sender's skipped": (transaction(message(COIN), **SKIPPED), []),
 }
 
 
@@ -316,7 +316,7 @@ def test_troubles(one: Transaction, troubles: list[Trouble]) -> None:
     ("one", "count"),
     [
         pytest.param(jetton(TRANSFER, **FAILED), 1, id="its owner's order"),
-        pytest.param(jetton(TRANSFER, source=FRIEND, **FAILED), 0, id="a stranger's"),
+        pytest.param(jetton(TRANSFER, source=FRIEND, **FAILED), 0, id="another sender's"),
         pytest.param(jetton(INTERNAL_TRANSFER, source=FRIEND, **SKIPPED), 0, id="jettons come in"),
     ],
 )
@@ -324,7 +324,7 @@ def test_troubles_of_a_jetton_wallet(one: Transaction, count: int) -> None:
     assert len(count_jetton(Totals(), one, WALLET).recent) == count
 
 
-def test_what_is_passed_over_is_a_wallets_trouble_and_no_jetton_wallets() -> None:
+def test_skipped_messages_are_a_trouble_of_wallets_only() -> None:
     one = transaction(EXTERNAL, skipped_messages=3)
     trouble = Trouble(1_800_000_000, TroubleKind.MESSAGE_SKIPPED, "action", None, 1000)
     assert count_native(Totals(), one, ()).recent == (trouble,)
@@ -333,12 +333,12 @@ def test_what_is_passed_over_is_a_wallets_trouble_and_no_jetton_wallets() -> Non
 
 
 def test_a_message_from_itself_is_an_order() -> None:
-    """Highload wallets send themselves what they are to send."""
+    """Highload wallets send their orders to themselves."""
     one = transaction(message(source=WALLET), **ACTION_FAILED)
     assert len(count_native(Totals(), one, ()).recent) == 1
 
 
-def test_adds_up_and_leaves_the_tally_before_as_it_was() -> None:
+def test_adds_up_without_changing_the_totals_before() -> None:
     first = count_native(Totals(), transaction(EXTERNAL, pays(COIN), fees=1, time=10), ())
     second = count_native(first, transaction(EXTERNAL, pays(COIN), fees=2, time=20), ())
     third = count_native(second, transaction(EXTERNAL, **ACTION_FAILED), ())
@@ -359,7 +359,7 @@ def test_adds_up_and_leaves_the_tally_before_as_it_was() -> None:
     assert fourth.failed_transactions == {("action", 37): 2}
 
 
-def test_memory_is_bounded_whatever_a_contract_ends_with() -> None:
+def test_exit_codes_are_bounded() -> None:
     totals = Totals()
     for code in range(1000):
         failed = transaction(
@@ -372,8 +372,8 @@ def test_memory_is_bounded_whatever_a_contract_ends_with() -> None:
     assert sum(totals.failed_transactions.values()) == 1000
 
 
-def test_balances_follow() -> None:
-    """What the module's docstring promises, over all of the tables."""
+def test_totals_explain_balances() -> None:
+    """The equation of the module's docstring, over all tables."""
     totals, balance = Totals(), 0
     for one, _ in NATIVE.values():
         totals = count_native(totals, one, {JETTON_WALLET})
@@ -390,7 +390,7 @@ def test_balances_follow() -> None:
 
 
 class Account:
-    """A wallet's balance as the chain has it, and what is counted of its transactions."""
+    """A wallet's balance on the chain, and the totals of its transactions."""
 
     def __init__(self, balance: int) -> None:
         self.opening = self.balance = balance
@@ -405,7 +405,7 @@ class Account:
             self.opening = self.balance
 
     @property
-    def by_the_sums(self) -> int:
+    def balance_by_totals(self) -> int:
         totals = self.totals
         changed = (
             totals.received_amount
@@ -422,7 +422,7 @@ FEE: Final = COIN // 100
 
 
 def sends_itself(value: int) -> Transaction:
-    """What a highload v3 wallet makes of an order: a message with all of it to itself."""
+    """The order of a highload v3 wallet: a message to itself with nearly all its coins."""
     order = cell(b"\xae\x42\xe5\xa4" + bytes(8), cell(b"the list of actions"))
     return transaction(EXTERNAL, to_itself(value, body=order), fees=FEE)
 
@@ -432,15 +432,15 @@ def carries_out(value: int, *payouts: int) -> Transaction:
 
 
 class TestHighloadV3:
-    """It sends itself nearly all it has, and the message that arrives makes the payouts."""
+    """It sends nearly all its coins to itself; that message makes the payouts."""
 
     SENT: Final = BALANCE - 6 * COIN
 
-    def test_only_what_is_paid_is_sent(self) -> None:
+    def test_only_payouts_count_as_sent(self) -> None:
         wallet = Account(BALANCE)
         wallet.run(sends_itself(self.SENT))
         assert (wallet.totals.sent_amount, wallet.totals.in_flight_amount) == (0, self.SENT)
-        assert wallet.by_the_sums == wallet.balance == 6 * COIN - FEE
+        assert wallet.balance_by_totals == wallet.balance == 6 * COIN - FEE
         wallet.run(carries_out(self.SENT, COIN, COIN, COIN, COIN, COIN))
         totals = wallet.totals
         assert (totals.sent_amount, totals.received_amount, totals.bounced_amount) == (
@@ -453,25 +453,25 @@ class TestHighloadV3:
             2 * FEE,
             0,
         )
-        assert wallet.by_the_sums == wallet.balance == BALANCE - 5 * COIN - 2 * FEE
+        assert wallet.balance_by_totals == wallet.balance == BALANCE - 5 * COIN - 2 * FEE
 
     def test_counting_begins_while_coins_are_in_flight(self) -> None:
         wallet = Account(BALANCE)
         wallet.run(sends_itself(self.SENT), counted=False)
         wallet.run(carries_out(self.SENT, COIN))
         assert (wallet.totals.sent_amount, wallet.totals.in_flight_amount) == (COIN, -self.SENT)
-        assert wallet.by_the_sums == wallet.balance
+        assert wallet.balance_by_totals == wallet.balance
         wallet.run(sends_itself(self.SENT))
         wallet.run(carries_out(self.SENT, COIN))
         assert (wallet.totals.sent_amount, wallet.totals.in_flight_amount) == (2 * COIN, -self.SENT)
-        assert wallet.by_the_sums == wallet.balance
+        assert wallet.balance_by_totals == wallet.balance
 
-    def test_the_order_fails_and_comes_back(self) -> None:
+    def test_the_order_fails_and_bounces(self) -> None:
         wallet = Account(BALANCE)
         wallet.run(sends_itself(self.SENT))
         back = to_itself(self.SENT - FEE, bounced=True)
         wallet.run(transaction(to_itself(self.SENT), back, fees=FEE, **FAILED))
-        assert wallet.by_the_sums == wallet.balance
+        assert wallet.balance_by_totals == wallet.balance
         wallet.run(transaction(back, fees=FEE))
         totals = wallet.totals
         assert (
@@ -482,7 +482,7 @@ class TestHighloadV3:
         ) == (0, 0, 0, 0)
         assert (totals.sent_messages, totals.bounced_messages) == (0, 0)
         assert [trouble.kind for trouble in totals.recent] == [TroubleKind.FAILED]
-        assert wallet.by_the_sums == wallet.balance
+        assert wallet.balance_by_totals == wallet.balance
 
     def test_the_payouts_fail_in_the_action_phase(self) -> None:
         wallet = Account(BALANCE)
@@ -491,9 +491,9 @@ class TestHighloadV3:
         assert (wallet.totals.sent_amount, wallet.totals.in_flight_amount) == (0, 0)
         assert wallet.totals.failed_transactions == {("action", 37): 1}
         assert [trouble.kind for trouble in wallet.totals.recent] == [TroubleKind.FAILED]
-        assert wallet.by_the_sums == wallet.balance
+        assert wallet.balance_by_totals == wallet.balance
 
-    def test_others_pay_it_meanwhile(self) -> None:
+    def test_incoming_payments_meanwhile(self) -> None:
         wallet = Account(BALANCE)
         wallet.run(sends_itself(self.SENT))
         wallet.run(transaction(message(COIN)))
@@ -507,10 +507,10 @@ class TestHighloadV3:
             COIN,
             0,
         )
-        assert wallet.by_the_sums == wallet.balance
+        assert wallet.balance_by_totals == wallet.balance
 
 
-def test_a_body_may_be_anything() -> None:
+def test_any_message_body() -> None:
     for content in (
         Cell(bytes((0, 0))),
         cell(b"\xff" * 32),

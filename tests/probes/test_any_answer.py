@@ -1,7 +1,7 @@
-"""Whatever a provider or a liteserver answers, every question ends in a result with a reason.
+"""Any answer of a provider or a liteserver ends in a result with a reason.
 
-The answers are a simulated network's own, of which one is changed on the way: that comes closer
-to what is read last than anything made up from nothing.
+The answers are those of a simulated network with one changed in transit: this reaches deeper
+into the parsers than random answers do.
 """
 
 import json
@@ -16,9 +16,9 @@ from aiolimiter import AsyncLimiter
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.probes.wallet_lab import WalletLab, wallet_lab
+from tests.probes.wallet_network import WalletNetwork, wallet_network
+from tests.targets.toncenter_v2.providers import JSON, serving
 from tests.ton.peers import Peer, Server, recorded_answers
-from tests.ton.providers import JSON, serving
 from tonwatch.probes import balances
 from tonwatch.probes.compare import compare
 from tonwatch.probes.source import Source
@@ -45,7 +45,7 @@ TIMEOUT: Final = 1.0
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The ways to everything inside a value of JSON, and to the whole."""
+    """The paths to everything inside a JSON value, and to the value itself."""
     yield path
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -56,7 +56,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def put(value: Any, path: tuple[Any, ...], other: Any) -> Any:
-    """A copy with something else at a place."""
+    """A copy with another value at a path."""
     if not path:
         return other
     first, *rest = path
@@ -72,14 +72,14 @@ class Change(NamedTuple):
     change: Callable[[bytes], bytes]
 
     def apply(self) -> Callable[[bytes], bytes]:
-        """To be called with each answer in turn."""
+        """A function to call with each answer in turn."""
         numbers = count()
         return lambda answer: self.change(answer) if next(numbers) == self.which else answer
 
 
 @st.composite
 def json_change(draw: st.DrawFn) -> Change:
-    """One place of one answer is something else, or its body is cut short or no JSON."""
+    """One value of one answer is another, or its body is cut short or not JSON."""
     other, at = draw(JSON), draw(st.integers(0, 200))
     cut = draw(st.sampled_from([False, False, False, True]))
 
@@ -93,9 +93,9 @@ def json_change(draw: st.DrawFn) -> Change:
 
 
 @asynccontextmanager
-async def provider_that(change: Change, lab: WalletLab) -> AsyncIterator[ToncenterClient]:
+async def provider_that(change: Change, network: WalletNetwork) -> AsyncIterator[ToncenterClient]:
     """A client of a provider in front of the simulated one, of which one answer is changed."""
-    origin, changed = lab.simulator.providers[0].url, change.apply()
+    origin, changed = network.simulator.providers[0].url, change.apply()
 
     async with aiohttp.ClientSession() as session:
 
@@ -114,7 +114,7 @@ async def provider_that(change: Change, lab: WalletLab) -> AsyncIterator[Toncent
 
 
 def chain(depth: int) -> Cell:
-    """A cell with so many below it."""
+    """A chain of cells of this depth."""
     made = cell(b"")
     for number in range(depth):
         made = cell(number.to_bytes(2, "big"), made)
@@ -122,7 +122,7 @@ def chain(depth: int) -> Cell:
 
 
 def deep_bag(depth: int) -> bytes:
-    """A bag of cells, each below the one before it, as nobody may send it."""
+    """A bag of cells, each below the one before it, deeper than allowed."""
     size = 2
     body = b"".join(
         bytes((1, 0)) + (index + 1).to_bytes(size, "big") for index in range(depth - 1)
@@ -167,7 +167,7 @@ def with_bag(answer: bytes, bag: bytes) -> bytes:
 
 @st.composite
 def byte_change(draw: st.DrawFn) -> Change:
-    """Bytes of one answer are others, it is of another kind, or has other cells in it."""
+    """One answer has other bytes, another constructor, or other cells."""
     kind = draw(st.sampled_from(["bytes", "bytes", "short", "long", "another", "bag"]))
     at, value = draw(st.integers(0, 3000)), draw(st.integers(0, 255))
     bag = draw(st.sampled_from(BAGS))
@@ -190,9 +190,9 @@ def byte_change(draw: st.DrawFn) -> Change:
 
 
 @asynccontextmanager
-async def node_that(change: Change, lab: WalletLab) -> AsyncIterator[Server]:
+async def node_that(change: Change, network: WalletNetwork) -> AsyncIterator[Server]:
     """A node that answers as the simulated one does, but for one answer."""
-    node: LiteServer = lab.simulator.liteservers[0]
+    node: LiteServer = network.simulator.liteservers[0]
     changed = change.apply()
 
     async def script(peer: Peer) -> None:
@@ -214,23 +214,23 @@ def fine(sample: Sample) -> None:
     assert sample.ok or sample.detail
 
 
-async def about_accounts(source: Source, lab: WalletLab, seqno: int) -> None:
-    """Ask all that is asked about accounts; nothing but a `TonError` may come of it."""
-    batch = [lab.coins(), lab.jettons(), lab.coins(2)]
+async def about_accounts(source: Source, network: WalletNetwork, seqno: int) -> None:
+    """Ask all questions about accounts; only a `TonError` may be raised."""
+    batch = [network.coins(), network.jettons(), network.coins(2)]
     batch_read = await balances.read(batch, [source], balances.JettonWallets(), wall=time.time)
     for sample in batch_read.samples:
         fine(sample)
     for reading in batch_read.readings:
         assert reading.reason is not Reason.PROBE_FAILED, reading.detail
-    for sample in await compare(lab.owner(), [source], seqno, wall=time.time):
+    for sample in await compare(network.owner(), [source], seqno, wall=time.time):
         fine(sample)
-    fine(await write_path(source, lab.owner(), WalletKind.V3R2, wall=time.time))
-    shard = lab.simulator.chain.head.shard
-    account = shard.accounts.get(lab.owner()) if shard is not None else None
+    fine(await write_path(source, network.owner(), WalletKind.V3R2, wall=time.time))
+    shard = network.simulator.chain.head.shard
+    account = shard.accounts.get(network.owner()) if shard is not None else None
     last = account.last if account is not None else None
     for wanted in (last or TransactionId(1, bytes(32)), TransactionId(2**64 - 1, bytes(32))):
         try:
-            await source.transactions(lab.owner(), wanted, 16)
+            await source.transactions(network.owner(), wanted, 16)
         except TonError as error:
             assert error.reason is not Reason.PROBE_FAILED  # noqa: PT017  either way is fine
 
@@ -242,27 +242,27 @@ MANY: Final = 25
 @settings(max_examples=4, phases=[Phase.generate])
 @given(st.lists(json_change(), min_size=MANY, max_size=MANY))
 async def test_any_answer_of_a_provider(many: list[Change]) -> None:
-    async with wallet_lab() as lab:
-        head = lab.simulator.chain.head.header.seqno
+    async with wallet_network() as network:
+        head = network.simulator.chain.head.header.seqno
         for change in many:
-            async with provider_that(change, lab) as client:
+            async with provider_that(change, network) as client:
                 fine(await toncenter.head("p", client, timeout=TIMEOUT, wall=time.time))
                 fine(await toncenter.fork("p", client, head, timeout=TIMEOUT, wall=time.time))
-                await about_accounts(ToncenterSource("p", client, lambda: TIMEOUT), lab, head)
+                await about_accounts(ToncenterSource("p", client, lambda: TIMEOUT), network, head)
 
 
 @settings(max_examples=4, phases=[Phase.generate])
 @given(st.lists(byte_change(), min_size=MANY, max_size=MANY))
 async def test_any_answer_of_a_liteserver(many: list[Change]) -> None:
-    async with wallet_lab() as lab:
-        head = lab.simulator.chain.head.header.seqno
+    async with wallet_network() as network:
+        head = network.simulator.chain.head.header.seqno
         for change in many:
-            async with node_that(change, lab) as server:
+            async with node_that(change, network) as server:
                 link = server.link()
                 for ask in (node_probes.head, node_probes.connect):
                     fine(await ask("n", link, timeout=TIMEOUT, wall=time.time))
                 fine(await node_probes.fork("n", link, head, timeout=TIMEOUT, wall=time.time))
                 await about_accounts(
-                    LiteServerSource("n", link, KnownBlocks(), lambda: TIMEOUT), lab, head
+                    LiteServerSource("n", link, KnownBlocks(), lambda: TIMEOUT), network, head
                 )
                 await link.drop()

@@ -1,4 +1,4 @@
-"""Reading accounts: from whom, how far proven, and what a bad one costs the others."""
+"""Reading accounts: from which source, proven or not, and failures that cost one account only."""
 
 import asyncio
 import time
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.probes.wallet_lab import WALLETS, WalletLab, wallet_lab
+from tests.probes.wallet_network import WALLETS, WalletNetwork, wallet_network
 from tonwatch.probes.balances import Batch, JettonWallets, read
 from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Probe
@@ -20,12 +20,12 @@ from tonwatch.ton.contracts.accounts import Account, AccountAt, AccountStatus, M
 from tonwatch.ton.contracts.jettons import owner_argument
 from tonwatch.ton.errors import Reason, TonError
 
-STRANGER = Address(0, b"\x77" * 32)
+UNUSED = Address(0, b"\x77" * 32)
 
 
 @pytest.fixture
-async def lab() -> AsyncIterator[WalletLab]:
-    async with wallet_lab() as made:
+async def network() -> AsyncIterator[WalletNetwork]:
+    async with wallet_network() as made:
         yield made
 
 
@@ -39,98 +39,107 @@ async def only(account: Watched, *sources: Any) -> Reading:
 
 
 @pytest.mark.parametrize("number", range(WALLETS), ids=[str(kind) for kind in KINDS])
-async def test_every_kind_of_wallet(lab: WalletLab, number: int) -> None:
-    told = await only(lab.coins(number), lab.node)
-    assert told.ok, told
-    assert told.kind is KINDS[number]
-    assert (told.amount, told.proven, told.status) == (INITIAL_BALANCE, True, AccountStatus.ACTIVE)
-    assert told.block == lab.simulator.chain.head.seqno
-    assert told.time == lab.simulator.chain.head.gen_utime
+async def test_every_kind_of_wallet(network: WalletNetwork, number: int) -> None:
+    reading = await only(network.coins(number), network.node)
+    assert reading.ok, reading
+    assert reading.kind is KINDS[number]
+    assert (reading.amount, reading.proven, reading.status) == (
+        INITIAL_BALANCE,
+        True,
+        AccountStatus.ACTIVE,
+    )
+    assert reading.block == network.simulator.chain.head.seqno
+    assert reading.time == network.simulator.chain.head.gen_utime
     has_seqno = not KINDS[number].startswith("highload")
-    assert (told.seqno is not None) is has_seqno
-    assert (told.last_clean is not None) is not has_seqno
+    assert (reading.seqno is not None) is has_seqno
+    assert (reading.last_clean is not None) is not has_seqno
 
 
-async def test_jettons_are_proven_by_a_liteserver_and_told_by_a_provider(lab: WalletLab) -> None:
-    proven, told = await only(lab.jettons(), lab.node), await only(lab.jettons(), lab.provider)
+async def test_jettons_are_proven_by_a_liteserver_and_unproven_from_a_provider(
+    network: WalletNetwork,
+) -> None:
+    proven, unproven = (
+        await only(network.jettons(), network.node),
+        await only(network.jettons(), network.provider),
+    )
     assert (proven.amount, proven.proven) == (INITIAL_JETTONS, True)
-    assert (told.amount, told.proven) == (INITIAL_JETTONS, False)
-    assert proven.account == told.account == lab.simulator.world.wallets[0].jettons.address
-    assert proven.block == told.block
+    assert (unproven.amount, unproven.proven) == (INITIAL_JETTONS, False)
+    assert proven.account == unproven.account == network.simulator.world.wallets[0].jettons.address
+    assert proven.block == unproven.block
 
 
-async def test_an_account_that_does_not_exist_holds_nothing(lab: WalletLab) -> None:
-    coins = Watched(AccountKey("stranger", "native"), STRANGER)
-    jettons = Watched(AccountKey("stranger", "usdt"), STRANGER, lab.master)
-    for source in (lab.node, lab.provider):
+async def test_a_missing_account_holds_nothing(network: WalletNetwork) -> None:
+    coins = Watched(AccountKey("unused", "native"), UNUSED)
+    jettons = Watched(AccountKey("unused", "usdt"), UNUSED, network.master)
+    for source in (network.node, network.provider):
         readings = (await batch(coins, jettons, of=[source])).readings
         assert [(each.amount, each.status) for each in readings] == [(0, "missing")] * 2
 
 
-async def test_a_master_that_is_none_costs_nobody_else(lab: WalletLab) -> None:
-    wrong = Watched(AccountKey("wallet-1", "wrong"), lab.owner(), lab.owner(1))
-    missing = Watched(AccountKey("wallet-1", "missing"), lab.owner(), STRANGER)
-    for source in (lab.node, lab.provider):
-        result = await batch(wrong, lab.coins(), missing, lab.jettons(), of=[source])
-        told = {reading.key.asset: reading for reading in result.readings}
-        assert told["native"].ok
-        assert told["usdt"].ok
-        for asset, master in (("wrong", lab.owner(1)), ("missing", STRANGER)):
-            assert told[asset].reason is Reason.METHOD_FAILED
-            assert f"{master.friendly()} is not a jetton master" in told[asset].detail
+async def test_a_wrong_jetton_master_costs_its_asset_only(network: WalletNetwork) -> None:
+    wrong = Watched(AccountKey("wallet-1", "wrong"), network.owner(), network.owner(1))
+    missing = Watched(AccountKey("wallet-1", "missing"), network.owner(), UNUSED)
+    for source in (network.node, network.provider):
+        result = await batch(wrong, network.coins(), missing, network.jettons(), of=[source])
+        readings = {reading.key.asset: reading for reading in result.readings}
+        assert readings["native"].ok
+        assert readings["usdt"].ok
+        for asset, master in (("wrong", network.owner(1)), ("missing", UNUSED)):
+            assert readings[asset].reason is Reason.METHOD_FAILED
+            assert f"{master.friendly()} is no jetton's master" in readings[asset].detail
         assert [sample.reason for sample in result.samples] == [Reason.OK]
 
 
-async def test_the_first_that_answers_is_believed(lab: WalletLab) -> None:
-    await lab.simulator.set_fault("node-1", Fault.REFUSE)
-    result = await batch(lab.coins(), lab.jettons(), of=lab.sources)
+async def test_the_first_source_that_answers_is_used(network: WalletNetwork) -> None:
+    await network.simulator.set_fault("node-1", Fault.REFUSE)
+    result = await batch(network.coins(), network.jettons(), of=network.sources)
     assert {reading.source for reading in result.readings} == {"node-2"}
     assert [(sample.target, sample.reason) for sample in result.samples] == [
         ("node-1", Reason.CONNECT_REFUSED),
         ("node-2", Reason.OK),
     ]
     assert {sample.probe for sample in result.samples} == {Probe.BALANCE}
-    await lab.simulator.clear()
-    assert (await only(lab.coins(), *lab.sources)).source == "node-1"
+    await network.simulator.clear()
+    assert (await only(network.coins(), *network.sources)).source == "node-1"
 
 
-async def test_a_lie_is_caught_and_the_next_is_asked(lab: WalletLab) -> None:
-    await lab.simulator.set_fault("node-1", Fault.FALSE_BALANCE)
-    result = await batch(lab.coins(), of=lab.sources)
+async def test_after_a_false_balance_the_next_source_is_asked(network: WalletNetwork) -> None:
+    await network.simulator.set_fault("node-1", Fault.FALSE_BALANCE)
+    result = await batch(network.coins(), of=network.sources)
     assert [(each.source, each.amount) for each in result.readings] == [("node-2", INITIAL_BALANCE)]
     assert result.samples[0].reason is Reason.PROOF_INVALID
     assert "wallet-1 native" in result.samples[0].detail
 
 
-async def test_where_nobody_tells_the_last_failure_is_told(lab: WalletLab) -> None:
+async def test_without_an_answer_the_last_failure_is_reported(network: WalletNetwork) -> None:
     for name in ("node-1", "node-2", "provider-1"):
-        await lab.simulator.set_fault(name, Fault.REFUSE)
-    told = await only(lab.coins(), *lab.sources)
-    assert (told.reason, told.source, told.amount) == (
+        await network.simulator.set_fault(name, Fault.REFUSE)
+    reading = await only(network.coins(), *network.sources)
+    assert (reading.reason, reading.source, reading.amount) == (
         Reason.CONNECT_REFUSED,
         "provider-1",
         None,
     )
 
 
-async def test_a_silent_source_is_passed_over(lab: WalletLab) -> None:
-    await lab.simulator.set_fault("node-1", Fault.NOT_SYNCED)
-    result = await batch(*map(lab.coins, range(WALLETS)), of=[lab.node, lab.other])
+async def test_a_silent_source_is_skipped(network: WalletNetwork) -> None:
+    await network.simulator.set_fault("node-1", Fault.NOT_SYNCED)
+    result = await batch(*map(network.coins, range(WALLETS)), of=[network.node, network.other])
     assert {(reading.ok, reading.source) for reading in result.readings} == {(True, "node-2")}
     assert len(result.readings) == WALLETS
     assert result.samples[0].reason is Reason.QUERY_TIMEOUT
 
 
-async def test_a_frozen_wallet_is_a_state(lab: WalletLab) -> None:
-    await lab.simulator.set_fault("wallet-1", Fault.FROZEN)
-    lab.simulator.chain.advance(2)
-    for source in (lab.node, lab.provider):
-        told = await only(lab.coins(), source)
-        assert (told.ok, told.status, told.kind) == (True, AccountStatus.FROZEN, None)
+async def test_a_frozen_wallet_is_a_state(network: WalletNetwork) -> None:
+    await network.simulator.set_fault("wallet-1", Fault.FROZEN)
+    network.simulator.chain.advance(2)
+    for source in (network.node, network.provider):
+        reading = await only(network.coins(), source)
+        assert (reading.ok, reading.status, reading.kind) == (True, AccountStatus.FROZEN, None)
 
 
-async def test_a_bug_of_ours_costs_one_account(
-    lab: WalletLab, monkeypatch: pytest.MonkeyPatch
+async def test_a_bug_costs_one_account(
+    network: WalletNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tonwatch.probes import balances
 
@@ -142,7 +151,7 @@ async def test_a_bug_of_ours_costs_one_account(
         return await whole(reader, source, watched, *rest)
 
     monkeypatch.setattr(balances, "_read", broken)
-    coins, jettons = (await batch(lab.coins(), lab.jettons(), of=[lab.node])).readings
+    coins, jettons = (await batch(network.coins(), network.jettons(), of=[network.node])).readings
     if coins.key.asset != "native":
         coins, jettons = jettons, coins
     assert coins.ok
@@ -150,17 +159,17 @@ async def test_a_bug_of_ours_costs_one_account(
     assert jettons.detail == "bug in tonwatch: ZeroDivisionError"
 
 
-class Odd:
-    """A source with one jetton wallet, whose data has a layout that nobody knows."""
+class UnknownLayout:
+    """A source with one jetton wallet, whose data has an unknown layout."""
 
     name = "odd"
     proves = True
     at_once = 1
 
-    def __init__(self, *told: int | Cell) -> None:
-        self.told = told
+    def __init__(self, *stack: int | Cell) -> None:
+        self.stack = stack
 
-    async def reader(self) -> "Odd":
+    async def reader(self) -> "UnknownLayout":
         return self
 
     async def account(self, address: Address) -> AccountAt:
@@ -176,12 +185,12 @@ class Odd:
 
     async def run_method(self, _: Address, method: str, __: Any) -> MethodResult:
         if method == "get_wallet_address":
-            return MethodResult(0, (owner_argument(STRANGER),))
-        return MethodResult(0, self.told) if self.told else MethodResult(11, ())
+            return MethodResult(0, (owner_argument(UNUSED),))
+        return MethodResult(0, self.stack) if self.stack else MethodResult(11, ())
 
 
-class Silent(Odd):
-    """A source that answers nothing after its head, and keeps count of what it was asked."""
+class Silent(UnknownLayout):
+    """A source that answers only its head, and counts questions."""
 
     at_once = 2
     asked = 0
@@ -193,10 +202,10 @@ class Silent(Odd):
 
 
 OWNER, MASTER = Address(0, b"o" * 32), Address(0, b"m" * 32)
-ODD = Watched(AccountKey("odd", "usdt"), OWNER, MASTER)
+UNKNOWN_LAYOUT = Watched(AccountKey("odd", "usdt"), OWNER, MASTER)
 
 
-async def test_a_source_that_falls_silent_is_not_asked_for_all() -> None:
+async def test_a_source_that_stops_answering_is_not_asked_for_all() -> None:
     """Each question would wait for its timeout."""
     accounts = [Watched(AccountKey(f"wallet-{n}", "native"), OWNER) for n in range(50)]
     silent = Silent()
@@ -206,31 +215,36 @@ async def test_a_source_that_falls_silent_is_not_asked_for_all() -> None:
     assert len(result.readings) == len(accounts)
 
 
-async def test_a_layout_that_nobody_knows_is_asked_for_and_not_called_proven() -> None:
-    told = await only(ODD, Odd(77, owner_argument(OWNER), owner_argument(MASTER)))
-    assert (told.ok, told.amount, told.proven) == (True, 77, False)
+async def test_an_unknown_layout_is_read_by_a_get_method_and_unproven() -> None:
+    reading = await only(
+        UNKNOWN_LAYOUT, UnknownLayout(77, owner_argument(OWNER), owner_argument(MASTER))
+    )
+    assert (reading.ok, reading.amount, reading.proven) == (True, 77, False)
 
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
         ((), Reason.METHOD_FAILED),
-        ((77, owner_argument(STRANGER), owner_argument(MASTER)), Reason.BAD_ANSWER),
-        ((77, owner_argument(OWNER), owner_argument(STRANGER)), Reason.BAD_ANSWER),
+        ((77, owner_argument(UNUSED), owner_argument(MASTER)), Reason.BAD_ANSWER),
+        ((77, owner_argument(OWNER), owner_argument(UNUSED)), Reason.BAD_ANSWER),
         ((-1, owner_argument(OWNER), owner_argument(MASTER)), Reason.BAD_ANSWER),
         ((77, 1, 2), Reason.BAD_ANSWER),
     ],
     ids=["no jetton wallet", "another owner", "another jetton", "negative", "no addresses"],
 )
-async def test_what_is_no_answer(answer: tuple[int | Cell, ...], reason: Reason) -> None:
-    assert (await only(ODD, Odd(*answer))).reason is reason
+async def test_invalid_answers(answer: tuple[int | Cell, ...], reason: Reason) -> None:
+    assert (await only(UNKNOWN_LAYOUT, UnknownLayout(*answer))).reason is reason
 
 
-async def test_addresses_of_jetton_wallets_are_asked_once(lab: WalletLab) -> None:
+async def test_addresses_of_jetton_wallets_are_asked_once(network: WalletNetwork) -> None:
     found = JettonWallets()
-    assert found.known(lab.owner(), lab.master) is None
-    for source in (lab.node, lab.provider):
-        await read([lab.jettons()], [source], found, wall=time.time)
-    assert found.known(lab.owner(), lab.master) == lab.simulator.world.wallets[0].jettons.address
-    found.forget(lab.owner(), lab.master)
-    assert found.known(lab.owner(), lab.master) is None
+    assert found.known(network.owner(), network.master) is None
+    for source in (network.node, network.provider):
+        await read([network.jettons()], [source], found, wall=time.time)
+    assert (
+        found.known(network.owner(), network.master)
+        == network.simulator.world.wallets[0].jettons.address
+    )
+    found.forget(network.owner(), network.master)
+    assert found.known(network.owner(), network.master) is None

@@ -1,4 +1,4 @@
-"""A configuration comes into force while another is watched: what is as before goes on."""
+"""Applying a new configuration: what has not changed goes on undisturbed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ class Live:
     """tonwatch on a simulated network, and the configuration that can be edited.
 
     Attributes:
-        content: of the configuration; `apply` puts it into force.
+        content: of the configuration; `apply` applies it.
     """
 
     def __init__(self, simulator: Simulator, content: dict[str, Any], runtime: Runtime) -> None:
@@ -43,7 +43,7 @@ class Live:
         return self.runtime.view.snapshot.records[name]
 
     def probes(self, name: str, probe: Probe = Probe.HEAD) -> int:
-        """How many there were of a target."""
+        """How many probes there were of a target."""
         return sum(n for (each, _), n in self.record(name).results.items() if each is probe)
 
     def connections(self, name: str) -> int:
@@ -91,7 +91,7 @@ Scene = Callable[[Live], Awaitable[None]]
 
 
 def play(scene: Scene, tmp_path: Path, **network: Any) -> None:
-    """Play it on virtual time, when tonwatch has watched for a minute and all is well."""
+    """Run `scene` on virtual time, after a healthy minute."""
 
     async def main(loop: VirtualLoop) -> None:
         options = {"liteservers": 2, "providers": 1, "wallets": 1} | network
@@ -122,7 +122,7 @@ class TestTargets:
             pytest.param(lambda it: it.content["providers"].clear(), id="another target"),
         ],
     )
-    def test_what_is_as_before_goes_on(self, tmp_path: Path, edit: Callable[[Live], None]) -> None:
+    def test_an_unchanged_one_goes_on(self, tmp_path: Path, edit: Callable[[Live], None]) -> None:
         async def scene(it: Live) -> None:
             before, heads = it.probes("node-1"), len(it.record("node-1").heads)
             edit(it)
@@ -136,7 +136,7 @@ class TestTargets:
 
         play(scene, tmp_path)
 
-    def test_what_is_used_otherwise_is_judged_so_at_once(self, tmp_path: Path) -> None:
+    def test_changed_thresholds_apply_at_once(self, tmp_path: Path) -> None:
         async def scene(it: Live) -> None:
             it.server("node-1")["role"] = "reference"
             it.server("node-2")["role"] = "primary"
@@ -146,7 +146,7 @@ class TestTargets:
 
         play(scene, tmp_path)
 
-    def test_another_interval_counts_from_now_on(self, tmp_path: Path) -> None:
+    def test_a_changed_interval_applies_from_now_on(self, tmp_path: Path) -> None:
         async def scene(it: Live) -> None:
             it.content["probe"] = {"interval": "1s", "timeout": "900ms"}
             await it.apply()
@@ -157,7 +157,7 @@ class TestTargets:
 
         play(scene, tmp_path)
 
-    def test_what_is_gone_ends(self, tmp_path: Path) -> None:
+    def test_a_removed_target_ends(self, tmp_path: Path) -> None:
         async def scene(it: Live) -> None:
             it.content["liteservers"].pop()
             sockets = open_sockets()
@@ -167,13 +167,13 @@ class TestTargets:
             assert "node-2" not in view.judgement.verdicts
             assert not any("node-2" in job.name for job in it.runtime.jobs)
             await asyncio.sleep(60.0)
-            # Of both its connections both ends.
+            # Both ends of both connections.
             assert open_sockets() == sockets - 4
             assert it.cause() is Cause.HEALTHY
 
         play(scene, tmp_path)
 
-    def test_what_is_new_begins(self, tmp_path: Path) -> None:
+    def test_a_new_target_begins(self, tmp_path: Path) -> None:
         async def scene(it: Live) -> None:
             provider = it.content["providers"].pop()
             await it.apply()
@@ -187,7 +187,7 @@ class TestTargets:
 
         play(scene, tmp_path)
 
-    def test_another_server_of_the_same_name_has_no_past(self, tmp_path: Path) -> None:
+    def test_another_server_of_the_same_name_has_no_history(self, tmp_path: Path) -> None:
         async def scene(it: Live) -> None:
             [one, two] = it.content["liteservers"]
             one["port"], two["port"] = two["port"], one["port"]
@@ -202,7 +202,7 @@ class TestTargets:
 
         play(scene, tmp_path)
 
-    def test_what_asks_one_that_goes_does_not_hold_it_up(self, tmp_path: Path) -> None:
+    def test_a_pending_question_does_not_delay_removal(self, tmp_path: Path) -> None:
         async def scene(it: Live) -> None:
             await it.simulator.set_fault("node-2", Fault.HANG)
             await asyncio.sleep(20.0)
@@ -215,8 +215,8 @@ class TestTargets:
 
         play(scene, tmp_path)
 
-    def test_while_all_are_out_of_reach(self, tmp_path: Path) -> None:
-        """Our egress is broken, and a target that is blamed for nothing goes."""
+    def test_while_no_target_is_reachable(self, tmp_path: Path) -> None:
+        """The egress is broken, and a target that is not named is removed."""
 
         async def scene(it: Live) -> None:
             for name in ("node-1", "node-2", "provider-1"):
@@ -235,7 +235,7 @@ class TestTargets:
 
 
 class TestWallets:
-    def test_what_is_as_before_goes_on(self, tmp_path: Path) -> None:
+    def test_an_unchanged_one_goes_on(self, tmp_path: Path) -> None:
         async def scene(it: Live) -> None:
             before = it.runtime.view.snapshot.accounts[AccountKey("wallet-1", "native")]
             it.content["wallets"].pop()
@@ -248,7 +248,7 @@ class TestWallets:
 
         play(scene, tmp_path, wallets=2)
 
-    def test_another_minimum_is_judged_at_once(self, tmp_path: Path) -> None:
+    def test_a_changed_minimum_applies_at_once(self, tmp_path: Path) -> None:
         async def scene(it: Live) -> None:
             it.wallet()["minimum"] = "1000000000"
             await it.apply()
@@ -256,7 +256,7 @@ class TestWallets:
 
         play(scene, tmp_path)
 
-    def test_another_address_is_another_account(self, tmp_path: Path) -> None:
+    def test_a_changed_address_is_another_account(self, tmp_path: Path) -> None:
         async def scene(it: Live) -> None:
             it.content["wallets"] = [it.wallet("wallet-2") | {"name": "wallet-1"}]
             await it.apply()
@@ -269,7 +269,7 @@ class TestWallets:
 
         play(scene, tmp_path, wallets=2)
 
-    def test_all_of_them_come_and_go(self, tmp_path: Path) -> None:
+    def test_all_removed_and_added_again(self, tmp_path: Path) -> None:
         async def scene(it: Live) -> None:
             wallets, it.content["wallets"] = it.content["wallets"], []
             await it.apply()
@@ -306,7 +306,7 @@ class TestPayouts:
 
         play(scene, tmp_path)
 
-    def test_they_are_no_longer_counted_and_then_are_again(self, tmp_path: Path) -> None:
+    def test_counting_is_switched_off_and_on_again(self, tmp_path: Path) -> None:
         async def scene(it: Live) -> None:
             before = it.counted("wallet-1")
             assert before > 0
@@ -359,7 +359,7 @@ class TestPayouts:
         play(scene, tmp_path)
 
 
-def test_another_network_begins_anew(tmp_path: Path) -> None:
+def test_another_network_starts_without_history(tmp_path: Path) -> None:
     async def scene(it: Live) -> None:
         it.content["network"] = "mainnet"
         for wallet in it.content["wallets"]:

@@ -1,4 +1,4 @@
-"""When wallets are asked about: spread over the interval, failures sooner, messages paced."""
+"""When accounts are read: spread over the interval, failures retried sooner, messages paced."""
 
 import asyncio
 from collections import Counter
@@ -41,7 +41,7 @@ def reading(watched: Watched, now: float, reason: Reason = Reason.OK) -> Reading
 
 
 @given(st.integers(1, 600))
-def test_everybody_is_read_once_in_an_interval_and_nobody_all_at_once(count: int) -> None:
+def test_reads_of_all_accounts_are_spread_over_the_interval(count: int) -> None:
     schedule = ReadSchedule(accounts(count), INTERVAL)
     seen: Counter[AccountKey] = Counter()
     most = 0
@@ -55,7 +55,7 @@ def test_everybody_is_read_once_in_an_interval_and_nobody_all_at_once(count: int
     assert most <= max(32, 2 * (count // 15 + 1))
 
 
-def test_what_failed_is_tried_again_sooner() -> None:
+def test_failures_are_retried_sooner() -> None:
     one, two = accounts(2)
     schedule = ReadSchedule([one, two], INTERVAL)
     schedule.done([reading(one, 0.0), reading(two, 0.0, Reason.QUERY_TIMEOUT)], 0.0)
@@ -64,8 +64,8 @@ def test_what_failed_is_tried_again_sooner() -> None:
     assert schedule.due(15.0) == [two, one]
 
 
-def test_one_message_a_minute_and_target(tmp_path: Any) -> None:
-    """Counted where they arrive, over half an hour with a node that goes and comes."""
+def test_one_message_per_minute_and_target(tmp_path: Any) -> None:
+    """Counted at the nodes, over half an hour with a node that flaps."""
     sent: dict[str, list[float]] = {}
 
     async def watch(loop: VirtualLoop) -> None:
@@ -99,17 +99,17 @@ def test_one_message_a_minute_and_target(tmp_path: Any) -> None:
     assert len(sent["node-2"]) in {29, 30}
 
 
-async def test_a_wallet_that_has_just_been_frozen_accuses_nobody(tmp_path: Any) -> None:
-    """Its refusal is not the one that is expected, and is no fault of who passed it on."""
+async def test_a_wallet_just_frozen_is_no_fault_of_a_target(tmp_path: Any) -> None:
+    """Its refusal is not the expected one, and no fault of the target that relayed it."""
     async with Simulator(wallets=1, automatic=False) as simulator:
         content = simulator.config() | {"state_dir": str(tmp_path)}
         async with running(configured(content), counting=False) as parts:
 
             async def ask(probe: Probe) -> list[Any]:
                 jobs = [job for job in parts.jobs if job.probe is probe]
-                told = [await parts.asker.ask(job, each) for job in jobs for each in job.plan()]
+                results = [await parts.asker.ask(job, each) for job in jobs for each in job.plan()]
                 parts.watcher.evaluate()
-                return list(chain(*told))
+                return list(chain(*results))
 
             await ask(Probe.HEAD)
             await ask(Probe.BALANCE)
@@ -147,8 +147,8 @@ def test_a_bug_with_one_account_leaves_the_others_counted(
     virtual_time.run(watch)
 
 
-def test_no_question_is_given_up_that_only_waits_for_its_turn(tmp_path: Any) -> None:
-    """However slow a provider may be asked, and however long an answer may take."""
+def test_a_question_that_waits_for_its_turn_is_not_cancelled(tmp_path: Any) -> None:
+    """However low a provider's pace, and however long its timeout."""
 
     def limits(**settings: Any) -> dict[Probe, float]:
         rate = settings.pop("rate", 1000.0)

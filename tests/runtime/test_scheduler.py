@@ -1,4 +1,4 @@
-"""When questions are asked: on a grid, spread out, never piled up."""
+"""When jobs ask: on a grid, spread out, never piled up."""
 
 import asyncio
 import itertools
@@ -70,7 +70,7 @@ def a_job(
     delay: float | None = None,
     deadline: float = LAST_RESORT,
 ) -> Job:
-    """Asks one target where it stands."""
+    """A job with one question about one target."""
     title = f"head {name}"
     questions = (Question(title, ask, deadline),)
     plan = lambda: questions  # noqa: E731
@@ -100,7 +100,7 @@ async def test_every_job_has_its_own_interval() -> None:
     assert asked.count("b") == 1
 
 
-async def test_a_slow_probe_is_counted_and_does_not_hold_up_the_others() -> None:
+async def test_a_slow_probe_is_counted_and_does_not_delay_others() -> None:
     store = Store([make_target(name, "toncenter-v2", "primary") for name in ("slow", "quick")])
     quick = itertools.count()
 
@@ -125,11 +125,11 @@ async def test_a_slow_probe_is_counted_and_does_not_hold_up_the_others() -> None
 
 
 class TestConfirmation:
-    """A first failure is looked at again soon, and not only on the next beat."""
+    """A first failure is confirmed soon, before the next tick."""
 
     @staticmethod
     def asked_at(reasons: list[Reason]) -> list[float]:
-        """When a target was asked that answers like this, on a beat of ten seconds."""
+        """When a target with these results was asked, at an interval of ten seconds."""
 
         async def play(loop: VirtualLoop) -> list[float]:
             store = Store([make_target("it", "toncenter-v2", "primary")])
@@ -166,7 +166,7 @@ class TestConfirmation:
             pytest.param(
                 [Reason.OK, Reason.RATE_LIMITED, Reason.RATE_LIMITED],
                 [0.0, 10.0, 20.0],
-                id="whoever limits us is not pressed",
+                id="a rate limit is not confirmed",
             ),
         ],
     )
@@ -206,7 +206,7 @@ class Played:
         return {name: verdict.state for name, verdict in verdicts.items()}
 
     async def run(self, ask: Ask, seconds: float, *, deadline: float = LAST_RESORT) -> None:
-        """Let a bad job and a good one run."""
+        """Run a bad job and a good one."""
 
         async def bad() -> Sequence[Observation]:
             self.asked += 1
@@ -227,7 +227,7 @@ class Played:
 
 
 def play(body: Callable[[Played], Awaitable[None]]) -> list[Any]:
-    """Play on a virtual clock; returns what was logged."""
+    """Run on a virtual clock; returns what was logged."""
 
     async def main(loop: VirtualLoop) -> None:
         await body(Played(loop))
@@ -238,7 +238,7 @@ def play(body: Callable[[Played], Awaitable[None]]) -> list[Any]:
 
 
 class TestManyQuestions:
-    """One that is stuck holds up no other of its job."""
+    """A question that hangs delays no other of its job."""
 
     @staticmethod
     def plan(loop: VirtualLoop, slow: set[str], asked: list[tuple[str, float]]) -> Job:
@@ -279,7 +279,7 @@ class TestManyQuestions:
 class TestChange:
     """Jobs come and go while others run."""
 
-    def test_what_stays_is_not_disturbed(self) -> None:
+    def test_unchanged_jobs_are_not_disturbed(self) -> None:
         asked: list[tuple[str, float]] = []
 
         async def play(loop: VirtualLoop) -> None:
@@ -307,7 +307,7 @@ class TestChange:
             *[("stays", 0), ("stays", 10), ("stays", 20), ("stays ends", 3), ("stays ends", 13)],
         ]
 
-    def test_what_goes_has_ended_before_what_comes_begins(self) -> None:
+    def test_removed_jobs_end_before_new_ones_begin(self) -> None:
         events: list[str] = []
 
         async def play(_: VirtualLoop) -> None:
@@ -336,14 +336,14 @@ class TestChange:
 
 
 class TestFaults:
-    """What goes wrong in one job costs that job one sample, and is counted."""
+    """A failure in a job costs that job one sample, and is counted."""
 
     @pytest.mark.parametrize(
         "error",
         [
             pytest.param(RuntimeError("hunter2"), id="a bug"),
             pytest.param(MemoryError(), id="no memory"),
-            pytest.param(TimeoutError(), id="a deadline nobody caught"),
+            pytest.param(TimeoutError(), id="an uncaught deadline"),
             pytest.param(ExceptionGroup("", [ValueError()]), id="a group"),
             pytest.param(asyncio.CancelledError(), id="cancelled by itself"),
         ],
@@ -363,7 +363,7 @@ class TestFaults:
         assert type(error).__name__ in line["exception"] or "cancelled" in line["exception"]
 
     @pytest.mark.parametrize("found", [None, [None], 5, ["text"]], ids=repr)
-    def test_an_answer_that_is_none(self, found: Any) -> None:
+    def test_an_invalid_result(self, found: Any) -> None:
         async def body(it: Played) -> None:
             async def ask() -> Sequence[Observation]:
                 answer: Sequence[Observation] = found
@@ -376,7 +376,7 @@ class TestFaults:
 
         play(body)
 
-    def test_it_is_said_when_it_begins_and_when_it_has_ended(self) -> None:
+    def test_it_is_logged_when_it_begins_and_when_it_ends(self) -> None:
         async def body(it: Played) -> None:
             async def ask() -> Sequence[Observation]:
                 if it.loop.time() < 600.0:
@@ -392,7 +392,7 @@ class TestFaults:
             120,
         )
 
-    def test_every_other_time_is_said_once(self) -> None:
+    def test_an_intermittent_failure_is_logged_once(self) -> None:
         async def body(it: Played) -> None:
             async def ask() -> Sequence[Observation]:
                 if it.asked % 2:
@@ -404,7 +404,7 @@ class TestFaults:
 
         assert len(play(body)) == 1
 
-    def test_another_bug_in_the_same_place_is_said_too(self) -> None:
+    def test_another_bug_in_the_same_place_is_logged_too(self) -> None:
         async def body(it: Played) -> None:
             async def ask() -> Sequence[Observation]:
                 if it.asked % 2:
@@ -418,7 +418,7 @@ class TestFaults:
             "ZeroDivisionError: division by zero",
         ]
 
-    def test_a_sample_that_cannot_be_kept(self) -> None:
+    def test_a_sample_that_cannot_be_stored(self) -> None:
         async def body(it: Played) -> None:
             async def ask() -> Sequence[Observation]:
                 return [it.sample("nobody"), it.sample("bad")]
@@ -430,7 +430,7 @@ class TestFaults:
 
         assert [line["component"] for line in play(body)] == ["store"]
 
-    def test_a_bug_that_a_probe_made_a_sample_of(self) -> None:
+    def test_a_bug_inside_a_probe(self) -> None:
         async def body(it: Played) -> None:
             async def ask() -> Sequence[Observation]:
                 with Recording("bad", Probe.HEAD, it.loop.wall) as probe:
@@ -438,12 +438,12 @@ class TestFaults:
                 return [probe.sample]
 
             await it.run(ask, 21.0)
-            assert it.counted(Component.PROBES) == it.results("bad") == 6  # one to confirm it
+            assert it.counted(Component.PROBES) == it.results("bad") == 6  # one is the confirmation
 
         [line] = play(body)
         assert (line["of"], line["exception"].splitlines()[-1]) == ("bad", "RuntimeError: hunter2")
 
-    def test_one_that_never_ends_is_given_up(self) -> None:
+    def test_a_question_that_never_ends_is_cancelled(self) -> None:
         async def body(it: Played) -> None:
             async def ask() -> Sequence[Observation]:
                 await asyncio.Event().wait()
@@ -457,7 +457,7 @@ class TestFaults:
         [line] = play(body)
         assert "it has not ended within 30 s" in line["exception"]
 
-    def test_one_that_does_not_end_when_it_is_given_up_is_not_begun_again(self) -> None:
+    def test_a_question_that_ignores_cancellation_is_not_asked_again(self) -> None:
         async def body(it: Played) -> None:
             over = asyncio.Event()
 
@@ -478,8 +478,8 @@ class TestFaults:
 
         play(body)
 
-    def test_a_target_whose_question_fails_does_not_stay_well(self) -> None:
-        """Its samples go past their time to live: it is unknown, and readiness lets it go."""
+    def test_a_target_whose_question_fails_does_not_stay_healthy(self) -> None:
+        """Its samples become stale: it is unknown, and unready."""
 
         async def body(it: Played) -> None:
             async def ask() -> Sequence[Observation]:
@@ -499,7 +499,7 @@ class TestFaults:
 
         play(body)
 
-    def test_the_end_passes_through(self) -> None:
+    def test_cancellation_passes_through(self) -> None:
         async def body(it: Played) -> None:
             async def ask() -> Sequence[Observation]:
                 raise SystemExit(3)
@@ -510,7 +510,7 @@ class TestFaults:
             play(body)
         assert ended.value.code == 3
 
-    def test_what_is_under_way_at_the_end_closes_what_it_opened(self) -> None:
+    def test_questions_in_progress_close_what_they_opened(self) -> None:
         closed: list[bool] = []
 
         async def body(it: Played) -> None:

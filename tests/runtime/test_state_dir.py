@@ -1,4 +1,4 @@
-"""The state directory: made where it is missing, tried, and not shared."""
+"""The state directory: created where missing, checked, and locked."""
 
 import os
 import threading
@@ -22,7 +22,7 @@ def raises(error: OSError) -> Any:
     return instead
 
 
-def test_it_is_made(tmp_path: Path) -> None:
+def test_it_is_created(tmp_path: Path) -> None:
     with locked(tmp_path / "a" / "b"):
         assert (tmp_path / "a" / "b").is_dir()
 
@@ -41,7 +41,7 @@ def test_below_a_file(tmp_path: Path) -> None:
         pass
 
 
-def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", raises(OSError(28, "No space left on device")))
     with pytest.raises(StateDirError, match="No space left on device"), locked(tmp_path):
         pass
@@ -54,7 +54,7 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-def test_two_cannot_share_it(tmp_path: Path) -> None:
+def test_it_cannot_be_shared(tmp_path: Path) -> None:
     with (
         locked(tmp_path),
         pytest.raises(StateDirError, match="is used by another tonwatch"),
@@ -65,10 +65,8 @@ def test_two_cannot_share_it(tmp_path: Path) -> None:
         pass
 
 
-async def test_one_whose_disk_does_not_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The start does not wait for it for ever, and says why it ends."""
+async def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start waits a limited time, and fails with the reason."""
     answers = threading.Event()
     monkeypatch.setattr(os, "fsync", lambda _: answers.wait())
     monkeypatch.setattr(state_dir, "OPENS_WITHIN", 0.05)

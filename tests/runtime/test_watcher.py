@@ -1,4 +1,4 @@
-"""The watcher where judging or logging fails: it goes on, and says that it is not alive."""
+"""The watcher while judging or logging fails: it goes on, and is not alive."""
 
 import asyncio
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def broken(*_: object, **__: object) -> Any:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_where_judging_fails_it_is_not_alive_until_it_succeeds(
+def test_not_alive_while_judging_fails(
     monkeypatch: pytest.MonkeyPatch, lines: list[Any], step: str
 ) -> None:
     async def main(loop: VirtualLoop) -> None:
@@ -68,7 +68,7 @@ def test_where_judging_fails_it_is_not_alive_until_it_succeeds(
     assert "RuntimeError: hunter2" in lines[0]["exception"]
 
 
-def test_what_drains_is_not_ready_even_where_nothing_can_be_judged(
+def test_draining_is_not_ready_even_while_judging_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def main(loop: VirtualLoop) -> None:
@@ -81,7 +81,7 @@ def test_what_drains_is_not_ready_even_where_nothing_can_be_judged(
 
 
 @pytest.mark.parametrize("part", ["targets", "findings", "diagnosis", "readiness"])
-def test_where_logging_fails_views_are_made_all_the_same(
+def test_views_are_made_while_logging_fails(
     monkeypatch: pytest.MonkeyPatch, lines: list[Any], part: str
 ) -> None:
     async def main(loop: VirtualLoop) -> None:

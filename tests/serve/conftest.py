@@ -1,4 +1,4 @@
-"""Stages, and a real HTTP client before the real application."""
+"""Scenes, and a real HTTP client of the real application."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
 from tests.conftest import Clock
-from tests.serve.stage import Stage
+from tests.serve.scene import Scene
 from tonwatch.serve.app import build
 from tonwatch.system import executors
 
@@ -16,21 +16,21 @@ Client = TestClient[Request, Application]
 
 
 @pytest.fixture
-def stage(clock: Clock) -> Stage:
-    return Stage(clock)
+def scene(clock: Clock) -> Scene:
+    return Scene(clock)
 
 
 @asynccontextmanager
-async def served(stage: Stage) -> AsyncIterator[Client]:
-    """A client before the application that shows what is on `stage`."""
+async def served(scene: Scene) -> AsyncIterator[Client]:
+    """A client of the application that serves the view of `scene`."""
     async with (
         executors.running() as threads,
-        TestClient(TestServer(build(stage.watcher, threads, stage.watcher.errors))) as made,
+        TestClient(TestServer(build(scene.watcher, threads, scene.watcher.errors))) as made,
     ):
         yield made
 
 
 @pytest.fixture
-async def client(stage: Stage) -> AsyncIterator[Client]:
-    async with served(stage) as made:
+async def client(scene: Scene) -> AsyncIterator[Client]:
+    async with served(scene) as made:
         yield made

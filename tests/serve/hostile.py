@@ -1,4 +1,4 @@
-"""A server within limits, on a clock that jumps, and clients that do as they should not."""
+"""A server with limits, on virtual time, and clients that misbehave."""
 
 import asyncio
 import socket
@@ -42,7 +42,7 @@ class Client:
         await self.writer.drain()
 
     async def answer(self) -> bytes:
-        """The head of one response, whose body is then read and left out."""
+        """The head of one response; its body is read and dropped."""
         head = await self.reader.readuntil(b"\r\n\r\n")
         lengths = [
             int(line.partition(b":")[2])
@@ -56,7 +56,7 @@ class Client:
         return int((await self.answer()).split()[1])
 
     async def rest(self) -> bytes:
-        """All that comes until the connection is closed."""
+        """All bytes until the connection is closed."""
         got = b""
         try:
             while more := await self.reader.read(1 << 16):
@@ -66,7 +66,7 @@ class Client:
         return got
 
     async def closed(self) -> None:
-        """Until the server has closed it, reading nothing of what it has sent before."""
+        """Wait until the server has closed it, without reading what it sent."""
         taken = self.writer.get_extra_info("socket")
         while True:
             # 8 is TCP_CLOSE_WAIT, 7 TCP_CLOSE. Source: include/net/tcp_states.h
@@ -84,12 +84,12 @@ class Client:
 
 @dataclass
 class Site:
-    """The server under attack.
+    """The server that a test attacks.
 
     Attributes:
-        view: what bodies are made of.
-        made: how often one was made.
-        waiting: requests of /wait that are being answered; `go` lets them end.
+        view: what bodies are rendered from.
+        made: how many bodies were rendered.
+        waiting: requests of /wait in progress; `go` lets them end.
     """
 
     loop: virtual_time.VirtualLoop
@@ -196,7 +196,7 @@ async def serving(site: Site, limits: Limits) -> AsyncIterator[None]:
 
 
 def attacked(attack: Attack, **limits: Any) -> Site:
-    """Let a server be attacked, on virtual time; it must be well afterwards."""
+    """Run `attack` on virtual time; the server must answer normally afterwards."""
 
     async def main(loop: virtual_time.VirtualLoop) -> Site:
         site = Site(loop)

@@ -1,4 +1,4 @@
-"""Reads expositions back, and knows what ought to be in them."""
+"""Parses expositions, and makes scenes in which every metric has a value."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,8 +7,8 @@ from typing import Any
 from prometheus_client import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
-from tests.serve.wallet_stage import Till
+from tests.serve.scene import NODE, PROVIDER, PUBLIC, Scene
+from tests.serve.wallet_scene import WalletScene
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.metrics import catalogue
 from tonwatch.serve.metrics.collector import MetricsCollector
@@ -24,7 +24,7 @@ ALL: tuple[Metric[Any], ...] = tuple(
 
 
 class Scrape:
-    """One exposition, asked by name and labels."""
+    """One exposition, whose samples are found by name and labels."""
 
     def __init__(self, body: str) -> None:
         self.families: list[Family] = list(parse_text(body))
@@ -50,9 +50,9 @@ class Scrape:
         ]
 
 
-def context_of(stage: Stage) -> Callable[[], ScrapeContext]:
+def context_of(scene: Scene) -> Callable[[], ScrapeContext]:
     def now() -> ScrapeContext:
-        view, alive = shown(stage.watcher.view, stage.watcher.age(stage.watcher.view))
+        view, alive = shown(scene.watcher.view, scene.watcher.age(scene.watcher.view))
         return ScrapeContext(view, "1.2.3", alive)
 
     return now
@@ -62,40 +62,40 @@ def written(exposition: MetricsCollector, accept: str = "") -> str:
     return b"".join(exposition.write(accept)[0]).decode()
 
 
-def scrape(stage: Stage) -> Scrape:
-    return Scrape(written(MetricsCollector(context_of(stage), stage.watcher.errors)))
+def scrape(scene: Scene) -> Scrape:
+    return Scrape(written(MetricsCollector(context_of(scene), scene.watcher.errors)))
 
 
-def everything(stage: Stage) -> None:
-    """A scene in which every metric that is not about wallets has something to say.
+def show_every_target_metric(scene: Scene) -> None:
+    """Give every metric that is not about wallets a value.
 
-    Our clock is eight seconds behind, and the node is catching up.
+    The local clock is eight seconds behind, and the node is catching up.
     """
     for lag in (62, 42, 22):
-        stage.clock.advance(5)
-        stage.answer(NODE, lag - 8, clock_offset=8.0)
-        stage.answer(PUBLIC, -8, clock_offset=8.1)
-        stage.answer(PROVIDER, -8)
-        stage.put(NODE, Probe.CONNECT, {"connect": 0.001, "handshake": 0.002, "query": 0.001})
-        stage.fail(PUBLIC, Reason.OVERLOADED, probe=Probe.CONNECT)
-        stage.watcher.evaluate()
+        scene.clock.advance(5)
+        scene.answer(NODE, lag - 8, clock_offset=8.0)
+        scene.answer(PUBLIC, -8, clock_offset=8.1)
+        scene.answer(PROVIDER, -8)
+        scene.put(NODE, Probe.CONNECT, {"connect": 0.001, "handshake": 0.002, "query": 0.001})
+        scene.fail(PUBLIC, Reason.OVERLOADED, probe=Probe.CONNECT)
+        scene.watcher.evaluate()
 
 
-def everything_there_is(till: Till) -> None:
-    """A scene in which every metric has something to say."""
-    everything(till)
-    till.all_read()
-    till.read("cold", kind=WalletKind.HIGHLOAD_V3, last_clean=1_790_000_000)
+def show_every_metric(wallet_scene: WalletScene) -> None:
+    """Give every metric a value."""
+    show_every_target_metric(wallet_scene)
+    wallet_scene.all_read()
+    wallet_scene.read("cold", kind=WalletKind.HIGHLOAD_V3, last_clean=1_790_000_000)
     troubled = replace(
-        till.failed(2),
+        wallet_scene.failed(2),
         bounced_amount=5,
         skipped_messages=1,
         bounced_messages=1,
         compute_skipped={"no_gas": 1},
     )
-    till.walk("hot", totals=troubled)
-    till.messages_arrive()
-    till.watcher.evaluate()
+    wallet_scene.count_payouts("hot", totals=troubled)
+    wallet_scene.accept_messages()
+    wallet_scene.watcher.evaluate()
 
 
 def names_of(metric: Metric[Any]) -> set[str]:

@@ -1,4 +1,4 @@
-"""The endpoints over real HTTP: statuses, bodies, negotiation, and what never leaks."""
+"""The endpoints over real HTTP: statuses, bodies, negotiation, and what is never disclosed."""
 
 import asyncio
 import gzip
@@ -13,8 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.serve.conftest import Client
+from tests.serve.scene import NODE, Scene
 from tests.serve.scraping import Scrape
-from tests.serve.stage import NODE, Stage
 from tonwatch.serve import app
 from tonwatch.serve.health import document as health_document
 from tonwatch.serve.health import page
@@ -28,15 +28,15 @@ from tonwatch.ton.errors import Reason
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 
 
-async def test_live_is_about_tonwatch_alone(client: Client, stage: Stage) -> None:
-    stage.node_down()
+async def test_live_depends_on_tonwatch_alone(client: Client, scene: Scene) -> None:
+    scene.node_down()
     response = await client.get("/live")
     assert (response.status, await response.text()) == (200, "alive\n")
 
 
-async def test_not_alive_once_the_watcher_stops(client: Client, stage: Stage) -> None:
-    stage.healthy()
-    stage.clock.advance(10)
+async def test_not_alive_once_the_watcher_stops(client: Client, scene: Scene) -> None:
+    scene.healthy()
+    scene.clock.advance(10)
     response = await client.get("/live?verbose")
     why = "not alive: nothing has been evaluated for 10 seconds; see tonwatch's log"
     text = f"[-]watcher stopped\n{why}\n"
@@ -51,15 +51,15 @@ async def test_not_alive_once_the_watcher_stops(client: Client, stage: Stage) ->
         pytest.param("", "", "application/health+json", id="no preference"),
         pytest.param("application/json", "", "application/health+json", id="a program"),
         pytest.param(
-            "application/json, text/html;q=0.5", "", "application/health+json", id="rather JSON"
+            "application/json, text/html;q=0.5", "", "application/health+json", id="JSON preferred"
         ),
         pytest.param("text/html;q=0", "", "application/health+json", id="anything but HTML"),
-        pytest.param("text/html;q=x", "", "application/health+json", id="a broken weight"),
+        pytest.param("text/html;q=x", "", "application/health+json", id="an invalid weight"),
         pytest.param(BROWSER, "?format=json", "application/health+json", id="the page's own link"),
         pytest.param("*/*", "?format=html", "text/html", id="the page on request"),
     ],
 )
-async def test_health_is_a_page_for_browsers_and_json_for_all_else(
+async def test_health_is_html_for_browsers_and_json_for_all_else(
     client: Client, accept: str, query: str, kind: str
 ) -> None:
     response = await client.get(f"/health{query}", headers={"Accept": accept})
@@ -69,27 +69,27 @@ async def test_health_is_a_page_for_browsers_and_json_for_all_else(
 
 
 @pytest.mark.parametrize(
-    ("happened", "status", "word"),
+    ("situation", "status", "word"),
     [
-        pytest.param(Stage.nothing, 200, "warn", id="starting"),
-        pytest.param(Stage.healthy, 200, "pass", id="healthy"),
-        pytest.param(Stage.node_down, 503, "fail", id="not ready"),
+        pytest.param(Scene.starting, 200, "warn", id="starting"),
+        pytest.param(Scene.healthy, 200, "pass", id="healthy"),
+        pytest.param(Scene.node_down, 503, "fail", id="not ready"),
         pytest.param(
-            lambda stage: (stage.healthy(), stage.clock.advance(10)), 503, "fail", id="hanging"
+            lambda scene: (scene.healthy(), scene.clock.advance(10)), 503, "fail", id="hanging"
         ),
     ],
 )
 async def test_the_status_of_health(
-    client: Client, stage: Stage, happened: Any, status: int, word: str
+    client: Client, scene: Scene, situation: Any, status: int, word: str
 ) -> None:
-    happened(stage)
+    situation(scene)
     response = await client.get("/health")
     assert (response.status, json.loads(await response.text())["status"]) == (status, word)
 
 
-async def test_the_page_is_never_a_503(client: Client, stage: Stage) -> None:
-    """Proxies put pages of their own in the place of a 503's."""
-    stage.node_down()
+async def test_the_page_is_never_a_503(client: Client, scene: Scene) -> None:
+    """Proxies replace the body of a 503 with a page of their own."""
+    scene.node_down()
     response = await client.get("/health", headers={"Accept": BROWSER})
     assert response.status == 200
     assert "node refuses connections" in await response.text()
@@ -102,8 +102,8 @@ async def test_the_root_leads_to_health(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/live", "/health"])
-async def test_head_has_headers_and_no_body(client: Client, stage: Stage, path: str) -> None:
-    stage.healthy()
+async def test_head_has_headers_and_no_body(client: Client, scene: Scene, path: str) -> None:
+    scene.healthy()
     response = await client.head(path)
     assert (response.status, await response.read()) == (200, b"")
     assert int(response.headers["Content-Length"]) > 0
@@ -125,8 +125,8 @@ async def test_bodies_are_refused(client: Client, method: str) -> None:
     assert response.headers["Server"] == "tonwatch"
 
 
-async def test_scrapes_of_one_moment_are_written_once(
-    client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+async def test_concurrent_scrapes_are_written_once(
+    client: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
     write = MetricsCollector.write
@@ -141,7 +141,7 @@ async def test_scrapes_of_one_moment_are_written_once(
         response = await client.get("/metrics", headers=headers, auto_decompress=False)
         return await response.read()
 
-    stage.healthy()
+    scene.healthy()
     bodies = await asyncio.gather(*(scrape() for _ in range(20)))
     assert len(set(bodies)) == 1
     await scrape(**{"Accept-Encoding": "identity"})
@@ -156,7 +156,7 @@ async def test_connections_are_counted_from_zero(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics/", "/%2e%2e/etc/passwd", "/<script>"])
-async def test_other_paths_name_the_right_ones(client: Client, path: str) -> None:
+async def test_unknown_paths_list_the_valid_ones(client: Client, path: str) -> None:
     response = await client.get(path)
     assert response.status == 404
     assert response.content_type == "text/plain"
@@ -164,7 +164,7 @@ async def test_other_paths_name_the_right_ones(client: Client, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/live", "/ready", "/health", "/nowhere"])
-async def test_every_answer_has_the_same_guards(client: Client, path: str) -> None:
+async def test_every_response_has_the_security_headers(client: Client, path: str) -> None:
     headers = (await client.get(path)).headers
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -185,22 +185,22 @@ async def test_every_answer_has_the_same_guards(client: Client, path: str) -> No
 )
 @pytest.mark.parametrize("path", ["/metrics", "/health"])
 async def test_gzip_where_it_is_accepted(
-    client: Client, stage: Stage, path: str, accepts: str, zipped: bool
+    client: Client, scene: Scene, path: str, accepts: str, zipped: bool
 ) -> None:
-    stage.healthy()
+    scene.healthy()
     response = await client.get(path, headers={"Accept-Encoding": accepts}, auto_decompress=False)
     body = await response.read()
     assert response.headers.get("Content-Encoding") == ("gzip" if zipped else None)
     assert (gzip.decompress(body) if zipped else body)[:1] in {b"#", b"{"}
 
 
-class TestErrorsOfOurs:
-    """A bug costs one answer, is counted by what failed, and its text goes into the log alone."""
+class TestInternalErrors:
+    """A bug costs one response, is counted by component, and its text goes to the log only."""
 
-    async def test_one_page(
-        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    async def test_a_failing_page(
+        self, client: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        stage.healthy()
+        scene.healthy()
         with monkeypatch.context() as patch, capture_logs() as lines:
             patch.setattr(health_document, "document", broken)
             for _ in range(3):
@@ -214,12 +214,14 @@ class TestErrorsOfOurs:
         metrics = await (await client.get("/metrics")).text()
         assert 'tonwatch_internal_errors_total{component="http"} 3.0' in metrics
 
-    async def test_the_document_says_what_has_failed(self, client: Client, stage: Stage) -> None:
-        stage.healthy()
+    async def test_the_document_names_the_failed_component(
+        self, client: Client, scene: Scene
+    ) -> None:
+        scene.healthy()
         for seconds in (0.0, 3.0):
-            stage.clock.advance(seconds)
-            stage.watcher.errors.failed(Component.PROBES, "head", RuntimeError("hunter2"))
-        stage.watcher.evaluate()
+            scene.clock.advance(seconds)
+            scene.watcher.errors.failed(Component.PROBES, "head", RuntimeError("hunter2"))
+        scene.watcher.evaluate()
         document = json.loads(await (await client.get("/health")).text())
         assert document["status"] == "warn"
         [error] = document["internal_errors"]
@@ -231,9 +233,9 @@ class TestErrorsOfOurs:
             "ongoing": True,
         }
 
-    async def test_the_page_too(self, client: Client, stage: Stage) -> None:
-        stage.healthy()
-        stage.watcher.errors.failed(Component.JUDGE, "it", RuntimeError("hunter2"))
+    async def test_the_page_names_the_failed_component(self, client: Client, scene: Scene) -> None:
+        scene.healthy()
+        scene.watcher.errors.failed(Component.JUDGE, "it", RuntimeError("hunter2"))
         text = await (await client.get("/health?format=html")).text()
         assert "tonwatch itself has a bug." in text
         assert "<code>judge</code> failed once, at" in text
@@ -241,15 +243,15 @@ class TestErrorsOfOurs:
         assert "hunter2" not in text
         assert "RuntimeError" not in text
 
-    async def test_what_is_over_is_remembered_and_no_trouble(
-        self, client: Client, stage: Stage
+    async def test_a_past_failure_is_listed_and_is_no_warning(
+        self, client: Client, scene: Scene
     ) -> None:
-        stage.healthy()
+        scene.healthy()
         for _ in range(2):
-            stage.watcher.errors.failed(Component.LOG, "", RuntimeError("hunter2"))
-        stage.clock.advance(QUIET)
-        stage.watcher.errors.worked(Component.LOG)
-        stage.healthy()
+            scene.watcher.errors.failed(Component.LOG, "", RuntimeError("hunter2"))
+        scene.clock.advance(QUIET)
+        scene.watcher.errors.worked(Component.LOG)
+        scene.healthy()
         document = json.loads(await (await client.get("/health?format=json")).text())
         assert document["status"] == "pass"
         assert [(e["count"], e["ongoing"]) for e in document["internal_errors"]] == [(2, False)]
@@ -257,18 +259,18 @@ class TestErrorsOfOurs:
         assert "itself has a bug" not in text
         assert "its log failed 2 times, last at" in text
 
-    async def test_a_hook(
-        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    async def test_a_failing_response_hook(
+        self, client: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """An answer without some of its headers is better than none."""
+        """A response without some of its headers is better than none."""
         monkeypatch.setattr(app, "_set_headers", broken)
         assert (await client.get("/ready")).status == 503
         assert (await client.get("/live")).status == 200
-        assert stage.watcher.errors.counts()[Component.HTTP] == 2
+        assert scene.watcher.errors.counts()[Component.HTTP] == 2
 
 
 class TestBusy:
-    """Whoever finds all renderers busy waits or is sent away; nothing else is held up."""
+    """Requests wait or get 503 while all renderers are busy; nothing else is delayed."""
 
     @pytest.fixture
     def gate(self) -> Iterator[threading.Event]:
@@ -287,9 +289,11 @@ class TestBusy:
         monkeypatch.setattr(health_document, "document", hang)
 
     @pytest.mark.usefixtures("hanging")
-    async def test_many_readers(self, client: Client, stage: Stage, gate: threading.Event) -> None:
-        """They wait for one page, and nobody else waits for them."""
-        stage.healthy()
+    async def test_concurrent_requests_for_a_page_share_one_rendering(
+        self, client: Client, scene: Scene, gate: threading.Event
+    ) -> None:
+        """They wait for one rendering, and delay no other request."""
+        scene.healthy()
         readers = [asyncio.create_task(client.get("/health")) for _ in range(50)]
         for path in ("/metrics", "/live", "/ready"):
             assert (await client.get(path)).status == 200
@@ -298,10 +302,10 @@ class TestBusy:
         assert {answer.status for answer in await asyncio.gather(*readers)} == {200}
 
     @pytest.mark.usefixtures("hanging")
-    async def test_more_kinds_of_pages_than_there_is_room_for(
-        self, client: Client, stage: Stage, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    async def test_more_kinds_of_pages_than_renderers(
+        self, client: Client, scene: Scene, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        stage.healthy()
+        scene.healthy()
         made = itertools.count()
         monkeypatch.setattr(app, "takes_gzip", lambda _: next(made))  # each is another kind
         readers = [asyncio.create_task(client.get("/health")) for _ in range(50)]
@@ -312,21 +316,21 @@ class TestBusy:
         away = [answer for answer in answers if answer.status == 503]
         assert all(answer.headers["Retry-After"] == "5" for answer in away)
         assert await away[0].text() == "busy; try again in 5 s\n"
-        assert sum(stage.watcher.errors.counts().values()) == 0, "that is no bug"
+        assert sum(scene.watcher.errors.counts().values()) == 0, "that is no bug"
 
     @pytest.mark.usefixtures("hanging")
-    async def test_one_that_never_ends(
-        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    async def test_a_rendering_that_never_ends(
+        self, client: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(app, "WITHIN", 0.05)
         response = await client.get("/health")
         assert (response.status, response.headers["Retry-After"]) == (503, "5")
-        assert stage.watcher.errors.counts()[Component.HTTP] == 1
+        assert scene.watcher.errors.counts()[Component.HTTP] == 1
 
-    async def test_one_that_hangs_does_not_stop_the_next(
-        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
+    async def test_a_hanging_rendering_does_not_stop_the_next(
+        self, client: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
     ) -> None:
-        stage.healthy()
+        scene.healthy()
         document, hangs = health_document.document, iter([True])
 
         def once(*args: Any, **more: Any) -> Any:
@@ -341,10 +345,10 @@ class TestBusy:
         assert (await client.get("/health")).status == 200
 
     @pytest.mark.usefixtures("hanging")
-    async def test_where_all_hang_nobody_waits(
-        self, client: Client, stage: Stage, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    async def test_requests_fail_at_once_while_all_renderers_hang(
+        self, client: Client, scene: Scene, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        stage.healthy()
+        scene.healthy()
         with monkeypatch.context() as patched:
             patched.setattr(app, "WITHIN", 0.05)
             for _ in range(2):
@@ -353,20 +357,20 @@ class TestBusy:
         monkeypatch.setattr(app, "WITHIN", 3600.0)
         async with asyncio.timeout(10):
             assert (await client.get("/health")).status == 503
-        assert stage.watcher.errors.counts()[Component.HTTP] == 2, "busy is no further failure"
+        assert scene.watcher.errors.counts()[Component.HTTP] == 2, "busy is no further failure"
         gate.set()
 
-    async def test_metrics_recover_from_hanging(
-        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
+    async def test_metrics_recover_from_a_hanging_scrape(
+        self, client: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
     ) -> None:
         """As often as there are spare threads."""
-        stage.healthy()
+        scene.healthy()
         hangs = iter([True] * 3)
 
-        def sources(scene: ScrapeContext) -> Any:
+        def sources(context: ScrapeContext) -> Any:
             if next(hangs, False):
                 gate.wait()
-            return catalogue.CHAIN.sources(scene)
+            return catalogue.CHAIN.sources(context)
 
         patched = replace(catalogue.CHAIN, sources=sources)
         monkeypatch.setattr(catalogue, "GROUPS", (patched, *catalogue.GROUPS[1:]))
@@ -377,10 +381,10 @@ class TestBusy:
                 assert (await client.get("/metrics")).status == 503
         assert (await client.get("/metrics")).status == 200
 
-    async def test_a_scrape_that_hangs_does_not_hold_up_pages(
-        self, client: Client, stage: Stage, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
+    async def test_a_hanging_scrape_does_not_delay_pages(
+        self, client: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch, gate: threading.Event
     ) -> None:
-        stage.healthy()
+        scene.healthy()
         monkeypatch.setattr(MetricsCollector, "write", lambda *_: gate.wait())
         with monkeypatch.context() as patched:
             patched.setattr(app, "WITHIN", 0.05)
@@ -398,17 +402,17 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_asking_changes_nothing(client: Client, stage: Stage) -> None:
-    """No request looks at the store anew, let alone at a target."""
-    stage.healthy()
-    view = stage.watcher.view
-    stage.fail(NODE, Reason.CONNECT_REFUSED)
+async def test_requests_change_nothing(client: Client, scene: Scene) -> None:
+    """No request evaluates the store or probes a target."""
+    scene.healthy()
+    view = scene.watcher.view
+    scene.fail(NODE, Reason.CONNECT_REFUSED)
     for path in ("/metrics", "/live", "/ready?verbose", "/health", "/health?format=html"):
         await (await client.get(path)).read()
-    assert stage.watcher.view is view
+    assert scene.watcher.view is view
 
 
-async def test_the_page_allows_itself_nothing(client: Client) -> None:
+async def test_the_content_security_policy_forbids_everything(client: Client) -> None:
     response = await client.get("/health", headers={"Accept": BROWSER})
     policy = response.headers["Content-Security-Policy"]
     assert policy == page.content_security_policy()

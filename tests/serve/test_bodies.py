@@ -1,4 +1,4 @@
-"""Bodies are made once for all who ask at the same moment."""
+"""A body is rendered once for all requests of the same moment."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,8 +9,8 @@ from tests import virtual_time
 from tonwatch.serve.bodies import Bodies, Body
 
 
-class Workshop:
-    """Makes bodies that say of which view they are, in two seconds each."""
+class BodyMaker:
+    """Renders bodies that contain the name of their view, in two seconds each."""
 
     def __init__(self) -> None:
         self.view = "first"
@@ -31,82 +31,82 @@ class Workshop:
         return Body(view.encode())
 
 
-def in_workshop(script: Callable[[Workshop], Awaitable[None]]) -> list[str]:
+def run_script(script: Callable[[BodyMaker], Awaitable[None]]) -> list[str]:
     async def main(_: virtual_time.VirtualLoop) -> list[str]:
-        workshop = Workshop()
-        await script(workshop)
-        return workshop.made
+        maker = BodyMaker()
+        await script(maker)
+        return maker.made
 
     return virtual_time.run(main)
 
 
-def test_one_for_all_of_one_moment() -> None:
-    async def script(workshop: Workshop) -> None:
-        bodies = await asyncio.gather(*(workshop.ask() for _ in range(9)))
+def test_concurrent_requests_share_a_body() -> None:
+    async def script(maker: BodyMaker) -> None:
+        bodies = await asyncio.gather(*(maker.ask() for _ in range(9)))
         assert all(body is bodies[0] for body in bodies)
-        assert await workshop.ask() is bodies[0]
+        assert await maker.ask() is bodies[0]
 
-    assert in_workshop(script) == ["first"]
+    assert run_script(script) == ["first"]
 
 
-def test_each_kind_has_its_own() -> None:
-    async def script(workshop: Workshop) -> None:
-        text, page = await asyncio.gather(workshop.ask(), workshop.ask("page"))
+def test_each_kind_has_its_own_body() -> None:
+    async def script(maker: BodyMaker) -> None:
+        text, page = await asyncio.gather(maker.ask(), maker.ask("page"))
         assert text is not page
 
-    assert in_workshop(script) == ["first", "first"]
+    assert run_script(script) == ["first", "first"]
 
 
-def test_a_new_view_has_a_new_one() -> None:
-    async def script(workshop: Workshop) -> None:
-        await workshop.ask()
-        workshop.view = "second"
-        assert (await workshop.ask()).content == b"second"
+def test_a_new_view_has_a_new_body() -> None:
+    async def script(maker: BodyMaker) -> None:
+        await maker.ask()
+        maker.view = "second"
+        assert (await maker.ask()).content == b"second"
 
-    assert in_workshop(script) == ["first", "second"]
+    assert run_script(script) == ["first", "second"]
 
 
-def test_after_a_moment_it_is_made_anew() -> None:
-    """Where the watcher hangs there is no new view, and our own numbers change all the same."""
+def test_a_body_is_rendered_anew_after_half_a_second() -> None:
+    """While the watcher hangs there is no new view, but process metrics still change."""
 
-    async def script(workshop: Workshop) -> None:
-        body = await workshop.ask()
+    async def script(maker: BodyMaker) -> None:
+        body = await maker.ask()
         await asyncio.sleep(0.6)
-        assert await workshop.ask() is not body
+        assert await maker.ask() is not body
 
-    assert in_workshop(script) == ["first", "first"]
+    assert run_script(script) == ["first", "first"]
 
 
-def test_one_at_a_time_is_made_however_often_the_view_changes() -> None:
-    """Who comes while one is made gets one of a view that is not older than the question."""
+def test_renderings_do_not_overlap_however_often_the_view_changes() -> None:
+    """A request that comes during a rendering gets a view that is not older than the request."""
 
-    async def script(workshop: Workshop) -> None:
+    async def script(maker: BodyMaker) -> None:
         asked = []
         for number in range(10):
-            workshop.view = f"{number}"
-            asked.append(workshop.ask())
+            maker.view = f"{number}"
+            asked.append(maker.ask())
             await asyncio.sleep(0.1)
         assert [body.content for body in await asyncio.gather(*asked)] == [b"0"] + [b"9"] * 9
 
-    assert in_workshop(script) == ["0", "9"]
+    assert run_script(script) == ["0", "9"]
 
 
-def test_who_leaves_takes_it_from_nobody() -> None:
-    async def script(workshop: Workshop) -> None:
-        gone, stays = workshop.ask(), workshop.ask()
+def test_a_cancelled_request_does_not_cancel_the_others() -> None:
+    async def script(maker: BodyMaker) -> None:
+        gone, stays = maker.ask(), maker.ask()
         await asyncio.sleep(1)
         assert isinstance(gone, asyncio.Task)
         gone.cancel()
         assert (await stays).content == b"first"
 
-    assert in_workshop(script) == ["first"]
+    assert run_script(script) == ["first"]
 
 
 def test_a_failure_is_not_kept() -> None:
-    async def script(workshop: Workshop) -> None:
-        workshop.view = "broken"
+    async def script(maker: BodyMaker) -> None:
+        maker.view = "broken"
         for _ in range(2):
             with pytest.raises(RuntimeError, match="broken"):
-                await workshop.ask()
+                await maker.ask()
 
-    assert in_workshop(script) == ["broken", "broken"]
+    assert run_script(script) == ["broken", "broken"]

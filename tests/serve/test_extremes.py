@@ -1,4 +1,4 @@
-"""No time and no number that a peer, a file or a clock says breaks /health or /metrics."""
+"""No time or number from a peer, a file or a clock breaks /health or /metrics."""
 
 import json
 from typing import Any, Final
@@ -8,10 +8,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Clock
+from tests.serve.rendering import render
+from tests.serve.scene import NODE, PROVIDER, PUBLIC
 from tests.serve.scraping import scrape
-from tests.serve.shown import render
-from tests.serve.stage import NODE, PROVIDER, PUBLIC
-from tests.serve.wallet_stage import Till
+from tests.serve.wallet_scene import WalletScene
 from tonwatch.samples.payouts import OTHER_CODE, Totals, Trouble, TroubleKind
 from tonwatch.samples.sample import Head, Probe
 from tonwatch.serve.health.document import as_text, document
@@ -35,7 +35,7 @@ COUNTS: Final = st.sampled_from([number for number in EXTREMES if number >= 0])
 
 
 @pytest.mark.parametrize("wall", [END_OF_TIME, -62_135_596_801, 2**63, 10**60, -(2**63), 1e300])
-def test_a_time_that_no_calendar_has(wall: float) -> None:
+def test_a_time_out_of_the_calendars_range(wall: float) -> None:
     assert rfc3339(wall) is None
     assert (date(wall), time_of_day(wall)) == ("–", "–")
 
@@ -51,7 +51,7 @@ def test_the_first_and_the_last_second(wall: int, shown: str) -> None:
 
 @st.composite
 def all_totals(draw: st.DrawFn) -> Totals:
-    """What a file or a contract may lead to."""
+    """Any totals that a file or a contract may lead to."""
     sums = (
         "sent_amount",
         "received_amount",
@@ -83,14 +83,14 @@ def all_totals(draw: st.DrawFn) -> Totals:
 
 @settings(max_examples=25, phases=[Phase.generate])
 @given(data=st.data())
-def test_everything_is_shown(data: st.DataObject) -> None:
+def test_any_values_are_shown(data: st.DataObject) -> None:
     clock = Clock()
-    if data.draw(st.booleans(), "our clock is wrong"):
+    if data.draw(st.booleans(), "the local clock is wrong"):
         clock.wall_time = float(data.draw(NUMBERS.filter(lambda number: abs(number) < 2**70)))
-    till = Till(clock)
+    wallet_scene = WalletScene(clock)
 
     def some(strategy: st.SearchStrategy[int], **usual: Any) -> dict[str, Any]:
-        """Some of the fields with another number."""
+        """Some of the fields with another value."""
         changed = data.draw(st.sets(st.sampled_from(sorted(usual))))
         return {name: data.draw(strategy, name) for name in changed}
 
@@ -104,21 +104,21 @@ def test_everything_is_shown(data: st.DataObject) -> None:
                 "root_hash": ROOT_HASH,
                 "zerostate": ZEROSTATES["mainnet"],
             }
-            till.put(target, Probe.HEAD, {"query": 0.001}, head=Head(**(usual | fields)))
-        till.fail(PUBLIC, Reason.BAD_ANSWER, "?", Probe.FORK)
-        till.all_read()
+            wallet_scene.put(target, Probe.HEAD, {"query": 0.001}, head=Head(**(usual | fields)))
+        wallet_scene.fail(PUBLIC, Reason.BAD_ANSWER, "?", Probe.FORK)
+        wallet_scene.all_read()
         for asset in ("native", "usdt"):
             fields = some(COUNTS, amount=0, block=0, seqno=0)
             fields |= some(NUMBERS, time=0, last_clean=0)
             last = TransactionId(data.draw(COUNTS), b"\xff" * 32)
-            till.read("hot", asset, kind=WalletKind.HIGHLOAD_V3, last=last, **fields)
+            wallet_scene.read("hot", asset, kind=WalletKind.HIGHLOAD_V3, last=last, **fields)
             more = some(NUMBERS, since=0) | some(COUNTS, opening=0, backlog=0)
             cursor = TransactionId(data.draw(COUNTS), bytes(32))
-            till.walk("hot", asset, data.draw(all_totals()), cursor=cursor, **more)
-        till.read("vault", "", **some(NUMBERS, time=0))
+            wallet_scene.count_payouts("hot", asset, data.draw(all_totals()), cursor=cursor, **more)
+        wallet_scene.read("vault", "", **some(NUMBERS, time=0))
 
-    till.ticks(2, round_of_probes)
-    view = till.watcher.view
+    wallet_scene.ticks(2, round_of_probes)
+    view = wallet_scene.watcher.view
     assert json.loads(as_text(document(view)))["targets"]
-    assert "hot" in render(till)
-    assert scrape(till).values("tonwatch_wallet_sent_amount_total", wallet="hot")
+    assert "hot" in render(wallet_scene)
+    assert scrape(wallet_scene).values("tonwatch_wallet_sent_amount_total", wallet="hot")

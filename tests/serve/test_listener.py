@@ -1,4 +1,4 @@
-"""No client can take what probes need: places, time, memory and log lines are limited."""
+"""No client can exhaust what probes need: connections, time, memory and log lines are limited."""
 
 import asyncio
 import errno
@@ -24,16 +24,16 @@ PART = b"GET / HTTP/1.1\r\nHost: x\r\n"
 TLS_HELLO = bytes.fromhex("16030100c5010000c10303") + bytes(range(32)) + bytes(170)
 
 
-def complaints(ours: list[Any], caplog: pytest.LogCaptureFixture) -> list[str]:
+def problems(logged: list[Any], caplog: pytest.LogCaptureFixture) -> list[str]:
     """What is logged as a warning or worse."""
-    warnings = [line["event"] for line in ours if line["log_level"] in {"warning", "error"}]
+    warnings = [line["event"] for line in logged if line["log_level"] in {"warning", "error"}]
     return warnings + [
         record.getMessage() for record in caplog.records if record.levelname != "DEBUG"
     ]
 
 
 async def drip(client: Client, data: bytes) -> None:
-    """One byte a second, until the server has enough of it."""
+    """One byte a second until the server closes the connection."""
     for byte in data:
         if client.writer.is_closing() or client.reader.at_eof():
             return
@@ -42,7 +42,7 @@ async def drip(client: Client, data: bytes) -> None:
 
 
 async def flood(client: Client, data: bytes) -> int:
-    """The same again and again until the connection is reset; returns how often."""
+    """Send `data` again and again until the connection is reset; returns how often."""
     sent = 0
     with suppress(ConnectionError):
         while True:
@@ -54,7 +54,7 @@ async def flood(client: Client, data: bytes) -> int:
 
 @contextmanager
 def descriptors_used_up() -> Iterator[None]:
-    """None can be opened."""
+    """No descriptor can be opened."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)
@@ -66,7 +66,7 @@ def descriptors_used_up() -> Iterator[None]:
 
 
 async def read_slowly(client: Client) -> int:
-    """Some each three seconds; returns how many bytes there were."""
+    """Read some every three seconds; returns the number of bytes."""
     got = 0
     try:
         while more := await client.reader.read(1 << 17):
@@ -77,7 +77,7 @@ async def read_slowly(client: Client) -> int:
     return got
 
 
-class TestRequestThatDoesNotCome:
+class TestIncompleteRequest:
     @pytest.mark.parametrize(
         "start",
         [
@@ -147,13 +147,11 @@ class TestBodies:
             pytest.param(b"Content-Length: 99999999999\r\n", id="huge"),
             pytest.param(b"Transfer-Encoding: chunked\r\n", id="chunked"),
             pytest.param(b"Content-Length: 5\r\nExpect: 100-continue\r\n", id="asked for"),
-            pytest.param(
-                b"Content-Length: 5\r\nContent-Encoding: gzip\r\n", id="said to be compressed"
-            ),
+            pytest.param(b"Content-Length: 5\r\nContent-Encoding: gzip\r\n", id="gzip"),
         ],
     )
     @pytest.mark.parametrize("method", [b"GET", b"POST"])
-    def test_one_that_never_comes(self, method: bytes, header: bytes) -> None:
+    def test_a_body_that_never_comes(self, method: bytes, header: bytes) -> None:
         async def attack(site: Site) -> None:
             client = await site.connect()
             await client.send(method + b" / HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n")
@@ -163,7 +161,7 @@ class TestBodies:
 
         attacked(attack)
 
-    def test_one_that_never_ends(self) -> None:
+    def test_a_rendering_that_never_ends(self) -> None:
         async def attack(site: Site) -> None:
             client = await site.connect()
             await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -173,7 +171,7 @@ class TestBodies:
         attacked(attack)
 
 
-class TestRequestThatIsTooMuch:
+class TestTooLargeRequest:
     def test_a_header_without_end(self) -> None:
         async def attack(site: Site) -> None:
             client = await site.connect()
@@ -183,8 +181,8 @@ class TestRequestThatIsTooMuch:
 
         assert attacked(attack).refused() == {"request_too_large": 1}
 
-    def test_what_is_sent_ahead_is_not_kept(self) -> None:
-        """A request is answered, a second that came with it too, and then it is over."""
+    def test_pipelined_requests_are_not_kept(self) -> None:
+        """Two requests that came together are answered, then the connection is closed."""
 
         async def attack(site: Site) -> None:
             site.go.set()
@@ -195,7 +193,7 @@ class TestRequestThatIsTooMuch:
 
         attacked(attack)
 
-    def test_what_is_sent_during_an_answer_is_not_kept(self) -> None:
+    def test_bytes_sent_during_a_response_are_not_kept(self) -> None:
         async def attack(site: Site) -> None:
             client = await site.connect()
             await client.send(WAIT)
@@ -210,7 +208,7 @@ class TestRequestThatIsTooMuch:
         attacked(attack)
 
 
-class TestResponseThatIsNotRead:
+class TestResponseNotRead:
     def test_not_at_all(self) -> None:
         async def attack(site: Site) -> None:
             client = await site.connect()
@@ -220,7 +218,7 @@ class TestResponseThatIsNotRead:
 
         assert attacked(attack).refused() == {"response_timeout": 1}
 
-    def test_in_drops(self) -> None:
+    def test_a_few_bytes_at_a_time(self) -> None:
         async def attack(site: Site) -> None:
             client = await site.connect(window=1 << 16)
             await client.send(BIG)
@@ -233,8 +231,8 @@ class TestResponseThatIsNotRead:
         assert attacked(attack).refused() == {"response_timeout": 1}
 
     @pytest.mark.parametrize("last", [False, True], ids=["kept", "closed"])
-    def test_what_the_kernel_has_to_send_takes_a_place(self, *, last: bool) -> None:
-        """A response that is with the kernel as a whole, to a client that does not read it."""
+    def test_unsent_bytes_in_the_kernel_count_as_a_connection(self, *, last: bool) -> None:
+        """The whole response is in the kernel's buffer, and the client does not read it."""
 
         async def attack(site: Site) -> None:
             client = await site.connect(window=4096)
@@ -247,13 +245,13 @@ class TestResponseThatIsNotRead:
 
         attacked(attack)
 
-    def test_after_saying_that_no_more_will_be_asked(self) -> None:
-        """It may still read, and has as long as any other."""
+    def test_after_connection_close(self) -> None:
+        """It may still read, with the same time limit as any other client."""
 
         async def attack(site: Site) -> None:
             client = await site.connect()
             await client.send(BIG)
-            await client.reader.readuntil(b"\r\n\r\n")  # it is made, in a thread
+            await client.reader.readuntil(b"\r\n\r\n")  # rendered in a thread
             began = site.loop.time()
             client.writer.write_eof()
             await client.closed()
@@ -262,7 +260,7 @@ class TestResponseThatIsNotRead:
 
         assert attacked(attack).refused() == {"response_timeout": 1}
 
-    def test_an_answer_that_takes_too_long_to_make(self) -> None:
+    def test_a_response_that_takes_too_long_to_render(self) -> None:
         async def attack(site: Site) -> None:
             client = await site.connect()
             await client.send(WAIT)
@@ -273,7 +271,7 @@ class TestResponseThatIsNotRead:
 
         assert attacked(attack).refused() == {"response_timeout": 1}
 
-    def test_all_of_it_arrives_where_it_is_read(self) -> None:
+    def test_a_slow_reader_gets_all_of_it(self) -> None:
         async def attack(site: Site) -> None:
             client = await site.connect()
             for _ in range(2):
@@ -288,7 +286,7 @@ class TestResponseThatIsNotRead:
 
         assert attacked(attack).refused() == {}
 
-    def test_readers_of_one_moment_share_one_body(self) -> None:
+    def test_concurrent_readers_share_one_body(self) -> None:
         async def attack(site: Site) -> None:
             clients = [await site.connect() for _ in range(20)]
             for client in clients:
@@ -298,8 +296,8 @@ class TestResponseThatIsNotRead:
 
         attacked(attack)
 
-    def test_readers_of_many_moments_do_not_keep_them_all(self) -> None:
-        """The oldest go: 32 MiB are kept, which are four of these."""
+    def test_slow_readers_do_not_keep_all_old_bodies(self) -> None:
+        """The oldest are dropped: 32 MiB are kept, four of these."""
 
         async def attack(site: Site) -> None:
             for number in range(10):
@@ -319,37 +317,36 @@ class TestResponseThatIsNotRead:
         pytest.param(TLS_HELLO, id="TLS"),
         pytest.param(b"SSH-2.0-OpenSSH_9.9\r\n", id="SSH"),
         pytest.param(bytes(range(256)) * 8, id="every byte"),
-        pytest.param(b"\r\n\r\n\r\n\r\n", id="nothing but ends"),
+        pytest.param(b"\r\n\r\n\r\n\r\n", id="empty lines"),
         pytest.param(b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n", id="a long URL"),
         pytest.param(b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", id="a long field"),
         pytest.param(b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 2000 + b"\r\n", id="many fields"),
         pytest.param(b"GET / HTTP/9.9\r\n\r\n", id="another version"),
         pytest.param(b"GET / HTTP/1.1\nHost: x\n\n", id="bare line feeds"),
         pytest.param(b"GET / HTTP/1.1\r\nno colon\r\n\r\n", id="no colon"),
-        pytest.param(b"GET / HTTP/1.1\r\nX: a\x00b\r\n\r\n", id="a null"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: a\x00b\r\n\r\n", id="a NUL"),
         pytest.param(b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", id="a negative length"),
         pytest.param(
             b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", id="two lengths"
         ),
         pytest.param(
-            b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", id="no chunk"
+            b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            id="invalid chunk",
         ),
-        pytest.param(b"GET http://[ HTTP/1.1\r\nHost: [\r\n\r\n", id="no address"),
+        pytest.param(b"GET http://[ HTTP/1.1\r\nHost: [\r\n\r\n", id="invalid address"),
         pytest.param(b"GET /%ff%zz?%ff=%zz HTTP/1.1\r\nHost: x\r\n\r\n", id="bad escapes"),
         pytest.param(b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n" + GET, id="CONNECT"),
-        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n", id="expects"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n", id="unknown Expect"),
         pytest.param(
             b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
             + b"x" * 5000,
             id="an upgrade",
         ),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2"),
-        pytest.param("GÉT / HTTP/1.1\r\nHøst: ü\r\n\r\n".encode(), id="no ASCII"),
+        pytest.param("GÉT / HTTP/1.1\r\nHøst: ü\r\n\r\n".encode(), id="not ASCII"),
     ],
 )
-def test_what_is_no_request_is_no_reason_to_log(
-    sent: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_invalid_requests_are_not_logged(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async def attack(site: Site) -> None:
         for before in (b"", GET):
             client = await site.connect()
@@ -360,13 +357,13 @@ def test_what_is_no_request_is_no_reason_to_log(
             await client.rest()
         assert site.loop.time() < 200
 
-    with capture_logs() as ours:
+    with capture_logs() as logged:
         attacked(attack)
-    assert complaints(ours, caplog) == []
+    assert problems(logged, caplog) == []
 
 
 @pytest.mark.parametrize("request_", [b"", PART, WAIT, BIG, BIG * 3], ids=repr)
-def test_resets_are_no_reason_to_log(request_: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_resets_are_not_logged(request_: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async def attack(site: Site) -> None:
         for pause in (0, 0, 0.001, 0.1):
             client = await site.connect()
@@ -377,23 +374,23 @@ def test_resets_are_no_reason_to_log(request_: bytes, caplog: pytest.LogCaptureF
             await asyncio.sleep(0.1)
         assert site.waiting == 0
 
-    with capture_logs() as ours:
+    with capture_logs() as logged:
         attacked(attack)
-    assert complaints(ours, caplog) == []
+    assert problems(logged, caplog) == []
 
 
-class TestPlaces:
+class TestConnectionLimit:
     @pytest.mark.parametrize(
         "held",
         [
-            pytest.param(b"", id="in silence"),
+            pytest.param(b"", id="silent"),
             pytest.param(PART, id="with half a header"),
-            pytest.param(GET, id="resting between requests"),
+            pytest.param(GET, id="idle between requests"),
             pytest.param(BIG, id="reading nothing"),
         ],
     )
-    def test_the_kubelet_gets_the_place_of_one_who_only_holds_it(self, held: bytes) -> None:
-        """Also where nobody has much more than one; who has fewest keeps them."""
+    def test_the_kubelet_displaces_an_idle_connection(self, held: bytes) -> None:
+        """Also where no client has many more than one; the client with the fewest keeps them."""
 
         async def attack(site: Site) -> None:
             prometheus = await site.connect("127.0.0.9")
@@ -412,7 +409,7 @@ class TestPlaces:
         site = attacked(attack, connections=16, per_client=8)
         assert set(site.refused()) <= {"displaced", "full", "response_timeout"}
 
-    def test_many_clients_of_one_connection_each(self) -> None:
+    def test_many_clients_with_one_connection_each(self) -> None:
         async def attack(site: Site) -> None:
             for number in range(40):
                 await site.connect(f"127.0.1.{number}")
@@ -421,8 +418,8 @@ class TestPlaces:
 
         attacked(attack, connections=16, per_client=8)
 
-    def test_a_client_has_a_share(self) -> None:
-        """Of its own connections one goes: that which has been silent for longest."""
+    def test_one_client_cannot_have_all_connections(self) -> None:
+        """Its own connection that has been silent for longest is closed."""
 
         async def attack(site: Site) -> None:
             clients = [await site.connect() for _ in range(9)]
@@ -434,7 +431,7 @@ class TestPlaces:
 
         assert attacked(attack, connections=16, per_client=8).refused() == {"displaced": 1}
 
-    def test_who_is_served_is_not_displaced(self) -> None:
+    def test_a_request_in_progress_is_not_displaced(self) -> None:
         async def attack(site: Site) -> None:
             clients = [await site.connect() for _ in range(4)]
             for client in clients:
@@ -447,16 +444,16 @@ class TestPlaces:
 
         assert attacked(attack, connections=16, per_client=4).refused() == {"full": 1}
 
-    def test_it_is_said_once_a_minute(self) -> None:
+    def test_it_is_logged_once_a_minute(self) -> None:
         async def attack(site: Site) -> None:
             for _ in range(2):
                 for _ in range(50):
                     await site.connect()
                 await asyncio.sleep(61)
 
-        with capture_logs() as ours:
+        with capture_logs() as logged:
             attacked(attack, connections=16, per_client=8)
-        assert [line["log_level"] for line in ours].count("warning") == 2
+        assert [line["log_level"] for line in logged].count("warning") == 2
 
     @pytest.mark.parametrize(
         ("address", "client"),
@@ -468,7 +465,7 @@ class TestPlaces:
             (("fe80::1%eth0", 1, 0, 2), "fe80::/64"),
         ],
     )
-    def test_who_is_one_client(self, address: tuple[Any, ...], client: str) -> None:
+    def test_which_addresses_are_one_client(self, address: tuple[Any, ...], client: str) -> None:
         assert listener._client(address) == client
 
     @pytest.mark.parametrize(
@@ -493,7 +490,7 @@ class TestPlaces:
 
 @dataclass
 class Scripted:
-    """A listening socket whose accept() fails as the script says, in turn."""
+    """A listening socket whose accept() raises the given errors in turn."""
 
     socket: socket.socket
     failures: list[int] = field(default_factory=list)
@@ -522,30 +519,30 @@ class TestAccepting:
         [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EINVAL],
         ids=errno.errorcode.get,
     )
-    def test_without_descriptors_or_memory_it_pauses(
+    def test_accepting_pauses_without_descriptors_or_memory(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
     ) -> None:
-        """A look each second, one line when it begins and one when it ends."""
-        ours, site, scripted = self._with_failures(monkeypatch, [number] * 30)
+        """A retry each second, one log line when it begins and one when it ends."""
+        logged, site, scripted = self._with_failures(monkeypatch, [number] * 30)
         assert site.refused() == {"not_accepted": 30}
         assert 29 <= site.loop.time() <= 31
         assert scripted.accepts < 40
-        lines = [line for line in ours if "accept" in line["event"]]
+        lines = [line for line in logged if "accept" in line["event"]]
         assert [line["log_level"] for line in lines] == ["warning", "info"]
         assert lines[0]["error"] == os.strerror(number)
         assert lines[1]["failures"] == 30
         assert caplog.records == []
 
-    def test_a_connection_that_is_gone_already_is_passed(
+    def test_a_connection_closed_before_accept_is_skipped(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        ours, site, _ = self._with_failures(monkeypatch, [errno.ECONNABORTED] * 30)
+        logged, site, _ = self._with_failures(monkeypatch, [errno.ECONNABORTED] * 30)
         assert site.refused() == {}
         assert site.loop.time() < 1
-        assert complaints(ours, caplog) == []
+        assert problems(logged, caplog) == []
 
-    def test_it_goes_on_when_there_are_descriptors_again(self) -> None:
-        """As the kernel has it: clients are connected, but there is no descriptor for them."""
+    def test_accepting_resumes_when_there_are_descriptors_again(self) -> None:
+        """The kernel has accepted the clients, but there is no descriptor for them."""
 
         async def attack(site: Site) -> None:
             address = ("127.0.0.1", int(site.url.rpartition(":")[2]))
@@ -559,10 +556,10 @@ class TestAccepting:
                 assert await by_hand.status() == 200
                 by_hand.writer.close()
 
-        with capture_logs() as ours:
+        with capture_logs() as logged:
             refused = attacked(attack).refused()
         assert refused == {"not_accepted": 6}
-        assert [line["event"] for line in ours if "accept" in line["event"]] == [
+        assert [line["event"] for line in logged if "accept" in line["event"]] == [
             "cannot accept connections",
             "accepts connections again",
         ]
@@ -587,13 +584,13 @@ class TestAccepting:
                 assert await site.get() == 200
             return site
 
-        with capture_logs() as ours:
+        with capture_logs() as logged:
             site = virtual_time.run(main)
-        return ours, site, scripted[0]
+        return logged, site, scripted[0]
 
 
-def test_the_end_does_not_wait_for_clients() -> None:
-    """Who is being answered has a second; nobody else delays it."""
+def test_shutdown_does_not_wait_for_clients() -> None:
+    """A response in progress has one second; nothing else delays it."""
 
     async def main(loop: virtual_time.VirtualLoop) -> float:
         site = Site(loop)
@@ -621,7 +618,7 @@ def test_an_application_counts_its_own_connections() -> None:
 
 
 class TestHalfClosed:
-    """A client that sends no more may wait for the answer: `nc -N`, proxies of TCP."""
+    """A client that has sent everything may wait for the answer: `nc -N`, TCP proxies."""
 
     @pytest.mark.parametrize("path", ["/", "/big", "/nowhere"])
     @pytest.mark.parametrize("pieces", [1, 2], ids=["at once", "in pieces"])
@@ -642,7 +639,7 @@ class TestHalfClosed:
 
         assert attacked(attack).refused() == {}
 
-    def test_while_the_answer_is_made(self) -> None:
+    def test_while_the_response_is_rendered(self) -> None:
         async def attack(site: Site) -> None:
             client = await site.connect()
             await client.send(WAIT)
@@ -654,7 +651,7 @@ class TestHalfClosed:
 
         assert attacked(attack).refused() == {}
 
-    def test_after_an_answer(self) -> None:
+    def test_after_a_response(self) -> None:
         async def attack(site: Site) -> None:
             client = await site.connect()
             await client.send(GET)
@@ -666,7 +663,7 @@ class TestHalfClosed:
         assert attacked(attack).refused() == {}
 
     @pytest.mark.parametrize("start", [b"", PART, TLS_HELLO], ids=["silence", "half", "no HTTP"])
-    def test_less_than_a_request_is_not_waited_for(self, start: bytes) -> None:
+    def test_an_incomplete_request_is_closed(self, start: bytes) -> None:
         async def attack(site: Site) -> None:
             client = await site.connect()
             client.writer.write(start)
@@ -676,7 +673,7 @@ class TestHalfClosed:
 
         assert attacked(attack).refused() == {}
 
-    def test_who_is_gone_costs_no_more_than_an_answer(self) -> None:
+    def test_a_client_that_has_gone_costs_one_response(self) -> None:
         async def attack(site: Site) -> None:
             client = await site.connect()
             await client.send(WAIT)
@@ -691,7 +688,7 @@ class TestHalfClosed:
 
 
 class TestExpect:
-    """No body is read, so whatever a client expects is not our concern."""
+    """No body is read, so `Expect` is ignored."""
 
     @pytest.mark.parametrize(
         "expect", [b"100-continue", b"\xff", b"a miracle", b"\xff\r\nX: \xfe\r\nExpect: \xff"]
@@ -706,7 +703,7 @@ class TestExpect:
             (b"OPTIONS *", 404),
         ],
     )
-    def test_it_changes_nothing(
+    def test_it_is_ignored(
         self, line: bytes, status: int, expect: bytes, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def attack(site: Site) -> None:
@@ -716,12 +713,12 @@ class TestExpect:
             assert int(head.split()[1]) == status
             assert not site.errors.seen()
 
-        with capture_logs() as ours:
+        with capture_logs() as logged:
             attacked(attack)
-        assert complaints(ours, caplog) == []
+        assert problems(logged, caplog) == []
 
 
-def test_what_only_aiohttp_catches_is_counted_and_logged_once(
+def test_errors_that_only_aiohttp_catches_are_counted_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def attack(site: Site) -> None:
@@ -733,6 +730,6 @@ def test_what_only_aiohttp_catches_is_counted_and_logged_once(
             assert b"hunter2" not in got
         assert site.errors.counts()[Component.HTTP] == 3
 
-    with capture_logs() as ours:
+    with capture_logs() as logged:
         attacked(attack)
-    assert complaints(ours, caplog) == ["bug in tonwatch"]
+    assert problems(logged, caplog) == ["bug in tonwatch"]

@@ -1,4 +1,4 @@
-"""What /ready answers: to the kubelet, to ?verbose, and to limits of the asker's own."""
+"""What /ready answers: to the kubelet, with ?verbose, and with limits in the query."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,57 +9,57 @@ import pytest
 from tests.configs import make_target
 from tests.conftest import Clock
 from tests.serve.conftest import Client, served
-from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
+from tests.serve.scene import NODE, PROVIDER, PUBLIC, Scene
 from tonwatch.serve.ready import VALID
 from tonwatch.ton.errors import Reason
 
 NO_INTEGER = "Input should be a valid integer, unable to parse string as an integer"
 
 
-def with_node(stage: Stage, node: Callable[[], None], ticks: int = 1) -> None:
-    """The node does as it is told, the others are well."""
+def with_node(scene: Scene, node: Callable[[], None], ticks: int = 1) -> None:
+    """The node answers or fails by `node`, the others are in sync."""
 
     def tick() -> None:
         node()
-        stage.answer(PUBLIC)
-        stage.answer(PROVIDER)
+        scene.answer(PUBLIC)
+        scene.answer(PROVIDER)
 
-    stage.ticks(ticks, tick)
-
-
-def lagging_a_little(stage: Stage) -> None:
-    stage.answer(NODE, 12, gap=5)
+    scene.ticks(ticks, tick)
 
 
-def draining(stage: Stage) -> None:
-    stage.healthy()
-    stage.watcher.drain()
+def lagging_a_little(scene: Scene) -> None:
+    scene.answer(NODE, 12, gap=5)
+
+
+def draining(scene: Scene) -> None:
+    scene.healthy()
+    scene.watcher.drain()
 
 
 class TestPhase:
     @pytest.mark.parametrize(
-        ("happened", "status", "phase"),
+        ("situation", "status", "phase"),
         [
-            pytest.param(Stage.nothing, 503, "starting", id="nothing yet"),
-            pytest.param(Stage.healthy, 200, "ready", id="all in sync"),
-            pytest.param(Stage.node_down, 503, "unready", id="the primary is down"),
+            pytest.param(Scene.starting, 503, "starting", id="no probe yet"),
+            pytest.param(Scene.healthy, 200, "ready", id="all in sync"),
+            pytest.param(Scene.node_down, 503, "unready", id="the primary is down"),
             pytest.param(draining, 503, "draining", id="stopping"),
         ],
     )
-    async def test_is_told(
-        self, client: Client, stage: Stage, happened: Any, status: int, phase: str
+    async def test_status_and_phase(
+        self, client: Client, scene: Scene, situation: Any, status: int, phase: str
     ) -> None:
-        happened(stage)
+        situation(scene)
         response = await client.get("/ready")
         assert (response.status, await response.text()) == (status, f"{phase}\n")
 
     @pytest.mark.parametrize("query", ["", "?verbose", "?lag=1h"])
     async def test_not_ready_once_the_watcher_stops(
-        self, client: Client, stage: Stage, query: str
+        self, client: Client, scene: Scene, query: str
     ) -> None:
-        """The last view says ready, but that was ten seconds ago."""
-        stage.healthy()
-        stage.clock.advance(10)
+        """The last view says ready, but is ten seconds old."""
+        scene.healthy()
+        scene.clock.advance(10)
         response = await client.get(f"/ready{query}")
         text = "not alive: nothing has been evaluated for 10 seconds; see tonwatch's log\n"
         assert (response.status, await response.text()) == (503, text)
@@ -69,56 +69,56 @@ class TestVerbose:
     @pytest.mark.parametrize(
         ("lag", "ticks", "lines"),
         [
-            pytest.param(0, 1, "[+]node ok\nready: 1 of 1 in sync, 1 needed\n", id="fine"),
+            pytest.param(0, 1, "[+]node ok\nready: 1 of 1 in sync, 1 needed\n", id="in sync"),
             pytest.param(
                 28,
                 2,
                 "[+]node lagging: node is 28 s (70 blocks) behind the head of the chain."
                 " 2 of 3 bad probes to leave.\n"
                 "ready: 1 of 1 in sync, 1 needed\n",
-                id="on its way out",
+                id="two bad probes",
             ),
             pytest.param(
                 28,
                 3,
                 "[-]node lagging: node is 28 s (70 blocks) behind the head of the chain.\n"
                 "unready: 0 of 1 in sync, 1 needed\n",
-                id="out",
+                id="unready",
             ),
         ],
     )
     async def test_has_a_line_for_each_primary(
-        self, client: Client, stage: Stage, lag: float, ticks: int, lines: str
+        self, client: Client, scene: Scene, lag: float, ticks: int, lines: str
     ) -> None:
-        stage.healthy()
-        with_node(stage, lambda: stage.answer(NODE, lag), ticks)
+        scene.healthy()
+        with_node(scene, lambda: scene.answer(NODE, lag), ticks)
         assert await (await client.get("/ready?verbose")).text() == lines
 
-    async def test_on_its_way_back(self, client: Client, stage: Stage) -> None:
-        stage.node_down()
-        stage.ticks(1, stage.answers)
+    async def test_recovering(self, client: Client, scene: Scene) -> None:
+        scene.node_down()
+        scene.ticks(1, scene.all_answer)
         text = await (await client.get("/ready?verbose")).text()
         assert text.startswith("[-]node ok: Recovering, 1 of 2 good probes.\n")
 
-    async def test_lines_stay_lines(self, client: Client, stage: Stage) -> None:
-        """A peer's words cannot pretend to be a line of ours."""
-        stage.ticks(3, lambda: stage.fail(NODE, Reason.SERVER_ERROR, "no\n[+]node ok\r\n"))
+    async def test_a_peers_text_cannot_add_lines(self, client: Client, scene: Scene) -> None:
+        """A peer's text cannot forge a line of the response."""
+        scene.ticks(3, lambda: scene.fail(NODE, Reason.SERVER_ERROR, "no\n[+]node ok\r\n"))
         for query in ("verbose=1", "verbose&lag=10s"):
             lines = (await (await client.get(f"/ready?{query}")).text()).splitlines()
             assert lines[0].startswith("[-]node down: node answers with a server error (no [+]")
             assert len(lines) == 2
 
     @pytest.mark.parametrize("value", ["0", "false", "no"])
-    async def test_can_be_off(self, client: Client, stage: Stage, value: str) -> None:
-        stage.healthy()
+    async def test_can_be_switched_off(self, client: Client, scene: Scene, value: str) -> None:
+        scene.healthy()
         assert await (await client.get(f"/ready?verbose={value}")).text() == "ready\n"
 
 
-class TestLimitsOfTheAskersOwn:
+class TestLimitsInTheQuery:
     """``?lag= &shard_client_lag= &quorum=``: as of now, without hysteresis."""
 
     @pytest.mark.parametrize(
-        ("query", "told", "ready"),
+        ("query", "answer", "ready"),
         [
             pytest.param("lag=13s", {"lag": 12}, True, id="not that far behind"),
             pytest.param("lag=12s", {"lag": 12}, False, id="that far behind"),
@@ -135,11 +135,11 @@ class TestLimitsOfTheAskersOwn:
         ],
     )  # fmt: skip
     async def test_of_one_primary(
-        self, client: Client, stage: Stage, query: str, told: dict[str, Any], ready: bool
+        self, client: Client, scene: Scene, query: str, answer: dict[str, Any], ready: bool
     ) -> None:
-        stage.healthy()
+        scene.healthy()
 
-        with_node(stage, lambda: stage.answer(NODE, **told))
+        with_node(scene, lambda: scene.answer(NODE, **answer))
         response = await client.get(f"/ready?{query}")
         assert (response.status == 200, await response.text()) == (
             ready,
@@ -161,15 +161,15 @@ class TestLimitsOfTheAskersOwn:
         self, clock: Clock, quorum: str, lagging: int, status: int
     ) -> None:
         targets = tuple(make_target(f"node-{n}", "liteserver", "primary") for n in range(3))
-        stage = Stage(clock, targets=(*targets, PUBLIC, PROVIDER))
+        scene = Scene(clock, targets=(*targets, PUBLIC, PROVIDER))
 
         def tick() -> None:
-            stage.answers()
+            scene.all_answer()
             for target in targets[:lagging]:
-                stage.answer(target, 15)
+                scene.answer(target, 15)
 
-        stage.ticks(1, tick)
-        async with served(stage) as client:
+        scene.ticks(1, tick)
+        async with served(scene) as client:
             response = await client.get(f"/ready?lag=10s&quorum={quorum}")
             assert response.status == status
 
@@ -180,7 +180,7 @@ class TestLimitsOfTheAskersOwn:
                 "lag=20s",
                 "[+]node lagging: node is 12 s (30 blocks) behind the head of the chain.\n"
                 "ready by these limits: 1 of 1 in sync, 1 needed\n",
-                id="in sync though not well",
+                id="lagging within the limit",
             ),
             pytest.param(
                 "lag=5s",
@@ -198,43 +198,43 @@ class TestLimitsOfTheAskersOwn:
             ),
         ],
     )
-    async def test_verbose(self, client: Client, stage: Stage, query: str, text: str) -> None:
-        stage.healthy()
-        with_node(stage, lambda: lagging_a_little(stage))
+    async def test_verbose(self, client: Client, scene: Scene, query: str, text: str) -> None:
+        scene.healthy()
+        with_node(scene, lambda: lagging_a_little(scene))
         assert await (await client.get(f"/ready?{query}&verbose")).text() == text
 
-    async def test_one_lost_answer_counts_right_now(self, client: Client, stage: Stage) -> None:
-        stage.healthy()
-        with_node(stage, lambda: stage.fail(NODE, Reason.QUERY_TIMEOUT, "no answer within 3 s"))
+    async def test_one_lost_answer_counts_at_once(self, client: Client, scene: Scene) -> None:
+        scene.healthy()
+        with_node(scene, lambda: scene.fail(NODE, Reason.QUERY_TIMEOUT, "no answer within 3 s"))
         assert (await client.get("/ready")).status == 200
         response = await client.get("/ready?lag=10s&verbose")
         lines = (await response.text()).splitlines()
         assert response.status == 503
         assert lines[0] == "[-]node down: node does not answer (no answer within 3 s)."
 
-    async def test_what_was_never_asked_is_not_ready(self, client: Client) -> None:
+    async def test_a_target_never_probed_is_not_ready(self, client: Client) -> None:
         response = await client.get("/ready?lag=1h&verbose")
         lines = (await response.text()).splitlines()
         assert response.status == 503
         assert lines[0] == "[-]node unknown: There is no data on node: not probed yet."
 
-    async def test_draining_wins(self, client: Client, stage: Stage) -> None:
-        draining(stage)
+    async def test_draining_wins(self, client: Client, scene: Scene) -> None:
+        draining(scene)
         response = await client.get("/ready?lag=1h&verbose")
         lines = (await response.text()).splitlines()
         assert (response.status, lines[-1]) == (503, "draining: tonwatch is about to stop")
 
-    async def test_asking_does_not_move_what_the_kubelet_sees(
-        self, client: Client, stage: Stage
+    async def test_limits_in_the_query_do_not_change_the_plain_answer(
+        self, client: Client, scene: Scene
     ) -> None:
-        stage.healthy()
-        with_node(stage, lambda: stage.answer(NODE, 12))
+        scene.healthy()
+        with_node(scene, lambda: scene.answer(NODE, 12))
         for _ in range(5):
             assert (await client.get("/ready?lag=5s")).status == 503
         assert (await client.get("/ready")).status == 200
 
     @pytest.mark.parametrize(
-        ("query", "complaint"),
+        ("query", "problem"),
         [
             ("lag=10", "lag: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
             ("lag=", "lag: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
@@ -250,15 +250,15 @@ class TestLimitsOfTheAskersOwn:
             ("x" * 500, f"'{'x' * 40}' is no parameter"),
         ],
     )  # fmt: skip
-    @pytest.mark.parametrize("happened", [Stage.healthy, draining], ids=["ready", "draining"])
-    async def test_a_bad_question_is_told_the_good_ones(
-        self, client: Client, stage: Stage, happened: Any, query: str, complaint: str
+    @pytest.mark.parametrize("situation", [Scene.healthy, draining], ids=["ready", "draining"])
+    async def test_an_invalid_query_gets_the_valid_parameters(
+        self, client: Client, scene: Scene, situation: Any, query: str, problem: str
     ) -> None:
-        happened(stage)
+        situation(scene)
         response = await client.get(f"/ready?{query}")
         assert response.status == 400
         assert response.content_type == "text/plain"
-        assert await response.text() == f"{complaint}; {VALID}\n"
+        assert await response.text() == f"{problem}; {VALID}\n"
 
 
 class Kubelet:
@@ -279,20 +279,20 @@ class Kubelet:
         return int(answer.split(b" ", 2)[1])
 
 
-async def test_as_the_kubelet_uses_it(client: Client, stage: Stage) -> None:
-    """A poll every 2 s, a look of tonwatch every second, a probe of the node every 5 s."""
+async def test_polls_of_a_kubelet(client: Client, scene: Scene) -> None:
+    """A poll every 2 s, an evaluation every second, a probe of the node every 5 s."""
     kubelet = Kubelet(client)
     lag = {5: 0, 10: 0, 15: 30, 20: 30, 25: 30, 30: 30, 35: 0, 40: 0, 45: 0, 50: 0}
     statuses: dict[int, int] = {}
     for second in range(1, 55):
-        stage.clock.advance(1)
+        scene.clock.advance(1)
         if second in lag:
-            stage.answer(NODE, lag[second])
-            stage.answer(PUBLIC)
-            stage.answer(PROVIDER)
-        stage.watcher.evaluate()
+            scene.answer(NODE, lag[second])
+            scene.answer(PUBLIC)
+            scene.answer(PROVIDER)
+        scene.watcher.evaluate()
         if second == 47:
-            stage.watcher.drain()  # what SIGTERM does
+            scene.watcher.drain()  # what SIGTERM does
         if second % 2 == 0:
             statuses[second] = await kubelet.probe()
     assert statuses == {
@@ -305,13 +305,15 @@ async def test_as_the_kubelet_uses_it(client: Client, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("lost", [1, 2])
-async def test_a_kubelet_never_sees_a_lost_answer(client: Client, stage: Stage, lost: int) -> None:
+async def test_a_lost_answer_does_not_change_readiness(
+    client: Client, scene: Scene, lost: int
+) -> None:
     kubelet = Kubelet(client)
-    stage.healthy()
+    scene.healthy()
     statuses = []
     for _ in range(lost):
-        with_node(stage, lambda: stage.fail(NODE, Reason.QUERY_TIMEOUT))
+        with_node(scene, lambda: scene.fail(NODE, Reason.QUERY_TIMEOUT))
         statuses.append(await kubelet.probe())
-    stage.ticks(1, stage.answers)
+    scene.ticks(1, scene.all_answer)
     statuses.append(await kubelet.probe())
     assert set(statuses) == {200}

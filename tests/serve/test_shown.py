@@ -1,4 +1,4 @@
-"""What is shown while no new judgement is made: nothing that may no longer be true."""
+"""What is shown while no new judgement is made: nothing that may be outdated."""
 
 import json
 from typing import Any
@@ -7,10 +7,10 @@ import pytest
 
 from tests.conftest import Clock
 from tests.serve.conftest import Client, served
-from tests.serve.scraping import Scrape, everything_there_is, scrape
-from tests.serve.shown import text_of
-from tests.serve.stage import NODE, PROVIDER, PUBLIC, Stage
-from tests.serve.wallet_stage import Till
+from tests.serve.rendering import text_of
+from tests.serve.scene import NODE, PROVIDER, PUBLIC, Scene
+from tests.serve.scraping import Scrape, scrape, show_every_metric
+from tests.serve.wallet_scene import WalletScene
 from tonwatch.serve.health import page
 from tonwatch.serve.health.document import document
 from tonwatch.ton.errors import Reason
@@ -20,13 +20,13 @@ from tonwatch.watch.view import INTERVAL as TICK
 PROBE = {"interval": "1s", "timeout": "800ms", "stale_after": "4s"}
 
 
-def now(stage: Stage) -> Shown:
-    view = stage.watcher.view
-    return shown(view, stage.watcher.age(view))
+def now(scene: Scene) -> Shown:
+    view = scene.watcher.view
+    return shown(view, scene.watcher.age(view))
 
 
-def described(stage: Stage) -> dict[str, Any]:
-    view, alive = now(stage)
+def described(scene: Scene) -> dict[str, Any]:
+    view, alive = now(scene)
     return document(view, alive=alive)
 
 
@@ -36,11 +36,11 @@ async def ready_and_live(client: Client) -> list[tuple[int, str]]:
 
 
 class TestBetweenTwoJudgements:
-    def test_all_is_as_it_was_judged(self, stage: Stage) -> None:
-        view = stage.healthy()
-        stage.clock.advance(TICK)
-        assert now(stage) == (view, True)
-        assert now(stage).view is view
+    def test_all_is_as_it_was_judged(self, scene: Scene) -> None:
+        view = scene.healthy()
+        scene.clock.advance(TICK)
+        assert now(scene) == (view, True)
+        assert now(scene).view is view
 
     @pytest.mark.parametrize(
         ("age", "known"),
@@ -56,73 +56,73 @@ class TestBetweenTwoJudgements:
             "tonwatch_head_seqno",
         ],
     )
-    def test_answers_age_by_the_clock_of_now(
-        self, stage: Stage, name: str, age: float, known: bool
+    def test_answers_age_by_the_present_time(
+        self, scene: Scene, name: str, age: float, known: bool
     ) -> None:
-        stage.healthy()
-        stage.clock.advance(12)
-        stage.watcher.evaluate()
-        stage.clock.advance(age - 12)
-        assert bool(scrape(stage).values(name)) is known
-        assert scrape(stage).values("tonwatch_ready") == [1]
+        scene.healthy()
+        scene.clock.advance(12)
+        scene.watcher.evaluate()
+        scene.clock.advance(age - 12)
+        assert bool(scrape(scene).values(name)) is known
+        assert scrape(scene).values("tonwatch_ready") == [1]
 
-    def test_an_answer_ages_also_behind_a_newer_failure(self, stage: Stage) -> None:
-        stage.healthy()
-        stage.clock.advance(12)
+    def test_an_answer_ages_after_a_newer_failure_too(self, scene: Scene) -> None:
+        scene.healthy()
+        scene.clock.advance(12)
         for target in (NODE, PUBLIC, PROVIDER):
-            stage.fail(target, Reason.QUERY_TIMEOUT, "no answer within 3 s")
-        stage.watcher.evaluate()
-        assert scrape(stage).values("tonwatch_target_seqno", target="node")
-        stage.clock.advance(8.5)
-        seen = scrape(stage)
+            scene.fail(target, Reason.QUERY_TIMEOUT, "no answer within 3 s")
+        scene.watcher.evaluate()
+        assert scrape(scene).values("tonwatch_target_seqno", target="node")
+        scene.clock.advance(8.5)
+        seen = scrape(scene)
         assert not seen.values("tonwatch_target_seqno")
         assert seen.values("tonwatch_target_up", target="node")
 
     @pytest.mark.parametrize(("age", "known"), [(34.5, True), (35.5, False)])
     @pytest.mark.parametrize("name", ["tonwatch_wallet_balance", "tonwatch_contract_code_matches"])
     def test_balances_age_too(self, clock: Clock, name: str, age: float, known: bool) -> None:
-        till = Till(clock)
-        everything_there_is(till)
+        wallet_scene = WalletScene(clock)
+        show_every_metric(wallet_scene)
         clock.advance(27)
-        till.watcher.evaluate()
+        wallet_scene.watcher.evaluate()
         clock.advance(age - 27)
-        assert bool(scrape(till).values(name)) is known
+        assert bool(scrape(wallet_scene).values(name)) is known
 
-    def test_the_document_and_the_page_say_how_old_it_is_now(self, stage: Stage) -> None:
-        stage.healthy()
-        stage.clock.advance(5)
-        said = described(stage)
-        assert said["time"] == "2027-01-15T08:00:20Z"
-        assert said["targets"][0]["probes"]["head"]["age_seconds"] == 5
-        assert said["diagnosis"]["cause"] == "healthy"
-        view, alive = now(stage)
+    def test_the_document_and_the_page_say_how_old_it_is_now(self, scene: Scene) -> None:
+        scene.healthy()
+        scene.clock.advance(5)
+        health = described(scene)
+        assert health["time"] == "2027-01-15T08:00:20Z"
+        assert health["targets"][0]["probes"]["head"]["age_seconds"] == 5
+        assert health["diagnosis"]["cause"] == "healthy"
+        view, alive = now(scene)
         html = page.render(view, alive=alive, refresh=True)
         assert "5.0 s ago" in text_of(html)
 
 
 class TestNotJudged:
-    """For as long as a result is believed, ten seconds at most."""
+    """No judgement for `stale_after`, or ten seconds."""
 
     @pytest.fixture
-    def hasty(self, clock: Clock) -> Stage:
-        """What it is told is believed for four seconds."""
-        return Stage(clock, probe=PROBE)
+    def short_lived(self, clock: Clock) -> Scene:
+        """Results are stale after four seconds."""
+        return Scene(clock, probe=PROBE)
 
-    async def test_ready_says_no_before_live(self, hasty: Stage) -> None:
-        hasty.healthy()
-        async with served(hasty) as client:
-            hasty.clock.advance(3.9)
+    async def test_ready_says_no_before_live(self, short_lived: Scene) -> None:
+        short_lived.healthy()
+        async with served(short_lived) as client:
+            short_lived.clock.advance(3.9)
             assert await ready_and_live(client) == [(200, "ready"), (200, "alive")]
-            hasty.clock.advance(0.1)
-            words = "not alive: nothing has been evaluated for {} seconds; see tonwatch's log"
+            short_lived.clock.advance(0.1)
+            words = "not alive: nothing has been judged for {} seconds; see tonwatch's log"
             assert await ready_and_live(client) == [(503, words.format(4)), (200, "alive")]
-            hasty.clock.advance(6)
+            short_lived.clock.advance(6)
             assert [status for status, _ in await ready_and_live(client)] == [503, 503]
 
-    async def test_metrics_leave(self, hasty: Stage) -> None:
-        judged = hasty.healthy().snapshot.wall
-        async with served(hasty) as client:
-            hasty.clock.advance(4)
+    async def test_metrics_are_absent(self, short_lived: Scene) -> None:
+        judged = short_lived.healthy().snapshot.wall
+        async with served(short_lived) as client:
+            short_lived.clock.advance(4)
             seen = Scrape(await (await client.get("/metrics")).text())
         assert not seen.values("tonwatch_ready")
         assert not seen.values("tonwatch_target_up")
@@ -130,18 +130,18 @@ class TestNotJudged:
         assert seen.value("tonwatch_last_evaluation_timestamp_seconds") == judged
 
     async def test_the_document(self, clock: Clock) -> None:
-        till = Till(clock)
-        everything_there_is(till)
-        counted = described(till)["wallets"]
-        since = described(till)["time"]
+        wallet_scene = WalletScene(clock)
+        show_every_metric(wallet_scene)
+        counted = described(wallet_scene)["wallets"]
+        since = described(wallet_scene)["time"]
         clock.advance(60)
-        async with served(till) as client:
+        async with served(wallet_scene) as client:
             answer = await client.get("/health?format=json")
             assert answer.status == 503
-            said = json.loads(await answer.text())
-        assert (said["status"], said["alive"], said["head"]) == ("fail", False, None)
-        assert said["time"] != since
-        assert said["diagnosis"] == {
+            health = json.loads(await answer.text())
+        assert (health["status"], health["alive"], health["head"]) == ("fail", False, None)
+        assert health["time"] != since
+        assert health["diagnosis"] == {
             "cause": "no_data",
             "sentence": f"Nothing has been evaluated since {since}.",
             "since": since,
@@ -151,29 +151,29 @@ class TestNotJudged:
             "runbook": "runbooks/TonwatchNoData.md",
             "evidence": [],
         }
-        assert said["also"] == []
-        readiness = said["readiness"]
+        assert health["also"] == []
+        readiness = health["readiness"]
         assert (readiness["phase"], readiness["ready"]) == ("unready", False)
         assert {each["ready"] for each in readiness["targets"].values()} == {None}
-        for target in said["targets"]:
+        for target in health["targets"]:
             assert (target["state"], target["usable"], target["up"]) == ("unknown", False, False)
             assert target["why"].endswith(f"nothing has been evaluated since {since}.")
             nothing = {"seqno", "root_hash", "lag_seconds", "shard_gap_blocks", "latency_ms"}
             assert {target[key] for key in nothing} == {None}
-        for wallet, before in zip(said["wallets"], counted, strict=True):
+        for wallet, before in zip(health["wallets"], counted, strict=True):
             assert (wallet["state"], wallet["low"], wallet["frozen"]) == (None, False, False)
             for asset, was in zip(wallet["assets"], before["assets"], strict=True):
                 nothing = {"amount", "balance", "state", "age_seconds", "source", "trouble"}
                 assert {asset[key] for key in nothing} == {None}
                 assert asset["payouts"] == was["payouts"], "what was counted stays true"
-        assert {contract["matches"] for contract in said["contracts"]} == {None}
+        assert {contract["matches"] for contract in health["contracts"]} == {None}
 
     async def test_the_page(self, clock: Clock) -> None:
-        till = Till(clock)
-        everything_there_is(till)
-        since = described(till)["time"]
+        wallet_scene = WalletScene(clock)
+        show_every_metric(wallet_scene)
+        since = described(wallet_scene)["time"]
         clock.advance(60)
-        async with served(till) as client:
+        async with served(wallet_scene) as client:
             html = await (await client.get("/health?format=html")).text()
         text = text_of(html)
         assert "<title>Failing: no data" in html
@@ -183,8 +183,8 @@ class TestNotJudged:
         assert 'class="ok"' not in html, "no row is well"
         assert "proven" not in text
 
-    def test_draining_it_still_drains(self, hasty: Stage) -> None:
-        hasty.healthy()
-        hasty.watcher.drain()
-        hasty.clock.advance(4)
-        assert described(hasty)["readiness"]["phase"] == "draining"
+    def test_it_still_drains(self, short_lived: Scene) -> None:
+        short_lived.healthy()
+        short_lived.watcher.drain()
+        short_lived.clock.advance(4)
+        assert described(short_lived)["readiness"]["phase"] == "draining"

@@ -1,4 +1,4 @@
-"""Pools of threads: bounded, apart from each other, and never in the way of the end."""
+"""Thread pools: bounded, independent of each other, and no obstacle to shutdown."""
 
 import asyncio
 import re
@@ -46,7 +46,7 @@ async def test_results_and_exceptions(pool: Threads) -> None:
 @pytest.mark.parametrize(
     "error", [StopIteration, StopAsyncIteration, SystemExit, asyncio.CancelledError]
 )
-async def test_what_asyncio_cannot_hand_on_is_a_runtime_error(
+async def test_exceptions_that_futures_refuse_become_runtime_errors(
     pool: Threads, error: type[BaseException]
 ) -> None:
     def fails() -> None:
@@ -73,7 +73,7 @@ class TestGivenUp:
         assert not future.cancel()
         return future
 
-    def test_where_all_threads_hang_nobody_waits(
+    def test_calls_fail_at_once_while_all_threads_hang(
         self, pool: Threads, gate: threading.Event
     ) -> None:
         hanging = [self.hang(pool, gate) for _ in range(2)]
@@ -95,7 +95,7 @@ class TestGivenUp:
         assert len({pool.submit(threading.get_ident).result() for _ in range(20)}) == 1
         pool.shutdown()
 
-    def test_also_for_what_waits_already(self, gate: threading.Event) -> None:
+    def test_a_spare_thread_serves_waiting_calls(self, gate: threading.Event) -> None:
         pool = Threads("spare", 1, waiting=1, spare=1)
         begun = threading.Event()
         hanging = pool.submit(hang, begun, gate)
@@ -113,7 +113,7 @@ def test_one_thread_serves_calls_that_follow_each_other(pool: Threads) -> None:
     assert len(idents) == 1
 
 
-def test_what_finds_no_room_is_told_so(pool: Threads, gate: threading.Event) -> None:
+def test_a_call_beyond_the_limit_is_busy(pool: Threads, gate: threading.Event) -> None:
     waiting = [pool.submit(gate.wait) for _ in range(5)]
     with pytest.raises(Busy):
         pool.submit(gate.wait)
@@ -122,7 +122,7 @@ def test_what_finds_no_room_is_told_so(pool: Threads, gate: threading.Event) -> 
     assert all(future.result() for future in waiting)
 
 
-def test_a_call_that_nobody_waits_for_is_not_begun(pool: Threads, gate: threading.Event) -> None:
+def test_a_cancelled_call_is_not_begun(pool: Threads, gate: threading.Event) -> None:
     begun: list[int] = []
     waiting = [pool.submit(gate.wait) for _ in range(2)]
     given_up, wanted = (pool.submit(begun.append, number) for number in (1, 2))
@@ -133,7 +133,7 @@ def test_a_call_that_nobody_waits_for_is_not_begun(pool: Threads, gate: threadin
     assert all(future.result() for future in waiting)
 
 
-def test_the_end_waits_for_nothing(pool: Threads, gate: threading.Event) -> None:
+def test_shutdown_waits_for_nothing(pool: Threads, gate: threading.Event) -> None:
     begun = threading.Barrier(3)
     running = [pool.submit(lambda: begun.wait() >= 0 and gate.wait()) for _ in range(2)]
     begun.wait()
@@ -147,7 +147,7 @@ def test_the_end_waits_for_nothing(pool: Threads, gate: threading.Event) -> None
     assert all(future.result() for future in running)
 
 
-def test_threads_without_work_end(monkeypatch: pytest.MonkeyPatch, gate: threading.Event) -> None:
+def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch, gate: threading.Event) -> None:
     monkeypatch.setattr(executors, "_IDLE", 0.01)
     pool = Threads("idle", 50)
     futures = [pool.submit(gate.wait) for _ in range(50)]
@@ -161,10 +161,10 @@ def test_threads_without_work_end(monkeypatch: pytest.MonkeyPatch, gate: threadi
     pool.shutdown()
 
 
-def test_where_the_system_gives_no_thread(
+def test_no_thread_can_be_started(
     monkeypatch: pytest.MonkeyPatch, pool: Threads, gate: threading.Event
 ) -> None:
-    """Calls wait for the threads that there are; where there are none it is an error in words."""
+    """Calls wait for existing threads; without any it is an error with a message."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

@@ -1,4 +1,4 @@
-"""Failures of our own: counted by component, said when they begin and when they have ended."""
+"""Internal errors: counted by component, logged when they begin and when they end."""
 
 import asyncio
 from typing import Any
@@ -25,7 +25,7 @@ def test_nothing_has_failed_at_the_start(errors: InternalErrors) -> None:
     assert errors.counts() == dict.fromkeys(Component, 0)
 
 
-def test_what_is_known_of_a_component(errors: InternalErrors, clock: Clock) -> None:
+def test_the_record_of_a_component(errors: InternalErrors, clock: Clock) -> None:
     began = clock.wall_time
     for part in ("one", "two"):
         fail(errors, part)
@@ -35,7 +35,7 @@ def test_what_is_known_of_a_component(errors: InternalErrors, clock: Clock) -> N
     assert (error.since, error.last) == (began, began + 5.0)
 
 
-def test_it_is_over_once_every_part_has_worked_for_long_enough(
+def test_it_ends_when_every_part_has_worked_for_long_enough(
     errors: InternalErrors, clock: Clock
 ) -> None:
     fail(errors, "one")
@@ -55,7 +55,7 @@ def test_it_is_over_once_every_part_has_worked_for_long_enough(
     assert (error.count, error.ongoing) == (2, False)
 
 
-def test_what_begins_anew_has_a_new_beginning(errors: InternalErrors, clock: Clock) -> None:
+def test_a_new_failure_has_a_new_start(errors: InternalErrors, clock: Clock) -> None:
     fail(errors)
     clock.advance(QUIET)
     errors.worked(Component.JUDGE, "it")
@@ -70,20 +70,20 @@ def test_what_begins_anew_has_a_new_beginning(errors: InternalErrors, clock: Clo
 @pytest.mark.parametrize(
     "ending", [asyncio.CancelledError(), SystemExit(1), KeyboardInterrupt(), GeneratorExit()]
 )
-def test_what_is_no_failure_passes(errors: InternalErrors, ending: BaseException) -> None:
+def test_cancellation_and_exit_pass_through(errors: InternalErrors, ending: BaseException) -> None:
     with pytest.raises(type(ending)), errors.guard(Component.JUDGE):
         raise ending
     assert errors.seen() == ()
 
 
-def test_without_a_traceback_the_first_words_tell_failures_apart(errors: InternalErrors) -> None:
+def test_without_a_traceback_failures_differ_by_their_text(errors: InternalErrors) -> None:
     with capture_logs() as lines:
         for words in ("a task was lost", "a handle was lost", "a task was lost"):
             errors.failed(Component.LOOP, "", words)
     assert [line["exception"] for line in lines] == ["a task was lost", "a handle was lost"]
 
 
-def test_many_places_of_failure_do_not_flood(errors: InternalErrors) -> None:
+def test_many_failing_places_are_rate_limited(errors: InternalErrors) -> None:
     with capture_logs() as lines:
         for number in range(1000):
             errors.failed(Component.LOOP, "", f"{number} is lost")
@@ -99,7 +99,7 @@ class _Unprintable(Exception):
 @pytest.mark.parametrize(
     "error", [_Unprintable(), RecursionError(), ExceptionGroup("", [OSError()])]
 )
-def test_any_exception_can_be_said(errors: InternalErrors, error: Any) -> None:
+def test_any_exception_can_be_logged(errors: InternalErrors, error: Any) -> None:
     with capture_logs() as lines:
         fail(errors, error=error)
     assert type(error).__name__ in lines[0]["exception"]

@@ -1,4 +1,4 @@
-"""A kind of target from outside is configured, probed, judged, exposed and shown."""
+"""A target kind from outside is configured, probed, judged, exposed and shown."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A kind of provider that tonwatch does not know: one JSON document with the last block."""
+"""A target kind from outside tonwatch: one JSON document with the last block."""
 
 import json
 from collections.abc import Iterable
@@ -83,7 +83,7 @@ class OpenToy(OpenTarget):
 
 
 class ToyServer:
-    """Its server: says what it is told to say.
+    """Its server, with answers set by the test.
 
     Attributes:
         block: the last block, as `Head` has it.

@@ -1,4 +1,4 @@
-"""The other end of the wire, for tests: real sockets, scripted behaviour, recorded answers."""
+"""Scripted liteservers for tests: real sockets, recorded answers."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ def lite_query(message: Message) -> bytes:
 
 
 class Peer:
-    """One accepted connection, in the hands of a test's script."""
+    """One accepted connection, driven by a test's script."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -213,7 +213,7 @@ def replay(answers: Mapping[bytes, bytes]) -> Script:
 
 
 def recorded_answers() -> dict[bytes, bytes]:
-    """Everything that was recorded, by question; of those asked again later, the first answer."""
+    """All recorded answers by query; the first one where a query was repeated."""
     answers: dict[bytes, bytes] = {}
     for pair in recorded().values():
         answers.setdefault(pair.query, pair.answer)

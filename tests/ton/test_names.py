@@ -1,4 +1,4 @@
-"""Names: looked up once however many ask, and slow ones only in the way of each other."""
+"""DNS names: concurrent lookups share one query, and slow names delay only each other."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ QUICK, SLOW = 16, 4
 
 
 class Server:
-    """A name server that says nothing of some names until it is let go."""
+    """A name server that does not answer some names until released."""
 
     def __init__(self) -> None:
         self.silent: set[str] = set()
@@ -68,19 +68,19 @@ async def test_addresses_have_the_port_that_was_asked_for(names: Names) -> None:
     ("host", "address"),
     [("127.0.0.1", ("127.0.0.1", 5)), ("::1", ("::1", 5, 0, 0)), ("0.0.0.0", ("0.0.0.0", 5))],
 )
-async def test_an_address_is_asked_of_nobody(
+async def test_an_address_needs_no_lookup(
     names: Names, server: Server, host: str, address: Any
 ) -> None:
     assert [found[-1] for found in await names.resolve(host, 5)] == [address]
     assert server.asked == []
 
 
-async def test_without_names_a_name_is_an_error() -> None:
+async def test_without_a_resolver_a_name_is_an_error() -> None:
     with pytest.raises(socket.gaierror):
         await addresses_only("localhost", 1)
 
 
-async def test_what_is_not_found(names: Names) -> None:
+async def test_names_not_found(names: Names) -> None:
     with pytest.raises(socket.gaierror, match="not known"):
         await names.resolve("unknown.example", 1)
 
@@ -102,9 +102,7 @@ async def test_a_slow_name_takes_one_thread_however_often_it_is_asked(
         assert found[0][-1][1] == port
 
 
-async def test_whoever_gives_up_takes_the_answer_from_nobody_else(
-    names: Names, server: Server
-) -> None:
+async def test_a_cancelled_lookup_does_not_cancel_the_others(names: Names, server: Server) -> None:
     server.silent = {"slow.example"}
     first, second = (asyncio.create_task(names.resolve("slow.example", n)) for n in (1, 2))
     await until(lambda: server.asked)
@@ -115,7 +113,7 @@ async def test_whoever_gives_up_takes_the_answer_from_nobody_else(
     assert server.asked == ["slow.example"]
 
 
-async def test_names_that_were_slow_only_wait_for_each_other(
+async def test_slow_names_delay_only_each_other(
     names: Names, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tonwatch.ton.names.SLOW", 0.0)
@@ -130,13 +128,13 @@ async def test_names_that_were_slow_only_wait_for_each_other(
         assert await names.resolve(f"good-{number}.example", 1)
     server.let_go.set()
     await asyncio.gather(*asked)
-    # Those were quick: they are as all others again.
+    # Those were quick: they are like all others again.
     server.threads.clear()
     await names.resolve(bad[0], 1)
     assert server.threads == {"tonwatch-quick"}
 
 
-async def test_hundreds_that_are_silent_from_the_start_do_not_hold_up_a_good_one(
+async def test_hundreds_of_unanswered_names_do_not_delay_a_good_one(
     server: Server,
 ) -> None:
     """With as many threads as the daemon has."""
@@ -152,7 +150,7 @@ async def test_hundreds_that_are_silent_from_the_start_do_not_hold_up_a_good_one
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
 
 
-async def test_the_end_waits_for_no_answer(names: Names, server: Server) -> None:
+async def test_shutdown_waits_for_no_answer(names: Names, server: Server) -> None:
     server.silent = {"slow.example"}
     asked = asyncio.create_task(names.resolve("slow.example", 1))
     await until(lambda: server.asked)

@@ -1,4 +1,4 @@
-"""A store filled by hand: what targets say is written down, time is moved by the test."""
+"""A store that the test fills with samples, on clocks that the test moves."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -27,7 +27,7 @@ OTHER = make_target("other", "liteserver", "reference")
 PROVIDER = make_target("provider", "toncenter-v2", "reference")
 
 
-class ScrapeContext:
+class Scene:
     """Targets on a chain with 2.5 blocks a second whose head is always one second old."""
 
     def __init__(
@@ -62,8 +62,8 @@ class ScrapeContext:
     def diagnosis(self) -> Diagnosis:
         return self.watcher.view.diagnosis
 
-    def head(self, lag: float = 0.0, **told: Any) -> Head:
-        """What a target that is `behind` the chain by so many seconds would tell."""
+    def head(self, lag: float = 0.0, **observed: Any) -> Head:
+        """The head of a target that lags the chain by `lag` seconds."""
         made = self.clock.wall_time - 1.0 - lag
         position = int((made - 1_700_000_000.0) * BLOCKS_PER_SECOND)
         head = Head(
@@ -75,7 +75,7 @@ class ScrapeContext:
             clock_offset=0.0,
             version=0x101,
         )
-        return replace(head, **told)
+        return replace(head, **observed)
 
     def answer(
         self,
@@ -84,27 +84,27 @@ class ScrapeContext:
         *,
         query: float = 0.01,
         epoch: float | None = None,
-        **told: Any,
+        **observed: Any,
     ) -> None:
-        """The target answers."""
-        self._add(target, Reason.OK, query, self.head(lag, **told), epoch=epoch)
+        """A head probe of the target succeeds."""
+        self._add(target, Reason.OK, query, self.head(lag, **observed), epoch=epoch)
 
     def connect(self, target: Target, reason: Reason = Reason.OK) -> None:
-        """The target is connected to anew."""
+        """A probe of a new connection to the target."""
         detail = "" if reason is Reason.OK else "as the test says"
         self._add(target, reason, 0.01, None, detail, probe=Probe.CONNECT)
 
     def fork(self, target: Target, seqno: int, root_hash: bytes) -> None:
-        """The target is asked which block it has at `seqno`."""
+        """A fork probe: the target's block at `seqno`."""
         head = Head(seqno=seqno, root_hash=root_hash)
         self._add(target, Reason.OK, 0.01, head, probe=Probe.FORK)
 
     def fail(self, target: Target, reason: Reason, detail: str = "as the test says") -> None:
-        """The target does not."""
+        """A head probe of the target fails."""
         self._add(target, reason, 3.0, None, detail)
 
     def ask(self, target: Target, probe: Probe, reason: Reason = Reason.OK) -> None:
-        """The target is asked something about wallets."""
+        """A probe about wallets."""
         detail = "" if reason is Reason.OK else "as the test says"
         self._add(target, reason, 0.01, None, detail, probe=probe)
 
@@ -133,20 +133,20 @@ class ScrapeContext:
             )
         )
 
-    def look(self) -> Judgement:
-        """Judge what is on the store now; each look follows on the one before."""
+    def judge(self) -> Judgement:
+        """Judge what is in the store now, following the judgement before."""
         return self.watcher.evaluate().judgement
 
     def ticks(self, count: int, tick: Callable[[], None], interval: float = 5.0) -> Judgement:
-        """Let `beat` put samples on the store `count` times, with a look after each."""
+        """Call `tick` and judge `count` times, `interval` seconds apart."""
         for _ in range(count):
             self.clock.advance(interval)
             tick()
-            self.look()
+            self.judge()
         return self.judgement
 
 
 @pytest.fixture
-def scene(clock: Any) -> Callable[..., ScrapeContext]:
-    """Makes a `ScrapeContext` of the given targets and readiness settings."""
-    return lambda *targets, **readiness: ScrapeContext(clock, *targets, **readiness)
+def scene(clock: Any) -> Callable[..., Scene]:
+    """Makes a `Scene` of the given targets and readiness settings."""
+    return lambda *targets, **readiness: Scene(clock, *targets, **readiness)

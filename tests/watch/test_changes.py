@@ -1,4 +1,4 @@
-"""What is logged of findings: each when it begins and when it ends, and no flood."""
+"""Findings are logged when they begin and when they end, at a limited rate."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.conftest import Clock
-from tests.serve.stage import NODE, Stage
-from tests.serve.wallet_stage import Till
+from tests.serve.scene import NODE, Scene
+from tests.serve.wallet_scene import WalletScene
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.changes import MOST, WINDOW, Changes
 from tonwatch.watch.findings import Cause, Finding
@@ -23,14 +23,14 @@ STARTING = Finding(Cause.STARTING, "2 of 2 targets have not been probed yet.", 0
 
 
 class Log:
-    """The log of findings that a test makes up, one view a second."""
+    """The log of findings given by the test, one view a second."""
 
     def __init__(self) -> None:
         self.changes = Changes((), Cause.STARTING, Phase.STARTING)
         self.now = 0.0
 
     def see(self, *findings: Finding) -> list[Any]:
-        """What a view with these findings logs."""
+        """What is logged for a view with these findings."""
         self.now += 1.0
         with capture_logs() as lines:
             self.changes.findings(findings, self.now)
@@ -42,7 +42,7 @@ def log() -> Log:
     return Log()
 
 
-def said(lines: Sequence[Any]) -> list[str]:
+def summaries(lines: Sequence[Any]) -> list[str]:
     return [
         f"{line['event']}: {line['cause']} {line.get('target') or line.get('account') or ''}"
         for line in lines
@@ -50,18 +50,18 @@ def said(lines: Sequence[Any]) -> list[str]:
 
 
 def test_each_begins_once_and_ends_once(log: Log) -> None:
-    assert said(log.see(STARTING)) == []
-    assert said(log.see(DOWN, LOW)) == [
+    assert summaries(log.see(STARTING)) == []
+    assert summaries(log.see(DOWN, LOW)) == [
         "finding begins: node_down node",
         "finding begins: wallet_low hot",
     ]
-    assert said(log.see(DOWN, LOW)) == []
-    assert said(log.see(LOW)) == ["finding ended: node_down node"]
-    assert said(log.see(WELL)) == ["finding ended: wallet_low hot"]
-    assert said(log.see(WELL)) == []
+    assert summaries(log.see(DOWN, LOW)) == []
+    assert summaries(log.see(LOW)) == ["finding ended: node_down node"]
+    assert summaries(log.see(WELL)) == ["finding ended: wallet_low hot"]
+    assert summaries(log.see(WELL)) == []
 
 
-def test_a_line_says_all_there_is_to_say(log: Log) -> None:
+def test_a_line_has_all_fields_of_the_finding(log: Log) -> None:
     [line] = log.see(DOWN)
     assert line == {
         "event": "finding begins",
@@ -74,7 +74,7 @@ def test_a_line_says_all_there_is_to_say(log: Log) -> None:
     assert (line["log_level"], line["sentence"]) == ("info", "node refuses connections.")
 
 
-def test_other_numbers_are_nothing_new(log: Log) -> None:
+def test_other_numbers_are_not_logged(log: Log) -> None:
     log.see(LOW)
     for coins in (2, 1, 0):
         assert log.see(replace(LOW, sentence=f"hot holds {coins} TON.", since=9.0)) == []
@@ -82,35 +82,35 @@ def test_other_numbers_are_nothing_new(log: Log) -> None:
     assert line["sentence"] == "hot holds 0 TON."
 
 
-def test_another_place_in_the_order_is_nothing_new(log: Log) -> None:
+def test_another_order_is_not_logged(log: Log) -> None:
     log.see(DOWN, SLOW)
     assert log.see(SLOW, DOWN) == []
 
 
 def test_the_same_cause_of_two_targets(log: Log) -> None:
     other = replace(DOWN, target="node-2")
-    assert said(log.see(DOWN)) == ["finding begins: node_down node"]
-    assert said(log.see(DOWN, other)) == ["finding begins: node_down node-2"]
-    assert said(log.see(other)) == ["finding ended: node_down node"]
+    assert summaries(log.see(DOWN)) == ["finding begins: node_down node"]
+    assert summaries(log.see(DOWN, other)) == ["finding begins: node_down node-2"]
+    assert summaries(log.see(other)) == ["finding ended: node_down node"]
 
 
 def test_wallets_that_share_a_finding_are_named(log: Log) -> None:
-    """A few have a line each, all the others one together, and it is said who."""
+    """A few have a line each, all others share one that names them."""
     alone = [replace(LOW, account=f"w{number}") for number in range(5)]
     rest = replace(LOW, account="", others=("w5", "w6", "w7"))
     lines = log.see(*alone, rest)
     assert [line.get("account") for line in lines] == ["w0", "w1", "w2", "w3", "w4", None]
     assert (lines[-1]["count"], lines[-1]["also_of"]) == (3, ["w5", "w6", "w7"])
-    # One of the few is filled up: the next takes its place, which begins nothing.
+    # One of the few is no longer low: the next takes its place, without a line.
     moved = [*alone[1:], replace(LOW, account="w5")]
-    assert said(log.see(*moved, replace(rest, others=("w6", "w7")))) == [
+    assert summaries(log.see(*moved, replace(rest, others=("w6", "w7")))) == [
         "finding ended: wallet_low w0"
     ]
     assert len(log.see(WELL)) == 6
 
 
-def test_what_comes_and_goes_does_not_flood(log: Log) -> None:
-    """At most three lines of each kind in ten minutes; the last of them says so."""
+def test_a_flapping_finding_is_rate_limited(log: Log) -> None:
+    """At most three lines of each kind in ten minutes; the last one says so."""
     lines = []
     for _ in range(600):
         lines += log.see(DOWN)
@@ -121,15 +121,15 @@ def test_what_comes_and_goes_does_not_flood(log: Log) -> None:
     assert len(lines) == 4 * MOST
 
 
-def test_meanwhile_all_else_is_logged(log: Log) -> None:
+def test_other_findings_are_still_logged(log: Log) -> None:
     for _ in range(100):
         log.see(DOWN)
         log.see(WELL)
-    assert said(log.see(DOWN, SLOW)) == ["finding begins: provider_slow toncenter"]
+    assert summaries(log.see(DOWN, SLOW)) == ["finding begins: provider_slow toncenter"]
 
 
 @pytest.mark.parametrize("last", [DOWN, WELL], ids=["down", "well"])
-def test_how_it_stays_is_said(log: Log, last: Finding) -> None:
+def test_the_final_state_is_logged(log: Log, last: Finding) -> None:
     lines = []
     for _ in range(20):
         lines += log.see(DOWN)
@@ -139,7 +139,7 @@ def test_how_it_stays_is_said(log: Log, last: Finding) -> None:
     assert lines[-1]["event"] == ("finding begins" if last is DOWN else "finding ended")
 
 
-def test_what_is_over_takes_no_memory(log: Log) -> None:
+def test_ended_findings_are_forgotten(log: Log) -> None:
     for number in range(100):
         log.see(replace(DOWN, target=f"node-{number}"))
     log.see(WELL)
@@ -150,26 +150,26 @@ def test_what_is_over_takes_no_memory(log: Log) -> None:
 
 
 class TestOfAWatcher:
-    """The same from the outside, with everything that there is."""
+    """The same through a watcher."""
 
     @pytest.fixture
     def lines(self) -> Iterator[list[Any]]:
         with capture_logs() as logged:
             yield logged
 
-    def test_the_start_is_no_storm(self, clock: Clock, lines: list[Any]) -> None:
-        stage = Till(clock)
-        stage.watcher.evaluate()
-        stage.clock.advance(1)
-        stage.watcher.evaluate()
+    def test_nothing_is_logged_while_starting(self, clock: Clock, lines: list[Any]) -> None:
+        scene = WalletScene(clock)
+        scene.watcher.evaluate()
+        scene.clock.advance(1)
+        scene.watcher.evaluate()
         assert lines == []
 
-    def test_what_is_below_the_main_one(self, clock: Clock, lines: list[Any]) -> None:
-        till = Till(clock)
-        till.all_read()
-        till.healthy()
-        till.read("hot", amount=1)
-        till.node_down()
+    def test_findings_below_the_main_one_are_logged(self, clock: Clock, lines: list[Any]) -> None:
+        wallet_scene = WalletScene(clock)
+        wallet_scene.all_read()
+        wallet_scene.healthy()
+        wallet_scene.read("hot", amount=1)
+        wallet_scene.node_down()
         begun = [line for line in lines if line["event"] == "finding begins"]
         causes = {(line["cause"], line.get("target"), line.get("account")) for line in begun}
         assert (Cause.NODE_DOWN, "node", None) in causes
@@ -177,12 +177,12 @@ class TestOfAWatcher:
         assert len(begun) == len(causes)
 
     def test_a_target_that_flaps(self, clock: Clock, lines: list[Any]) -> None:
-        stage = Stage(clock)
-        stage.healthy()
+        scene = Scene(clock)
+        scene.healthy()
         for _ in range(60):
-            stage.fail(NODE, Reason.CONNECT_REFUSED)
-            stage.watcher.evaluate()
-            stage.answer(NODE)
-            stage.watcher.evaluate()
+            scene.fail(NODE, Reason.CONNECT_REFUSED)
+            scene.watcher.evaluate()
+            scene.answer(NODE)
+            scene.watcher.evaluate()
         assert len([line for line in lines if line["event"] == "target"]) < 20
         assert len([line for line in lines if line["event"] == "diagnosis"]) < 20

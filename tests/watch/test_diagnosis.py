@@ -1,4 +1,4 @@
-"""The diagnosis: one cause, a sentence with numbers, what else is wrong below it."""
+"""The diagnosis: one cause, a sentence with numbers, and further findings below it."""
 
 from typing import Any
 
@@ -25,10 +25,10 @@ def healthy(trio: Any) -> None:
 
 
 class TestSentences:
-    """Every state of the node, as an SRE would say it."""
+    """A sentence for every state."""
 
     @pytest.mark.parametrize(
-        ("told", "cause", "words"),
+        ("observed", "cause", "words"),
         [
             ({"lag": 34.0}, Cause.NODE_LAGGING, "node is 34 s (85 blocks) behind the head"),
             ({"query": 2.0}, Cause.NODE_SLOW, "node takes 2.0 s to answer"),
@@ -44,9 +44,9 @@ class TestSentences:
             ),
         ],
     )
-    def test_answering(self, trio: Any, told: Any, cause: Cause, words: str) -> None:
+    def test_answering(self, trio: Any, observed: Any, cause: Cause, words: str) -> None:
         def tick() -> None:
-            trio.answer(trio.targets[0], **told)
+            trio.answer(trio.targets[0], **observed)
             trio.answer(trio.targets[1])
             trio.answer(trio.targets[2])
 
@@ -123,21 +123,23 @@ class TestSentences:
         assert "All 3 targets are alive and in sync" in trio.diagnosis.sentence
 
     def test_starting(self, trio: Any) -> None:
-        trio.look()
+        trio.judge()
         assert trio.diagnosis.cause is Cause.STARTING
         assert trio.diagnosis.sentence == "3 of 3 targets have not been probed yet."
 
-    def test_still_starting_while_one_has_not_been_asked(self, trio: Any) -> None:
+    def test_still_starting_while_one_has_not_been_probed(self, trio: Any) -> None:
         trio.ticks(1, lambda: trio.answer(trio.targets[0]))
         assert trio.diagnosis.cause is Cause.STARTING
 
-    def test_what_is_known_to_be_wrong_does_not_wait(self, trio: Any) -> None:
+    def test_a_known_problem_is_named_while_starting(self, trio: Any) -> None:
         trio.ticks(1, lambda: trio.fail(trio.targets[0], Reason.CONNECT_REFUSED))
         assert trio.diagnosis.cause is Cause.NODE_DOWN
 
     @pytest.mark.parametrize("kind", ["liteserver", "toncenter-v2"])
     @pytest.mark.parametrize("state", sorted(set(State) - {State.OK}))
-    def test_every_state_of_every_kind_has_one(self, scene: Any, kind: Any, state: State) -> None:
+    def test_every_state_of_every_kind_has_a_sentence(
+        self, scene: Any, kind: Any, state: State
+    ) -> None:
         solo = scene(make_target("it", kind, "primary"))
         judgement = solo.ticks(1, lambda: solo.answer(solo.targets[0]))
         verdict = Verdict(target=solo.targets[0], state=state, since=0.0, newest=1.0)
@@ -147,14 +149,14 @@ class TestSentences:
         assert "it" in diagnose(judgement, None, solo.config.thresholds).sentence
 
 
-class TestTogether:
-    """What only all targets together show."""
+class TestSeveralTargets:
+    """Causes that show only from several targets."""
 
     def test_fork(self, trio: Any) -> None:
         trio.ticks(1, lambda: healthy(trio))
         for target, root_hash in zip(trio.targets, (b"b", b"a", b"a"), strict=True):
             trio.fork(target, trio.head().seqno + 1, root_hash)
-        trio.look()
+        trio.judge()
         assert trio.diagnosis.cause is Cause.NODE_FORKED
         assert "node is on a fork" in trio.diagnosis.sentence
 
@@ -163,16 +165,16 @@ class TestTogether:
         duo.ticks(1, lambda: healthy(duo))
         for target, root_hash in zip(duo.targets, (b"b", b"a"), strict=True):
             duo.fork(target, duo.head().seqno + 1, root_hash)
-        duo.look()
+        duo.judge()
         assert duo.diagnosis.cause is Cause.SOURCES_DISAGREE
         assert "node and other have different blocks" in duo.diagnosis.sentence
         assert len(duo.diagnosis.finding.evidence) == 2
 
-    def test_a_tie_is_no_disagreement_while_somebody_has_not_voted(self, trio: Any) -> None:
+    def test_a_tie_is_no_disagreement_while_a_vote_is_missing(self, trio: Any) -> None:
         trio.ticks(1, lambda: healthy(trio))
         for target, root_hash in zip(trio.targets[:2], (b"b", b"a"), strict=True):
             trio.fork(target, trio.head().seqno + 1, root_hash)
-        trio.look()
+        trio.judge()
         assert trio.diagnosis.cause is Cause.HEALTHY
 
     @pytest.mark.parametrize(
@@ -217,8 +219,8 @@ class TestTogether:
         causes = {finding.cause for finding in (trio.diagnosis.finding, *trio.diagnosis.also)}
         assert Cause.NODE_FLAPPING in causes
 
-    def test_flapping_is_named_while_it_is_away_too(self, trio: Any) -> None:
-        """Whenever an external target goes our egress is suspected, but not of what comes back."""
+    def test_flapping_is_named_while_it_is_down_too(self, trio: Any) -> None:
+        """An external target that fails makes the egress suspect, unless that target flaps."""
         node = trio.targets[0]
 
         def gone() -> None:
@@ -236,7 +238,7 @@ class TestTogether:
 
 
 class TestBlame:
-    """What is named first explains the rest."""
+    """The first cause explains the others."""
 
     def test_a_stalled_chain_blames_no_node(self, trio: Any) -> None:
         stuck = trio.head()
@@ -249,7 +251,7 @@ class TestBlame:
         assert trio.diagnosis.cause is Cause.CHAIN_STALLED
         assert trio.diagnosis.also == ()
 
-    def test_our_own_clock_comes_first(self, trio: Any) -> None:
+    def test_the_local_clock_comes_first(self, trio: Any) -> None:
         def tick() -> None:
             trio.answer(trio.targets[0], lag=-60.0, clock_offset=60.0)
             trio.answer(trio.targets[1], lag=-60.0, clock_offset=60.2)

@@ -13,7 +13,7 @@ STARTING, READY, UNREADY = Phase.STARTING, Phase.READY, Phase.UNREADY
 
 
 def play(scene: Any, ticks: str) -> list[Phase]:
-    """One letter a beat for the first target: g answers, b fails, l lags too far, _ is silent."""
+    """One letter a tick for the first target: g good, b failed, l lags too far, _ not probed."""
     phases = []
     for letter in ticks:
         scene.clock.advance(5.0)
@@ -25,7 +25,7 @@ def play(scene: Any, ticks: str) -> list[Phase]:
             scene.fail(scene.targets[0], Reason.CONNECT_REFUSED)
         elif letter == "l":
             scene.answer(scene.targets[0], lag=60.0)
-        scene.look()
+        scene.judge()
         phases.append(scene.readiness.phase)
     return phases
 
@@ -34,33 +34,37 @@ def play(scene: Any, ticks: str) -> list[Phase]:
     ("ticks", "phases"),
     [
         pytest.param("g", [READY], id="one good answer is enough at the start"),
-        pytest.param("bb", [STARTING, STARTING], id="no hurry to give up at the start"),
-        pytest.param("bbb", [STARTING, STARTING, UNREADY], id="three bad ones are"),
+        pytest.param("bb", [STARTING, STARTING], id="two bad ones at the start"),
+        pytest.param("bbb", [STARTING, STARTING, UNREADY], id="three bad ones at the start"),
         pytest.param("gb", [READY, READY], id="one lost answer"),
         pytest.param("gbbg", [READY] * 4, id="two lost answers"),
-        pytest.param("gbbb", [READY, READY, READY, UNREADY], id="three leave"),
-        pytest.param("glll", [READY, READY, READY, UNREADY], id="lagging leaves as well"),
-        pytest.param("gbbbg", [READY, READY, READY, UNREADY, UNREADY], id="one does not return"),
-        pytest.param("gbbbgg", [READY, READY, READY, UNREADY, UNREADY, READY], id="two return"),
+        pytest.param("gbbb", [READY, READY, READY, UNREADY], id="three bad ones are unready"),
+        pytest.param("glll", [READY, READY, READY, UNREADY], id="lagging is unready as well"),
+        pytest.param(
+            "gbbbg", [READY, READY, READY, UNREADY, UNREADY], id="one good one is not enough"
+        ),
+        pytest.param(
+            "gbbbgg", [READY, READY, READY, UNREADY, UNREADY, READY], id="two good ones are ready"
+        ),
         pytest.param("gbgbgbgb", [READY] * 8, id="every other answer lost"),
-        pytest.param("g_____", [READY] * 5 + [UNREADY], id="silence of ours is not health"),
+        pytest.param("g_____", [READY] * 5 + [UNREADY], id="without probes it is not ready"),
     ],
 )
 def test_hysteresis(scene: Any, ticks: str, phases: list[Phase]) -> None:
     assert play(scene(), ticks) == phases
 
 
-def test_a_look_without_a_new_sample_counts_nothing(scene: Any) -> None:
+def test_an_evaluation_without_a_new_sample_does_not_count(scene: Any) -> None:
     trio = scene()
     play(trio, "gb")
     for _ in range(10):
-        trio.look()
+        trio.judge()
     assert trio.readiness.phase is READY
 
 
-def test_nothing_asked_yet(scene: Any) -> None:
+def test_no_probe_yet(scene: Any) -> None:
     trio = scene()
-    trio.look()
+    trio.judge()
     assert trio.readiness.phase is STARTING
 
 
@@ -110,7 +114,7 @@ def test_without_primaries_all_decide(scene: Any) -> None:
     assert solo.readiness.phase is UNREADY
 
 
-def test_draining_wins_and_lasts(scene: Any) -> None:
+def test_draining_takes_precedence_and_lasts(scene: Any) -> None:
     trio = scene()
     play(trio, "g")
     trio.watcher.drain()
@@ -127,9 +131,9 @@ def test_since_is_when_the_phase_began(scene: Any) -> None:
 
 
 class TestGrace:
-    """For a while after the start, not being ready yet is no alarm."""
+    """During `startup_grace` a target that is not ready is starting."""
 
-    def test_it_says_starting_rather_than_unready(self, scene: Any) -> None:
+    def test_starting_instead_of_unready(self, scene: Any) -> None:
         assert play(scene(startup_grace="30s"), "bbbbbbb") == [STARTING] * 5 + [UNREADY] * 2
 
     def test_it_is_over_once_ready(self, scene: Any) -> None:
@@ -137,7 +141,7 @@ class TestGrace:
 
 
 class TestGates:
-    """What counts against a target is a matter of policy."""
+    """Which states make a target unready is configured."""
 
     @pytest.mark.parametrize(
         ("gates", "phase"),
@@ -172,7 +176,7 @@ class TestGates:
 
 
 class TestAsk:
-    """A human's question with limits of its own: as of now."""
+    """Readiness with limits of the query, as of now."""
 
     @pytest.mark.parametrize(
         ("lag", "limits", "ready"),
@@ -180,7 +184,7 @@ class TestAsk:
             pytest.param(15.0, {}, True, id="configured limit"),
             pytest.param(15.0, {"lag": 10.0}, False, id="stricter"),
             pytest.param(60.0, {}, False, id="beyond the configured limit"),
-            pytest.param(60.0, {"lag": 120.0}, True, id="more generous"),
+            pytest.param(60.0, {"lag": 120.0}, True, id="laxer"),
             pytest.param(0.0, {"shard_client_lag": 1}, True, id="no gap"),
         ],
     )
@@ -195,7 +199,7 @@ class TestAsk:
         judgement = trio.ticks(1, tick)
         assert ask(judgement, "majority", **limits).ready is ready
 
-    def test_it_knows_no_hysteresis(self, scene: Any) -> None:
+    def test_no_hysteresis(self, scene: Any) -> None:
         trio = scene()
         play(trio, "gb")
         assert trio.readiness.phase is READY

@@ -1,4 +1,4 @@
-"""The store: what it keeps, what it counts, and how little it grows."""
+"""The store: what it keeps, what it counts, and how it is bounded."""
 
 from typing import Any
 
@@ -65,20 +65,20 @@ def test_flipping_between_two_blocks_is_no_progress(trio: Any) -> None:
     assert record(trio).advanced == trio.clock.monotonic_time - 25.0
 
 
-def test_going_on_from_far_back_is_progress(trio: Any) -> None:
+def test_going_on_from_an_old_block_is_progress(trio: Any) -> None:
     for seqno in (1000, 10, 20, 30):
         trio.clock.advance(5.0)
         trio.answer(trio.targets[0], seqno=seqno)
     assert record(trio).advanced == trio.clock.monotonic_time
 
 
-def test_a_snapshot_does_not_change_any_more(trio: Any) -> None:
+def test_a_snapshot_does_not_change(trio: Any) -> None:
     trio.answer(trio.targets[0])
     before = record(trio)
     trio.answer(trio.targets[0])
     assert before.results == {(Probe.HEAD, Reason.OK): 1}
 
 
-def test_a_stranger_is_refused(trio: Any) -> None:
+def test_an_unknown_target_is_refused(trio: Any) -> None:
     with pytest.raises(KeyError):
         trio.answer(make_target("stranger", "liteserver", "primary"))

@@ -1,4 +1,4 @@
-"""Wallets, payouts and contracts: what is said of them, and what is not."""
+"""Findings about wallets, payouts and contracts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.configs import configured
-from tests.watch.conftest import NODE, OTHER, PROVIDER, ScrapeContext
-from tests.watch.wallet_scene import (
+from tests.watch.conftest import NODE, OTHER, PROVIDER, Scene
+from tests.watch.wallet_samples import (
     COIN,
     CONFIG,
     USDT,
@@ -32,30 +32,30 @@ from tonwatch.watch.states import State
 NATIVE, JETTON, CONTRACT = key(), key(asset="usdt"), key("escrow", "")
 
 
-class WalletScene(ScrapeContext):
-    """A scene with a wallet, another without demands, and a contract; all of it well."""
+class WalletScene(Scene):
+    """A scene with a wallet, another without a minimum, and a contract; all healthy."""
 
     def __init__(self, clock: Any, *targets: Target, **more: Any) -> None:
         config = configured(CONFIG | more)
         super().__init__(clock, *targets, config=config, accounts=watched(config))
 
-    def well(self) -> None:
-        """Every target answers, everything is read."""
+    def healthy(self) -> None:
+        """Every target answers, every account is read."""
         for target in self.targets:
             self.answer(target)
         self.read()
 
     def read(self, **native: Any) -> None:
-        """Everything is read; of the wallet's coins as told."""
-        told = {"amount": 1000 * COIN} | native
-        self.store.add(reading(self.clock, NATIVE, **told))
+        """Every account is read; the wallet's coins with these values."""
+        values = {"amount": 1000 * COIN} | native
+        self.store.add(reading(self.clock, NATIVE, **values))
         self.store.add(reading(self.clock, JETTON, 5000 * USDT))
         self.store.add(reading(self.clock, key("spare"), 0))
         self.store.add(reading(self.clock, CONTRACT, COIN))
 
     def causes(self) -> list[Cause]:
-        """All that is found now, the first first."""
-        self.look()
+        """The causes of all findings, in order."""
+        self.judge()
         return [self.diagnosis.cause, *(finding.cause for finding in self.diagnosis.also)]
 
     @property
@@ -66,14 +66,14 @@ class WalletScene(ScrapeContext):
 @pytest.fixture
 def wallet_scene(clock: Any) -> WalletScene:
     scene = WalletScene(clock)
-    scene.well()
+    scene.healthy()
     return scene
 
 
 class TestHoldings:
-    """What a wallet holds, against what it must hold."""
+    """What a wallet holds, against its minimum."""
 
-    def test_all_well(self, wallet_scene: WalletScene) -> None:
+    def test_healthy(self, wallet_scene: WalletScene) -> None:
         assert wallet_scene.causes() == [Cause.HEALTHY]
 
     @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ class TestHoldings:
     def test_the_coin_has_its_configured_name(self, clock: Any, setting: Any, coin: str) -> None:
         """In sentences and in evidence; labels say native."""
         scene = WalletScene(clock, **setting)
-        scene.well()
+        scene.healthy()
         scene.read(amount=COIN)
         lost = trouble(clock, "message_skipped")
         scene.store.add(progress(clock, NATIVE, trouble(clock, "failed"), lost))
@@ -137,7 +137,7 @@ class TestHoldings:
             wallet_scene.read(amount=0)
             for target in wallet_scene.targets:
                 wallet_scene.answer(target)
-            wallet_scene.look()
+            wallet_scene.judge()
             wallet_scene.clock.advance(5.0)
         assert wallet_scene.diagnosis.since == began
 
@@ -154,13 +154,13 @@ class TestHoldings:
 
 
 class TestUnread:
-    """Balances that cannot be read, and who is to blame."""
+    """Balances that cannot be read, and which cause is named."""
 
     def test_one_failure_changes_nothing(self, wallet_scene: WalletScene) -> None:
         wallet_scene.store.add(failure(wallet_scene.clock, NATIVE, Reason.QUERY_TIMEOUT))
         assert wallet_scene.causes() == [Cause.HEALTHY]
 
-    def test_a_master_that_is_none(self, clock: Any) -> None:
+    def test_a_wrong_jetton_master(self, clock: Any) -> None:
         fresh = WalletScene(clock)
         for target in fresh.targets:
             fresh.answer(target)
@@ -171,13 +171,13 @@ class TestUnread:
             "The usdt of wallet payouts cannot be read (node: method_failed: no jetton's master)."
         )
 
-    def test_nothing_is_said_before_anybody_was_asked(self, clock: Any) -> None:
+    def test_no_finding_before_the_first_reading(self, clock: Any) -> None:
         fresh = WalletScene(clock)
         for target in fresh.targets:
             fresh.answer(target)
         assert fresh.causes() == [Cause.HEALTHY]
 
-    def test_not_blamed_while_no_source_can_be_believed(self, wallet_scene: WalletScene) -> None:
+    def test_no_finding_without_a_trusted_source(self, wallet_scene: WalletScene) -> None:
         wallet_scene.store.add(failure(wallet_scene.clock, NATIVE, Reason.CONNECT_REFUSED))
 
         def tick() -> None:
@@ -187,9 +187,9 @@ class TestUnread:
         wallet_scene.ticks(10, tick)
         assert Cause.WALLET_READ_FAILING not in wallet_scene.causes()
 
-    def test_not_blamed_where_the_only_source_comes_and_goes(self, clock: Any) -> None:
+    def test_no_finding_while_the_only_source_flaps(self, clock: Any) -> None:
         wallet_scene = WalletScene(clock, NODE)
-        wallet_scene.well()
+        wallet_scene.healthy()
 
         def tick() -> None:
             for _ in range(2):
@@ -202,8 +202,8 @@ class TestUnread:
         assert wallet_scene.causes() == [Cause.NODE_FLAPPING]
         assert wallet_scene.judgement.wallet_status.wallets["payouts"].reading is None
 
-    def test_low_is_not_blamed_for_a_broken_egress(self, wallet_scene: WalletScene) -> None:
-        """Low while it is known to be, then unknown; the egress is named first in any case."""
+    def test_low_with_a_broken_egress(self, wallet_scene: WalletScene) -> None:
+        """Low until the balance is stale; the egress is named first in any case."""
         wallet_scene.read(amount=0)
         seen = []
 
@@ -220,7 +220,7 @@ class TestUnread:
 
 
 class TestPayouts:
-    """Payouts that fail, come back, or cannot be counted."""
+    """Payouts that fail, bounce, or cannot be counted."""
 
     @pytest.mark.parametrize(
         ("troubles", "expected", "words"),
@@ -240,16 +240,16 @@ class TestPayouts:
             pytest.param(
                 [("compute_skipped", 5.0, {"skipped": "no_gas"})],
                 Cause.PAYOUTS_FAILING,
-                "compute phase skipped: no_gas (1)",
-                id="not even computed",
+                "not computed: no_gas (1)",
+                id="compute phase skipped",
             ),
             pytest.param([("failed", 601.0, {})], Cause.HEALTHY, "", id="failed long ago"),
-            pytest.param([("bounced", 9.0, {})] * 2, Cause.HEALTHY, "", id="two came back"),
+            pytest.param([("bounced", 9.0, {})] * 2, Cause.HEALTHY, "", id="two bounced"),
             pytest.param(
                 [("bounced", 9.0, {})] * 3,
                 Cause.PAYOUTS_BOUNCING,
-                "3 in the last 10 min were rejected by their receivers",
-                id="three came back",
+                "3 in the last 10 min were refused by their receivers",
+                id="three bounced",
             ),
         ],
     )
@@ -279,14 +279,14 @@ class TestPayouts:
     @pytest.mark.parametrize(
         ("backlog", "expected"), [(499, Cause.HEALTHY), (500, Cause.PAYOUTS_BACKLOG)]
     )
-    def test_behind(self, wallet_scene: WalletScene, backlog: int, expected: Cause) -> None:
+    def test_backlog(self, wallet_scene: WalletScene, backlog: int, expected: Cause) -> None:
         wallet_scene.store.add(progress(wallet_scene.clock, NATIVE, backlog=backlog))
         assert wallet_scene.causes() == [expected]
 
     @pytest.mark.parametrize(
         ("hours", "expected"), [(23.9, Cause.PAYOUTS_GAP), (24.1, Cause.HEALTHY)]
     )
-    def test_a_gap_is_news_for_a_day(
+    def test_a_history_gap_is_shown_for_a_day(
         self, wallet_scene: WalletScene, hours: float, expected: Cause
     ) -> None:
         found = int(wallet_scene.clock.wall_time - hours * 3600)
@@ -299,7 +299,7 @@ class TestPayouts:
 class TestMany:
     """A thousand wallets in the same trouble are not a thousand findings."""
 
-    def test_five_are_named_and_one_stands_for_the_others(self, clock: Any) -> None:
+    def test_five_are_named_and_one_finding_is_for_the_others(self, clock: Any) -> None:
         names = [f"w{number:03}" for number in range(30)]
         wallets = [
             {"name": name, "address": str(Address(0, name.encode() * 8)), "minimum": 1}
@@ -318,9 +318,9 @@ class TestMany:
 
 class TestContracts:
     @pytest.mark.parametrize(
-        ("told", "expected", "words"),
+        ("observed", "expected", "words"),
         [
-            pytest.param({}, Cause.HEALTHY, "", id="as it must be"),
+            pytest.param({}, Cause.HEALTHY, "", id="expected code"),
             pytest.param(
                 {"code_hash": b"\xee" * 32},
                 Cause.CONTRACT_CHANGED,
@@ -335,14 +335,16 @@ class TestContracts:
             ),
         ],
     )
-    def test_code(self, wallet_scene: WalletScene, told: Any, expected: Cause, words: str) -> None:
-        wallet_scene.store.add(reading(wallet_scene.clock, CONTRACT, COIN, **told))
+    def test_code(
+        self, wallet_scene: WalletScene, observed: Any, expected: Cause, words: str
+    ) -> None:
+        wallet_scene.store.add(reading(wallet_scene.clock, CONTRACT, COIN, **observed))
         assert wallet_scene.causes() == [expected]
         assert words in wallet_scene.sentence
 
 
 class TestSources:
-    """What is found about targets when accounts are read through them."""
+    """Findings about targets from the probes about wallets."""
 
     @pytest.mark.parametrize(
         ("probe", "reason", "target", "cause"),
@@ -372,7 +374,7 @@ class TestSources:
             (Probe.WRITE, Reason.RATE_LIMITED),
         ],
     )
-    def test_says_nothing_of_wallets(
+    def test_other_reasons_are_no_finding(
         self, wallet_scene: WalletScene, probe: Probe, reason: Reason
     ) -> None:
         wallet_scene.ask(NODE, probe, reason)
@@ -389,14 +391,16 @@ class TestSources:
             Reason.SERVER_ERROR,
         ],
     )
-    def test_a_lost_message_is_lost_twice(self, wallet_scene: WalletScene, reason: Reason) -> None:
+    def test_a_lost_message_must_be_lost_twice(
+        self, wallet_scene: WalletScene, reason: Reason
+    ) -> None:
         wallet_scene.ask(NODE, Probe.WRITE, reason)
         assert wallet_scene.causes() == [Cause.HEALTHY]
         wallet_scene.ask(NODE, Probe.WRITE, reason)
         assert wallet_scene.causes() == [Cause.WRITE_PATH_BROKEN]
 
     @pytest.mark.parametrize(
-        ("broken", "probe", "reason", "mended"),
+        ("broken", "probe", "reason", "ended"),
         [
             (Probe.BALANCE, Probe.BALANCE, Reason.PROOF_INVALID, True),
             (Probe.BALANCE, Probe.COMPARE, Reason.PROOF_INVALID, True),
@@ -405,111 +409,116 @@ class TestSources:
             (Probe.WRITE, Probe.WRITE, Reason.MESSAGE_REJECTED, True),
         ],
     )
-    def test_until_it_has_told_better(
-        self, wallet_scene: WalletScene, broken: Probe, probe: Probe, reason: Reason, mended: bool
+    def test_until_a_later_probe_succeeds(
+        self, wallet_scene: WalletScene, broken: Probe, probe: Probe, reason: Reason, ended: bool
     ) -> None:
         target = PROVIDER if reason is Reason.DISPROVED else NODE
         wallet_scene.ask(target, broken, reason)
         wallet_scene.clock.advance(1.0)
         wallet_scene.ask(target, probe)
-        assert (wallet_scene.causes() == [Cause.HEALTHY]) is mended
+        assert (wallet_scene.causes() == [Cause.HEALTHY]) is ended
 
     @pytest.mark.parametrize(
-        ("target", "told"), [(NODE, Reason.PROOF_INVALID), (PROVIDER, Reason.DISPROVED)]
+        ("target", "reason"), [(NODE, Reason.PROOF_INVALID), (PROVIDER, Reason.DISPROVED)]
     )
-    def test_a_lost_answer_is_no_better(
-        self, wallet_scene: WalletScene, target: Target, told: Reason
+    def test_a_lost_answer_does_not_end_it(
+        self, wallet_scene: WalletScene, target: Target, reason: Reason
     ) -> None:
-        wallet_scene.ask(target, Probe.COMPARE, told)
+        wallet_scene.ask(target, Probe.COMPARE, reason)
         before = wallet_scene.causes()
-        for reason in (Reason.QUERY_TIMEOUT, Reason.OVERLOADED):
+        for lost in (Reason.QUERY_TIMEOUT, Reason.OVERLOADED):
             wallet_scene.clock.advance(1.0)
-            wallet_scene.ask(target, Probe.COMPARE, reason)
+            wallet_scene.ask(target, Probe.COMPARE, lost)
             assert wallet_scene.causes() == before
 
-    def test_forgotten_when_nobody_asks_any_more(self, wallet_scene: WalletScene) -> None:
+    def test_it_ends_when_the_probe_is_stale(self, wallet_scene: WalletScene) -> None:
         wallet_scene.ask(NODE, Probe.WRITE, Reason.MESSAGE_REJECTED)
         assert wallet_scene.causes() == [Cause.WRITE_PATH_BROKEN]
         wallet_scene.clock.advance(151.0)
-        wallet_scene.well()
+        wallet_scene.healthy()
         assert wallet_scene.causes() == [Cause.HEALTHY]
 
     @pytest.mark.parametrize(
         ("setting", "ready"), [({}, False), ({"proof_invalid": False}, True)], ids=["on", "off"]
     )
-    def test_a_liar_is_not_ready(self, clock: Any, setting: Any, ready: bool) -> None:
+    def test_a_target_with_false_proofs_is_not_ready(
+        self, clock: Any, setting: Any, ready: bool
+    ) -> None:
         wallet_scene = WalletScene(clock, readiness={"gates": setting})
-        wallet_scene.well()
-        wallet_scene.look()
+        wallet_scene.healthy()
+        wallet_scene.judge()
         wallet_scene.ask(NODE, Probe.COMPARE, Reason.PROOF_INVALID)
-        wallet_scene.ticks(5, wallet_scene.well)
+        wallet_scene.ticks(5, wallet_scene.healthy)
         assert wallet_scene.readiness.ready is ready
 
     @pytest.mark.parametrize(
         ("setting", "ready"), [({}, True), ({"wallet_low": True}, False)], ids=["off", "on"]
     )
-    def test_a_low_wallet_takes_nothing_out_of_service(
+    def test_a_low_wallet_does_not_make_unready(
         self, clock: Any, setting: Any, ready: bool
     ) -> None:
         wallet_scene = WalletScene(clock, readiness={"gates": setting})
-        wallet_scene.well()
+        wallet_scene.healthy()
         wallet_scene.read(amount=0)
-        wallet_scene.look()
+        wallet_scene.judge()
         assert wallet_scene.readiness.ready is ready
 
 
-class TestWhomToAsk:
-    """Accounts are read from the best there is, in the configured order."""
+class TestReadable:
+    """Which targets accounts are read from, in which order."""
 
     def names(self, wallet_scene: WalletScene) -> list[str]:
-        wallet_scene.look()
+        wallet_scene.judge()
         return [verdict.target.name for verdict in readable(wallet_scene.judgement)]
 
     def test_in_order(self, wallet_scene: WalletScene) -> None:
         assert self.names(wallet_scene) == ["node", "other", "provider"]
 
     @pytest.mark.parametrize(
-        ("spoil", "expected"),
+        ("situation", "expected"),
         [
             pytest.param(
                 lambda p: p.ask(NODE, Probe.COMPARE, Reason.PROOF_INVALID),
                 ["other", "provider"],
-                id="never a liar",
+                id="not one with false proofs",
             ),
             pytest.param(
                 lambda p: p.answer(OTHER, zerostate=bytes(32)),
                 ["node", "provider"],
-                id="never of another network",
+                id="not one of another network",
             ),
             pytest.param(
                 lambda p: p.answer(NODE, lag=30.0),
                 ["other", "provider", "node"],
-                id="last who is behind",
+                id="a lagging one last",
             ),
             pytest.param(
                 lambda p: [p.fail(NODE, Reason.CONNECT_REFUSED) for _ in range(2)],
                 ["other", "provider"],
-                id="not who is down",
+                id="not one that is down",
             ),
             pytest.param(
                 lambda p: p.ask(NODE, Probe.WRITE, Reason.OVERLOADED),
                 ["node", "other", "provider"],
-                id="who takes no messages can still be read",
+                id="one that rejects messages",
             ),
         ],
     )
     def test_by_state(
-        self, wallet_scene: WalletScene, spoil: Callable[[WalletScene], object], expected: list[str]
+        self,
+        wallet_scene: WalletScene,
+        situation: Callable[[WalletScene], object],
+        expected: list[str],
     ) -> None:
-        wallet_scene.look()
+        wallet_scene.judge()
         wallet_scene.clock.advance(1.0)
         for target in (OTHER, PROVIDER, NODE):
             wallet_scene.answer(target)
-        spoil(wallet_scene)
+        situation(wallet_scene)
         assert self.names(wallet_scene) == expected
 
-    def test_states_are_all_decided(self) -> None:
-        """Whoever adds a state decides whether accounts may be read in it."""
+    def test_every_state_is_decided(self) -> None:
+        """A new state must be added here: may accounts be read in it?"""
         decided = {
             State.OK, State.WRITE_BROKEN, State.CLOCK_SKEWED, State.SLOW, State.FLAPPING,
             State.STALLED, State.LAGGING,
@@ -521,7 +530,7 @@ class TestWhomToAsk:
 
 
 class TestBacklog:
-    """A count of 0 is not shown for new transactions that nobody has counted yet."""
+    """The backlog is not 0 while new transactions are not counted yet."""
 
     @pytest.mark.parametrize(
         ("counted_to", "newest", "left", "backlog"),
@@ -532,20 +541,20 @@ class TestBacklog:
             pytest.param(9, 7, 0, 0, id="read at an older block"),
         ],
     )
-    def test_of_what_is_read(
+    def test_from_readings(
         self, clock: Any, counted_to: int, newest: int, left: int, backlog: int
     ) -> None:
         wallet_scene = WalletScene(clock)
         cursor, last = TransactionId(counted_to, bytes(32)), TransactionId(newest, bytes(32))
         wallet_scene.store.add(progress(clock, NATIVE, cursor=cursor, backlog=left))
         wallet_scene.store.add(reading(clock, NATIVE, 5, last=last))
-        wallet_scene.look()
+        wallet_scene.judge()
         holding = wallet_scene.judgement.wallet_status.wallets["payouts"].holdings["native"]
         assert holding.backlog == backlog
 
-    def test_what_is_not_counted_has_none(self, clock: Any) -> None:
+    def test_no_backlog_where_payouts_are_not_counted(self, clock: Any) -> None:
         wallet_scene = WalletScene(clock)
-        wallet_scene.look()
+        wallet_scene.judge()
         assert (
             wallet_scene.judgement.wallet_status.wallets["payouts"].holdings["native"].backlog
             is None

@@ -1,4 +1,4 @@
-"""Verdicts on wallets that are taken over from the look before are those that come out anew."""
+"""Wallet verdicts reused from the evaluation before equal those judged anew."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.configs import configured
-from tests.watch.wallet_scene import COIN, CONFIG, failure, key, progress, reading, trouble
+from tests.watch.wallet_samples import COIN, CONFIG, failure, key, progress, reading, trouble
 from tonwatch.runtime.jobs.accounts import watched
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.store import Store
@@ -33,30 +33,30 @@ steps = st.one_of(
 )
 
 
-class Kept:
-    """A store, judged after every step with what came of the look before."""
+class IncrementalJudge:
+    """A store, judged after every step with the verdicts before it."""
 
     def __init__(self) -> None:
         self.clock = SimpleNamespace(wall_time=1_800_000_000.0, monotonic_time=5_000.0)
         self.store = Store([], ACCOUNTS)
         self.wallet_status: WalletStatus | None = None
 
-    def step(self, what: str, *told: Any) -> None:
+    def step(self, what: str, *values: Any) -> None:
         match what:
             case "passes":
-                self.clock.wall_time += told[0]
-                self.clock.monotonic_time += told[0]
+                self.clock.wall_time += values[0]
+                self.clock.monotonic_time += values[0]
             case "wall is set":
-                self.clock.wall_time += told[0]
+                self.clock.wall_time += values[0]
             case "reads":
-                self.store.add(reading(self.clock, *told))
+                self.store.add(reading(self.clock, *values))
             case "fails":
-                self.store.add(failure(self.clock, told[0], Reason.QUERY_TIMEOUT))
+                self.store.add(failure(self.clock, values[0], Reason.QUERY_TIMEOUT))
             case _:
-                troubles = [trouble(self.clock, kind, age) for kind, age in told[1]]
-                self.store.add(progress(self.clock, told[0], *troubles))
+                troubles = [trouble(self.clock, kind, age) for kind, age in values[1]]
+                self.store.add(progress(self.clock, values[0], *troubles))
 
-    def look(self) -> WalletStatus:
+    def judge(self) -> WalletStatus:
         snapshot = self.store.snapshot(
             wall=self.clock.wall_time, monotonic=self.clock.monotonic_time
         )
@@ -69,22 +69,22 @@ class Kept:
 @example([("reads", key(), 0), ("passes", STALE + 0.5)])
 @example([("walks", key(), [("failed", 10.0)]), ("passes", WINDOW)])
 @example([("walks", key(), [("bounced", WINDOW + 1)]), ("wall is set", -2 * WINDOW)])
-def test_nothing_else_comes_out(happenings: list[tuple[Any, ...]]) -> None:
-    kept = Kept()
-    kept.look()
-    for happening in happenings:
-        kept.step(*happening)
-        kept.look()
+def test_verdicts_equal_those_judged_anew(events: list[tuple[Any, ...]]) -> None:
+    incremental = IncrementalJudge()
+    incremental.judge()
+    for event in events:
+        incremental.step(*event)
+        incremental.judge()
 
 
-def test_what_nothing_is_new_of_is_not_judged_anew() -> None:
-    """A thousand wallets are looked at twice a second."""
-    kept = Kept()
-    kept.step("reads", key(), 300 * COIN)
-    kept.step("reads", key("spare"), 300 * COIN)
-    first = kept.look().wallets
-    kept.step("passes", 0.5)
-    kept.step("reads", key("spare"), 300 * COIN)
-    second = kept.look().wallets
+def test_a_verdict_without_new_samples_is_reused() -> None:
+    """A thousand wallets are judged twice a second."""
+    incremental = IncrementalJudge()
+    incremental.step("reads", key(), 300 * COIN)
+    incremental.step("reads", key("spare"), 300 * COIN)
+    first = incremental.judge().wallets
+    incremental.step("passes", 0.5)
+    incremental.step("reads", key("spare"), 300 * COIN)
+    second = incremental.judge().wallets
     assert second["payouts"] is first["payouts"]
     assert second["spare"] is not first["spare"]

@@ -86,7 +86,7 @@ async def test_a_wrong_jetton_master_costs_its_asset_only(network: WalletNetwork
         assert readings["usdt"].ok
         for asset, master in (("wrong", network.owner(1)), ("missing", UNUSED)):
             assert readings[asset].reason is Reason.METHOD_FAILED
-            assert f"{master.friendly()} is no jetton's master" in readings[asset].detail
+            assert f"{master.friendly()} is not a jetton master" in readings[asset].detail
         assert [sample.reason for sample in result.samples] == [Reason.OK]
 
 

@@ -39,7 +39,7 @@ async def test_a_provider_is_contradicted_by_a_proof(network: WalletNetwork) -> 
     await network.simulator.set_fault("provider-1", Fault.FALSE_BALANCE)
     samples = await compared(network, network.sources)
     assert samples["provider-1"].reason is Reason.DISPROVED
-    assert "it says 1007000000000 nano" in samples["provider-1"].detail
+    assert "it claims 1007000000000 nano" in samples["provider-1"].detail
     assert "proven is 1000000000000 nano" in samples["provider-1"].detail
     assert samples["node-1"].ok
 

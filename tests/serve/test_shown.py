@@ -114,7 +114,7 @@ class TestNotJudged:
             short_lived.clock.advance(3.9)
             assert await ready_and_live(client) == [(200, "ready"), (200, "alive")]
             short_lived.clock.advance(0.1)
-            words = "not alive: nothing has been judged for {} seconds; see tonwatch's log"
+            words = "not alive: nothing has been evaluated for {} seconds; see tonwatch's log"
             assert await ready_and_live(client) == [(503, words.format(4)), (200, "alive")]
             short_lived.clock.advance(6)
             assert [status for status, _ in await ready_and_live(client)] == [503, 503]

@@ -240,7 +240,7 @@ class TestPayouts:
             pytest.param(
                 [("compute_skipped", 5.0, {"skipped": "no_gas"})],
                 Cause.PAYOUTS_FAILING,
-                "not computed: no_gas (1)",
+                "compute phase skipped: no_gas (1)",
                 id="compute phase skipped",
             ),
             pytest.param([("failed", 601.0, {})], Cause.HEALTHY, "", id="failed long ago"),
@@ -248,7 +248,7 @@ class TestPayouts:
             pytest.param(
                 [("bounced", 9.0, {})] * 3,
                 Cause.PAYOUTS_BOUNCING,
-                "3 in the last 10 min were refused by their receivers",
+                "3 in the last 10 min were rejected by their receivers",
                 id="three bounced",
             ),
         ],

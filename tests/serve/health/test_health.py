@@ -156,7 +156,7 @@ def test_a_tie_is_shown_without_a_minority(scene: Scene) -> None:
     assert fork["minority"] == []
     assert set(fork["root_hashes"]) == {"node", "public-1"}
     assert f"node block {fork['seqno']} has root hash 9e3f5ac1…" in text
-    assert text.count(f"Its block {fork['seqno']} is disputed.") == 2
+    assert text.count(f"Other targets have another block {fork['seqno']}.") == 2
 
 
 def test_another_networks_block_is_no_fork(scene: Scene) -> None:
@@ -221,7 +221,7 @@ def test_the_document_is_plain_json(scene: Scene, situation: Any) -> None:
 def test_a_document_without_targets(clock: Clock) -> None:
     scene = Scene(clock, targets=())
     assert described(scene)["targets"] == []
-    assert "Nothing is configured" in text_of(render(scene))
+    assert "No targets are configured" in text_of(render(scene))
 
 
 def test_a_stalled_chain_fails_though_the_node_stays_ready(scene: Scene) -> None:
@@ -235,7 +235,7 @@ def test_a_stalled_chain_fails_though_the_node_stays_ready(scene: Scene) -> None
 
     view = scene.ticks(4, tick)
     assert (status(view), view.readiness.ready) == ("fail", True)
-    assert "The chain stands still" in text_of(render(scene))
+    assert "The chain is stalled" in text_of(render(scene))
 
 
 def test_a_lagging_reference_is_a_warning(scene: Scene) -> None:
@@ -293,7 +293,7 @@ def test_many_findings_are_short(crowd: Scene) -> None:
 
     crowd.ticks(3, tick)
     html = render(crowd)
-    assert html.count("accepts TCP but stays silent") == 100
+    assert html.count("accepts TCP but does not answer") == 100
     assert "And 91 more, each with its target below." in text_of(html)
     health = described(crowd)
     # The target itself, and a few healthy ones.

@@ -41,11 +41,23 @@ def test_all_is_well(wallet_scene: WalletScene) -> None:
     text = words(wallet_scene)
     assert (
         "hot EQAR…EeYT v4r2, seqno 4711 ok"
-        " native 1,234.5 minimum 250 proven 3.0 s old, node 200 1.23456789 0 0 0"
-        " usdt 5,000.25 minimum 1,000.5 proven 3.0 s old, node 200 1,234.56789 0 0 0"
+        " native 1,234.5 TON minimum 250 TON proven 3.0 s old, node 200 1.23456789 TON 0 0 0"
+        " usdt 5,000.25 usdt minimum 1,000.5 usdt proven 3.0 s old, node"
+        " 200 1,234.56789 usdt 0 0 0"
     ) in text
-    assert re.search(r"cold EQAi…Ip3C v4r2, seqno 4711 ok native 1,234.5 proven \S+ s old", text)
+    assert re.search(
+        r"cold EQAi…Ip3C v4r2, seqno 4711 ok native 1,234.5 TON proven \S+ s old", text
+    )
     assert re.search(r"Contracts .*vault EQBV…VUMv as expected active c0c0…c0c0 proven", text)
+
+
+def test_the_coin_has_its_configured_name(clock: Clock) -> None:
+    scene = WalletScene(clock, coin="Gram")
+    scene.all_healthy()
+    text = words(scene)
+    assert "native 1,234.5 Gram minimum 250 Gram proven" in text
+    assert "200 1.23456789 Gram 0 0 0 usdt 5,000.25 usdt minimum" in text
+    assert "TON" not in text
 
 
 def test_addresses_are_short_and_whole_on_request(wallet_scene: WalletScene) -> None:
@@ -64,7 +76,7 @@ def test_without_wallets_there_is_no_table(scene: Scene) -> None:
 def test_without_payouts_there_are_no_columns_of_them(clock: Clock) -> None:
     wallet_scene = WalletScene(clock, wallets=[{"name": "cold", "address": str(HOT)}])
     wallet_scene.all_healthy()
-    assert "Came back" not in words(wallet_scene)
+    assert "Bounced" not in words(wallet_scene)
 
 
 def test_payouts_that_are_not_counted_yet(wallet_scene: WalletScene) -> None:
@@ -106,8 +118,8 @@ Situation = Callable[[WalletScene], object]
         pytest.param(
             lambda t: t.count_payouts("hot", backlog=500),
             "warn",
-            "counting lags",
-            id="counting lags",
+            "payouts backlog",
+            id="payouts backlog",
         ),
     ],
 )
@@ -139,7 +151,7 @@ def test_a_stale_balance_is_unknown(wallet_scene: WalletScene) -> None:
     assert {row.label for row in rows(wallet_scene).wallets} == {"not known"}
     assert rows(wallet_scene).contracts[0].label == "not known"
     assert re.search(
-        r"native – not known minimum 250 – not known 200 1.23456789", words(wallet_scene)
+        r"native – not known minimum 250 TON – not known 200 1.23456789 TON", words(wallet_scene)
     )
 
 
@@ -153,8 +165,8 @@ def test_a_stale_balance_is_unknown(wallet_scene: WalletScene) -> None:
             "native uninitialized",
             id="state",
         ),
-        pytest.param({"amount": 10**27 + 1}, "1,000,000,000,000,000,000.000000001", id="exact"),
-        pytest.param({"amount": 0}, "native 0 below minimum 250", id="nothing left"),
+        pytest.param({"amount": 10**27 + 1}, "1,000,000,000,000,000,000.000000001 TON", id="exact"),
+        pytest.param({"amount": 0}, "native 0 TON below minimum 250 TON", id="nothing left"),
     ],
 )
 def test_a_row(wallet_scene: WalletScene, reading: dict[str, Any], shown: str) -> None:
@@ -269,15 +281,15 @@ def test_of_many_wallets_those_in_trouble_come_first(crowd: WalletScene) -> None
     shown = rows(crowd)
     names = [row.name for row in shown.wallets]
     assert names == ["w-800", "w-900", *(f"w-{number}" for number in range(50))]
-    assert "And 948 more, all well." in words(crowd)
+    assert "And 948 more without problems." in words(crowd)
 
 
 def test_when_all_are_in_trouble_the_page_stays_small(crowd: WalletScene) -> None:
     for number in range(1000):
         crowd.read(f"w-{number}", amount=1)
     text = words(crowd)
-    assert "And 800 more that are not well: see the JSON" in text
-    assert "all well" not in text
+    assert "And 800 more with problems: see the JSON" in text
+    assert "without problems" not in text
     html = render(crowd)
-    assert "995 more wallets are in the same trouble: w-5, w-6" in text_of(html)
+    assert "995 more wallets have the same problem: w-5, w-6" in text_of(html)
     assert len(html) < 700_000

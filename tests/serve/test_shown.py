@@ -158,7 +158,7 @@ class TestNotJudged:
         for target in health["targets"]:
             assert (target["state"], target["usable"], target["up"]) == ("unknown", False, False)
             assert target["why"].endswith(f"nothing has been evaluated since {since}.")
-            nothing = {"seqno", "root_hash", "lag_seconds", "shard_gap_blocks", "latency_ms"}
+            nothing = {"seqno", "root_hash", "lag_seconds", "shard_client_lag_blocks", "latency_ms"}
             assert {target[key] for key in nothing} == {None}
         for wallet, before in zip(health["wallets"], counted, strict=True):
             assert (wallet["state"], wallet["low"], wallet["frozen"]) == (None, False, False)

@@ -48,7 +48,7 @@ def test_a_healthy_document(scene: Scene) -> None:
         "lag_blocks": 0,
         "in_sync_in_seconds": None,
         "shard_client_seqno": health["head"]["seqno"] - 1,
-        "shard_gap_blocks": 1,
+        "shard_client_lag_blocks": 1,
         "clock_offset_seconds": 0.1,
         "latency_ms": 0.4,
         "idle_seconds": 0.0,

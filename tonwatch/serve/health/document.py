@@ -85,7 +85,7 @@ def document(
         and {
             "seqno": head.seqno,
             "time": None if head.gen_utime is None else rfc3339(head.gen_utime),
-            "told_by": head.target,
+            "reported_by": head.target,
             "idle_seconds": _rounded(judgement.idle, 1),
             "stalled": judgement.stalled,
         },
@@ -204,7 +204,7 @@ def _target(verdict: Verdict, record: Record, view: View) -> dict[str, Any]:
         "lag_blocks": verdict.lag_blocks,
         "in_sync_in_seconds": _rounded(verdict.in_sync_in, 0),
         "shard_client_seqno": known.shard_client_seqno if known else None,
-        "shard_gap_blocks": verdict.shard_client_lag,
+        "shard_client_lag_blocks": verdict.shard_client_lag,
         "clock_offset_seconds": _rounded(known.clock_offset if known else None, 1),
         "latency_ms": _milliseconds(verdict.latency),
         "idle_seconds": _rounded(verdict.idle, 1),

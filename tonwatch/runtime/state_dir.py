@@ -5,7 +5,6 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -50,7 +49,7 @@ class StateDir:
             async with asyncio.timeout(OPENS_WITHIN):
                 await locking
         except TimeoutError:
-            self._release()
+            self._unlock()
             raise StateDirError(
                 f"the disk of state_dir {self.path} does not answer; see whether its volume hangs"
             ) from None
@@ -63,13 +62,15 @@ class StateDir:
 
         It stays locked until a write that takes longer has ended.
         """
-        await asyncio.wait({asyncio.wrap_future(self._release())}, timeout=_LAST_WRITE)
+        await asyncio.wait({self._unlock()}, timeout=_LAST_WRITE)
 
-    def _release(self) -> Future[bool | None]:
+    def _unlock(self) -> asyncio.Future[bool | None]:
         # The thread runs calls in order: before this one, all writes are complete.
-        released = self.thread.submit(self._lock.__exit__, None, None, None)
+        unlocked = asyncio.get_running_loop().run_in_executor(
+            self.thread, self._lock.__exit__, None, None, None
+        )
         self.thread.shutdown(cancel_futures=False)
-        return released
+        return unlocked
 
 
 @contextmanager

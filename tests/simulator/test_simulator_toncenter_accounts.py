@@ -31,7 +31,7 @@ UNUSED_ADDRESS = Address(0, bytes(range(32)))
 NAMES = ["hot", "warm", "mild", "cool"]
 
 
-class ScrapeContext(NamedTuple):
+class Scene(NamedTuple):
     """A provider of a chain with wallets, and a client of it."""
 
     clock: Clock
@@ -73,7 +73,7 @@ class ScrapeContext(NamedTuple):
 
 
 @asynccontextmanager
-async def scene() -> AsyncIterator[ScrapeContext]:
+async def scene() -> AsyncIterator[Scene]:
     clock = Clock()
     world = World("here", wallets=NAMES)
     chain = Chain("here", world, clock=clock, backfill=5)
@@ -84,7 +84,7 @@ async def scene() -> AsyncIterator[ScrapeContext]:
             client = ToncenterClient(
                 HttpClient(provider.url, session, AsyncLimiter(1000, 1), lambda: KEY)
             )
-            yield ScrapeContext(clock, world, chain, provider, client)
+            yield Scene(clock, world, chain, provider, client)
     finally:
         await provider.close()
 

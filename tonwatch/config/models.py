@@ -66,8 +66,8 @@ class ProbeConfig(Section):
     )
     stale_after: PositiveDuration = Field(
         20.0,
-        description="age at which a result is no longer shown or used; results of probes with a"
-        " longer interval may be one such interval older",
+        description="age at which a result is no longer shown or used; of connect and balance one"
+        " interval more, of fork, compare and write 2.5 intervals",
     )
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final
+from typing import Any
 
 from tonwatch.config import secret_files
 from tonwatch.config.models import Config
@@ -35,8 +35,7 @@ from tonwatch.targets.registry import KINDS, Kinds, kind_of
 from tonwatch.watch.store import Store
 from tonwatch.watch.view import View
 
-_SECRETS_WITHIN: Final = secret_files.FIRST_WITHIN
-
+# Targets are opened in the event loop, which imports would block.
 for _kind in KINDS:
     _kind.prepare()
 
@@ -194,7 +193,7 @@ class Runtime:
             await each.target.close()
         if was is not None and (counting is None or counting.state_dir is not was.state_dir):
             await was.state_dir.close()
-        await self.files.refresh(_SECRETS_WITHIN)
+        await self.files.refresh(secret_files.FIRST_WITHIN)
 
     async def run(self) -> None:
         """Probe, judge, and refresh secret files, until cancelled."""

@@ -109,8 +109,7 @@ class Kind(ABC, Generic[S]):
         category: whether its targets are nodes or providers.
         section: how a target of it is configured.
         entries: other entries of its list that expand to targets of it.
-        reasons: the probes that it supports, and how each can end. Their counters start at 0: a
-            counter that appears with its first failure hides it from `rate` and `increase`.
+        reasons: the probes that it supports, and how each can end; docs/metrics.md lists them.
     """
 
     name: ClassVar[str]

@@ -43,6 +43,9 @@ To watch one of them: `python -m tests.matrix.situations "node restarts" > resta
 `tonwatch simulate --scenario restarts.yaml`; see [rehearsals](rehearsals.md).
 """
 
+_TIME: Final = re.compile(r"(?<=[|→] )\d+\.\d(?= [|→])")
+"""A time in the last columns, in probe intervals."""
+
 _COLUMNS = (
     "Situation", "Faults", "Diagnosis", "States", "Ready", "Alert",
     "Named after", "Unready after", "Over after",
@@ -75,6 +78,19 @@ def measured(situation: Situation, parts: Sequence[Played]) -> str:
         _number(recovery.named_after),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def agree(documented: str | None, line: str) -> bool:
+    """Whether two lines are the same, where a time may differ by one evaluation.
+
+    A wallet's checkpoints are written in a thread, which takes real time.
+    """
+    if documented is None:
+        return False
+    old, new = _TIME.findall(documented), _TIME.findall(line)
+    return _TIME.sub("", documented) == _TIME.sub("", line) and all(
+        abs(float(one) - float(other)) <= 0.1 + 1e-9 for one, other in zip(old, new, strict=True)
+    )
 
 
 def documented() -> dict[str, str]:

@@ -50,7 +50,10 @@ class ProbeConfig(Section):
     interval: PositiveDuration = Field(5.0, description="between two probes of a target's head")
     timeout: PositiveDuration = Field(3.0, description="for one probe; less than interval")
     connect_interval: PositiveDuration = Field(
-        30.0, description="between two new connections to a liteserver"
+        30.0, description="between two new connections to a target"
+    )
+    account_interval: PositiveDuration = Field(
+        15.0, description="between two readings of an account and a get method at each target"
     )
     fork_interval: PositiveDuration = Field(
         60.0, description="between two rounds in which all targets are queried for the same block"
@@ -66,8 +69,8 @@ class ProbeConfig(Section):
     )
     stale_after: PositiveDuration = Field(
         20.0,
-        description="age at which a result is no longer shown or used; of connect and balance one"
-        " interval more, of fork, compare and write 2.5 intervals",
+        description="age at which a result is no longer shown or used; of connect, account and"
+        " balance one interval more, of fork, compare and write 2.5 intervals",
     )
 
     @model_validator(mode="after")
@@ -130,6 +133,8 @@ class Gates(Section):
 
     lagging: bool = Field(True, description="behind by lag_unready")
     shard_lagging: bool = Field(True, description="shard client behind by shard_client_lag_unready")
+    accounts_failing: bool = Field(True, description="accounts or get methods cannot be read")
+    throttled: bool = Field(True, description="rate-limited so long that nothing is known")
     stalled: bool = Field(True, description="no new block, while others have some")
     forked: bool = True
     wrong_network: bool = True

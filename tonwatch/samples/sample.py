@@ -15,10 +15,13 @@ class Probe(StrEnum):
     """Probes of a target."""
 
     CONNECT = "connect"
-    """A new connection and handshake, and a proven block header (long interval)."""
+    """A query on a new connection, with more patience than for the head (long interval)."""
 
     HEAD = "head"
     """The last masterchain block, its time, the shard client and the server's clock."""
+
+    ACCOUNT = "account"
+    """An account and a get method, at the newest block (long interval)."""
 
     FORK = "fork"
     """The masterchain block at a seqno that all targets have (long interval)."""
@@ -46,6 +49,7 @@ class Head:
         gen_utime: generation time of that block, Unix seconds.
         zerostate: root hash of its network's zerostate.
         shard_client_seqno: the masterchain block up to which it applied shards.
+        shard_client_time: generation time of that block, Unix seconds.
         known_seqno: the newest masterchain block it has, where that may be newer than
             the one it serves.
         clock_offset: its clock minus the local clock, seconds; exact to half a second.
@@ -57,6 +61,7 @@ class Head:
     gen_utime: int | None = None
     zerostate: bytes | None = None
     shard_client_seqno: int | None = None
+    shard_client_time: int | None = None
     known_seqno: int | None = None
     clock_offset: float | None = None
     version: int | None = None
@@ -78,6 +83,11 @@ class Sample:
         head: as far as it is known; also on some failures (a lagging shard client).
         epoch: wall clock minus the event loop's clock at the start, seconds; changes only
             where the wall clock is set. None where unknown.
+        server: what identifies the server that answered, such as its key; two targets with the
+            same are one source. Empty where nothing does.
+        state_time: generation time of the state that accounts were read from, Unix seconds.
+        out_queue: messages in the longest outbound queue of a shard, and the limit above which
+            external messages are not included any more.
         bug: the traceback of an internal error. For the log only: it may have secrets.
     """
 
@@ -91,6 +101,9 @@ class Sample:
     phases: Mapping[str, float] = field(default_factory=dict)
     head: Head | None = None
     epoch: float | None = None
+    server: str = ""
+    state_time: int | None = None
+    out_queue: tuple[int, int] | None = None
     bug: str = ""
 
     @property
@@ -117,6 +130,9 @@ class Recording:
         phases: seconds spent on each step so far.
         head: what is known so far; kept when the probe fails.
         waited: seconds spent waiting for the local rate limit, which are not latency.
+        server: see `Sample`.
+        state_time: see `Sample`.
+        out_queue: see `Sample`.
     """
 
     def __init__(self, target: str, probe: Probe, wall: Callable[[], float]) -> None:
@@ -127,6 +143,9 @@ class Recording:
         self.phases: dict[str, float] = {}
         self.head: Head | None = None
         self.waited = 0.0
+        self.server = ""
+        self.state_time: int | None = None
+        self.out_queue: tuple[int, int] | None = None
 
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -160,6 +179,9 @@ class Recording:
             phases=self.phases,
             head=self.head,
             epoch=self._started - self._began,
+            server=self.server,
+            state_time=self.state_time,
+            out_queue=self.out_queue,
             bug=bug,
         )
         return True

@@ -21,6 +21,8 @@ class Target:
         category: causes are named after it.
         role: whether readiness counts it.
         local: it is on this machine, reached without a network.
+        operator: targets with the same are one source where sources are counted; its name where
+            it has no other.
         reasons: its probes, and how each can end.
     """
 
@@ -29,6 +31,7 @@ class Target:
     category: Category
     role: Literal["primary", "reference"]
     local: bool = False
+    operator: str = ""
     reasons: Mapping[Probe, tuple[Reason, ...]] = field(default_factory=dict, hash=False)
 
     @property

@@ -139,10 +139,12 @@ class Kind(ABC, Generic[S]):
         """
         left_out = _ABOUT_WALLETS.difference(about_wallets)
         return Target(
-            section.name,
-            cls.name,
-            cls.category,
-            section.role,
-            section.is_local,
-            {probe: reasons for probe, reasons in cls.reasons.items() if probe not in left_out},
+            name=section.name,
+            kind=cls.name,
+            category=cls.category,
+            role=section.role,
+            local=section.is_local,
+            reasons={
+                probe: reasons for probe, reasons in cls.reasons.items() if probe not in left_out
+            },
         )

@@ -35,6 +35,9 @@ class Reason(StrEnum):
     HANDSHAKE_FAILED = "handshake_failed"
     HANDSHAKE_TIMEOUT = "handshake_timeout"
 
+    LOCAL_RESOURCES = "local_resources"
+    """This machine has no descriptor, port or memory left: nothing was learnt of the target."""
+
     # On the connection.
     CONNECTION_LOST = "connection_lost"
     QUERY_TIMEOUT = "query_timeout"

@@ -46,6 +46,7 @@ _FAILURES: Final[Mapping[Reason, Failure]] = {
     Reason.HANDSHAKE_TIMEOUT: _HANDSHAKE,
     Reason.CONNECTION_LOST: _SILENT,
     Reason.QUERY_TIMEOUT: _SILENT,
+    Reason.LOCAL_RESOURCES: Failure(state=State.UNKNOWN),
     Reason.NOT_SYNCED: Failure(state=State.NOT_SYNCED),
     Reason.NOT_READY: Failure(state=State.NOT_SYNCED),
     Reason.SHARD_LAG: Failure(state=State.SHARD_LAGGING),

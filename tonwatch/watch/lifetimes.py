@@ -16,6 +16,8 @@ def lifetime(probe: Probe, config: ProbeConfig) -> float:
             return config.stale_after
         case Probe.CONNECT:
             return config.stale_after + config.connect_interval
+        case Probe.ACCOUNT:
+            return config.stale_after + config.account_interval
         case Probe.BALANCE:
             return config.stale_after + config.wallet_interval
         case Probe.FORK:

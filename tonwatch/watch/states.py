@@ -26,6 +26,7 @@ class State(StrEnum):
     PROOF_INVALID = "proof_invalid"
     DISPROVED = "disproved"
     STALLED = "stalled"
+    ACCOUNTS_FAILING = "accounts_failing"
     LAGGING = "lagging"
     SHARD_LAGGING = "shard_lagging"
     WRITE_BROKEN = "write_broken"
@@ -84,7 +85,7 @@ MEANINGS: Final[Mapping[State, Meaning]] = {
     State.THROTTLED: Meaning(
         level="warn",
         unusable="warn",  # it works, within its rate limit
-        node=Cause.PROVIDER_THROTTLED,
+        node=Cause.NODE_THROTTLED,
         provider=Cause.PROVIDER_THROTTLED,
         answers=False,
     ),
@@ -113,7 +114,12 @@ MEANINGS: Final[Mapping[State, Meaning]] = {
         provider=Cause.PROVIDER_LAGGING,
         accounts="older",
     ),
-    State.SHARD_LAGGING: Meaning(level="warn", node=Cause.NODE_SHARD_LAGGING),
+    State.SHARD_LAGGING: Meaning(
+        level="warn", node=Cause.NODE_SHARD_LAGGING, provider=Cause.PROVIDER_SHARD_LAGGING
+    ),
+    State.ACCOUNTS_FAILING: Meaning(
+        level="bad", node=Cause.ACCOUNTS_FAILING, provider=Cause.ACCOUNTS_FAILING, compared=True
+    ),
     State.WRITE_BROKEN: Meaning(
         level="bad",
         node=Cause.WRITE_PATH_BROKEN,

@@ -217,7 +217,7 @@ class TestNewConnections:
             pytest.param(
                 [Reason.PROOF_INVALID] * 2, State.PROOF_INVALID, id="a false proof, twice"
             ),
-            pytest.param([Reason.QUERY_TIMEOUT] * 2, State.OK, id="slow, not refused"),
+            pytest.param([Reason.QUERY_TIMEOUT] * 2, State.DOWN, id="no answer, twice"),
             pytest.param([Reason.CONNECT_REFUSED, Reason.OK], State.OK, id="accepted again"),
         ],
     )

@@ -27,6 +27,9 @@ _LONE_FAILURE: Final = 1 / 3
 _CATCH_UP: Final = 3.0
 """Seconds by which lag must have shrunk to count as catching up; block times are whole."""
 
+_NO_ANSWER: Final = frozenset({Reason.NOT_SYNCED, Reason.QUERY_TIMEOUT})
+"""Reasons for which no answer came on a connection that stood."""
+
 _OFTEN: Final = 3
 """Failures in a row of readings of configured accounts that are not those of one account."""
 
@@ -99,16 +102,18 @@ def fails_twice(record: Record, probe: Probe, oldest: float) -> Sample | None:
 def new_connections_fail(record: Record, oldest: float) -> Sample | None:
     """The last connect sample, where it and the one before failed; args as `false_claim`.
 
-    A head probe that connected anew since then disproves them.
+    A head probe that connected anew since then disproves them; where only the answer did not come,
+    any head probe does.
     """
     last = fails_twice(record, Probe.CONNECT, oldest)
     if last is None or last.reason is Reason.RATE_LIMITED:
         return None
-    connected = any(
-        sample.ok and sample.finished > last.finished and "connect" in sample.phases
+    only_late = last.reason in _NO_ANSWER
+    disproved = any(
+        sample.ok and sample.finished > last.finished and (only_late or "connect" in sample.phases)
         for sample in record.heads
     )
-    return None if connected else last
+    return None if disproved else last
 
 
 def accounts_fail(record: Record, oldest: float) -> Sample | None:
@@ -139,7 +144,7 @@ def slow_answer(record: Record, oldest: float) -> Sample | None:
     answered = record.latest.get(Probe.CONNECT)
     if failing is None or answered is None or not answered.ok or answered.head is None:
         return None
-    if failing.last.reason not in (Reason.NOT_SYNCED, Reason.QUERY_TIMEOUT):
+    if failing.last.reason not in _NO_ANSWER:
         return None
     return answered if answered.finished >= max(oldest, failing.first.asked) else None
 

@@ -319,7 +319,12 @@ class _Judge:
             meant = failure(unread.reason).state
             is_limit = meant in (State.THROTTLED, State.SHARD_LAGGING)
             unread_state = meant if is_limit else State.ACCOUNTS_FAILING
-        throttled = newest.reason is Reason.RATE_LIMITED or unread_state is State.THROTTLED
+        limited = record.failing.get(Probe.HEAD)
+        throttled = unread_state is State.THROTTLED or (
+            limited is not None
+            and limited.count > 1
+            and limited.last.reason is Reason.RATE_LIMITED
+        )
         lags = (lag or 0.0) >= self._lagging_from(record)
         rate = history.catch_up_rate(record, limits.lag_warn) if lags else None
         shard_lags = shards.lags(limits.shard_client_lag_warn, limits.lag_warn)

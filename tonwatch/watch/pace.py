@@ -26,14 +26,13 @@ _SLOW_FROM: Final = 4.0
 """Seconds a block that are never slow."""
 
 _STEPS: Final = 3
-"""Last steps of the chain whose median is its pace, so that one late block is not a slow chain,
-and whose longest gap is waited for before it counts as stalled."""
+"""Last steps of the chain whose median is its pace, so that one late block is not a slow chain."""
 
 _RESTART: Final = 100
 """Blocks that a target goes back where it starts anew; balancers go back a few."""
 
 _GAPS: Final = 2.0
-"""Gaps between blocks after which a chain is stalled."""
+"""Times its present seconds a block after which a chain is stalled."""
 
 _LONGEST: Final = 10.0
 """Times the threshold up to which a slow chain delays that it counts as stalled."""
@@ -51,14 +50,12 @@ class Pace:
 
     Attributes:
         usual: learnt seconds a block; None where nothing is known yet.
-        recent: seconds a block over the last blocks; None likewise.
-        gap: longest average gap of the last steps, seconds.
+        recent: seconds a block over the last steps; None likewise.
         at: event loop time when it was measured.
     """
 
     usual: float | None = None
     recent: float | None = None
-    gap: float = 0.0
     at: float = -math.inf
 
     @property
@@ -76,7 +73,7 @@ class Pace:
     def stalled_after(self, thresholds: Thresholds) -> float:
         """Seconds without a block after which the chain is stalled: a slow chain has time."""
         longest = _LONGEST * thresholds.stalled
-        return max(thresholds.stalled, min(longest, _GAPS * self.gap))
+        return max(thresholds.stalled, min(longest, _GAPS * (self.recent or 0.0)))
 
 
 def measured(records: Iterable[Record], previous: Pace | None, now: float) -> Pace:
@@ -95,9 +92,9 @@ def measured(records: Iterable[Record], previous: Pace | None, now: float) -> Pa
         for (late, late_time), (early, early_time) in pairwise(blocks)
     ]
     if not steps:
-        return Pace(before.usual, before.recent, before.gap, now)
+        return Pace(before.usual, before.recent, now)
     recent = median_low(steps)
-    return Pace(_usual(before, recent, now), recent, max(steps), now)
+    return Pace(_usual(before, recent, now), recent, now)
 
 
 def _usual(before: Pace, recent: float, now: float) -> float:

@@ -66,12 +66,9 @@ def find_sources(records: Mapping[str, Record]) -> Mapping[str, str]:
     first: dict[Hashable, str] = {}
     for name, record in records.items():
         traits: list[Hashable] = [("operator", record.target.operator or name)]
-        server = next(
-            (sample.server for sample in reversed(record.heads) if sample.server),
-            "",
-        )
-        if server:
-            traits.append(("server", server))
+        newest = record.latest.get(Probe.HEAD)
+        if newest is not None and newest.server:
+            traits.append(("server", newest.server))
         known = sorted({source_of[first[trait]] for trait in traits if trait in first})
         source = known[0] if known else name
         for other in known[1:]:
@@ -166,13 +163,17 @@ def find_forks(
         oldest: event loop time before which nothing counts.
     """
     claims: dict[int, dict[str, bytes]] = defaultdict(dict)
+    blocks: set[tuple[int, bytes]] = set()
     for name, record in records.items():
         for sample in (*record.forks, *record.heads[-FORK_HISTORY:]):
             head = sample.head
-            if sample.finished < oldest or head is None:
+            if head is None or sample.finished < oldest:
                 continue
-            if head.zerostate in (None, zerostate):
+            if head.zerostate is None or head.zerostate == zerostate:
                 claims[head.seqno][name] = head.root_hash
+                blocks.add((head.seqno, head.root_hash))
+    if len(blocks) == len(claims):
+        return Forks()  # no block has two hashes
     minority: dict[str, int] = {}
     undecided: dict[str, int] = {}
     hashes: dict[str, bytes] = {}

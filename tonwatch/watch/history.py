@@ -254,6 +254,8 @@ def interruptions(record: Record, oldest: float) -> float:
 
     A run of failures counts once it has ended: until then the target is down.
     """
+    if not _failed_since(record, oldest):
+        return 0.0
     recent = [sample for sample in record.heads if sample.finished >= oldest]
     runs = [(ok, len(list(run))) for ok, run in groupby(recent, key=lambda sample: sample.ok)]
     ended = runs[:-1] if runs and not runs[-1][0] else runs
@@ -262,6 +264,8 @@ def interruptions(record: Record, oldest: float) -> float:
 
 def losses(record: Record, oldest: float) -> float:
     """As `interruptions`, of answers that were lost on the way."""
+    if not _failed_since(record, oldest):
+        return 0.0
     lost = [
         sample
         for sample in record.heads
@@ -291,6 +295,11 @@ def block_times(record: Record) -> Iterator[tuple[float, int]]:
     for sample in reversed(record.heads):
         if sample.head is not None and sample.head.gen_utime is not None:
             yield sample.finished, sample.head.gen_utime
+
+
+def _failed_since(record: Record, oldest: float) -> bool:
+    """Whether any probe failed since `oldest`; most never do."""
+    return bool(record.failures) and record.failures[-1].finished >= oldest
 
 
 def _failures(record: Record) -> list[Sample]:

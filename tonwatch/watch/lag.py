@@ -110,7 +110,7 @@ class Lags:
             lag -= chain.seen - answered
         if lag >= self.thresholds.lag_warn:
             # The chain may have been stalled when it answered: no target was ahead of it then.
-            lag = min(lag, self._ahead_then(record, answered) - made)
+            lag = min(lag, self._ahead_then(record, answered, made + lag) - made)
         return max(0.0, lag)
 
     def warned_from(self, record: Record) -> float:
@@ -123,8 +123,8 @@ class Lags:
         lagged = before is not None and before.state is State.LAGGING
         return warn * _LAG_HYSTERESIS if lagged else warn
 
-    def _ahead_then(self, record: Record, answered: float) -> float:
-        """The newest block time that others had reported when this target answered.
+    def _ahead_then(self, record: Record, answered: float, enough: float) -> float:
+        """The newest block time that others had reported when this target answered, or `enough`.
 
         What they reported a little earlier is extrapolated to that moment.
         """
@@ -138,6 +138,8 @@ class Lags:
                     if observed >= oldest:
                         newest = max(newest, made + answered - observed)
                     break
+            if newest >= enough:
+                break
         return newest if newest > -math.inf else math.inf
 
     def blocks(self, sample: Sample, head: Head) -> int | None:

@@ -524,7 +524,7 @@ class TestReadable:
             State.STALLED, State.LAGGING,
             State.UNKNOWN, State.DOWN, State.UNAUTHORIZED, State.THROTTLED, State.NOT_SYNCED,
             State.WRONG_NETWORK, State.FORKED, State.PROOF_INVALID, State.DISPROVED,
-            State.SHARD_LAGGING,
+            State.SHARD_LAGGING, State.ACCOUNTS_FAILING,
         }  # fmt: skip
         assert decided == set(State)
 

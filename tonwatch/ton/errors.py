@@ -68,6 +68,8 @@ class Reason(StrEnum):
     # The answer is about another chain, or a proof contradicts it.
     WRONG_NETWORK = "wrong_network"
     DISPROVED = "disproved"
+    FALSE_TIME = "false_time"
+    """Its block times are later than the time."""
 
     # A bug in tonwatch.
     PROBE_FAILED = "probe_failed"

@@ -4,8 +4,8 @@ Pure functions over the accepted samples, by target name.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Final
 
@@ -15,8 +15,11 @@ from tonwatch.watch import history
 from tonwatch.watch.failures import failure
 from tonwatch.watch.store import Record
 
-_USUAL_AGE: Final = 1.5
-"""Age of a healthy chain's last block when it is queried, seconds."""
+USUAL_AGE: Final = 1.5
+"""Age of a healthy chain's last block when it is queried, seconds, besides the chain's pace."""
+
+_LOST: Final = 2 / 3
+"""Interruptions of each external target from which on the loss is on this machine's side."""
 
 FORK_HISTORY: Final = 24
 """Head samples of each target that are searched for blocks that others reported as well."""
@@ -54,36 +57,99 @@ class Forks:
     hashes: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def find_head(answers: Mapping[str, Sample], thresholds: Thresholds) -> ChainHead | None:
-    """The highest seqno that two sources confirm; that of the only target where only one answers.
+def find_sources(records: Mapping[str, Record]) -> Mapping[str, str]:
+    """The independent source that each target is: the name of the first target of it.
 
-    Two targets that reported a block at least as high are two sources, so that a false answer of
-    one target does not move the head. The local clock confirms a block too, but only one that is
-    fresh by it while the others' blocks are old: of two targets of which one lags, the seqnos
-    alone do not show which.
+    Targets of one operator, or on one server, have one vote.
     """
-    heads = sorted(
-        (
-            ChainHead(sample.head.seqno, sample.head.gen_utime, name, sample.finished)
-            for name, sample in answers.items()
-            if sample.head is not None
-        ),
-        key=lambda head: head.seqno,
-        reverse=True,
-    )
-    if len(heads) < 2:
-        return heads[0] if heads else None
-    first, second = heads[0], heads[1]
+    source_of: dict[str, str] = {}
+    first: dict[Hashable, str] = {}
+    for name, record in records.items():
+        traits: list[Hashable] = [("operator", record.target.operator or name)]
+        newest = record.latest.get(Probe.HEAD)
+        if newest is not None and newest.server:
+            traits.append(("server", newest.server))
+        known = sorted({source_of[first[trait]] for trait in traits if trait in first})
+        source = known[0] if known else name
+        for other in known[1:]:
+            source_of = {each: source if of == other else of for each, of in source_of.items()}
+        source_of[name] = source
+        for trait in traits:
+            first.setdefault(trait, name)
+    return source_of
+
+
+def age(sample: Sample, clock_offset: float | None) -> float | None:
+    """Age of a sample's block when it was asked for, seconds; None without a block time.
+
+    Args:
+        sample: by the present local clock.
+        clock_offset: true time less local time; None where the local clock is right.
+    """
+    if sample.head is None or sample.head.gen_utime is None:
+        return None
+    return sample.started + (clock_offset or 0.0) - sample.head.gen_utime
+
+
+def from_the_future(
+    answers: Mapping[str, Sample], clock_offset: float | None, thresholds: Thresholds
+) -> dict[str, float]:
+    """Seconds by which targets' last blocks are later than the time: no true block is."""
+    ages = {name: age(sample, clock_offset) for name, sample in answers.items()}
+    return {
+        name: -block_age
+        for name, block_age in ages.items()
+        if block_age is not None and block_age < -thresholds.clock_critical
+    }
+
+
+def find_head(
+    answers: Mapping[str, Sample],
+    sources: Mapping[str, str],
+    clock_offset: float | None,
+    thresholds: Thresholds,
+) -> ChainHead | None:
+    """The highest seqno that two sources confirm; that of the only source where only one answers.
+
+    Two sources that reported a block at least as high confirm it, so that a false answer of one
+    does not move the head. The clock confirms a block too, but only one that is fresh by it while
+    the others' blocks are old: of two targets of which one lags, the seqnos alone do not show
+    which.
+
+    Args:
+        answers: of targets that are trusted.
+        sources: see `find_sources`.
+        clock_offset: true time less local time; None where the local clock is right.
+        thresholds: how old a fresh block is.
+    """
+    heads: dict[str, ChainHead] = {}
+    for name, sample in answers.items():
+        if sample.head is None:
+            continue
+        head = ChainHead(sample.head.seqno, sample.head.gen_utime, name, sample.finished)
+        source = sources.get(name, name)
+        if source not in heads or heads[source].seqno < head.seqno:
+            heads[source] = head
+    highest = sorted(heads.values(), key=lambda head: head.seqno, reverse=True)[:2]
+    if len(highest) < 2:
+        return highest[0] if highest else None
+    first, second = highest
     if first.gen_utime is None or second.gen_utime is None:
         return second
-    age = answers[first.target].started - first.gen_utime
-    fresh = -thresholds.clock_critical <= age < thresholds.lag_warn
-    ahead = first.gen_utime - second.gen_utime >= thresholds.lag_warn
-    return first if fresh and ahead else second
+    block_age = age(answers[first.target], clock_offset)
+    fresh = block_age is not None and block_age < thresholds.lag_warn
+    if fresh and first.gen_utime - second.gen_utime >= thresholds.lag_warn:
+        return first
+    # No block is later than one above it.
+    return replace(second, gen_utime=min(first.gen_utime, second.gen_utime))
 
 
 def find_forks(
-    records: Mapping[str, Record], voters: Collection[str], zerostate: bytes, oldest: float
+    records: Mapping[str, Record],
+    voters: Collection[str],
+    sources: Mapping[str, str],
+    zerostate: bytes,
+    oldest: float,
 ) -> Forks:
     """Compare root hashes wherever targets reported the same seqno; the newest comparison counts.
 
@@ -92,24 +158,30 @@ def find_forks(
     Args:
         records: of all targets; those of another network are ignored.
         voters: the targets that answer now.
+        sources: see `find_sources`; each has one vote for a block.
         zerostate: of the right network.
         oldest: event loop time before which nothing counts.
     """
     claims: dict[int, dict[str, bytes]] = defaultdict(dict)
+    blocks: set[tuple[int, bytes]] = set()
     for name, record in records.items():
         for sample in (*record.forks, *record.heads[-FORK_HISTORY:]):
             head = sample.head
-            if sample.finished < oldest or head is None:
+            if head is None or sample.finished < oldest:
                 continue
-            if head.zerostate in (None, zerostate):
+            if head.zerostate is None or head.zerostate == zerostate:
                 claims[head.seqno][name] = head.root_hash
+                blocks.add((head.seqno, head.root_hash))
+    if len(blocks) == len(claims):
+        return Forks()  # no block has two hashes
     minority: dict[str, int] = {}
     undecided: dict[str, int] = {}
     hashes: dict[str, bytes] = {}
     compared: set[str] = set()
     for seqno in sorted((seqno for seqno in claims if len(claims[seqno]) > 1), reverse=True):
         reported = claims[seqno]
-        votes = Counter(reported.values()).most_common()
+        ballots = {(sources.get(name, name), root) for name, root in reported.items()}
+        votes = Counter(root for _, root in ballots).most_common()
         tie = len(votes) > 1 and votes[0][1] == votes[1][1]
         if tie and not reported.keys() >= set(voters):
             continue
@@ -124,32 +196,39 @@ def find_forks(
     return Forks(minority, undecided, hashes)
 
 
-def local_clock_offset(answers: Mapping[str, Sample], thresholds: Thresholds) -> float | None:
+def local_clock_offset(
+    answers: Mapping[str, Sample], usual_age: float, thresholds: Thresholds
+) -> float | None:
     """Servers' time less local time where the local clock is wrong, seconds; None where it is not.
 
-    Judged by servers' clocks and by the times in fresh blocks: no block comes from the future, and
-    a chain that is not stalled makes one every second.
+    Judged by the clocks of most servers, and by the times in fresh blocks: no block comes from the
+    future, and a chain that is not stalled makes one every second.
+
+    Args:
+        answers: of targets of this network.
+        usual_age: seconds from a healthy chain's last block to a query.
+        thresholds: from which offset on a clock is wrong.
     """
     offsets = [
         sample.head.clock_offset
         for sample in answers.values()
         if sample.head is not None and sample.head.clock_offset is not None
     ]
+    ages = [block_age for each in answers.values() if (block_age := age(each, None)) is not None]
     if not offsets:
-        ahead = [-age for age in _ages(answers)]
         # A block is older than its answer, so this is the least offset.
-        return min(ahead) if len(ahead) > 1 and min(ahead) >= thresholds.clock_warn else None
+        return -max(ages) if ages and -max(ages) >= thresholds.clock_warn else None
     middle = median(offsets)
     if abs(middle) < thresholds.clock_warn:
         return None
-    if max(offsets) - min(offsets) >= thresholds.clock_warn:
+    agreeing = [offset for offset in offsets if abs(offset - middle) < thresholds.clock_warn]
+    if len(agreeing) * 2 <= len(offsets):
         return None
-    ages = _ages(answers)
     if not ages:
         return middle if len(offsets) > 1 else None
     # Servers on one host share its clock: the newest block decides which clock it fits.
-    by_local = abs(min(ages) - _USUAL_AGE)
-    by_servers = abs(min(ages) + middle - _USUAL_AGE)
+    by_local = abs(min(ages) - usual_age)
+    by_servers = abs(min(ages) + middle - usual_age)
     return middle if by_servers < by_local else None
 
 
@@ -165,12 +244,32 @@ def egress_broken(
     newest = {
         name: sample
         for name, record in external.items()
-        if (sample := record.latest.get(Probe.HEAD)) is not None and sample.finished >= oldest
+        if (sample := _newest_way(record)) is not None and sample.finished >= oldest
     }
     if len(external) < 2 or len(newest) < len(external):
         return ()
     all_silent = all(failure(sample.reason).silent for sample in newest.values())
-    return tuple(external) if all_silent and _unreachable(external, accepted) else ()
+    judged = bool(_unreachable(external, accepted)) or any(
+        history.fails_twice(record, Probe.CONNECT, oldest) for record in external.values()
+    )
+    return tuple(external) if all_silent and judged else ()
+
+
+def egress_lossy(
+    records: Mapping[str, Record], window: float, thresholds: Thresholds
+) -> tuple[str, ...]:
+    """The external targets, where each of them lost answers and one flaps for it: two at least.
+
+    Args:
+        records: of all targets.
+        window: event loop time from which on lost answers count.
+        thresholds: how many make a target flap.
+    """
+    external = _external(records)
+    lost = {name: history.losses(record, window) for name, record in external.items()}
+    if len(external) < 2 or min(lost.values()) < _LOST:
+        return ()
+    return tuple(external) if max(lost.values()) >= thresholds.flapping else ()
 
 
 def egress_suspected(
@@ -201,6 +300,20 @@ def egress_suspected(
     )
 
 
+def _newest_way(record: Record) -> Sample | None:
+    """The newest sample that shows the way to a target.
+
+    A connection that is kept says nothing about the way to a new one.
+    """
+    newest = record.latest.get(Probe.HEAD)
+    failing = record.failing.get(Probe.CONNECT)
+    if newest is None or not newest.ok or failing is None:
+        return newest
+    if "connect" in newest.phases and newest.finished > failing.last.finished:
+        return newest
+    return failing.last
+
+
 def _external(records: Mapping[str, Record]) -> dict[str, Record]:
     return {name: record for name, record in records.items() if not record.target.local}
 
@@ -209,13 +322,4 @@ def _unreachable(external: Iterable[str], accepted: Mapping[str, Sample]) -> lis
     """Those whose accepted sample says that they cannot be reached."""
     return [
         name for name in external if name in accepted and failure(accepted[name].reason).unreachable
-    ]
-
-
-def _ages(answers: Mapping[str, Sample]) -> list[float]:
-    """Seconds by the local clock from each block's time to its query."""
-    return [
-        sample.started - sample.head.gen_utime
-        for sample in answers.values()
-        if sample.head is not None and sample.head.gen_utime is not None
     ]

@@ -3,17 +3,19 @@
 Pure: a diagnosis depends on a judgement and the previous diagnosis alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
 from tonwatch.config.models import Thresholds
 from tonwatch.ton.errors import Reason
+from tonwatch.ton.networks import network_name
 from tonwatch.watch.findings import Cause, Finding
-from tonwatch.watch.sentences import duration, sentence, standing
+from tonwatch.watch.impact import impact
+from tonwatch.watch.sentences import blocks, duration, rfc3339, sentence, standing
 from tonwatch.watch.states import MEANINGS, State
-from tonwatch.watch.verdicts import Judgement, Verdict
+from tonwatch.watch.verdicts import Judgement, RolledBack, Verdict
 from tonwatch.watch.wallet_findings import wallet_findings
 
 WITNESSES: Final = 3
@@ -57,7 +59,11 @@ def diagnose(judgement: Judgement, previous: Diagnosis | None, thresholds: Thres
         known = {f.key: f.since for f in (previous.finding, *previous.also)}
     findings = sorted(
         (
-            replace(finding, since=known.get(finding.key, finding.since))
+            replace(
+                finding,
+                since=known.get(finding.key, finding.since),
+                impact=impact(finding, judgement),
+            )
             for finding in _findings(judgement, thresholds)
         ),
         key=lambda finding: (not finding.primary, _ORDER[finding.cause], finding.since),
@@ -72,16 +78,28 @@ def diagnose(judgement: Judgement, previous: Diagnosis | None, thresholds: Thres
 def _findings(judgement: Judgement, thresholds: Thresholds) -> list[Finding]:
     verdicts = list(judgement.verdicts.values())
     findings = []
+    if judgement.no_resources:
+        words = f"This machine has run out of something: {judgement.no_resources}."
+        findings.append(Finding(Cause.LOCAL_RESOURCES, words, judgement.wall))
     if judgement.unreachable:
         findings.append(_egress(judgement))
     elif judgement.excused:
         findings.append(_egress_back(judgement))
+    if judgement.lossy:
+        findings.append(_egress_lossy(judgement))
     if judgement.clock_offset is not None:
         findings.append(_local_clock(judgement, judgement.clock_offset))
     if judgement.stalled and judgement.idle is not None:
         findings.append(_chain_stalled(judgement, judgement.idle))
     if judgement.forks.undecided:
         findings.append(_disagreement(judgement))
+    if judgement.rolled_back is not None:
+        findings.append(_rolled_back(judgement.rolled_back))
+    if _all_lag(judgement):
+        findings.append(_all_lagging(judgement))
+    if judgement.pace.slow and not judgement.stalled:
+        findings.append(_chain_slow(judgement))
+    findings += _queued(judgement)
     unexplained = (verdict for verdict in verdicts if not _explained(verdict, judgement))
     findings += (_of_target(verdict, judgement) for verdict in unexplained)
     findings += wallet_findings(judgement, thresholds)
@@ -97,12 +115,22 @@ def _explained(verdict: Verdict, judgement: Judgement) -> bool:
     return (
         verdict.state is State.OK
         or verdict.newest is None  # not probed yet
+        or verdict.reason is Reason.LOCAL_RESOURCES
         or (judgement.stalled and verdict.state is State.STALLED)
+        or (verdict.state is State.LAGGING and _all_lag(judgement))
+        or (verdict.state is State.FLAPPING and verdict.target.name in judgement.lossy)
         or verdict.target.name in judgement.unreachable
         or verdict.target.name in judgement.excused
         # Flapping of the target itself is reported without waiting for egress to be ruled out.
         or (verdict.target.name in judgement.suspects and verdict.state is not State.FLAPPING)
     )
+
+
+def _all_lag(judgement: Judgement) -> bool:
+    """Whether all targets that answer lag, two sources at least: none shows which are to blame."""
+    answering = [verdict for verdict in judgement.verdicts.values() if verdict.up]
+    lag = [each for each in answering if each.state is State.LAGGING]
+    return judgement.sources > 1 and len(lag) > 1 and len(lag) == len(answering)
 
 
 def _of_target(verdict: Verdict, judgement: Judgement) -> Finding:
@@ -115,9 +143,14 @@ def _of_target(verdict: Verdict, judgement: Judgement) -> Finding:
     else:
         cause = meaning.provider or Cause.PROVIDER_DOWN
     ok = (other for other in judgement.verdicts.values() if other.state is State.OK)
+    words = sentence(verdict)
+    if verdict.state is State.STALLED and judgement.sources == 1:
+        words = f"{words.removesuffix('.')}. Chain or {target.category}: one source cannot tell."
+    if verdict.state is State.WRONG_NETWORK:
+        words = f"{words.removesuffix('.')}; configured is {network_name(judgement.zerostate)}."
     return Finding(
         cause,
-        sentence(verdict),
+        words,
         verdict.since,
         target.name,
         primary=target.role == "primary",
@@ -165,6 +198,64 @@ def _local_clock(judgement: Judgement, offset: float) -> Finding:
     return Finding(Cause.LOCAL_CLOCK_SKEWED, words, judgement.wall, evidence=evidence)
 
 
+def _egress_lossy(judgement: Judgement) -> Finding:
+    lossy = [judgement.verdicts[name] for name in judgement.lossy]
+    words = (
+        f"Egress is lossy: answers of all {len(lossy)} external targets are lost every now and"
+        " then."
+    )
+    return Finding(Cause.EGRESS_LOSSY, words, judgement.wall, evidence=_evidence(lossy))
+
+
+def _rolled_back(back: RolledBack) -> Finding:
+    return Finding(
+        Cause.CHAIN_ROLLED_BACK,
+        f"The chain went back by {blocks(back.before - back.after)}, from block {back.before} to"
+        f" {back.after}, at {rfc3339(back.since)}: what was in those blocks is undone or was"
+        " never on the chain.",
+        back.since,
+    )
+
+
+def _all_lagging(judgement: Judgement) -> Finding:
+    answering = [verdict for verdict in judgement.verdicts.values() if verdict.up]
+    lags = sorted(verdict.lag_seconds or 0.0 for verdict in answering)
+    words = (
+        f"All {len(answering)} targets that answer are late by the clock, by {duration(lags[0])}"
+        f" to {duration(lags[-1])}, while new blocks come: they lag alike, or the local clock is"
+        " ahead."
+    )
+    return Finding(Cause.ALL_LAGGING, words, judgement.wall, evidence=_evidence(answering))
+
+
+def _chain_slow(judgement: Judgement) -> Finding:
+    pace = judgement.pace
+    words = (
+        f"The chain is slow: a new block comes every {duration(pace.recent or 0.0)}; usual is"
+        f" {duration(pace.usual or 0.0)}."
+    )
+    return Finding(
+        Cause.CHAIN_SLOW,
+        words,
+        judgement.wall,
+        primary=False,
+        evidence=_evidence(judgement.verdicts.values()),
+    )
+
+
+def _queued(judgement: Judgement) -> Iterator[Finding]:
+    if judgement.queue is None:
+        return
+    target, size, limit = judgement.queue
+    yield Finding(
+        Cause.MESSAGES_QUEUED,
+        f"External messages are accepted and not executed: {size} messages wait in a shard's"
+        f" outbound queue, and above {limit} no external message is included in blocks.",
+        judgement.wall,
+        evidence=(f"{target} reports the queue",),
+    )
+
+
 def _chain_stalled(judgement: Judgement, idle: float) -> Finding:
     answering = [verdict for verdict in judgement.verdicts.values() if verdict.up]
     block = f" after block {judgement.head.seqno}" if judgement.head else ""
@@ -185,10 +276,12 @@ def _disagreement(judgement: Judgement) -> Finding:
         f"{name}: block {undecided[name]} has root hash {judgement.forks.hashes[name].hex()}"
         for name in names
     )
+    who = f"{', '.join(names[:-1])} and {names[-1]} have" if names[1:] else f"{names[0]} has"
+    other = "different blocks" if names[1:] else "another block than a target that is gone"
     return Finding(
         Cause.SOURCES_DISAGREE,
-        f"{', '.join(names[:-1])} and {names[-1]} have different blocks at seqno {seqno}, and no"
-        " majority says which is right: one of them is on a fork.",
+        f"{who} {other} at seqno {seqno}, and no majority says which is right: one of them is on"
+        " a fork.",
         judgement.wall,
         primary=any(judgement.verdicts[name].target.role == "primary" for name in names),
         evidence=evidence,

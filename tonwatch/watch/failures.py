@@ -17,8 +17,7 @@ class Failure:
         unreachable: it happens on the way to a target; at all external targets at once it means
             that egress is broken.
         silent: nothing came from the target.
-        refuses: as the result of a connect probe it counts against a target although a connection
-            that is kept still works.
+        proves_nothing: it says nothing about the target.
         false_claim: the target sent a false answer.
         of_messages: as the result of a write probe it is the target's own answer to the message;
             others can happen to any query.
@@ -27,14 +26,13 @@ class Failure:
     state: State = State.DOWN
     unreachable: bool = False
     silent: bool = False
-    refuses: bool = False
+    proves_nothing: bool = False
     false_claim: bool = False
     of_messages: bool = False
 
 
-_ON_THE_WAY: Final = Failure(unreachable=True, silent=True, refuses=True)
+_ON_THE_WAY: Final = Failure(unreachable=True, silent=True)
 _SILENT: Final = Failure(silent=True)
-_HANDSHAKE: Final = Failure(refuses=True)
 _OTHER: Final = Failure()
 
 _FAILURES: Final[Mapping[Reason, Failure]] = {
@@ -42,18 +40,17 @@ _FAILURES: Final[Mapping[Reason, Failure]] = {
     Reason.CONNECT_REFUSED: _ON_THE_WAY,
     Reason.CONNECT_TIMEOUT: _ON_THE_WAY,
     Reason.CONNECT_FAILED: _ON_THE_WAY,
-    Reason.HANDSHAKE_FAILED: _HANDSHAKE,
-    Reason.HANDSHAKE_TIMEOUT: _HANDSHAKE,
     Reason.CONNECTION_LOST: _SILENT,
     Reason.QUERY_TIMEOUT: _SILENT,
-    Reason.LOCAL_RESOURCES: Failure(state=State.UNKNOWN),
+    Reason.LOCAL_RESOURCES: Failure(state=State.UNKNOWN, proves_nothing=True),
+    Reason.PROBE_FAILED: Failure(proves_nothing=True),
     Reason.NOT_SYNCED: Failure(state=State.NOT_SYNCED),
     Reason.NOT_READY: Failure(state=State.NOT_SYNCED),
     Reason.SHARD_LAG: Failure(state=State.SHARD_LAGGING),
     Reason.UNAUTHORIZED: Failure(state=State.UNAUTHORIZED),
     Reason.FORBIDDEN: Failure(state=State.UNAUTHORIZED),
     Reason.RATE_LIMITED: Failure(state=State.THROTTLED),
-    Reason.PROOF_INVALID: Failure(state=State.PROOF_INVALID, refuses=True, false_claim=True),
+    Reason.PROOF_INVALID: Failure(state=State.PROOF_INVALID, false_claim=True),
     Reason.DISPROVED: Failure(false_claim=True),
     Reason.BAD_ANSWER: Failure(of_messages=True),
     Reason.OVERLOADED: Failure(of_messages=True),

@@ -20,6 +20,7 @@ class Cause(StrEnum):
     PROVIDER_FORKED = "provider_forked"
     SOURCES_DISAGREE = "sources_disagree"
     PROOF_INVALID = "proof_invalid"
+    NODE_DISPROVED = "node_disproved"
     NODE_DOWN = "node_down"
     NODE_NOT_SYNCED = "node_not_synced"
     NODE_STALLED = "node_stalled"
@@ -76,6 +77,7 @@ class Finding:
         account: the wallet or contract that it is about; empty elsewhere.
         others: names of the accounts with the same problem, where it stands for many.
         primary: whether it is about a target of role primary, about all targets, or no target.
+        impact: what it means for those who use the targets and wallets; empty where nothing.
         evidence: what it is concluded from, one line for each target.
     """
 
@@ -86,6 +88,7 @@ class Finding:
     account: str = ""
     others: tuple[str, ...] = ()
     primary: bool = True
+    impact: str = ""
     evidence: tuple[str, ...] = ()
 
     @property

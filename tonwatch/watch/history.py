@@ -27,7 +27,31 @@ _LONE_FAILURE: Final = 1 / 3
 _CATCH_UP: Final = 3.0
 """Seconds by which lag must have shrunk to count as catching up; block times are whole."""
 
-_OF_ACCOUNTS: Final = (Probe.BALANCE, Probe.COMPARE)
+_NO_ANSWER: Final = frozenset({Reason.NOT_SYNCED, Reason.QUERY_TIMEOUT})
+"""Reasons for which no answer came on a connection that stood."""
+
+_OFTEN: Final = 3
+"""Failures in a row of readings of configured accounts that are not those of one account."""
+
+_FOR_LONG: Final = 10.0
+"""Seconds that they must last."""
+
+_EXCUSED: Final = frozenset(
+    {
+        Reason.RATE_LIMITED,
+        Reason.PRUNED,
+        Reason.UNSUPPORTED,
+        Reason.LOCAL_RESOURCES,
+        Reason.PROBE_FAILED,
+        # These have findings of their own.
+        Reason.PROOF_INVALID,
+        Reason.DISPROVED,
+    }
+)
+"""Reasons for which a reading of an account fails although accounts can be read."""
+
+_OF_ACCOUNTS: Final = ((Probe.BALANCE, Probe.COMPARE), (Probe.ACCOUNT,))
+"""Probes about the same accounts, of which the newest answer counts."""
 
 
 def accepted(record: Record, oldest: float) -> Sample | None:
@@ -61,19 +85,93 @@ def by_present_clock(sample: Sample, epoch: float) -> Sample:
     return replace(sample, started=sample.started + shift, epoch=epoch, head=head)
 
 
-def new_connections_refused(record: Record) -> Sample | None:
-    """The last connect sample, where it and the one before were refused.
+def fails_twice(record: Record, probe: Probe, oldest: float) -> Sample | None:
+    """The last sample of a probe, where it and the one before failed; None otherwise.
 
-    A head probe that connected anew since then disproves them.
+    Args:
+        record: of the target.
+        probe: which one.
+        oldest: event loop time before which nothing counts.
     """
-    if len(record.connects) < 2 or not all(failure(s.reason).refuses for s in record.connects):
+    failing = record.failing.get(probe)
+    if failing is None or failing.count < 2 or failing.last.finished < oldest:
         return None
-    last = record.connects[-1]
-    connected = any(
-        sample.ok and sample.finished > last.finished and "handshake" in sample.phases
+    return None if failure(failing.last.reason).proves_nothing else failing.last
+
+
+def new_connections_fail(record: Record, oldest: float) -> Sample | None:
+    """The last connect sample, where it and the one before failed; args as `false_claim`.
+
+    A head probe that connected anew since then disproves them; where only the answer did not come,
+    any head probe does.
+    """
+    last = fails_twice(record, Probe.CONNECT, oldest)
+    if last is None or last.reason is Reason.RATE_LIMITED:
+        return None
+    only_late = last.reason in _NO_ANSWER
+    disproved = any(
+        sample.ok and sample.finished > last.finished and (only_late or "connect" in sample.phases)
         for sample in record.heads
     )
-    return None if connected else last
+    return None if disproved else last
+
+
+def accounts_fail(record: Record, oldest: float) -> Sample | None:
+    """The sample that shows that accounts cannot be read; None otherwise. Args as `false_claim`.
+
+    An account that every target has is enough; others may fail for reasons of their own, so that
+    they have to fail more often.
+    """
+    newest = fails_twice(record, Probe.ACCOUNT, oldest)
+    if newest is not None:
+        return newest
+    for probe in (Probe.BALANCE, Probe.COMPARE):
+        failing = record.failing.get(probe)
+        if failing is None or failing.count < _OFTEN or failing.last.finished < oldest:
+            continue
+        reason = failing.last.reason
+        if failing.last.finished - failing.first.finished >= _FOR_LONG and reason not in _EXCUSED:
+            return failing.last
+    return None
+
+
+def slow_answer(record: Record, oldest: float) -> Sample | None:
+    """The last connect sample, where it waited for an answer that the head probe did not get.
+
+    None where no answer came there either. Args as `false_claim`.
+    """
+    failing = record.failing.get(Probe.HEAD)
+    answered = record.latest.get(Probe.CONNECT)
+    if failing is None or answered is None or not answered.ok or answered.head is None:
+        return None
+    if failing.last.reason not in _NO_ANSWER:
+        return None
+    return answered if answered.finished >= max(oldest, failing.first.asked) else None
+
+
+def age_when_new(record: Record, sample: Sample, epoch: float) -> float | None:
+    """Age of a sample's block when the target first reported it, by the local clock; seconds.
+
+    While a chain or target is stalled its block gets older, which is not lag. None without a
+    block time.
+
+    Args:
+        record: of the target.
+        sample: by the present local clock.
+        epoch: see `by_present_clock`.
+    """
+    first = sample
+    seqno = sample.head.seqno if sample.head is not None else None
+    for earlier in reversed(record.heads):
+        if earlier.finished >= sample.finished or earlier.head is None:
+            continue
+        if earlier.head.seqno != seqno:
+            break
+        first = earlier
+    first = by_present_clock(first, epoch)
+    if first.head is None or first.head.gen_utime is None:
+        return None
+    return first.started - first.head.gen_utime
 
 
 def false_claim(record: Record, oldest: float) -> Sample | None:
@@ -86,11 +184,12 @@ def false_claim(record: Record, oldest: float) -> Sample | None:
     compared = record.claims.get(Probe.COMPARE)
     if compared is not None and compared.reason is Reason.DISPROVED:
         return compared if compared.finished >= oldest else None
-    claims = [record.claims[probe] for probe in _OF_ACCOUNTS if probe in record.claims]
-    newest = max(claims, key=lambda sample: sample.finished, default=None)
-    if newest is None or newest.reason is not Reason.PROOF_INVALID:
-        return None
-    return newest if newest.finished >= oldest else None
+    for probes in _OF_ACCOUNTS:
+        claims = [record.claims[probe] for probe in probes if probe in record.claims]
+        newest = max(claims, key=lambda sample: sample.finished, default=None)
+        if newest is not None and newest.reason is Reason.PROOF_INVALID:
+            return newest if newest.finished >= oldest else None
+    return None
 
 
 def refusing_messages(record: Record, oldest: float) -> Sample | None:
@@ -98,13 +197,13 @@ def refusing_messages(record: Record, oldest: float) -> Sample | None:
 
     A lost answer has to be lost twice; the target's own answer counts at once.
     """
-    if not record.writes:
+    failing = record.failing.get(Probe.WRITE)
+    if failing is None or failing.last.finished < oldest:
         return None
-    last = record.writes[-1]
-    if last.ok or last.finished < oldest or last.reason is Reason.RATE_LIMITED:
+    last = failing.last
+    if last.reason is Reason.RATE_LIMITED or failure(last.reason).proves_nothing:
         return None
-    twice = len(record.writes) > 1 and not record.writes[0].ok
-    return last if twice or failure(last.reason).of_messages else None
+    return last if failing.count > 1 or failure(last.reason).of_messages else None
 
 
 def latency(record: Record, oldest: float) -> float | None:
@@ -155,10 +254,25 @@ def interruptions(record: Record, oldest: float) -> float:
 
     A run of failures counts once it has ended: until then the target is down.
     """
+    if not _failed_since(record, oldest):
+        return 0.0
     recent = [sample for sample in record.heads if sample.finished >= oldest]
     runs = [(ok, len(list(run))) for ok, run in groupby(recent, key=lambda sample: sample.ok)]
     ended = runs[:-1] if runs and not runs[-1][0] else runs
     return sum(1.0 if length > 1 else _LONE_FAILURE for ok, length in ended if not ok)
+
+
+def losses(record: Record, oldest: float) -> float:
+    """As `interruptions`, of answers that were lost on the way."""
+    if not _failed_since(record, oldest):
+        return 0.0
+    lost = [
+        sample
+        for sample in record.heads
+        if sample.finished >= oldest and (sample.ok or failure(sample.reason).silent)
+    ]
+    runs = [(ok, len(list(run))) for ok, run in groupby(lost, key=lambda sample: sample.ok)]
+    return sum(1.0 if length > 1 else _LONE_FAILURE for ok, length in runs if not ok)
 
 
 def down_for(record: Record) -> float:
@@ -181,6 +295,11 @@ def block_times(record: Record) -> Iterator[tuple[float, int]]:
     for sample in reversed(record.heads):
         if sample.head is not None and sample.head.gen_utime is not None:
             yield sample.finished, sample.head.gen_utime
+
+
+def _failed_since(record: Record, oldest: float) -> bool:
+    """Whether any probe failed since `oldest`; most never do."""
+    return bool(record.failures) and record.failures[-1].finished >= oldest
 
 
 def _failures(record: Record) -> list[Sample]:

@@ -1,4 +1,4 @@
-"""Judges each target: its state, compared with the chain and with the other targets.
+"""Judges each target: its state, compared with the time, the chain and the other targets.
 
 Pure: the same snapshot and the same previous judgement give the same result.
 """
@@ -12,10 +12,12 @@ from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.watch import consensus, history
 from tonwatch.watch.failures import failure
+from tonwatch.watch.lag import Lags
 from tonwatch.watch.lifetimes import lifetime
+from tonwatch.watch.pace import Pace, measured
 from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.store import Record, Snapshot
-from tonwatch.watch.verdicts import Judgement, Verdict
+from tonwatch.watch.verdicts import Judgement, RolledBack, Verdict
 
 EGRESS_DOUBT: Final = 2
 """Probe intervals within which all others have been probed: then egress is no longer suspected."""
@@ -23,8 +25,11 @@ EGRESS_DOUBT: Final = 2
 _SETTLED: Final = 1 / 3
 """Part of the flapping window after which a lasting failure is not flapping any more."""
 
-_LAG_HYSTERESIS: Final = 0.8
-"""Part of `lag_warn` down to which a lagging target stays so."""
+_ROLLED_BACK: Final = 100
+"""Blocks by which the head must go back; servers behind one address differ by less."""
+
+_ROLLBACK_IS_NEWS: Final = 3600.0
+"""Seconds for which a chain that went back is a finding."""
 
 
 def judge(
@@ -46,11 +51,12 @@ def judge(
         probe: how old a sample may be.
         gates: what makes a target unusable.
     """
-    oldest = snapshot.monotonic - lifetime(Probe.HEAD, probe)
-    epoch = snapshot.wall - snapshot.monotonic
+    now, records = snapshot.monotonic, snapshot.records
+    oldest = now - lifetime(Probe.HEAD, probe)
+    epoch = snapshot.wall - now
     accepted = {
-        name: history.by_present_clock(sample, epoch)
-        for name, record in snapshot.records.items()
+        name: history.by_present_clock(_standing_in(sample, record, now, probe), epoch)
+        for name, record in records.items()
         if (sample := history.accepted(record, oldest)) is not None
     }
     answers = {
@@ -58,45 +64,76 @@ def judge(
         for name, sample in accepted.items()
         if sample.ok and sample.head is not None and sample.head.zerostate in (None, zerostate)
     }
-    forks = consensus.find_forks(
-        snapshot.records,
-        answers.keys(),
-        zerostate,
-        snapshot.monotonic - lifetime(Probe.FORK, probe),
+    sources = consensus.find_sources(records)
+    before = previous.pace if previous is not None else Pace()
+    offset = consensus.local_clock_offset(
+        answers, consensus.USUAL_AGE + before.expected / 2, thresholds
     )
-    idles = [
-        sample.finished - advanced
+    future = consensus.from_the_future(answers, offset, thresholds)
+    back = previous.rolled_back if previous is not None else None
+    forks = consensus.find_forks(
+        records,
+        answers.keys(),
+        sources,
+        zerostate,
+        max(now - lifetime(Probe.FORK, probe), back.at if back is not None else -math.inf),
+    )
+    trusted = {
+        name: sample
         for name, sample in answers.items()
-        if (advanced := snapshot.records[name].advanced) is not None
-    ]
-    idle = min(idles, default=None)
-    trusted = {name: sample for name, sample in answers.items() if name not in forks.minority}
-    unreachable = consensus.egress_broken(snapshot.records, oldest, accepted)
-    head = consensus.find_head(trusted, thresholds)
+        if name not in forks.minority and name not in future
+    }
+    pace = measured([records[name] for name in trusted], before, now)
+    idles = {
+        name: sample.finished - advanced
+        for name, sample in answers.items()
+        if sample.probe is Probe.HEAD and (advanced := records[name].advanced) is not None
+    }
+    idle = min(idles.values(), default=None)
+    unreachable = consensus.egress_broken(records, oldest, accepted)
+    head = consensus.find_head(trusted, sources, offset, thresholds)
+    back, peak = _rollback(snapshot, previous, head, trusted, offset, pace, thresholds)
+    stalled = idle is not None and idle >= pace.stalled_after(thresholds)
     whole = Judgement(
         wall=snapshot.wall,
         head=head,
         dated=_dated(head, previous, oldest),
-        stalled=idle is not None and idle >= thresholds.stalled and len(idles) > 1,
+        stalled=stalled and len({sources[name] for name in idles}) > 1,
         idle=idle,
-        clock_offset=consensus.local_clock_offset(answers, thresholds),
+        pace=pace,
+        peak=peak,
+        rolled_back=back,
+        sources=len({sources[name] for name in answers}),
+        clock_offset=offset,
         forks=forks,
         unreachable=unreachable,
         excused={} if unreachable else _excused(snapshot, previous),
         suspects=()
         if unreachable
-        else consensus.egress_suspected(
-            snapshot.records, accepted, snapshot.monotonic - EGRESS_DOUBT * probe.interval
-        ),
+        else consensus.egress_suspected(records, accepted, now - EGRESS_DOUBT * probe.interval),
+        lossy=consensus.egress_lossy(records, now - thresholds.flapping_window, thresholds),
+        no_resources=_no_resources(snapshot, oldest),
+        queue=_queue(snapshot, now - lifetime(Probe.ACCOUNT, probe)),
+        zerostate=zerostate,
         verdicts={},
     )
-    judged = _Judge(
-        snapshot, previous, whole, zerostate, thresholds, probe, gates, oldest, len(answers)
-    )
-    verdicts = {
-        name: judged.target(record, accepted.get(name)) for name, record in snapshot.records.items()
-    }
+    lags = Lags(snapshot, previous, whole, thresholds, probe, oldest, epoch)
+    judged = _Judge(snapshot, previous, whole, zerostate, thresholds, probe, gates, lags, future)
+    verdicts = {name: judged.target(record, accepted.get(name)) for name, record in records.items()}
     return replace(whole, verdicts=verdicts)
+
+
+def _standing_in(sample: Sample, record: Record, now: float, probe: ProbeConfig) -> Sample:
+    """The sample itself, or an answer that stands although the newest probe failed.
+
+    What was known before a rate limit, or before this machine ran out of something, is still known
+    for a while. What a query with more patience learnt counts as well.
+    """
+    if sample.reason in (Reason.RATE_LIMITED, Reason.LOCAL_RESOURCES):
+        good = next((each for each in reversed(record.heads) if each.ok), None)
+        oldest = now - lifetime(Probe.HEAD, probe)
+        return good if good is not None and good.finished >= oldest else sample
+    return history.slow_answer(record, now - lifetime(Probe.CONNECT, probe)) or sample
 
 
 def _dated(
@@ -110,6 +147,37 @@ def _dated(
         return head
     before = previous.dated if previous is not None else None
     return before if before is not None and before.seen >= oldest else None
+
+
+def _rollback(
+    snapshot: Snapshot,
+    previous: Judgement | None,
+    head: consensus.ChainHead | None,
+    trusted: dict[str, Sample],
+    offset: float | None,
+    pace: Pace,
+    thresholds: Thresholds,
+) -> tuple[RolledBack | None, int | None]:
+    """Whether the chain went back lately, and the highest seqno since.
+
+    All targets that answer must be far below the highest block, with a fresh one: a target that
+    lags has an old one.
+    """
+    peak = previous.peak if previous is not None else None
+    back = previous.rolled_back if previous is not None else None
+    if back is not None and snapshot.wall - back.since >= _ROLLBACK_IS_NEWS:
+        back = None
+    if head is None:
+        return back, peak
+    if peak is None or head.seqno >= peak - _ROLLED_BACK:
+        return back, max(head.seqno, peak or 0)
+    usual = consensus.USUAL_AGE + pace.expected
+    for sample in trusted.values():
+        block_age = consensus.age(sample, offset)
+        is_fresh = block_age is not None and block_age < thresholds.lag_warn + usual
+        if sample.head is None or not is_fresh or sample.head.seqno >= peak - _ROLLED_BACK:
+            return back, peak
+    return RolledBack(snapshot.wall, snapshot.monotonic, peak, head.seqno), head.seqno
 
 
 def _excused(snapshot: Snapshot, previous: Judgement | None) -> dict[str, float]:
@@ -127,6 +195,29 @@ def _excused(snapshot: Snapshot, previous: Judgement | None) -> dict[str, float]
     }
 
 
+def _no_resources(snapshot: Snapshot, oldest: float) -> str:
+    """What this machine has run out of, where a probe failed for that; empty otherwise."""
+    lacking = [
+        failing.last
+        for record in snapshot.records.values()
+        for failing in record.failing.values()
+        if failing.last.reason is Reason.LOCAL_RESOURCES and failing.last.finished >= oldest
+    ]
+    return max(lacking, key=lambda sample: sample.finished).detail if lacking else ""
+
+
+def _queue(snapshot: Snapshot, oldest: float) -> tuple[str, int, int] | None:
+    """The first target that reports an outbound queue above its limit; the size and the limit."""
+    for name, record in snapshot.records.items():
+        read = record.latest.get(Probe.ACCOUNT)
+        if read is None or read.finished < oldest or read.out_queue is None:
+            continue
+        size, limit = read.out_queue
+        if size > limit:
+            return name, size, limit
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Judge:
     """What the verdict on a single target depends on."""
@@ -138,8 +229,8 @@ class _Judge:
     thresholds: Thresholds
     probe: ProbeConfig
     gates: Gates
-    oldest: float
-    answering: int
+    lags: Lags
+    future: dict[str, float]
 
     def target(self, record: Record, sample: Sample | None) -> Verdict:
         newest = record.latest.get(Probe.HEAD)
@@ -148,28 +239,34 @@ class _Judge:
         if sample is None:
             why = "its last answer is too old"
             return self._verdict(record, State.UNKNOWN, detail=why, newest=newest.finished)
-        window = self.snapshot.monotonic - self.thresholds.flapping_window
-        interruptions = history.interruptions(record, window)
+        now = self.snapshot.monotonic
+        interruptions = history.interruptions(record, now - self.thresholds.flapping_window)
         flapping = (
             interruptions >= self.thresholds.flapping
             and history.down_for(record) < self.thresholds.flapping_window * _SETTLED
         )
         if sample.ok and sample.head is not None:
-            refused = history.new_connections_refused(record)
-            if refused is None:
+            failed = history.new_connections_fail(record, now - lifetime(Probe.CONNECT, self.probe))
+            if failed is None or sample.probe is Probe.CONNECT:
                 return self._standing(record, sample, sample.head, newest, interruptions, flapping)
-            state, reason = failure(refused.reason).state, refused.reason
-            detail = f"on a new connection: {refused.detail}"
+            state, reason = failure(failed.reason).state, failed.reason
+            detail = f"on a new connection: {failed.detail}"
         else:
             state = failure(sample.reason).state
             reason, detail = sample.reason, sample.detail
+        if flapping and MEANINGS[state].flaps:
+            state = State.FLAPPING
+        barred = {state}
+        if state is State.THROTTLED and not self.gates.throttled:
+            barred.clear()
         return self._verdict(
             record,
-            State.FLAPPING if flapping and MEANINGS[state].flaps else state,
+            state,
             reason=reason,
             detail=detail,
             interruptions=interruptions,
             newest=newest.finished,
+            barred=frozenset(barred),
         )
 
     def _standing(
@@ -182,39 +279,56 @@ class _Judge:
         flapping: bool,
     ) -> Verdict:
         """The verdict on a target that answers."""
-        limits, gates, whole = self.thresholds, self.gates, self.whole
+        limits, gates, whole, name = self.thresholds, self.gates, self.whole, record.target.name
+        now = self.snapshot.monotonic
         wrong_network = head.zerostate is not None and head.zerostate != self.zerostate
-        forked = record.target.name in whole.forks.minority
+        forked = name in whole.forks.minority
         # The lag to the blocks of another chain means nothing.
         other_chain = wrong_network or forked
-        lag = None if other_chain else self._lag_seconds(record, sample, head)
-        lag_blocks = None if other_chain else self._lag_blocks(sample, head)
-        gap = None
-        if head.shard_client_seqno is not None:
-            gap = max(0, max(head.seqno, head.known_seqno or 0) - head.shard_client_seqno)
-        idle = None if record.advanced is None else sample.finished - record.advanced
+        lag = None if other_chain else self.lags.seconds(record, sample, head)
+        lag_blocks = None if other_chain else self.lags.blocks(sample, head)
+        shards = self.lags.of_shards(record, head, lag or 0.0)
+        idle = None
+        if record.advanced is not None and sample.probe is Probe.HEAD:
+            idle = sample.finished - record.advanced
         stuck = self._is_stuck(record, sample, head, idle)
-        skew = 0.0 if whole.clock_offset is not None else abs(head.clock_offset or 0.0)
-        latency = history.latency(record, self.oldest)
-        slow = (latency or 0.0) >= limits.slow
-        now = self.snapshot.monotonic
-        false_claim = history.false_claim(record, now - lifetime(Probe.COMPARE, self.probe))
+        skew = 0.0
+        if record.target.category == "node" and head.clock_offset is not None:
+            skew = abs(head.clock_offset - (whole.clock_offset or 0.0))
+        latency = history.latency(record, self.lags.oldest)
+        if sample.probe is Probe.CONNECT:
+            latency = sample.phases.get("query", latency)
+        slow = (latency or 0.0) >= limits.slow or sample.probe is Probe.CONNECT
+        false_claim = self._false_claim(record, sample)
         invalid = false_claim is not None and false_claim.reason is Reason.PROOF_INVALID
         disproved = false_claim is not None and not invalid
         refusal = history.refusing_messages(record, now - lifetime(Probe.WRITE, self.probe))
-        rate = None
-        lags = (lag or 0.0) >= self._lagging_from(record)
-        if lags:
-            rate = history.catch_up_rate(record, limits.lag_warn)
-        # In the order of blame: a lagging shard client explains why served blocks are old.
+        unread = history.accounts_fail(record, now - lifetime(Probe.ACCOUNT, self.probe))
+        unread_state = State.OK
+        if unread is not None:
+            meant = failure(unread.reason).state
+            is_limit = meant in (State.THROTTLED, State.SHARD_LAGGING)
+            unread_state = meant if is_limit else State.ACCOUNTS_FAILING
+        limited = record.failing.get(Probe.HEAD)
+        throttled = unread_state is State.THROTTLED or (
+            limited is not None and limited.count > 1 and limited.last.reason is Reason.RATE_LIMITED
+        )
+        lags = (lag or 0.0) >= self.lags.warned_from(record)
+        rate = history.catch_up_rate(record, limits.lag_warn) if lags else None
+        shard_lags = shards.lags(limits.shard_client_lag_warn, limits.lag_warn)
+        # Blocks that are old for the shard client alone are no lag of the masterchain.
+        own_lag = (lag or 0.0) - shards.served
+        # In the order of blame: what explains the rest comes first.
         found = {
             State.WRONG_NETWORK: wrong_network,
             State.FORKED: forked,
             State.PROOF_INVALID: invalid,
             State.DISPROVED: disproved,
             State.STALLED: stuck,
-            State.SHARD_LAGGING: (gap or 0) >= limits.shard_client_lag_warn,
-            State.LAGGING: lags,
+            State.LAGGING: lags and (not shard_lags or own_lag >= limits.lag_warn),
+            State.SHARD_LAGGING: shard_lags or unread_state is State.SHARD_LAGGING,
+            State.THROTTLED: throttled,
+            State.ACCOUNTS_FAILING: unread_state is State.ACCOUNTS_FAILING,
             State.WRITE_BROKEN: refusal is not None,
             State.FLAPPING: flapping,
             State.CLOCK_SKEWED: skew >= limits.clock_warn,
@@ -227,21 +341,31 @@ class _Judge:
             State.DISPROVED: gates.disproved and disproved,
             State.STALLED: stuck and (gates.chain_stalled if whole.stalled else gates.stalled),
             State.SHARD_LAGGING: gates.shard_lagging
-            and (gap or 0) >= limits.shard_client_lag_unready,
+            and (
+                shards.lags(limits.shard_client_lag_unready, limits.lag_unready)
+                or unread_state is State.SHARD_LAGGING
+            ),
             State.LAGGING: gates.lagging and (lag or 0.0) >= limits.lag_unready,
+            State.ACCOUNTS_FAILING: gates.accounts_failing
+            and unread_state is State.ACCOUNTS_FAILING,
             State.WRITE_BROKEN: gates.write_broken and refusal is not None,
             State.FLAPPING: gates.flapping and flapping,
             State.CLOCK_SKEWED: gates.clock_skewed and skew >= limits.clock_critical,
             State.SLOW: gates.slow and slow,
         }
         barred = {state for state, holds in bars.items() if holds}
-        if not newest.ok:
-            barred.add(failure(newest.reason).state)
+        if not newest.ok and sample.probe is Probe.HEAD and sample.finished < newest.finished:
+            lost = failure(newest.reason)
+            if newest.reason is not Reason.RATE_LIMITED and not lost.proves_nothing:
+                barred.add(lost.state)
         state = next((state for state, holds in found.items() if holds), State.OK)
         blamed = {
             State.PROOF_INVALID: false_claim,
             State.DISPROVED: false_claim,
             State.WRITE_BROKEN: refusal,
+            State.ACCOUNTS_FAILING: unread,
+            State.SHARD_LAGGING: unread if unread_state is State.SHARD_LAGGING else None,
+            State.THROTTLED: unread if unread_state is State.THROTTLED else newest,
         }.get(state)
         reason = Reason.WRONG_NETWORK if wrong_network else Reason.OK
         return self._verdict(
@@ -255,12 +379,22 @@ class _Judge:
             lag_seconds=lag,
             lag_blocks=lag_blocks,
             in_sync_in=lag / rate if rate and lag is not None else None,
-            shard_client_lag=gap,
+            shard_client_lag=shards.blocks,
+            shard_lag_seconds=shards.seconds,
             latency=latency,
             idle=idle,
             interruptions=interruptions,
             newest=newest.finished,
         )
+
+    def _false_claim(self, record: Record, sample: Sample) -> Sample | None:
+        """The sample with a false answer about an account, or with a block from the future."""
+        ahead = self.future.get(record.target.name)
+        if ahead is not None:
+            text = f"its last block is {ahead:.0f} s later than the time"
+            return replace(sample, reason=Reason.FALSE_TIME, detail=text)
+        now = self.snapshot.monotonic
+        return history.false_claim(record, now - lifetime(Probe.COMPARE, self.probe))
 
     def _is_stuck(self, record: Record, sample: Sample, head: Head, idle: float | None) -> bool:
         """Whether it has had no new block for too long, by its own fault or the chain's.
@@ -268,9 +402,9 @@ class _Judge:
         After a stall of the chain, targets that have not been probed since are not to blame: none
         was ahead of them when they answered.
         """
-        if idle is None or idle < self.thresholds.stalled:
+        if idle is None or idle < self.whole.pace.stalled_after(self.thresholds):
             return False
-        if self.whole.stalled or self.answering == 1:
+        if self.whole.stalled or self.whole.sources == 1:
             return True
         return any(
             other.head is not None
@@ -280,61 +414,6 @@ class _Judge:
             if name != record.target.name
             for other in rest.heads
         )
-
-    def _lag_seconds(self, record: Record, sample: Sample, head: Head) -> float | None:
-        """Lag to the head at its last answer with a block time, seconds.
-
-        Answers are some seconds apart, in which the chain goes on unless it is stalled: so the
-        ages of blocks are compared, not their times.
-        """
-        chain = self.whole.dated
-        answered, made = sample.finished, head.gen_utime
-        if made is None:
-            answered, made = next(history.block_times(record), (answered, None))
-        if chain is None or chain.gen_utime is None or made is None or answered < self.oldest:
-            return None
-        lag = float(chain.gen_utime - made)
-        if not self.whole.stalled:
-            lag -= chain.seen - answered
-        if lag >= self.thresholds.lag_warn:
-            # The chain may have been stalled when it answered: no target was ahead of it then.
-            lag = min(lag, self._ahead_then(record, answered) - made)
-        return max(0.0, lag)
-
-    def _lagging_from(self, record: Record) -> float:
-        """Seconds of lag from which on it is lagging: fewer where it is already.
-
-        Block times are whole seconds, so that it would flap at the threshold.
-        """
-        warn = self.thresholds.lag_warn
-        before = self.previous.verdicts.get(record.target.name) if self.previous else None
-        lagged = before is not None and before.state is State.LAGGING
-        return warn * _LAG_HYSTERESIS if lagged else warn
-
-    def _ahead_then(self, record: Record, answered: float) -> float:
-        """The newest block time that others had reported when this target answered.
-
-        What they reported a little earlier is extrapolated to that moment.
-        """
-        newest = -math.inf
-        oldest = answered - (self.snapshot.monotonic - self.oldest)
-        for name, rest in self.snapshot.records.items():
-            if name == record.target.name:
-                continue
-            for observed, made in history.block_times(rest):
-                if observed <= answered:
-                    if observed >= oldest:
-                        newest = max(newest, made + answered - observed)
-                    break
-        return newest if newest > -math.inf else math.inf
-
-    def _lag_blocks(self, sample: Sample, head: Head) -> int | None:
-        chain = self.whole.head
-        if chain is None:
-            return None
-        since = max(0.0, chain.seen - sample.finished)
-        made_since = since * history.block_rate(self.snapshot.records[chain.target])
-        return max(0, round(chain.seqno - head.seqno - made_since))
 
     def _verdict(self, record: Record, state: State, **rest: Any) -> Verdict:
         name = record.target.name

@@ -59,14 +59,21 @@ _DOWN: Final = {
     Reason.OVERLOADED: "is overloaded",
     Reason.UPSTREAM_TIMEOUT: "gets no answer in time from the node behind it",
     Reason.UPSTREAM_FAILED: "has no working node behind it",
-    Reason.NOT_FOUND: "does not know the method: the URL is not its API's",
     Reason.SERVER_ERROR: "answers with a server error",
+}
+
+_NOT_FOUND: Final = {
+    "node": "does not have the block that it named itself",
+    "provider": "does not know the method: the URL is not its API's",
 }
 
 
 def _down(verdict: Verdict) -> str:
     name = verdict.target.name
-    return f"{name} {_DOWN.get(verdict.reason, 'answers with an error')} ({verdict.detail})."
+    what = _DOWN.get(verdict.reason, "answers with an error")
+    if verdict.reason is Reason.NOT_FOUND:
+        what = _NOT_FOUND[verdict.target.category]
+    return f"{name} {what} ({verdict.detail})."
 
 
 def _flapping(verdict: Verdict) -> str:
@@ -104,18 +111,48 @@ def _stalled(verdict: Verdict) -> str:
 
 def _lagging(verdict: Verdict) -> str:
     lag = f"{verdict.target.name} is {_lag(verdict)} behind the head of the chain"
+    if not verdict.lag_blocks:
+        late = duration(verdict.lag_seconds or 0.0)
+        # All that answer are as late: only the clock shows it.
+        lag = f"The newest block of {verdict.target.name} is {late} older than usual"
     if verdict.in_sync_in is not None:
         return f"{lag} and catching up: in sync in about {duration(verdict.in_sync_in)}."
     return f"{lag}."
 
 
 def _shard_lagging(verdict: Verdict) -> str:
-    if verdict.shard_client_lag is None:
-        return f"{verdict.target.name} cannot read accounts yet ({verdict.detail})."
+    name = verdict.target.name
+    if not verdict.shard_client_lag and not verdict.shard_lag_seconds:
+        return f"{name} cannot read accounts yet ({verdict.detail})."
+    lag = duration(verdict.shard_lag_seconds or 0.0)
+    if verdict.shard_client_lag:
+        lag = f"{blocks(verdict.shard_client_lag)} ({lag})"
     return (
-        f"{verdict.target.name} follows the masterchain, but its shard client lags"
-        f" {blocks(verdict.shard_client_lag)}: accounts and balances are that old or fail."
+        f"{name} follows the masterchain, but its shards lag it by {lag}: accounts and balances"
+        " are that old or fail."
     )
+
+
+def _accounts_failing(verdict: Verdict) -> str:
+    return (
+        f"{verdict.target.name} reports new blocks, but accounts and get methods cannot be read"
+        f" from it ({verdict.reason}: {verdict.detail})."
+    )
+
+
+def _disproved(verdict: Verdict) -> str:
+    if verdict.reason is Reason.FALSE_TIME:
+        return f"{verdict.target.name} reports false block times: {verdict.detail}."
+    return (
+        f"{verdict.target.name} reports a balance that a proven answer contradicts"
+        f" ({verdict.detail})."
+    )
+
+
+def _unknown(verdict: Verdict) -> str:
+    if verdict.reason is Reason.LOCAL_RESOURCES:
+        return f"{verdict.target.name} cannot be probed: {verdict.detail}."
+    return f"There is no data on {verdict.target.name}: {verdict.detail}."
 
 
 def _proof_invalid(verdict: Verdict) -> str:
@@ -156,16 +193,15 @@ _SENTENCES: Final[dict[State, Callable[[Verdict], str]]] = {
     State.WRONG_NETWORK: _wrong_network,
     State.FORKED: _forked,
     State.PROOF_INVALID: _proof_invalid,
-    State.DISPROVED: lambda v: (
-        f"{v.target.name} reports a balance that a proven answer contradicts ({v.detail})."
-    ),
+    State.DISPROVED: _disproved,
     State.STALLED: _stalled,
     State.LAGGING: _lagging,
     State.SHARD_LAGGING: _shard_lagging,
+    State.ACCOUNTS_FAILING: _accounts_failing,
     State.WRITE_BROKEN: _write_broken,
     State.CLOCK_SKEWED: _clock_skewed,
     State.SLOW: lambda v: f"{v.target.name} takes {duration(v.latency or 0.0)} to answer.",
-    State.UNKNOWN: lambda v: f"There is no data on {v.target.name}: {v.detail}.",
+    State.UNKNOWN: _unknown,
 }
 
 

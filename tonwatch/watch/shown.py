@@ -122,6 +122,7 @@ def _verdict(verdict: Verdict, record: Record, oldest: float, wall: float) -> Ve
         lag_blocks=None,
         in_sync_in=None,
         shard_client_lag=None,
+        shard_lag_seconds=None,
         latency=None,
         idle=None,
     )

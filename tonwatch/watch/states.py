@@ -101,7 +101,12 @@ MEANINGS: Final[Mapping[State, Meaning]] = {
     ),
     State.FORKED: Meaning(level="bad", node=Cause.NODE_FORKED, provider=Cause.PROVIDER_FORKED),
     State.PROOF_INVALID: Meaning(level="bad", node=Cause.PROOF_INVALID, compared=True),
-    State.DISPROVED: Meaning(level="bad", provider=Cause.PROVIDER_DISPROVED, compared=True),
+    State.DISPROVED: Meaning(
+        level="bad",
+        node=Cause.NODE_DISPROVED,
+        provider=Cause.PROVIDER_DISPROVED,
+        compared=True,
+    ),
     State.STALLED: Meaning(
         level="bad",
         node=Cause.NODE_STALLED,

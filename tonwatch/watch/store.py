@@ -43,6 +43,21 @@ class Histogram:
     sum: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A probe whose last samples failed.
+
+    Attributes:
+        count: samples since the last one that succeeded.
+        first: the first of them.
+        last: the last one.
+    """
+
+    count: int
+    first: Sample
+    last: Sample
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What is known of one target.
@@ -50,11 +65,10 @@ class Record:
     Attributes:
         latest: the last sample of each probe.
         heads: head samples, oldest first.
-        connects: the last two samples of the connect probe, oldest first.
         forks: the last two answers to the fork probe, oldest first.
-        writes: the last two samples of the write probe, oldest first.
         claims: the last sample of each probe that was a correct or a false answer; a lost answer
             is neither.
+        failing: the probes whose last sample failed.
         failures: the last failed samples of any probe, oldest first.
         results: how many samples ended in each reason, by probe.
         durations: histogram of each probe.
@@ -68,10 +82,9 @@ class Record:
     target: Target
     latest: Mapping[Probe, Sample]
     heads: tuple[Sample, ...]
-    connects: tuple[Sample, ...]
     forks: tuple[Sample, ...]
-    writes: tuple[Sample, ...]
     claims: Mapping[Probe, Sample]
+    failing: Mapping[Probe, Failing]
     failures: tuple[Sample, ...]
     results: Mapping[tuple[Probe, Reason], int]
     durations: Mapping[Probe, Histogram]
@@ -122,10 +135,9 @@ class _Entry:
 
     latest: dict[Probe, Sample] = field(default_factory=dict)
     heads: deque[Sample] = field(default_factory=lambda: deque(maxlen=HISTORY))
-    connects: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
     forks: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
-    writes: deque[Sample] = field(default_factory=lambda: deque(maxlen=2))
     claims: dict[Probe, Sample] = field(default_factory=dict)
+    failing: dict[Probe, Failing] = field(default_factory=dict)
     failures: deque[Sample] = field(default_factory=lambda: deque(maxlen=FAILURES))
     results: Counter[tuple[Probe, Reason]] = field(default_factory=Counter)
     durations: dict[Probe, Histogram] = field(default_factory=dict)
@@ -223,8 +235,11 @@ class Store:
             entry.claims[sample.probe] = sample
         if sample.ok:
             entry.answered = sample.started
+            entry.failing.pop(sample.probe, None)
         else:
             entry.failures.append(sample)
+            before = entry.failing.get(sample.probe, Failing(0, sample, sample))
+            entry.failing[sample.probe] = replace(before, count=before.count + 1, last=sample)
         if sample.probe is Probe.HEAD:
             if len(entry.heads) > 1 and not entry.heads[-1].ok and not entry.heads[-2].ok:
                 # Up again after an outage, perhaps at an older block: progress starts anew.
@@ -232,10 +247,6 @@ class Store:
             entry.heads.append(sample)
             if sample.head is not None:
                 _advance(entry, sample.head.seqno, sample.finished)
-        elif sample.probe is Probe.CONNECT:
-            entry.connects.append(sample)
-        elif sample.probe is Probe.WRITE:
-            entry.writes.append(sample)
         elif sample.probe is Probe.FORK and sample.ok:
             entry.forks.append(sample)
 
@@ -257,10 +268,9 @@ class Store:
                     target=self._targets[name],
                     latest=dict(entry.latest),
                     heads=tuple(entry.heads),
-                    connects=tuple(entry.connects),
                     forks=tuple(entry.forks),
-                    writes=tuple(entry.writes),
                     claims=dict(entry.claims),
+                    failing=dict(entry.failing),
                     failures=tuple(entry.failures),
                     results=dict(entry.results),
                     durations=dict(entry.durations),

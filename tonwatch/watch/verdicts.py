@@ -7,6 +7,7 @@ from tonwatch.samples.sample import Head
 from tonwatch.samples.target import Target
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.consensus import ChainHead, Forks
+from tonwatch.watch.pace import Pace
 from tonwatch.watch.states import State
 from tonwatch.watch.wallet_verdicts import WalletStatus
 
@@ -23,10 +24,12 @@ class Verdict:
         reason: of the sample that decides the state, or ``wrong_network``.
         detail: of that sample; empty when ok.
         head: the last block that it reported; None when not known or too old.
-        lag_seconds: its block's age less the head's, each at its answer; never negative.
+        lag_seconds: its block's age less the head's, each at its answer, or less what is usual by
+            the clock where that is more and counts as lagging; never negative.
         lag_blocks: blocks missing to the head at that time; never negative.
         in_sync_in: seconds until it has caught up, at its own rate; None where it does not.
-        shard_client_lag: blocks of lag of its shard client to its own masterchain.
+        shard_client_lag: blocks by which accounts are older than its own masterchain.
+        shard_lag_seconds: likewise, seconds; what is usual counts as 0.
         latency: median seconds of its last answers.
         idle: seconds from the last growth of its seqno to its last answer.
         interruptions: within the flapping window; a lost answer counts a third.
@@ -45,6 +48,7 @@ class Verdict:
     lag_blocks: int | None = None
     in_sync_in: float | None = None
     shard_client_lag: int | None = None
+    shard_lag_seconds: float | None = None
     latency: float | None = None
     idle: float | None = None
     interruptions: float = 0.0
@@ -56,6 +60,23 @@ class Verdict:
         return not self.barred
 
 
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """The chain went back, with other blocks from then on.
+
+    Attributes:
+        since: when that was seen, Unix seconds.
+        at: likewise, event loop time.
+        before: the highest seqno before.
+        after: the head's seqno when it was seen.
+    """
+
+    since: float
+    at: float
+    before: int
+    after: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """All verdicts at one moment.
@@ -65,14 +86,23 @@ class Judgement:
         head: of the chain; None where no target reports one.
         dated: the newest head with a block time, which is nearly always `head` itself; None where
             that is too long ago.
-        stalled: at least two targets answer and none has had a new block for too long.
+        stalled: at least two sources answer and none has had a new block for too long.
         idle: the least `idle` of all targets that answer, seconds; None where none answers.
+        pace: how fast blocks come.
+        peak: the highest seqno of a head since the chain last went back.
+        rolled_back: where the chain went back lately.
+        sources: independent ones among the targets that answer.
         clock_offset: servers' time less local time where the local clock is wrong, seconds.
         forks: targets that reported another block than others at the same seqno.
         unreachable: the external targets, where none of them can be reached: egress is broken.
         excused: those of them that have not been probed again since egress works again, and the
             event loop time when it did.
         suspects: external targets that are unreachable, perhaps for broken egress.
+        lossy: the external targets, where all of them lose answers.
+        queue: the target that reports a shard's outbound queue above its limit, the queue's size,
+            and the limit; None where none does.
+        zerostate: root hash of the configured network's.
+        no_resources: what this machine has run out of, in one line; empty where nothing.
         verdicts: by target name, in the order of the configuration.
         wallet_status: wallets and contracts.
     """
@@ -88,4 +118,12 @@ class Judgement:
     excused: Mapping[str, float]
     suspects: tuple[str, ...]
     verdicts: Mapping[str, Verdict]
+    pace: Pace = field(default_factory=Pace)
+    peak: int | None = None
+    rolled_back: RolledBack | None = None
+    sources: int = 0
+    lossy: tuple[str, ...] = ()
+    no_resources: str = ""
+    queue: tuple[str, int, int] | None = None
+    zerostate: bytes = b""
     wallet_status: WalletStatus = field(default_factory=WalletStatus)

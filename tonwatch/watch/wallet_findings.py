@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from tonwatch.config.models import Thresholds
 from tonwatch.samples.payouts import Trouble, TroubleKind
 from tonwatch.watch.findings import Cause, Finding
-from tonwatch.watch.planner import can_be_read
+from tonwatch.watch.planner import can_be_read, idle_write_probe
 from tonwatch.watch.sentences import duration
 from tonwatch.watch.verdicts import Judgement
 from tonwatch.watch.wallet_verdicts import ContractVerdict, WalletVerdict
@@ -203,6 +203,14 @@ _PROBLEMS: Final = {
         lambda wallet, _: (
             f"{wallet.backlog} transactions of wallet {wallet.name} are not counted yet: its"
             " totals lag."
+        ),
+        lambda _: (),
+    ),
+    Cause.WRITE_PROBE_IDLE: _Problem(
+        lambda wallet, _: idle_write_probe(wallet),
+        lambda wallet, _: (
+            f"The write path is not probed with wallet {wallet.name}: {idle_write_probe(wallet)}."
+            " Take another wallet for `write_probe`, or none."
         ),
         lambda _: (),
     ),

@@ -96,6 +96,7 @@ class WalletVerdict:
         holdings: by asset; the native coin first.
         failed: payouts that failed within the window, newest last.
         bounced: payouts that bounced within the window, newest last.
+        write_probe: it is sent messages that it must refuse.
     """
 
     name: str
@@ -103,6 +104,7 @@ class WalletVerdict:
     holdings: Mapping[str, Holding]
     failed: tuple[Trouble, ...] = ()
     bounced: tuple[Trouble, ...] = ()
+    write_probe: bool = False
 
     @property
     def reading(self) -> Reading | None:
@@ -259,6 +261,7 @@ def _wallet(
         holdings=holdings,
         failed=tuple(each for each in recent if each.kind is not TroubleKind.BOUNCED),
         bounced=tuple(each for each in recent if each.kind is TroubleKind.BOUNCED),
+        write_probe=wallet.write_probe,
     )
 
 

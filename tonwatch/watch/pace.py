@@ -1,0 +1,123 @@
+"""How fast the chain makes blocks, learnt from what targets report.
+
+Pure functions over records.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from statistics import median_low
+from typing import Final
+
+from tonwatch.config.models import Thresholds
+from tonwatch.watch.store import Record
+
+HEALTHY: Final = 5.0
+"""Seconds a block; no healthy TON chain has been slower."""
+
+_ASSUMED: Final = 2.5
+"""Seconds a block that count as usual where the chain was never seen at a healthy pace."""
+
+_FAR_SLOWER: Final = 4.0
+"""Times the usual seconds a block from which on the chain is slow."""
+
+_SLOW_FROM: Final = 4.0
+"""Seconds a block that are never slow."""
+
+_STEPS: Final = 3
+"""Last steps of the chain whose median is its pace, so that one late block is not a slow chain."""
+
+_RESTART: Final = 100
+"""Blocks that a target goes back where it starts anew; balancers go back a few."""
+
+_GAPS: Final = 2.0
+"""Times its present seconds a block after which a chain is stalled."""
+
+_LONGEST: Final = 10.0
+"""Times the threshold up to which a slow chain delays that it counts as stalled."""
+
+_FASTER_IN: Final = 60.0
+"""Seconds in which the usual pace follows a faster one."""
+
+_SLOWER_IN: Final = 86400.0
+"""Seconds in which the usual pace follows a slower one: a slow day is not usual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast blocks come.
+
+    Attributes:
+        usual: learnt seconds a block; None where nothing is known yet.
+        recent: seconds a block over the last steps; None likewise.
+        at: event loop time when it was measured.
+    """
+
+    usual: float | None = None
+    recent: float | None = None
+    at: float = -math.inf
+
+    @property
+    def expected(self) -> float:
+        """Seconds a block at which the chain runs now, as far as that is usual or known."""
+        return max(self.usual or 0.0, self.recent or 0.0)
+
+    @property
+    def slow(self) -> bool:
+        """Whether blocks come far slower than usual."""
+        if self.recent is None or self.usual is None:
+            return False
+        return self.recent >= max(_SLOW_FROM, _FAR_SLOWER * self.usual)
+
+    def stalled_after(self, thresholds: Thresholds) -> float:
+        """Seconds without a block after which the chain is stalled: a slow chain has time."""
+        longest = _LONGEST * thresholds.stalled
+        return max(thresholds.stalled, min(longest, _GAPS * (self.recent or 0.0)))
+
+
+def measured(records: Iterable[Record], previous: Pace | None, now: float) -> Pace:
+    """The pace by the target that reports the newest block.
+
+    Args:
+        records: of targets that are trusted.
+        previous: what was known before.
+        now: event loop time, seconds.
+    """
+    before = previous or Pace()
+    newest = max(records, key=_last_seqno, default=None)
+    blocks = islice(_blocks(newest), _STEPS + 1) if newest is not None else ()
+    steps = [
+        max(0.0, late_time - early_time) / (late - early)
+        for (late, late_time), (early, early_time) in pairwise(blocks)
+    ]
+    if not steps:
+        return Pace(before.usual, before.recent, now)
+    recent = median_low(steps)
+    return Pace(_usual(before, recent, now), recent, now)
+
+
+def _usual(before: Pace, recent: float, now: float) -> float:
+    if before.usual is None:
+        return recent if recent <= HEALTHY else _ASSUMED
+    patience = _FASTER_IN if recent < before.usual else _SLOWER_IN
+    share = 1 - math.exp(-max(0.0, now - before.at) / patience)
+    return before.usual + share * (recent - before.usual)
+
+
+def _last_seqno(record: Record) -> int:
+    return next((seqno for seqno, _ in _blocks(record)), -1)
+
+
+def _blocks(record: Record) -> Iterator[tuple[int, int]]:
+    """Blocks that a target reported while they went up: seqno and time, the newest first."""
+    last: int | None = None
+    for sample in reversed(record.heads):
+        head = sample.head
+        if head is None or head.gen_utime is None:
+            continue
+        if last is not None and head.seqno > last + _RESTART:
+            return
+        if last is None or head.seqno < last:
+            yield head.seqno, head.gen_utime
+            last = head.seqno

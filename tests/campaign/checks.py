@@ -1,7 +1,7 @@
 """Holds what tonwatch says against the oracle: the invariants of a campaign."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -29,6 +29,9 @@ _INTERRUPTS: Final = frozenset(
     | {"throttled", "unauthorized", "very slow", "new connections", "slow connections"}
 )
 """Kinds of harm after which a target has been flapping."""
+
+_OF_A_WINDOW: Final = frozenset({Cause.NODE_FLAPPING, Cause.PROVIDER_FLAPPING, Cause.EGRESS_LOSSY})
+"""What is counted over a window, and may be named as long as it lies in that."""
 
 _AGAIN: Final = 2
 """Times that something may be said for a moment."""
@@ -65,14 +68,16 @@ class Checks:
 
     Args:
         situation: what happens.
+        balances: the true ones of every wallet, by asset, smallest units.
 
     Attributes:
         wrong: the first violation of each invariant.
         hurts: whether users of a primary are hurt at some time, so that it must be named.
     """
 
-    def __init__(self, situation: Situation) -> None:
+    def __init__(self, situation: Situation, balances: Mapping[str, int]) -> None:
         self._situation = situation
+        self._balances = balances
         self._spells = spells(situation)
         self._primaries = [server.name for server in situation.servers if server.primary]
         self._since: dict[tuple[str, ...], float] = {}
@@ -119,7 +124,7 @@ class Checks:
         hurt = hurt or any(not spell.target and self._must_be_named(spell, time) for spell in now)
         self._diagnosis(time, view, now, recent, hurt)
         self._readiness(time, view, now)
-        self._balances(time, view)
+        self._holdings(time, view)
         for key in [key for key in self._since if key not in self._seen]:
             del self._since[key]
 
@@ -178,7 +183,7 @@ class Checks:
     def _was_flapping(self, name: str, time: float) -> bool:
         """Whether enough interruptions lie in the window."""
         return any(
-            spell.target == name
+            name in {spell.target, ""}
             and spell.harm.kind in _INTERRUPTS
             and spell.ends <= time < spell.ends + _FLAPPING_WINDOW + RECOVERY
             for spell in self._spells
@@ -208,9 +213,7 @@ class Checks:
                 if of is None or spell.target in of
             ):
                 continue
-            if cause in {Cause.NODE_FLAPPING, Cause.PROVIDER_FLAPPING} and self._was_flapping(
-                finding.target, time
-            ):
+            if cause in _OF_A_WINDOW and self._was_flapping(finding.target, time):
                 continue
             if self._too_long(time, "cause", cause, finding.target):
                 what = f"{cause} is named: {finding.sentence}"
@@ -224,8 +227,7 @@ class Checks:
             accepted = {cause for spell in about for cause in _any_cause(spell.harm)}
             soon = [spell for spell in recent if spell.target in {*self._primaries, ""}]
             accepted |= {cause for spell in soon for cause in _any_cause(spell.harm)}
-            flapping = {Cause.NODE_FLAPPING, Cause.PROVIDER_FLAPPING}
-            other = named.cause not in accepted | flapping
+            other = named.cause not in accepted | _OF_A_WINDOW
             if other and self._too_long(time, "first", named.cause):
                 self._note(Invariant.CAUSE, time, f"{named.cause} is named first")
 
@@ -272,18 +274,16 @@ class Checks:
             for spell in self._spells
         )
 
-    def _balances(self, time: float, view: View) -> None:
+    def _holdings(self, time: float, view: View) -> None:
         for wallet in view.judgement.wallet_status.wallets.values():
             for holding in wallet.holdings.values():
                 reading = holding.reading
                 if reading is None or not reading.proven:
                     continue
-                if reading.amount != self.balance:
-                    what = f"{wallet.name} has {reading.amount}, proven, of {self.balance}"
+                true = self._balances[holding.asset]
+                if reading.amount != true:
+                    what = f"{holding.asset} is {reading.amount}, proven; true is {true}"
                     self._note(Invariant.BALANCE, time, what)
-
-    balance: int | None = None
-    """The true balance of every wallet, smallest units."""
 
     def _too_long(self, time: float, *key: str) -> bool:
         """Whether the same has been said for more than one interval, or again and again."""

@@ -19,6 +19,7 @@ from tests.campaign.situation import Server, Shape, Situation
 from tests.configs import configured, make_target
 from tests.virtual_time import EPOCH
 from tonwatch.config.models import Config
+from tonwatch.config.wallets import NATIVE
 from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.samples.target import Target
@@ -37,19 +38,21 @@ BALANCE: Final = 1000 * 10**9
 """Of the wallet, nanocoins."""
 
 _TIMEOUT: Final = 3.0
-_PATIENCE: Final = 8.0
-"""Seconds that the connect probe waits."""
+_PATIENCE: Final = 9.0
+"""Seconds that the connect probe waits for an answer, once it is connected."""
 
 _HIDES_FOR: Final = 16.0
 """Seconds for which a node serves its shard client's block as its last one."""
 
 _CONFIRM_AFTER: Final = 1.0
 _LOOK: Final = 1.0
-_QUICK: Final = 0.01
+_QUICK: Final = (0.005, 0.06)
+"""Seconds that a probe takes where nothing is slow."""
+
 _QUEUE_LIMIT: Final = 8000
 
 _OWNER: Final = Address(0, b"w" * 32)
-_KEY: Final = AccountKey("payouts", "native")
+_KEY: Final = AccountKey("payouts", NATIVE)
 _MAINNET: Final = ZEROSTATES["mainnet"]
 _ELSEWHERE: Final = b"\xee" * 32
 
@@ -65,7 +68,7 @@ class _End(NamedTuple):
     """How a probe ends, and after how many seconds."""
 
     reason: Reason
-    seconds: float = _QUICK
+    seconds: float = 0.01
 
     @property
     def ok(self) -> bool:
@@ -95,8 +98,7 @@ class _State:
 
 def played(situation: Situation) -> Checks:
     """Play a situation; returns what was wrong."""
-    checks = Checks(situation)
-    checks.balance = BALANCE
+    checks = Checks(situation, {NATIVE: BALANCE})
     _Made(situation).play(checks.look, checks.bounds)
     return checks
 
@@ -142,6 +144,7 @@ class _Made:
         self._count = count()
         self._news = False
         self._compared = True
+        self._failing: set[tuple[str, Probe]] = set()
         self._view: View | None = None
 
     def play(self, look: Callable[[float, View], None], bounds: Sequence[float]) -> None:
@@ -197,21 +200,28 @@ class _Made:
     def _now(self, name: str, time: float) -> Served:
         return served(self._situation, self._servers[name], round(time, 3))
 
-    def _query(self, now: Served, *, new: bool, queries: int, patience: float, time: float) -> _End:
-        """How some queries end, one after the other, on a new or a kept connection."""
+    def _query(
+        self, now: Served, time: float, *, new: bool, queries: int, patience: float = _TIMEOUT
+    ) -> _End:
+        """How some queries end, one after the other, on a new or a kept connection.
+
+        Each may take `patience` seconds, and a new connection `_TIMEOUT`.
+        """
         reason = now.new if new else now.kept
+        quick = self._random.uniform(*_QUICK)
         if new and not here(self._situation, time).descriptors:
-            return _End(Reason.LOCAL_RESOURCES)
+            return _End(Reason.LOCAL_RESOURCES, quick)
         if reason is not Reason.OK:
-            return _End(reason, patience if reason in SILENT else _QUICK)
+            waits = patience if reason is Reason.NOT_SYNCED else _TIMEOUT
+            return _End(reason, waits if reason in SILENT else quick)
+        if new and now.connect_seconds >= _TIMEOUT:
+            return _End(Reason.HANDSHAKE_TIMEOUT, _TIMEOUT)
         if now.losses and self._random.random() < 1 - (1 - now.losses) ** (queries + new):
             return _End(Reason.QUERY_TIMEOUT, patience)
-        seconds = now.answer_seconds * queries + (now.connect_seconds if new else 0.0)
-        if seconds >= patience:
-            if new and now.connect_seconds >= patience:
-                return _End(Reason.HANDSHAKE_TIMEOUT, patience)
+        if now.answer_seconds >= patience:
             return _End(Reason.QUERY_TIMEOUT, patience)
-        return _End(Reason.OK, max(_QUICK, seconds))
+        connecting = now.connect_seconds if new else 0.0
+        return _End(Reason.OK, quick + now.answer_seconds * queries + connecting)
 
     def _answer(
         self,
@@ -272,24 +282,25 @@ class _Made:
             return self._answer(name, Probe.HEAD, time, end)
         if new:
             state.linked = time
-        phases = {"query": max(_QUICK, now.answer_seconds)}
-        if new:
-            phases["handshake"] = max(_QUICK, now.connect_seconds)
+        phases = self._phases(now, new=new)
         head = self._position(name, now, time, kept_since=state.linked or time)
         return self._answer(name, Probe.HEAD, time, end, head, phases=phases)
 
     def _head_end(self, name: str, now: Served, time: float, *, new: bool) -> _End:
         if not self._servers[name].is_node:
-            end = self._query(now, new=new, queries=1, patience=_TIMEOUT, time=time)
-            if end.ok and now.losses:
-                end = self._query(now, new=False, queries=1, patience=_TIMEOUT, time=time)
-            return end._replace(seconds=2 * end.seconds) if end.ok else end
+            return self._query(now, time, new=new, queries=2)
         # Pinged first; then some of the time is kept for another ping.
-        waits = 0.75 * _TIMEOUT - (now.connect_seconds if new else 0.0)
-        ends_ok = (now.new if new else now.kept) is Reason.OK
-        if ends_ok and now.answer_seconds >= waits > 0:
-            return _End(Reason.NOT_SYNCED, _TIMEOUT)
-        return self._query(now, new=new, queries=1, patience=_TIMEOUT, time=time)
+        end = self._query(now, time, new=new, queries=1, patience=0.75 * _TIMEOUT)
+        if end.reason in {Reason.QUERY_TIMEOUT, Reason.NOT_SYNCED}:
+            pinged = now.losses < self._random.random() and now.kept is not Reason.QUERY_TIMEOUT
+            return _End(Reason.NOT_SYNCED if pinged else Reason.QUERY_TIMEOUT, _TIMEOUT)
+        return end
+
+    def _phases(self, now: Served, *, new: bool) -> dict[str, float]:
+        phases = {"query": max(0.003, now.answer_seconds)}
+        if new:
+            phases |= {"connect": 0.001, "handshake": max(0.003, now.connect_seconds)}
+        return phases
 
     def _position(self, name: str, now: Served, time: float, *, kept_since: float) -> Head:
         """The head that the target reports."""
@@ -319,7 +330,7 @@ class _Made:
             shard_client_seqno=shards.seqno if server.is_node and now.own_network else None,
             shard_client_time=int(EPOCH + shards.time + now.time_error) if server.is_node else None,
             known_seqno=known if now.own_network else None,
-            clock_offset=self._clock_offset(now, time) if server.is_node else None,
+            clock_offset=self._clock_offset(now, time),
             version=0x101 if server.is_node else None,
         )
 
@@ -340,16 +351,28 @@ class _Made:
     # Slow probes of one target.
 
     def _single(self, name: str, probe: Probe, time: float) -> None:
+        """A slow probe of one target: confirmed where it fails, and repeated until it is well."""
         make = self._connect if probe is Probe.CONNECT else self._account
         sample = make(name, time)
         self._later(sample.finished, partial(self._add, sample))
         well = sample.ok or sample.reason is Reason.RATE_LIMITED
-        again = max(time + (_INTERVALS[probe] if well else INTERVAL), sample.finished)
+        failing = (name, probe) in self._failing
+        wait = _INTERVALS[probe]
+        if well:
+            self._failing.discard((name, probe))
+        elif not failing:
+            self._failing.add((name, probe))
+            wait = _CONFIRM_AFTER
+        else:
+            wait = INTERVAL
+        again = max(time + wait, sample.finished)
         self._later(again, partial(self._single, name, probe))
 
     def _connect(self, name: str, time: float) -> Sample:
         now, state = self._now(name, time), self._states[name]
-        end = self._query(now, new=True, queries=2, patience=_PATIENCE, time=time)
+        end = self._query(now, time, new=True, queries=1, patience=_PATIENCE)
+        if end.reason is Reason.QUERY_TIMEOUT and self._servers[name].is_node and not now.losses:
+            end = end._replace(reason=Reason.NOT_SYNCED)
         if not end.ok:
             return self._answer(name, Probe.CONNECT, time, end)
         if not now.proofs:
@@ -357,29 +380,35 @@ class _Made:
         head = self._position(name, now, time, kept_since=time)
         if now.stale_since is not None and (state.linked or time) < now.stale_since:
             state.linked = None  # a cold connection sees more
-        phases = {"query": max(_QUICK, now.answer_seconds)}
+        phases = self._phases(now, new=True)
         return self._answer(name, Probe.CONNECT, time, end, head, phases=phases)
 
     def _account(self, name: str, time: float) -> Sample:
-        end, block = self._read(name, time)
-        more: dict[str, Any] = {}
+        end, block = self._read(name, time, wallet=False)
+        now, more = self._now(name, time), dict[str, Any]()
+        head = None
+        if end.reason in {Reason.OK, Reason.SHARD_LAG} and now.kept is Reason.OK:
+            head = self._position(name, now, time, kept_since=time)
+            if not self._servers[name].is_node and block is not None:
+                # A provider names the block that it reads at.
+                head = Head(seqno=block.seqno, root_hash=self._hash(name, block, now))
         if end.ok and block is not None:
-            more["state_time"] = int(EPOCH + block.time)
-            queue = self._now(name, time).queue
-            if queue:
-                more["out_queue"] = (queue, _QUEUE_LIMIT)
-        return self._answer(name, Probe.ACCOUNT, time, end, **more)
+            more["state_time"] = int(EPOCH + block.time + now.time_error)
+            if now.queue:
+                more["out_queue"] = (now.queue, _QUEUE_LIMIT)
+            more["phases"] = self._phases(now, new=False)
+        return self._answer(name, Probe.ACCOUNT, time, end, head, **more)
 
-    def _read(self, name: str, time: float) -> tuple[_End, Block | None]:
+    def _read(self, name: str, time: float, *, wallet: bool = True) -> tuple[_End, Block | None]:
         """An account is read at the newest block; and the block that it was read at."""
         now = self._now(name, time)
-        end = self._query(now, new=False, queries=2, patience=_TIMEOUT, time=time)
+        end = self._query(now, time, new=False, queries=2)
         if not end.ok:
             return end, None
         if now.state is None:
             return _End(now.account_failure), None
         if self._servers[name].is_node:
-            if not now.proofs or (not now.balances and self._situation.wallets):
+            if not now.proofs or (not now.balances and wallet):
                 return _End(Reason.PROOF_INVALID), None
             hidden = now.state.place == now.head.place or time - now.state.time < _HIDES_FOR
             if not hidden:
@@ -392,7 +421,7 @@ class _Made:
             self._later(time + INTERVAL, partial(self._write, name))
             return
         now = self._now(name, time)
-        end = self._query(now, new=False, queries=1, patience=_TIMEOUT, time=time)
+        end = self._query(now, time, new=False, queries=1)
         if end.ok and now.messages is None:
             # A refusal that decides nothing: no verdict, and soon another try.
             self._later(time + INTERVAL, partial(self._write, name))
@@ -422,7 +451,7 @@ class _Made:
     def _block_at(self, name: str, seqno: int, time: float) -> Sample:
         now = self._now(name, time)
         new = self._servers[name].is_node
-        end = self._query(now, new=new, queries=1, patience=_TIMEOUT, time=time)
+        end = self._query(now, time, new=new, queries=1)
         block = self._chain.with_seqno(seqno, now.head) if end.ok else None
         if end.ok and (block is None or not now.own_network):
             end = _End(Reason.NOT_READY if new else Reason.UPSTREAM_FAILED)

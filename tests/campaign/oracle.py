@@ -116,6 +116,7 @@ _CAUSES: Final = {
     "shard_lagging": (Cause.NODE_SHARD_LAGGING, Cause.PROVIDER_SHARD_LAGGING),
     "forked": (Cause.NODE_FORKED, Cause.PROVIDER_FORKED),
     "flapping": (Cause.NODE_FLAPPING, Cause.PROVIDER_FLAPPING),
+    "disproved": (Cause.NODE_DISPROVED, Cause.PROVIDER_DISPROVED),
     "slow": (Cause.NODE_SLOW, Cause.PROVIDER_SLOW),
 }
 
@@ -328,8 +329,14 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
         yield Harm(
             kind="late" if surely else "perhaps late",
             within=SOFT if surely else None,
-            states=_states(State.LAGGING, *([State.STALLED] if stuck else [])),
-            causes=lagging | (_stalled(situation, server, time) if stuck else frozenset()),
+            states=_states(
+                State.LAGGING,
+                *([State.STALLED] if stuck else []),
+                *([State.SHARD_LAGGING] if now.steps_back else []),
+            ),
+            causes=lagging
+            | (_stalled(situation, server, time) if stuck else frozenset())
+            | (_cause(server, "shard_lagging") if now.steps_back else frozenset()),
         )
         if now.behind >= _LAG_UNREADY + unsure:
             yield Harm(kind="too late", unready_within=_hard(SOFT))
@@ -393,7 +400,8 @@ def _accounts(situation: Situation, server: Server, now: Served, time: float) ->
     seconds = now.accounts_behind - now.behind
     if not blocks:
         return
-    unsure = min(chain_of(situation).gap(time), situation.pace) + 2.0
+    # Block times are whole seconds, and a healthy head is some seconds old itself.
+    unsure = min(chain_of(situation).gap(time), situation.pace) + 3.5
     counted = server.is_node and blocks >= _SHARD_BLOCKS_WARN + 2 and seconds >= _LAG_WARN / 2
     surely = counted or seconds >= _LAG_WARN + unsure
     if not surely and seconds < _LAG_WARN - min(unsure, 7.0) and blocks < _SHARD_BLOCKS_WARN - 2:
@@ -445,12 +453,13 @@ def _untrue(situation: Situation, server: Server, now: Served, time: float) -> I
         yield from _forked(situation, server, time)
     if now.time_error:
         # Later by so much, its blocks come from the future; others are not late for that.
-        causes = {Cause.NODE_CLOCK_SKEWED, Cause.PROOF_INVALID, *_cause(server, "lagging")}
+        causes = {Cause.NODE_CLOCK_SKEWED, Cause.PROOF_INVALID}
+        causes |= _cause(server, "lagging", "disproved")
         if len(situation.servers) < 3:
             causes |= {Cause.LOCAL_CLOCK_SKEWED}
         yield Harm(
             kind="false times",
-            states=_states(State.CLOCK_SKEWED, State.PROOF_INVALID, State.LAGGING),
+            states=_states(State.CLOCK_SKEWED, State.PROOF_INVALID, State.LAGGING, State.DISPROVED),
             causes=frozenset(causes),
         )
     if server.is_node and abs(now.clock) >= _CLOCK_WARN - 1.0:

@@ -101,8 +101,7 @@ def _chunks(seeds: Iterable[int]) -> Iterator[list[int]]:
 
 
 def _part(tier: str, seeds: list[int]) -> Report:
-    # What the daemon logs of thousands of faults is of no use.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    be_quiet()
     report = Report()
     for seed in seeds:
         situation = generated(seed)
@@ -122,8 +121,14 @@ def _part(tier: str, seeds: list[int]) -> Report:
     return report
 
 
+def be_quiet() -> None:
+    """Log nothing of what the daemon notices: it is of no use for thousands of faults."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
 def shown(tier: str, report: Report) -> Iterator[str]:
     """A minimal scenario for some violations of each invariant."""
+    be_quiet()
     counts: Counter[tuple[Invariant, tuple[str, ...]]] = Counter()
     per_invariant: Counter[Invariant] = Counter()
     for failure in sorted(report.failures, key=lambda each: len(each.faults)):

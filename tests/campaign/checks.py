@@ -11,6 +11,7 @@ from tests.campaign.oracle import (
     INTERVAL,
     NOTICED,
     RECOVERY,
+    STALE_AFTER,
     STARTED,
     STEP,
     Harm,
@@ -23,6 +24,9 @@ from tonwatch.watch.states import State
 from tonwatch.watch.view import View
 
 _FLAPPING_WINDOW: Final = 180.0
+
+_READ_WITHIN: Final = STALE_AFTER + 15.0
+"""Seconds for which a balance is shown: `stale_after` and the interval of readings."""
 
 _INTERRUPTS: Final = frozenset(
     {"down", "not synced", "flapping", "lossy", "nearly silent", "egress broken", "egress lossy"}
@@ -130,7 +134,16 @@ class Checks:
 
     def _must_be_named(self, spell: Spell, time: float) -> bool:
         """Whether it is too late not to name it."""
-        if not max(spell.must_be_named_from, STARTED + INTERVAL) <= time < spell.ends - STEP:
+        since = max(spell.must_be_named_from, STARTED + INTERVAL)
+        if any(
+            other.harm.kind == "no descriptors"
+            and other.begins <= time
+            and other.ends > spell.begins
+            for other in self._spells
+        ):
+            # Without descriptors nothing is learnt: what was known before counts for its time.
+            since += STALE_AFTER
+        if not since <= time < spell.ends - STEP:
             return False
         return not spell.harm.slow or not self._masked(spell, time)
 
@@ -139,7 +152,7 @@ class Checks:
         since = max(spell.begins, time - (spell.harm.within or 0.0) - NOTICED)
         return any(
             other.target in {spell.target, ""}
-            and other.harm.kind != spell.harm.kind
+            and other.harm.kind not in {spell.harm.kind, "disagreement"}
             and other.harm.states
             and other.ends + RECOVERY > since
             and other.begins <= time
@@ -278,7 +291,12 @@ class Checks:
         for wallet in view.judgement.wallet_status.wallets.values():
             for holding in wallet.holdings.values():
                 reading = holding.reading
-                if reading is None or not reading.proven:
+                if reading is None:
+                    continue
+                age = view.snapshot.monotonic - reading.finished
+                if age > _READ_WITHIN + NOTICED:
+                    self._note(Invariant.BALANCE, time, f"{holding.asset} is {age:.0f} s old")
+                if not reading.proven:
                     continue
                 true = self._balances[holding.asset]
                 if reading.amount != true:

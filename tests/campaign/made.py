@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from tests.campaign.checks import Checks
 from tests.campaign.oracle import INTERVAL
 from tests.campaign.served import SILENT, Block, Served, chain_of, here, served
-from tests.campaign.situation import Server, Shape, Situation
+from tests.campaign.situation import Shape, Situation
 from tests.configs import configured, make_target
 from tests.virtual_time import EPOCH
 from tonwatch.config.models import Config

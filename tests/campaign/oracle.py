@@ -18,7 +18,7 @@ from tonwatch.watch.states import State
 # What holds by default, from the documentation; seconds unless said otherwise.
 INTERVAL: Final = 5.0
 _TIMEOUT: Final = 3.0
-_STALE_AFTER: Final = 20.0
+STALE_AFTER: Final = 20.0
 _LAG_WARN: Final = 10.0
 _LAG_UNREADY: Final = 20.0
 _SHARD_BLOCKS_WARN: Final = 16
@@ -191,7 +191,7 @@ def _egress(situation: Situation, server: Server, now: Served) -> Iterator[Harm]
             within=TIMED_OUT,
             states=frozenset(states),
             causes=frozenset(causes),
-            unready_within=_hard(TIMED_OUT) + _STALE_AFTER,
+            unready_within=_hard(TIMED_OUT) + STALE_AFTER,
         )
     else:
         causes |= _cause(server, "down", "slow") | {Cause.NODE_NOT_SYNCED, Cause.NO_DATA}
@@ -219,8 +219,8 @@ def _no_answers(server: Server, now: Served) -> Iterator[Harm]:
             within=SOFT,
             states=_states(State.THROTTLED),
             causes=_cause(server, "throttled"),
-            unready_within=_STALE_AFTER + SOFT + HYSTERESIS,
-            ready_until=_STALE_AFTER - INTERVAL - NOTICED,
+            unready_within=STALE_AFTER + SOFT + HYSTERESIS,
+            ready_until=STALE_AFTER - INTERVAL - NOTICED,
         )
     elif now.kept is Reason.UNAUTHORIZED:
         yield Harm(
@@ -347,7 +347,7 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
         stands = now.idle >= threshold
         of_all = _all_idle(situation, time)
         one = len(situation.servers) == 1
-        by_chain = of_all and len(_well(situation, time)) == len(situation.servers)
+        by_chain = of_all and len(_ahead(situation, time)) == len(situation.servers)
         yield Harm(
             kind="stalled" if stands else "perhaps stalled",
             within=INTERVAL + NOTICED if stands else None,
@@ -372,7 +372,7 @@ def _stalled(situation: Situation, server: Server, time: float) -> frozenset[Cau
     """Who may be called stalled: the chain where all have no new blocks."""
     if not _all_idle(situation, time):
         return _cause(server, "stalled")
-    if len(_well(situation, time)) == len(situation.servers) > 1:
+    if len(_ahead(situation, time)) == len(situation.servers) > 1:
         return frozenset({Cause.CHAIN_STALLED})
     if len(situation.servers) == 1:
         return _cause(server, "stalled")
@@ -531,7 +531,7 @@ def everywhere(situation: Situation, time: float) -> Iterator[Harm]:
         )
     if len(situation.servers) > 1:
         forked = [served(situation, server, time).forked for server in situation.servers]
-        if any(forked) and 2 * sum(forked) >= len(_well(situation, time)):
+        if any(forked) and sum(forked) >= len(_well(situation, time)):
             # The liars are no minority: the honest ones may be called forked as well.
             yield Harm(
                 kind="disagreement",
@@ -631,10 +631,17 @@ def _all_late(situation: Situation, time: float) -> bool:
     return bool(ages) and min(ages) >= _LAG_WARN - situation.pace - 2.0
 
 
+def _ahead(situation: Situation, time: float) -> list[Server]:
+    """The targets that answer, and have the newest block that any of them has."""
+    well = _well(situation, time)
+    heads = [served(situation, server, time).head.place for server in well]
+    return [server for server, head in zip(well, heads, strict=True) if head == max(heads)]
+
+
 def _all_idle(situation: Situation, time: float) -> bool:
-    """Whether no target that answers has had a new block lately."""
-    idle = [served(situation, server, time).idle for server in _well(situation, time)]
-    return not idle or min(idle) >= 2 * INTERVAL
+    """Whether no target has had a block lately that the others do not have."""
+    ahead = _ahead(situation, time)
+    return all(served(situation, server, time).idle >= 2 * INTERVAL for server in ahead)
 
 
 def spells(situation: Situation) -> tuple[Spell, ...]:

@@ -201,6 +201,9 @@ SERVER_FAULTS: Final[dict[str, _Takes]] = {
 }
 """What can happen to a server, by the simulator's names."""
 
+_FOUND_BY_ROUNDS: Final = frozenset({Fault.FORK, Fault.FALSE_BALANCE, Fault.REJECT_EXTERNALS})
+"""What is looked for each minute only: it must last to be seen."""
+
 CHAIN_FAULTS: Final[dict[str, tuple[float, ...]]] = {
     Fault.STALL: (),
     "slow_blocks": (3.0, 8.0, 12.0, 20.0),
@@ -239,8 +242,10 @@ def generated(seed: int) -> Situation:
 
 def _episode(random: Random, shape: Shape) -> Episode:
     begins = random.uniform(35, 65) if random.random() < 0.93 else 0.0
-    lasts = random.choice((random.uniform(3, 30), random.uniform(30, 110)))
     target, fault, number = _fault(random, shape)
+    lasts = random.choice((random.uniform(3, 30), random.uniform(30, 110)))
+    if fault in _FOUND_BY_ROUNDS:
+        lasts += 60.0
     return Episode(target, fault, number, round(begins, 1), round(begins + lasts, 1))
 
 

@@ -1,4 +1,4 @@
-"""Plays a situation with real sockets in virtual time: the simulator's servers, and all of tonwatch.
+"""Plays a situation on real sockets in virtual time: simulated servers, and all of tonwatch.
 
 What is wrong is decided by the same oracle as for made samples.
 """

@@ -129,21 +129,20 @@ def idle_times(
         record = records[name]
         if sample.probe is not Probe.HEAD or record.advanced is None or sample.head is None:
             continue
-        first = history.age_when_new(record, sample, epoch)
-        seen_late = 0.0 if first is None else first + (offset or 0.0) - usual
+        age = history.age_when_new(record, sample, epoch)
+        seen_late = 0.0 if age is None else age + (offset or 0.0) - usual
         waits[name] = record.advanced - min(max(0.0, seen_late), probe.interval)
     idles = {}
-    for name in waits:
+    for name, since in waits.items():
         sample = answers[name]
         seqno = sample.head.seqno if sample.head is not None else 0
-        since = waits[name]
-        if history.is_back(records[name], seqno):
-            since = min(
-                waits[other]
-                for other, rest in answers.items()
-                if other in waits and rest.head is not None and rest.head.seqno >= seqno
-            )
-        idles[name] = sample.finished - since
+        others = (
+            waits[other]
+            for other, rest in answers.items()
+            if other in waits and rest.head is not None and rest.head.seqno >= seqno
+        )
+        first = min(others) if history.is_back(records[name], seqno) else since
+        idles[name] = sample.finished - first
     return idles
 
 

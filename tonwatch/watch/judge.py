@@ -90,7 +90,7 @@ def judge(
         if name not in forks.minority and name not in future
     }
     pace = measured([records[name] for name in trusted], before, now)
-    idles = idle_times(records, answers, epoch, offset, pace, probe)
+    idles = idle_times(records, answers, epoch, offset, probe)
     idle = min(idles.values(), default=None)
     unreachable = consensus.egress_broken(records, oldest, accepted)
     head = consensus.find_head(trusted, sources, offset, thresholds)
@@ -113,7 +113,7 @@ def judge(
         suspects=()
         if unreachable
         else consensus.egress_suspected(records, accepted, now - EGRESS_DOUBT * probe.interval),
-        lossy=consensus.egress_lossy(records, now - thresholds.flapping_window, thresholds),
+        lossy=() if unreachable else consensus.egress_lossy(records, now),
         no_resources=_no_resources(snapshot, oldest),
         queue=_queue(snapshot, now - lifetime(Probe.ACCOUNT, probe)),
         zerostate=zerostate,
@@ -307,6 +307,8 @@ class _Judge:
         invalid = false_claim is not None and false_claim.reason is Reason.PROOF_INVALID
         disproved = false_claim is not None and not invalid
         refusal = history.refusing_messages(record, now - lifetime(Probe.WRITE, self.probe))
+        if refusal is not None and is_late and history.got_no_answer(refusal):
+            refusal = None  # it would have been answered later
         unread = history.accounts_fail(
             record, now - lifetime(Probe.ACCOUNT, self.probe), self.lags.oldest
         )

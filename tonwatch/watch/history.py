@@ -249,6 +249,8 @@ def refusing_messages(record: Record, oldest: float) -> Sample | None:
     last = failing.last
     if last.reason is Reason.RATE_LIMITED or failure(last.reason).proves_nothing:
         return None
+    if _not_connected(last):
+        return None
     return last if failing.count > 1 or failure(last.reason).of_messages else None
 
 

@@ -25,8 +25,11 @@ EGRESS_DOUBT: Final = 2
 _SETTLED: Final = 1 / 3
 """Part of the flapping window after which a lasting failure is not flapping any more."""
 
-_ROLLED_BACK: Final = 100
+_ROLLED_BACK: Final = 30
 """Blocks by which the head must go back; servers behind one address differ by less."""
+
+_FRESH: Final = 4.0
+"""Seconds by which a block of a healthy chain may be older than usual."""
 
 _ROLLBACK_IS_NEWS: Final = 3600.0
 """Seconds for which a chain that went back is a finding."""
@@ -94,7 +97,7 @@ def judge(
     idle = min(idles.values(), default=None)
     unreachable = consensus.egress_broken(records, oldest, accepted)
     head = consensus.find_head(trusted, sources, offset, thresholds)
-    back, peak = _rollback(snapshot, previous, head, trusted, offset, pace, thresholds)
+    back, peak = _rollback(snapshot, previous, head, trusted, offset, pace)
     stalled = idle is not None and idle >= pace.stalled_after(thresholds)
     whole = Judgement(
         wall=snapshot.wall,
@@ -119,7 +122,14 @@ def judge(
         zerostate=zerostate,
         verdicts={},
     )
-    lags = Lags(snapshot, previous, whole, thresholds, probe, oldest, epoch)
+    seen = [
+        first
+        for name, sample in trusted.items()
+        if head is not None and sample.head is not None and sample.head.seqno >= head.seqno
+        if (first := history.age_when_new(records[name], sample, epoch)) is not None
+    ]
+    newest = min(seen, default=math.inf)
+    lags = Lags(snapshot, previous, whole, thresholds, probe, oldest, epoch, newest)
     judged = _Judge(
         snapshot, previous, whole, zerostate, thresholds, probe, gates, lags, future, idles
     )
@@ -160,7 +170,6 @@ def _rollback(
     trusted: dict[str, Sample],
     offset: float | None,
     pace: Pace,
-    thresholds: Thresholds,
 ) -> tuple[RolledBack | None, int | None]:
     """Whether the chain went back lately, and the highest seqno since.
 
@@ -178,7 +187,7 @@ def _rollback(
     usual = USUAL_AGE + pace.expected
     for sample in trusted.values():
         block_age = consensus.age(sample, offset)
-        is_fresh = block_age is not None and block_age < thresholds.lag_warn + usual
+        is_fresh = block_age is not None and block_age < _FRESH + usual
         if sample.head is None or not is_fresh or sample.head.seqno >= peak - _ROLLED_BACK:
             return back, peak
     return RolledBack(snapshot.wall, snapshot.monotonic, peak, head.seqno), head.seqno

@@ -24,7 +24,7 @@ HEALTHY: Final = 5.0
 _ASSUMED: Final = 2.5
 """Seconds a block that count as usual where the chain was never seen at a healthy pace."""
 
-_FAR_SLOWER: Final = 4.0
+_FAR_SLOWER: Final = 3.0
 """Times the usual seconds a block from which on the chain is slow."""
 
 _SLOW_FROM: Final = 4.0
@@ -33,7 +33,7 @@ _SLOW_FROM: Final = 4.0
 _STEPS: Final = 3
 """Last steps of the chain whose median is its pace, so that one late block is not a slow chain."""
 
-_RESTART: Final = 100
+_RESTART: Final = 30
 """Blocks that a target goes back where it starts anew; balancers go back a few."""
 
 _GAPS: Final = 2.0

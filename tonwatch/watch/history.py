@@ -247,11 +247,10 @@ def refusing_messages(record: Record, oldest: float) -> Sample | None:
     if failing is None or failing.last.finished < oldest:
         return None
     last = failing.last
-    if last.reason is Reason.RATE_LIMITED or failure(last.reason).proves_nothing:
+    why = failure(last.reason)
+    if last.reason is Reason.RATE_LIMITED or why.proves_nothing or why.unreachable:
         return None
-    if _not_connected(last):
-        return None
-    return last if failing.count > 1 or failure(last.reason).of_messages else None
+    return last if failing.count > 1 or why.of_messages else None
 
 
 def latency(record: Record, oldest: float) -> float | None:

@@ -15,11 +15,11 @@ from tonwatch.watch import history
 from tonwatch.watch.failures import failure
 from tonwatch.watch.store import Record
 
-USUAL_AGE: Final = 1.5
-"""Age of a healthy chain's last block when it is queried, seconds, besides the chain's pace."""
+_YOUNGEST_AGE: Final = 0.7
+"""Age of the youngest of several blocks of a healthy chain, seconds."""
 
-_LOST: Final = 2 / 3
-"""Interruptions of each external target from which on the loss is on this machine's side."""
+_LOSSY_FOR: Final = 60.0
+"""Seconds within which each external target must have lost answers."""
 
 FORK_HISTORY: Final = 24
 """Head samples of each target that are searched for blocks that others reported as well."""
@@ -197,7 +197,7 @@ def find_forks(
 
 
 def local_clock_offset(
-    answers: Mapping[str, Sample], usual_age: float, thresholds: Thresholds
+    answers: Mapping[str, Sample], youngest: float | None, thresholds: Thresholds
 ) -> float | None:
     """Servers' time less local time where the local clock is wrong, seconds; None where it is not.
 
@@ -206,7 +206,7 @@ def local_clock_offset(
 
     Args:
         answers: of targets of this network.
-        usual_age: seconds from a healthy chain's last block to a query.
+        youngest: age of the youngest block lately, by the local clock; None without one.
         thresholds: from which offset on a clock is wrong.
     """
     offsets = [
@@ -214,8 +214,8 @@ def local_clock_offset(
         for sample in answers.values()
         if sample.head is not None and sample.head.clock_offset is not None
     ]
-    ages = [block_age for each in answers.values() if (block_age := age(each, None)) is not None]
     if not offsets:
+        ages = [made for each in answers.values() if (made := age(each, None)) is not None]
         # A block is older than its answer, so this is the least offset.
         return -max(ages) if ages and -max(ages) >= thresholds.clock_warn else None
     middle = median(offsets)
@@ -224,11 +224,11 @@ def local_clock_offset(
     agreeing = [offset for offset in offsets if abs(offset - middle) < thresholds.clock_warn]
     if len(agreeing) * 2 <= len(offsets):
         return None
-    if not ages:
+    if youngest is None:
         return middle if len(offsets) > 1 else None
-    # Servers on one host share its clock: the newest block decides which clock it fits.
-    by_local = abs(min(ages) - usual_age)
-    by_servers = abs(min(ages) + middle - usual_age)
+    # Servers on one host share its clock: the youngest block decides which clock it fits.
+    by_local = abs(youngest - _YOUNGEST_AGE)
+    by_servers = abs(youngest + middle - _YOUNGEST_AGE)
     return middle if by_servers < by_local else None
 
 
@@ -255,21 +255,18 @@ def egress_broken(
     return tuple(external) if all_silent and judged else ()
 
 
-def egress_lossy(
-    records: Mapping[str, Record], window: float, thresholds: Thresholds
-) -> tuple[str, ...]:
-    """The external targets, where each of them lost answers and one flaps for it: two at least.
+def egress_lossy(records: Mapping[str, Record], now: float) -> tuple[str, ...]:
+    """The external targets, where each of them lately lost answers and gave others: two at least.
 
     Args:
         records: of all targets.
-        window: event loop time from which on lost answers count.
-        thresholds: how many make a target flap.
+        now: event loop time, seconds.
     """
     external = _external(records)
-    lost = {name: history.losses(record, window) for name, record in external.items()}
-    if len(external) < 2 or min(lost.values()) < _LOST:
+    if len(external) < 2:
         return ()
-    return tuple(external) if max(lost.values()) >= thresholds.flapping else ()
+    losing = all(history.loses_answers(record, now - _LOSSY_FOR) for record in external.values())
+    return tuple(external) if losing else ()
 
 
 def egress_suspected(

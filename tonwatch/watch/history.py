@@ -27,8 +27,8 @@ _LONE_FAILURE: Final = 1 / 3
 _CATCH_UP: Final = 3.0
 """Seconds by which lag must have shrunk to count as catching up; block times are whole."""
 
-_NO_ANSWER: Final = frozenset({Reason.NOT_SYNCED, Reason.QUERY_TIMEOUT})
-"""Reasons for which no answer came on a connection that stood."""
+_LOSSES: Final = 3
+"""Answers that are lost from which on that is no chance."""
 
 _OFTEN: Final = 3
 """Failures in a row of readings of configured accounts that are not those of one account."""
@@ -108,7 +108,7 @@ def new_connections_fail(record: Record, oldest: float) -> Sample | None:
     last = fails_twice(record, Probe.CONNECT, oldest)
     if last is None or last.reason is Reason.RATE_LIMITED:
         return None
-    only_late = last.reason in _NO_ANSWER
+    only_late = got_no_answer(last)
     disproved = any(
         sample.ok and sample.finished > last.finished and (only_late or "connect" in sample.phases)
         for sample in record.heads
@@ -116,23 +116,45 @@ def new_connections_fail(record: Record, oldest: float) -> Sample | None:
     return None if disproved else last
 
 
-def accounts_fail(record: Record, oldest: float) -> Sample | None:
-    """The sample that shows that accounts cannot be read; None otherwise. Args as `false_claim`.
+def accounts_fail(record: Record, oldest: float, recent: float) -> Sample | None:
+    """The sample that shows that accounts cannot be read; None otherwise.
 
     An account that every target has is enough; others may fail for reasons of their own, so that
-    they have to fail more often.
+    they have to fail more often, and lately: they are not always read again.
+
+    Args:
+        record: of the target.
+        oldest: event loop time before which nothing counts.
+        recent: likewise, of configured accounts.
     """
     newest = fails_twice(record, Probe.ACCOUNT, oldest)
-    if newest is not None:
+    if newest is not None and not _not_connected(newest):
         return newest
     for probe in (Probe.BALANCE, Probe.COMPARE):
         failing = record.failing.get(probe)
-        if failing is None or failing.count < _OFTEN or failing.last.finished < oldest:
+        if failing is None or failing.count < _OFTEN or failing.last.finished < recent:
             continue
-        reason = failing.last.reason
-        if failing.last.finished - failing.first.finished >= _FOR_LONG and reason not in _EXCUSED:
+        if failing.last.finished - failing.first.finished < _FOR_LONG:
+            continue
+        read = record.latest.get(Probe.ACCOUNT)
+        read_since = read is not None and read.ok and read.finished > failing.last.finished
+        if got_no_answer(failing.last) and read_since:
+            continue
+        if failing.last.reason not in _EXCUSED and not _not_connected(failing.last):
             return failing.last
     return None
+
+
+def _not_connected(sample: Sample) -> bool:
+    """Whether a query was not sent: that is about connections, not about accounts."""
+    of_way = failure(sample.reason)
+    handshake = sample.reason in (Reason.HANDSHAKE_FAILED, Reason.HANDSHAKE_TIMEOUT)
+    return of_way.unreachable or handshake or sample.reason is Reason.CONNECTION_LOST
+
+
+def got_no_answer(sample: Sample) -> bool:
+    """Whether no answer came, on a connection that stood."""
+    return sample.reason in (Reason.NOT_SYNCED, Reason.QUERY_TIMEOUT)
 
 
 def slow_answer(record: Record, oldest: float) -> Sample | None:
@@ -144,9 +166,33 @@ def slow_answer(record: Record, oldest: float) -> Sample | None:
     answered = record.latest.get(Probe.CONNECT)
     if failing is None or answered is None or not answered.ok or answered.head is None:
         return None
-    if failing.last.reason not in _NO_ANSWER:
+    if not got_no_answer(failing.last):
         return None
     return answered if answered.finished >= max(oldest, failing.first.asked) else None
+
+
+def youngest_age(record: Record, oldest: float, epoch: float) -> float | None:
+    """Least age of a block when it was asked for, by the present local clock; seconds.
+
+    None without block times. Args as `by_present_clock`; nothing before `oldest` counts.
+    """
+    ages = []
+    for sample in reversed(record.heads):
+        if sample.finished < oldest:
+            break
+        if sample.head is not None and sample.head.gen_utime is not None:
+            ages.append(by_present_clock(sample, epoch).started - sample.head.gen_utime)
+    return min(ages, default=None)
+
+
+def is_back(record: Record, seqno: int) -> bool:
+    """Whether it has had no block but this one since it answers again, or since the start."""
+    for sample in reversed(record.heads):
+        if not sample.ok:
+            return True
+        if sample.head is not None and sample.head.seqno != seqno:
+            return False
+    return True
 
 
 def age_when_new(record: Record, sample: Sample, epoch: float) -> float | None:
@@ -201,9 +247,10 @@ def refusing_messages(record: Record, oldest: float) -> Sample | None:
     if failing is None or failing.last.finished < oldest:
         return None
     last = failing.last
-    if last.reason is Reason.RATE_LIMITED or failure(last.reason).proves_nothing:
+    why = failure(last.reason)
+    if last.reason is Reason.RATE_LIMITED or why.proves_nothing or why.unreachable:
         return None
-    return last if failing.count > 1 or failure(last.reason).of_messages else None
+    return last if failing.count > 1 or why.of_messages else None
 
 
 def latency(record: Record, oldest: float) -> float | None:
@@ -262,17 +309,16 @@ def interruptions(record: Record, oldest: float) -> float:
     return sum(1.0 if length > 1 else _LONE_FAILURE for ok, length in ended if not ok)
 
 
-def losses(record: Record, oldest: float) -> float:
-    """As `interruptions`, of answers that were lost on the way."""
-    if not _failed_since(record, oldest):
-        return 0.0
+def loses_answers(record: Record, oldest: float) -> bool:
+    """Whether answers of several probes were lost since `oldest`, and others came after one."""
     lost = [
-        sample
-        for sample in record.heads
-        if sample.finished >= oldest and (sample.ok or failure(sample.reason).silent)
+        sample.finished
+        for sample in record.failures
+        if sample.finished >= oldest and (failure(sample.reason).silent or got_no_answer(sample))
     ]
-    runs = [(ok, len(list(run))) for ok, run in groupby(lost, key=lambda sample: sample.ok)]
-    return sum(1.0 if length > 1 else _LONE_FAILURE for ok, length in runs if not ok)
+    if len(lost) < _LOSSES:
+        return False
+    return any(sample.ok and sample.finished > lost[0] for sample in record.heads)
 
 
 def down_for(record: Record) -> float:

@@ -14,7 +14,7 @@ from tonwatch.watch import consensus, history
 from tonwatch.watch.failures import failure
 from tonwatch.watch.lag import Lags
 from tonwatch.watch.lifetimes import lifetime
-from tonwatch.watch.pace import Pace, measured
+from tonwatch.watch.pace import USUAL_AGE, Pace, idle_times, measured
 from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.store import Record, Snapshot
 from tonwatch.watch.verdicts import Judgement, RolledBack, Verdict
@@ -25,8 +25,11 @@ EGRESS_DOUBT: Final = 2
 _SETTLED: Final = 1 / 3
 """Part of the flapping window after which a lasting failure is not flapping any more."""
 
-_ROLLED_BACK: Final = 100
+_ROLLED_BACK: Final = 30
 """Blocks by which the head must go back; servers behind one address differ by less."""
+
+_FRESH: Final = 4.0
+"""Seconds by which a block of a healthy chain may be older than usual."""
 
 _ROLLBACK_IS_NEWS: Final = 3600.0
 """Seconds for which a chain that went back is a finding."""
@@ -66,9 +69,15 @@ def judge(
     }
     sources = consensus.find_sources(records)
     before = previous.pace if previous is not None else Pace()
-    offset = consensus.local_clock_offset(
-        answers, consensus.USUAL_AGE + before.expected / 2, thresholds
+    youngest = min(
+        (
+            block_age
+            for name in answers
+            if (block_age := history.youngest_age(records[name], oldest, epoch)) is not None
+        ),
+        default=None,
     )
+    offset = consensus.local_clock_offset(answers, youngest, thresholds)
     future = consensus.from_the_future(answers, offset, thresholds)
     back = previous.rolled_back if previous is not None else None
     forks = consensus.find_forks(
@@ -84,15 +93,11 @@ def judge(
         if name not in forks.minority and name not in future
     }
     pace = measured([records[name] for name in trusted], before, now)
-    idles = {
-        name: sample.finished - advanced
-        for name, sample in answers.items()
-        if sample.probe is Probe.HEAD and (advanced := records[name].advanced) is not None
-    }
+    idles = idle_times(records, answers, epoch, offset, probe)
     idle = min(idles.values(), default=None)
     unreachable = consensus.egress_broken(records, oldest, accepted)
     head = consensus.find_head(trusted, sources, offset, thresholds)
-    back, peak = _rollback(snapshot, previous, head, trusted, offset, pace, thresholds)
+    back, peak = _rollback(snapshot, previous, head, trusted, offset, pace)
     stalled = idle is not None and idle >= pace.stalled_after(thresholds)
     whole = Judgement(
         wall=snapshot.wall,
@@ -111,14 +116,23 @@ def judge(
         suspects=()
         if unreachable
         else consensus.egress_suspected(records, accepted, now - EGRESS_DOUBT * probe.interval),
-        lossy=consensus.egress_lossy(records, now - thresholds.flapping_window, thresholds),
+        lossy=() if unreachable else consensus.egress_lossy(records, now),
         no_resources=_no_resources(snapshot, oldest),
         queue=_queue(snapshot, now - lifetime(Probe.ACCOUNT, probe)),
         zerostate=zerostate,
         verdicts={},
     )
-    lags = Lags(snapshot, previous, whole, thresholds, probe, oldest, epoch)
-    judged = _Judge(snapshot, previous, whole, zerostate, thresholds, probe, gates, lags, future)
+    seen = [
+        first
+        for name, sample in trusted.items()
+        if head is not None and sample.head is not None and sample.head.seqno >= head.seqno
+        if (first := history.age_when_new(records[name], sample, epoch)) is not None
+    ]
+    newest = min(seen, default=math.inf)
+    lags = Lags(snapshot, previous, whole, thresholds, probe, oldest, epoch, newest)
+    judged = _Judge(
+        snapshot, previous, whole, zerostate, thresholds, probe, gates, lags, future, idles
+    )
     verdicts = {name: judged.target(record, accepted.get(name)) for name, record in records.items()}
     return replace(whole, verdicts=verdicts)
 
@@ -156,7 +170,6 @@ def _rollback(
     trusted: dict[str, Sample],
     offset: float | None,
     pace: Pace,
-    thresholds: Thresholds,
 ) -> tuple[RolledBack | None, int | None]:
     """Whether the chain went back lately, and the highest seqno since.
 
@@ -171,10 +184,10 @@ def _rollback(
         return back, peak
     if peak is None or head.seqno >= peak - _ROLLED_BACK:
         return back, max(head.seqno, peak or 0)
-    usual = consensus.USUAL_AGE + pace.expected
+    usual = USUAL_AGE + pace.expected
     for sample in trusted.values():
         block_age = consensus.age(sample, offset)
-        is_fresh = block_age is not None and block_age < thresholds.lag_warn + usual
+        is_fresh = block_age is not None and block_age < _FRESH + usual
         if sample.head is None or not is_fresh or sample.head.seqno >= peak - _ROLLED_BACK:
             return back, peak
     return RolledBack(snapshot.wall, snapshot.monotonic, peak, head.seqno), head.seqno
@@ -231,6 +244,7 @@ class _Judge:
     gates: Gates
     lags: Lags
     future: dict[str, float]
+    idles: dict[str, float]
 
     def target(self, record: Record, sample: Sample | None) -> Verdict:
         newest = record.latest.get(Probe.HEAD)
@@ -287,23 +301,28 @@ class _Judge:
         other_chain = wrong_network or forked
         lag = None if other_chain else self.lags.seconds(record, sample, head)
         lag_blocks = None if other_chain else self.lags.blocks(sample, head)
-        shards = self.lags.of_shards(record, head, lag or 0.0)
-        idle = None
-        if record.advanced is not None and sample.probe is Probe.HEAD:
-            idle = sample.finished - record.advanced
+        shards = self.lags.of_shards(record, head)
+        idle = self.idles.get(name)
         stuck = self._is_stuck(record, sample, head, idle)
         skew = 0.0
         if record.target.category == "node" and head.clock_offset is not None:
             skew = abs(head.clock_offset - (whole.clock_offset or 0.0))
+        is_late = sample.probe is Probe.CONNECT
         latency = history.latency(record, self.lags.oldest)
-        if sample.probe is Probe.CONNECT:
+        if is_late:
             latency = sample.phases.get("query", latency)
-        slow = (latency or 0.0) >= limits.slow or sample.probe is Probe.CONNECT
+        slow = (latency or 0.0) >= limits.slow or is_late
         false_claim = self._false_claim(record, sample)
         invalid = false_claim is not None and false_claim.reason is Reason.PROOF_INVALID
         disproved = false_claim is not None and not invalid
         refusal = history.refusing_messages(record, now - lifetime(Probe.WRITE, self.probe))
-        unread = history.accounts_fail(record, now - lifetime(Probe.ACCOUNT, self.probe))
+        if refusal is not None and is_late and history.got_no_answer(refusal):
+            refusal = None  # it would have been answered later
+        unread = history.accounts_fail(
+            record, now - lifetime(Probe.ACCOUNT, self.probe), self.lags.oldest
+        )
+        if unread is not None and is_late and history.got_no_answer(unread):
+            unread = None  # it would have been answered later
         unread_state = State.OK
         if unread is not None:
             meant = failure(unread.reason).state

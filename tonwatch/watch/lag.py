@@ -9,8 +9,9 @@ from typing import Final
 
 from tonwatch.config.models import ProbeConfig, Thresholds
 from tonwatch.samples.sample import Head, Probe, Sample
-from tonwatch.watch import consensus, history
+from tonwatch.watch import history
 from tonwatch.watch.lifetimes import lifetime
+from tonwatch.watch.pace import USUAL_AGE
 from tonwatch.watch.states import State
 from tonwatch.watch.store import Record, Snapshot
 from tonwatch.watch.verdicts import Judgement
@@ -56,6 +57,8 @@ class Lags:
         probe: how old a sample may be.
         oldest: event loop time before which no head counts.
         epoch: the local wall clock less the event loop's, seconds.
+        newest: age of the head when a target reported it first, by the local clock, seconds;
+            infinite where not known.
     """
 
     snapshot: Snapshot
@@ -65,6 +68,7 @@ class Lags:
     probe: ProbeConfig
     oldest: float
     epoch: float
+    newest: float
 
     def seconds(self, record: Record, sample: Sample, head: Head) -> float | None:
         """Lag at its last answer with a block time, seconds: to the head, or to the clock.
@@ -89,7 +93,11 @@ class Lags:
             if age is None:
                 return None
             late = age
-        usual = consensus.USUAL_AGE + self.whole.pace.expected
+            at_head = self.whole.head is not None and self.whole.head.seqno <= sample.head.seqno
+            if at_head:
+                # It may have had the head late; others show when that was new.
+                late = min(late, self.newest)
+        usual = USUAL_AGE + self.whole.pace.expected
         return late + (self.whole.clock_offset or 0.0) - usual
 
     def _behind_head(self, record: Record, sample: Sample, head: Head) -> float | None:
@@ -150,13 +158,12 @@ class Lags:
         made_since = since * history.block_rate(self.snapshot.records[chain.target])
         return max(0, round(chain.seqno - head.seqno - made_since))
 
-    def of_shards(self, record: Record, head: Head, lag: float) -> ShardLag:
+    def of_shards(self, record: Record, head: Head) -> ShardLag:
         """Lag of what accounts are read from, to the target's own masterchain.
 
         Args:
             record: of the target.
             head: its last one.
-            lag: of its masterchain, seconds.
         """
         pace = self.whole.pace.expected
         gaps, seconds, served = [], [], 0.0
@@ -170,13 +177,13 @@ class Lags:
         read = record.latest.get(Probe.ACCOUNT)
         oldest = self.snapshot.monotonic - lifetime(Probe.ACCOUNT, self.probe)
         if read is not None and read.ok and read.finished >= oldest:
-            if read.head is not None and (seqno := _seqno_before(record, read)) is not None:
-                gaps.append(max(0, seqno - read.head.seqno))
-            if read.state_time is not None:
-                read = history.by_present_clock(read, self.epoch)
-                age = read.started + (self.whole.clock_offset or 0.0) - (read.state_time or 0)
-                waited = max(0.0, read.finished - (record.advanced or read.finished))
-                old = age - waited - lag - consensus.USUAL_AGE - pace
+            around = _heads_around(record, read)
+            if around and read.head is not None:
+                # The lower one: the chain may have gone back between them.
+                gaps.append(max(0, min(each.seqno for each in around) - read.head.seqno))
+            times = [each.gen_utime for each in around if each.gen_utime is not None]
+            if times and read.state_time is not None:
+                old = min(times) - read.state_time
                 if old >= _IDLE_SHARD:
                     seconds.append(old)
         if not gaps and not seconds:
@@ -186,13 +193,13 @@ class Lags:
         return ShardLag(blocks if gaps else None, max(0.0, *seconds), served)
 
 
-def _seqno_before(record: Record, read: Sample) -> int | None:
-    """The last masterchain seqno that the target had reported when accounts were read."""
-    return next(
-        (
-            sample.head.seqno
-            for sample in reversed(record.heads)
-            if sample.head is not None and sample.finished <= read.finished
-        ),
-        None,
-    )
+def _heads_around(record: Record, read: Sample) -> list[Head]:
+    """The last head that the target had reported when accounts were read, and the next one."""
+    after: list[Head] = []
+    for sample in reversed(record.heads):
+        if sample.head is None:
+            continue
+        if sample.finished <= read.finished:
+            return [sample.head, *after]
+        after = [sample.head]
+    return []

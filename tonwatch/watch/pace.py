@@ -1,17 +1,22 @@
-"""How fast the chain makes blocks, learnt from what targets report.
+"""How fast the chain makes blocks, and since when it made none, by what targets report.
 
 Pure functions over records.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from statistics import median_low
 from typing import Final
 
-from tonwatch.config.models import Thresholds
+from tonwatch.config.models import ProbeConfig, Thresholds
+from tonwatch.samples.sample import Probe, Sample
+from tonwatch.watch import history
 from tonwatch.watch.store import Record
+
+USUAL_AGE: Final = 1.5
+"""Age of a healthy chain's last block when it is queried, seconds, besides the chain's pace."""
 
 HEALTHY: Final = 5.0
 """Seconds a block; no healthy TON chain has been slower."""
@@ -19,7 +24,7 @@ HEALTHY: Final = 5.0
 _ASSUMED: Final = 2.5
 """Seconds a block that count as usual where the chain was never seen at a healthy pace."""
 
-_FAR_SLOWER: Final = 4.0
+_FAR_SLOWER: Final = 3.0
 """Times the usual seconds a block from which on the chain is slow."""
 
 _SLOW_FROM: Final = 4.0
@@ -28,7 +33,7 @@ _SLOW_FROM: Final = 4.0
 _STEPS: Final = 3
 """Last steps of the chain whose median is its pace, so that one late block is not a slow chain."""
 
-_RESTART: Final = 100
+_RESTART: Final = 30
 """Blocks that a target goes back where it starts anew; balancers go back a few."""
 
 _GAPS: Final = 2.0
@@ -95,6 +100,47 @@ def measured(records: Iterable[Record], previous: Pace | None, now: float) -> Pa
         return Pace(before.usual, before.recent, now)
     recent = median_low(steps)
     return Pace(_usual(before, recent, now), recent, now)
+
+
+def idle_times(
+    records: Mapping[str, Record],
+    answers: Mapping[str, Sample],
+    epoch: float,
+    offset: float | None,
+    probe: ProbeConfig,
+) -> dict[str, float]:
+    """Seconds without a new block at each target that answers, by its last answer.
+
+    A block is seen up to an interval after it was made, which its age shows. A target that is back
+    from an outage with a block that others had before has no new one.
+
+    Args:
+        records: of all targets.
+        answers: the samples that targets are judged by.
+        epoch: the local wall clock less the event loop's, seconds.
+        offset: true time less local time; None where the local clock is right.
+        probe: how often targets are probed.
+    """
+    waits = {}
+    for name, sample in answers.items():
+        record = records[name]
+        if sample.probe is not Probe.HEAD or record.advanced is None or sample.head is None:
+            continue
+        age = history.age_when_new(record, sample, epoch)
+        seen_late = 0.0 if age is None else age + (offset or 0.0) - USUAL_AGE
+        waits[name] = record.advanced - min(max(0.0, seen_late), probe.interval)
+    idles = {}
+    for name, since in waits.items():
+        sample = answers[name]
+        seqno = sample.head.seqno if sample.head is not None else 0
+        others = (
+            waits[other]
+            for other, rest in answers.items()
+            if other in waits and rest.head is not None and rest.head.seqno >= seqno
+        )
+        first = min(others) if history.is_back(records[name], seqno) else since
+        idles[name] = sample.finished - first
+    return idles
 
 
 def _usual(before: Pace, recent: float, now: float) -> float:

@@ -323,8 +323,9 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
         lagging |= {Cause.NODE_CATCHING_UP}
     if not _all_late(situation, time):
         lagging -= {Cause.ALL_LAGGING}
-    if behind >= _LAG_WARN - min(unsure, 7.0) and not now.forked:
-        surely = now.behind >= _LAG_WARN + unsure
+    if behind >= _LAG_WARN - min(unsure, 7.0):
+        # How late blocks of a fork are means nothing.
+        surely = now.behind >= _LAG_WARN + unsure and not now.forked
         stuck = now.idle >= _LAG_WARN
         yield Harm(
             kind="late" if surely else "perhaps late",
@@ -349,7 +350,9 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
         one = len(situation.servers) == 1
         by_chain = of_all and len(_ahead(situation, time)) == len(situation.servers)
         yield Harm(
-            kind="stalled" if stands else "perhaps stalled",
+            kind=("stalled with the chain" if of_all else "stalled")
+            if stands
+            else "perhaps stalled",
             within=INTERVAL + NOTICED if stands else None,
             states=_states(State.STALLED, State.LAGGING),
             causes=_stalled(situation, server, time) | lagging,
@@ -482,7 +485,7 @@ def _forked(situation: Situation, server: Server, time: float) -> Iterator[Harm]
     outvoted = len(honest) > len(forked)
     yield Harm(
         kind="forked" if outvoted else "perhaps forked",
-        within=BY_ROUND if honest else None,
+        within=BY_ROUND if outvoted else None,
         states=_states(State.FORKED),
         causes=_cause(server, "forked") | {Cause.SOURCES_DISAGREE},
         unready_within=_hard(BY_ROUND) if outvoted else None,
@@ -535,6 +538,8 @@ def everywhere(situation: Situation, time: float) -> Iterator[Harm]:
             # The liars are no minority: the honest ones may be called forked as well.
             yield Harm(
                 kind="disagreement",
+                within=BY_ROUND if _well(situation, time) else None,
+                slow=True,
                 states=_states(State.FORKED),
                 causes=frozenset(
                     {Cause.SOURCES_DISAGREE, Cause.NODE_FORKED, Cause.PROVIDER_FORKED}

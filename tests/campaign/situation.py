@@ -204,6 +204,9 @@ SERVER_FAULTS: Final[dict[str, _Takes]] = {
 _FOUND_BY_ROUNDS: Final = frozenset({Fault.FORK, Fault.FALSE_BALANCE, Fault.REJECT_EXTERNALS})
 """What is looked for each minute only: it must last to be seen."""
 
+_OFTEN: Final[dict[str, int]] = {Fault.LAG: 2, Fault.SHARD_LAG: 3, "accounts_fail": 2}
+"""What depends much on its number is tried more often."""
+
 CHAIN_FAULTS: Final[dict[str, tuple[float, ...]]] = {
     Fault.STALL: (),
     "slow_blocks": (3.0, 8.0, 12.0, 20.0),
@@ -261,7 +264,7 @@ def _fault(random: Random, shape: Shape) -> tuple[str, str, float | None]:
     server = random.choice(primaries if random.random() < 0.7 else shape.servers)
     kind = _NODE if server.is_node else _PROVIDER
     known = [name for name, takes in SERVER_FAULTS.items() if kind in takes.kinds]
-    fault = random.choice(known)
+    [fault] = random.choices(known, [_OFTEN.get(name, 1) for name in known])
     return server.name, fault, _number(random, SERVER_FAULTS[fault].numbers)
 
 

@@ -151,7 +151,8 @@ def _standing_in(sample: Sample, record: Record, now: float, probe: ProbeConfig)
         good = next((each for each in reversed(record.heads) if each.ok), None)
         oldest = now - lifetime(Probe.HEAD, probe)
         return good if good is not None and good.finished >= oldest else sample
-    return history.slow_answer(record, now - lifetime(Probe.CONNECT, probe)) or sample
+    oldest = now - lifetime(Probe.CONNECT, probe)
+    return history.slow_answer(record, oldest, probe.timeout) or sample
 
 
 def _lags_head(sample: Sample, head: consensus.ChainHead | None, thresholds: Thresholds) -> bool:
@@ -357,8 +358,8 @@ class _Judge:
             State.PROOF_INVALID: invalid,
             State.DISPROVED: disproved,
             State.STALLED: stuck,
-            State.LAGGING: lags and (not shard_lags or own_lag >= limits.lag_warn),
-            State.SHARD_LAGGING: shard_lags or unread_state is State.SHARD_LAGGING,
+            State.LAGGING: own_lag >= self.lags.warned_from(record),
+            State.SHARD_LAGGING: shard_lags or lags or unread_state is State.SHARD_LAGGING,
             State.THROTTLED: throttled,
             State.ACCOUNTS_FAILING: unread_state is State.ACCOUNTS_FAILING,
             State.WRITE_BROKEN: refusal is not None,

@@ -155,7 +155,7 @@ def _of_target(verdict: Verdict, judgement: Judgement) -> Finding:
         cause = meaning.provider or Cause.PROVIDER_DOWN
     ok = (other for other in judgement.verdicts.values() if other.state is State.OK)
     words = sentence(verdict)
-    if verdict.state is State.STALLED and judgement.sources == 1:
+    if verdict.state is State.STALLED and judgement.sources_at_head == 1:
         words = f"{words.removesuffix('.')}. Chain or {target.category}: one source cannot tell."
     if verdict.state is State.WRONG_NETWORK:
         words = f"{words.removesuffix('.')}; configured is {network_name(judgement.zerostate)}."

@@ -157,10 +157,15 @@ def got_no_answer(sample: Sample) -> bool:
     return sample.reason in (Reason.NOT_SYNCED, Reason.QUERY_TIMEOUT)
 
 
-def slow_answer(record: Record, oldest: float) -> Sample | None:
+def slow_answer(record: Record, oldest: float, timeout: float) -> Sample | None:
     """The last connect sample, where it waited for an answer that the head probe did not get.
 
-    None where no answer came there either. Args as `false_claim`.
+    None where no answer came there either, or at once.
+
+    Args:
+        record: of the target.
+        oldest: event loop time before which nothing counts.
+        timeout: of the head probe, seconds; its query has at least half of it.
     """
     failing = record.failing.get(Probe.HEAD)
     answered = record.latest.get(Probe.CONNECT)
@@ -168,7 +173,8 @@ def slow_answer(record: Record, oldest: float) -> Sample | None:
         return None
     if not got_no_answer(failing.last):
         return None
-    return answered if answered.finished >= max(oldest, failing.first.asked) else None
+    waited = answered.phases.get("query", 0.0) >= timeout / 2
+    return answered if waited and answered.finished >= max(oldest, failing.first.asked) else None
 
 
 def youngest_age(record: Record, oldest: float, epoch: float) -> float | None:

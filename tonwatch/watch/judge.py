@@ -94,21 +94,25 @@ def judge(
     }
     pace = measured([records[name] for name in trusted], before, now)
     idles = idle_times(records, answers, epoch, offset, probe)
-    idle = min(idles.values(), default=None)
     unreachable = consensus.egress_broken(records, oldest, accepted)
     head = consensus.find_head(trusted, sources, offset, thresholds)
     back, peak = _rollback(snapshot, previous, head, trusted, offset, pace)
+    # What lags says nothing about new blocks.
+    at_head = [name for name in idles if not _lags_head(answers[name], head, thresholds)]
+    idle = min((idles[name] for name in at_head), default=None)
     stalled = idle is not None and idle >= pace.stalled_after(thresholds)
+    sources_at_head = len({sources[name] for name in at_head})
     whole = Judgement(
         wall=snapshot.wall,
         head=head,
         dated=_dated(head, previous, oldest),
-        stalled=stalled and len({sources[name] for name in idles}) > 1,
+        stalled=stalled and sources_at_head > 1,
         idle=idle,
         pace=pace,
         peak=peak,
         rolled_back=back,
         sources=len({sources[name] for name in answers}),
+        sources_at_head=sources_at_head,
         clock_offset=offset,
         forks=forks,
         unreachable=unreachable,
@@ -147,7 +151,17 @@ def _standing_in(sample: Sample, record: Record, now: float, probe: ProbeConfig)
         good = next((each for each in reversed(record.heads) if each.ok), None)
         oldest = now - lifetime(Probe.HEAD, probe)
         return good if good is not None and good.finished >= oldest else sample
-    return history.slow_answer(record, now - lifetime(Probe.CONNECT, probe)) or sample
+    oldest = now - lifetime(Probe.CONNECT, probe)
+    return history.slow_answer(record, oldest, probe.timeout) or sample
+
+
+def _lags_head(sample: Sample, head: consensus.ChainHead | None, thresholds: Thresholds) -> bool:
+    """Whether a target's block is far older than the head."""
+    if head is None or head.gen_utime is None:
+        return False
+    if sample.head is None or sample.head.gen_utime is None:
+        return False
+    return head.gen_utime - sample.head.gen_utime >= thresholds.lag_warn
 
 
 def _dated(
@@ -344,8 +358,8 @@ class _Judge:
             State.PROOF_INVALID: invalid,
             State.DISPROVED: disproved,
             State.STALLED: stuck,
-            State.LAGGING: lags and (not shard_lags or own_lag >= limits.lag_warn),
-            State.SHARD_LAGGING: shard_lags or unread_state is State.SHARD_LAGGING,
+            State.LAGGING: own_lag >= self.lags.warned_from(record),
+            State.SHARD_LAGGING: shard_lags or lags or unread_state is State.SHARD_LAGGING,
             State.THROTTLED: throttled,
             State.ACCOUNTS_FAILING: unread_state is State.ACCOUNTS_FAILING,
             State.WRITE_BROKEN: refusal is not None,
@@ -423,7 +437,9 @@ class _Judge:
         """
         if idle is None or idle < self.whole.pace.stalled_after(self.thresholds):
             return False
-        if self.whole.stalled or self.whole.sources == 1:
+        whole = self.whole
+        alone = whole.sources_at_head == 1 and not _lags_head(sample, whole.head, self.thresholds)
+        if whole.stalled or alone:
             return True
         return any(
             other.head is not None

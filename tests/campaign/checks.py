@@ -28,11 +28,19 @@ _FLAPPING_WINDOW: Final = 180.0
 _READ_WITHIN: Final = STALE_AFTER + 15.0
 """Seconds for which a balance is shown: `stale_after` and the interval of readings."""
 
-_INTERRUPTS: Final = frozenset(
-    {"down", "not synced", "flapping", "lossy", "nearly silent", "egress broken", "egress lossy"}
-    | {"throttled", "unauthorized", "very slow", "new connections", "slow connections"}
-)
-"""Kinds of harm after which a target has been flapping."""
+_COMES_AND_GOES: Final = frozenset({"flapping", "lossy", "nearly silent", "egress lossy"})
+"""Kinds of harm that are counted over a window, and named as long as they lie in that."""
+
+_INTERRUPTS: Final = _COMES_AND_GOES | {
+    "down",
+    "not synced",
+    "unauthorized",
+    "very slow",
+    "new connections",
+    "slow connections",
+    "egress broken",
+}
+"""Kinds of harm that are interruptions: two of them, confirmed, are flapping."""
 
 _OF_A_WINDOW: Final = frozenset({Cause.NODE_FLAPPING, Cause.PROVIDER_FLAPPING, Cause.EGRESS_LOSSY})
 """What is counted over a window, and may be named as long as it lies in that."""
@@ -138,7 +146,7 @@ class Checks:
         if any(
             other.harm.kind == "no descriptors"
             and other.begins <= time
-            and other.ends > spell.begins
+            and other.ends > spell.since
             for other in self._spells
         ):
             # Without descriptors nothing is learnt: what was known before counts for its time.
@@ -149,7 +157,7 @@ class Checks:
 
     def _masked(self, spell: Spell, time: float) -> bool:
         """Whether another trouble was in the way of the probe that finds it."""
-        since = max(spell.begins, time - (spell.harm.within or 0.0) - NOTICED)
+        since = max(spell.since, time - (spell.harm.within or 0.0) - NOTICED)
         return any(
             other.target in {spell.target, ""}
             and other.harm.kind not in {spell.harm.kind, "disagreement"}
@@ -167,7 +175,7 @@ class Checks:
         for spell in now:
             if spell.target in {name, ""}:
                 harm = spell.harm
-                if state in harm.state_after(time - spell.begins - NOTICED):
+                if state in harm.state_after(time - spell.since - NOTICED):
                     return
         for spell in recent:
             if spell.target in {name, ""}:
@@ -194,13 +202,17 @@ class Checks:
                 self._note(Invariant.NOT_BLAMED, time, f"{name} is {state}")
 
     def _was_flapping(self, name: str, time: float) -> bool:
-        """Whether enough interruptions lie in the window."""
-        return any(
-            name in {spell.target, ""}
-            and spell.harm.kind in _INTERRUPTS
-            and spell.ends <= time < spell.ends + _FLAPPING_WINDOW + RECOVERY
+        """Whether enough interruptions lie in the window; of any target where `name` is empty."""
+        before = [
+            spell
             for spell in self._spells
-        )
+            if name in {spell.target, ""}
+            and spell.harm.kind in _INTERRUPTS
+            and spell.begins <= time < spell.ends + _FLAPPING_WINDOW + RECOVERY
+        ]
+        if any(spell.harm.kind in _COMES_AND_GOES for spell in before):
+            return True
+        return bool(name) and len({spell.since for spell in before}) > 1
 
     def _diagnosis(
         self, time: float, view: View, now: list[Spell], recent: list[Spell], hurt: bool
@@ -215,7 +227,7 @@ class Checks:
                 continue
             of = {finding.target, ""} if finding.target else None
             if any(
-                cause in spell.harm.named_after(time - spell.begins - NOTICED)
+                cause in spell.harm.named_after(time - spell.since - NOTICED)
                 for spell in now
                 if of is None or spell.target in of
             ):
@@ -254,7 +266,7 @@ class Checks:
                 for spell in own
                 if spell.harm.unready_within is not None
                 and time
-                >= max(spell.begins, STARTED) + spell.harm.unready_within + NOTICED + INTERVAL
+                >= max(spell.since, STARTED) + spell.harm.unready_within + NOTICED + INTERVAL
                 and time < spell.ends - STEP
                 and not (spell.harm.slow and self._masked(spell, time))
             ]
@@ -278,12 +290,12 @@ class Checks:
         if time < STARTED + HYSTERESIS:
             return False
         for spell in own:
-            if time - spell.begins >= spell.harm.ready_until - NOTICED:
+            if time - spell.since >= spell.harm.ready_until - NOTICED:
                 return False
         return not any(
             spell.target in {name, ""}
             and spell.ends <= time < spell.ends + RECOVERY + HYSTERESIS + NOTICED
-            and spell.harm.ready_until < spell.ends - spell.begins + NOTICED
+            and spell.harm.ready_until < spell.ends - spell.since + NOTICED
             for spell in self._spells
         )
 

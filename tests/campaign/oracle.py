@@ -5,7 +5,7 @@ The table of what holds, as code. Nothing here is read from the judge.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.campaign.served import SILENT, Served, chain_of, here, served
@@ -93,10 +93,14 @@ class Harm:
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """A harm from `begins` to `ends`; `target` is empty where it is about all."""
+    """A harm from `begins` to `ends`; `target` is empty where it is about all.
+
+    What is wrong may have begun before, at `since`, with other consequences.
+    """
 
     target: str
     harm: Harm
+    since: float
     begins: float
     ends: float
 
@@ -104,7 +108,7 @@ class Spell:
     def must_be_named_from(self) -> float:
         """When it is too late not to name it."""
         within = self.harm.within
-        return math.inf if within is None else self.begins + within + NOTICED
+        return math.inf if within is None else self.since + within + NOTICED
 
 
 _CAUSES: Final = {
@@ -650,7 +654,10 @@ def _all_idle(situation: Situation, time: float) -> bool:
 
 
 def spells(situation: Situation) -> tuple[Spell, ...]:
-    """All that is wrong in a situation, each with its beginning and end."""
+    """All that is wrong in a situation, each with its beginning and end.
+
+    What need not be named is dated back by a step: it only excuses.
+    """
     open_now: dict[tuple[str, str], Spell] = {}
     done: list[Spell] = []
     chain_broken = bool(situation.of(CHAIN))
@@ -668,24 +675,17 @@ def spells(situation: Situation) -> tuple[Spell, ...]:
             found["", harm.kind] = harm
         done += [open_now.pop(key) for key in open_now.keys() - found.keys()]
         for key, harm in found.items():
-            if key in open_now:
-                begun = open_now[key]
-                if begun.harm == harm:
-                    open_now[key] = Spell(key[0], harm, begun.begins, time + STEP)
-                    continue
-                # It goes on in another way: what may be said changes, since when does not.
-                done.append(Spell(key[0], begun.harm, begun.begins, time))
-                open_now[key] = Spell(key[0], harm, begun.begins, time + STEP)
+            begun = open_now.get(key)
+            if begun is None:
+                begins = time if time == 0 or harm.within is not None else time - STEP
+                open_now[key] = Spell(key[0], harm, begins, begins, time + STEP)
+            elif begun.harm == harm:
+                open_now[key] = replace(begun, ends=time + STEP)
             else:
-                begins = time if time == 0 else time - STEP if _grows(harm) else time
-                open_now[key] = Spell(key[0], harm, begins, time + STEP)
+                # It goes on in another way: what may be said changes.
+                done.append(replace(begun, ends=time))
+                anew = begun.harm.within is None and harm.within is not None
+                since = time if anew else begun.since
+                open_now[key] = Spell(key[0], harm, since, time, time + STEP)
         time += STEP
     return (*done, *open_now.values())
-
-
-def _grows(harm: Harm) -> bool:
-    """Whether it is nothing that a fault brings at once, so that the step before may have had it.
-
-    Only what need not be named is dated back: it excuses more.
-    """
-    return harm.within is None

@@ -27,7 +27,9 @@ def read(tmp_path: Path, content: Any) -> Scenario:
 
 
 def faults(simulator: Simulator) -> dict[str, str]:
-    return {each.name: str(each.fault) for each in simulator.servers if each.fault is not None}
+    return {
+        each.name: " + ".join(map(str, each.faults)) for each in simulator.servers if each.faults
+    }
 
 
 class TestPlay:
@@ -114,8 +116,8 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("step", "words"),
         [
-            ({"set": {"node-9": "lag"}}, "no target 'node-9'; targets are: node-1"),
-            ({"clear": ["node-9"]}, "no target 'node-9'; targets are: node-1"),
+            ({"set": {"node-9": "lag"}}, "no target 'node-9'; targets are: chain, node-1"),
+            ({"clear": ["node-9"]}, "no target 'node-9'; targets are: chain, node-1"),
             ({"set": {"node-1": "explode"}}, "no fault 'explode'"),
             ({"set": {"node-1": "lag:much"}}, "'much' is not a number"),
             ({"set": {"node-1": "bad_json"}}, "node-1 (liteserver) cannot bad_json"),

@@ -191,7 +191,7 @@ class TestTransactions:
             left = await it.transactions(last, 16)
             it.wait(10.0)
             error = await error_of(it.transactions(last, 16))
-            await it.provider.clear_fault()
+            await it.provider.clear_faults()
             whole = await it.transactions(last, 16)
         assert 1 <= len(left) < 3
         assert error.reason is R.PRUNED

@@ -22,8 +22,8 @@ _HEADER = """\
 #     tonwatch run --config simulated.yaml
 #
 # Set a fault, and end it:
-#     curl -X PUT {url}/targets/{name}/fault -d '{{"fault": "lag", "value": 30}}'
-#     curl -X DELETE {url}/targets/{name}/fault
+#     curl -X PUT {url}/targets/{name}/faults -d '[{{"fault": "lag", "value": 30}}]'
+#     curl -X DELETE {url}/targets/{name}/faults
 # All targets and the faults they support:
 #     curl {url}/targets
 """

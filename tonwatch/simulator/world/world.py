@@ -184,7 +184,7 @@ class World:
         for message in internal:
             self._execute(message)
         for contract in list(self._fault_changes):
-            self._apply_fault(contract)
+            self._apply_faults(contract)
         self._fault_changes.clear()
         for message in self._mempool.take():
             self._execute_external(message)
@@ -198,6 +198,18 @@ class World:
     def block_created(self, block: BlockId) -> None:
         """As `WorldProtocol.block_created`."""
         self._block.archive(self._archive, block)
+
+    def rewind(self, accounts: Accounts, seqno: int) -> None:
+        """As `WorldProtocol.rewind`; faults are applied again, `expected_totals` stay."""
+        self.accounts = accounts
+        self._archive.rewind(seqno)
+        self._mempool.clear()
+        self._internal.clear()
+        self._paying.clear()
+        for contract in self.breakable:
+            account = accounts.get(contract.address)
+            if account is not None:
+                contract.rewind(account)
 
     # Transactions of a block.
 
@@ -228,27 +240,28 @@ class World:
             outcome = wallet.receive_external(account, message.body, self._block.now)
             self._execute(message, outcome)
 
-    def _apply_fault(self, contract: BreakableContract) -> None:
-        """Change a contract's account as its new fault, or the end of one, wants."""
-        before, after = contract.applied_fault, contract.fault and contract.fault.fault
-        contract.applied_fault = after
-        if before is after:
+    def _apply_faults(self, contract: BreakableContract) -> None:
+        """Change a contract's account as its new faults, and the ends of others, want."""
+        before, after = contract.applied_faults, frozenset(each.fault for each in contract.faults)
+        contract.applied_faults = after
+        ended, begun = before - after, after - before
+        if not ended and not begun:
             return
         if isinstance(contract, UpgradableContract):
             self._internal.append(self._coins(contract, SMALL_AMOUNT))
             return
         assert isinstance(contract, Wallet)
         account = self._block.account(contract.address)
-        if before is Fault.FROZEN:
+        if Fault.FROZEN in ended:
             unfreeze = self._coins(contract, SMALL_AMOUNT, contract.init)
             self._execute(unfreeze, Outcome(gas=_UNFREEZE_GAS))
-        elif before is Fault.DRAIN:
+        if Fault.DRAIN in ended:
             self._internal.append(self._coins(contract, INITIAL_BALANCE))
-        if after is Fault.FROZEN:
+        if Fault.FROZEN in begun:
             contract.init = state_init(account.code, account.data)
             contract.queue.clear()
             self._execute(self._coins(contract, SMALL_AMOUNT), freeze=True)
-        elif after is Fault.DRAIN:
+        elif Fault.DRAIN in begun:
             self._queue(contract, Payout(None, NATIVE))
 
     # Payouts.
@@ -260,7 +273,7 @@ class World:
         if payout is None or not _takes_external(account) or queued >= _MOST_QUEUED:
             return
         self._queue(wallet, payout)
-        drained = wallet.applied_fault is Fault.DRAIN
+        drained = Fault.DRAIN in wallet.applied_faults
         if not drained and wallet.random.random() < _EXTRA_PAYMENT_CHANCE:
             amount = wallet.random.randint(SMALL_AMOUNT, COIN)
             self._internal.append(self._coins(wallet, amount))
@@ -283,7 +296,7 @@ class World:
 
     def _refill(self, wallet: Wallet) -> None:
         """Send coins or jettons to a wallet that has little, unless its fault is just that."""
-        if wallet.applied_fault is Fault.DRAIN:
+        if Fault.DRAIN in wallet.applied_faults:
             return
         balance = self._block.account(wallet.address).balance
         if balance < REFILL_BELOW:

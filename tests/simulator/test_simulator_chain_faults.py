@@ -8,7 +8,8 @@ from tests import virtual_time
 from tests.simulator.small_network import connect, info, small_network
 from tests.simulator.wallet_network import WALLETS, WalletNetwork
 from tests.virtual_time import VirtualLoop
-from tonwatch.simulator.contracts.wallets.wallet import COIN
+from tonwatch.simulator.contracts.jetton import USDT
+from tonwatch.simulator.contracts.wallets.wallet import COIN, INITIAL_JETTONS
 from tonwatch.simulator.faults.fault import ActiveFault, Fault
 from tonwatch.simulator.network import CHAIN, Simulator
 from tonwatch.ton.contracts.accounts import AccountStatus
@@ -125,6 +126,21 @@ def test_what_wallets_did_after_that_block_is_undone_and_they_go_on(name: str) -
     assert [message.value for message in paid[-1].messages_out] == [2 * COIN]
     assert (paid[-1].compute_ok, paid[-1].action_ok) == (True, True)
     assert wallet.wallet_kind.startswith("highload") or wallet.seqno == seqno + 1
+
+
+def test_messages_that_were_on_their_way_arrive_again() -> None:
+    network = WalletNetwork(["payroll"])
+    wallet = network.wallet()
+    network.world.pay(wallet.name, 1_000_000, USDT)
+    network.run(0.4)
+    back_to = network.chain.head.seqno
+    sums = []
+    for _ in range(2):
+        network.run(4)
+        sums.append((network.balance(wallet), network.jettons(wallet)))
+        network.chain.rewind(network.chain.head.seqno - back_to)
+    assert sums[0][1] == INITIAL_JETTONS - 1_000_000
+    assert sums[0] == sums[1]
 
 
 def test_faults_of_wallets_are_applied_again() -> None:

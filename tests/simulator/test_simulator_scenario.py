@@ -76,6 +76,22 @@ class TestPlay:
 
         assert virtual_time.run(main) == {"node-1": "lag:30", "provider-1": "throttle"}
 
+    def test_several_faults_of_a_target(self) -> None:
+        steps = [{"set": {"node-1": "lag:45 + slow:2"}}]
+        scenario = Scenario.model_validate({"steps": steps})
+
+        async def main(loop: VirtualLoop) -> dict[str, str]:
+            async with scenario.simulator(clock=loop.wall) as simulator:
+                await play(scenario, simulator)
+                return faults(simulator)
+
+        assert virtual_time.run(main) == {"node-1": "lag:45 + slow:2"}
+
+    def test_a_fault_twice(self) -> None:
+        steps = [{"set": {"node-1": "lag:45 + lag:2"}}]
+        with pytest.raises(ValueError, match=r"steps\[0\]: lag is there twice"):
+            Scenario.model_validate({"steps": steps}).simulator()
+
 
 class TestFiles:
     def test_a_file_is_named_after_itself(self, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ HEALTHY = Served(
     behind=0.0,
     accounts="now",
     messages=True,
+    history=None,
     truthful=True,
     clock_error=0.0,
     authorized=True,
@@ -94,7 +95,7 @@ CASES: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
         "wrong_network",
         {"truthful": False, "head_age": 0.4, "kept_head_age": 0.4, "behind": 0.2},
     ),
-    (BOTH, "prune_history", {}),
+    (BOTH, "prune_history", {"history": 60.0}),
 ]
 PARAMETERS = [
     pytest.param(name, text, says, id=f"{name} {text}")

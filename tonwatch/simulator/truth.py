@@ -25,7 +25,7 @@ class Served:
     """What a user gets from a server at some moment.
 
     Times are by the true clock, that of the chain, in seconds. Where a server has several answers,
-    as two backends have, the worse one counts.
+    as two backends have, the worse one counts. Noise is left out.
 
     Attributes:
         reachable: a new connection is established, with its handshake if there is one.
@@ -39,7 +39,8 @@ class Served:
         behind: by how much the newest block is older than that of the network.
         accounts: "now" where accounts are those of the newest block, otherwise the age of the
             block whose accounts they are; None where they cannot be read.
-        messages: external messages are accepted, and have a way into a block.
+        messages: external messages are accepted, and no full queue keeps them out of blocks.
+        history: seconds for which transactions are kept; None for as long as the chain keeps them.
         truthful: blocks are those of the network, with their own times, balances and proofs.
         clock_error: by how much the server's clock is ahead of the true one.
         authorized: API keys are accepted.
@@ -57,6 +58,7 @@ class Served:
     behind: float
     accounts: Literal["now"] | float | None
     messages: bool
+    history: float | None
     truthful: bool
     clock_error: float
     authorized: bool
@@ -81,6 +83,7 @@ def served(server: SimulatedServer, simulator: Simulator) -> Served:
         behind=max(chain.head.produced - view.head.produced, 0.0),
         accounts=_accounts(server, view, now),
         messages=_takes_messages(server),
+        history=server.fault_value(Fault.PRUNE_HISTORY),
         truthful=_truthful(server, view, chain),
         clock_error=server.fault_value(Fault.CLOCK_SKEW) or 0.0,
         authorized=not server.has_fault(Fault.UNAUTHORIZED),

@@ -57,6 +57,9 @@ _EXTRA_PAYMENT_CHANCE: Final = 0.05
 _MOST_QUEUED: Final = 10
 """Payouts that wait for blocks; no more are scheduled meanwhile."""
 
+_MOST_SENT: Final = 4096
+"""Blocks whose messages are kept for a chain that is rewound."""
+
 _MOST_EXTERNAL_FEE: Final = COIN // 100
 """Nanocoins that an external message costs at most."""
 
@@ -109,6 +112,7 @@ class World:
         self._schedule = PayoutSchedule(self.wallets, payouts_per_minute, seed)
         self._mempool = Mempool({each.address: each.receive_external for each in self.wallets})
         self._internal: list[SimMessage] = []  # of the next block
+        self._sent: dict[int, list[SimMessage]] = {}  # the same after older blocks, by seqno
         self._paying: dict[Wallet, None] = {}
         self._fault_changes: dict[BreakableContract, None] = {}
         for contract in self.breakable:
@@ -198,13 +202,18 @@ class World:
     def block_created(self, block: BlockId) -> None:
         """As `WorldProtocol.block_created`."""
         self._block.archive(self._archive, block)
+        if self._internal:
+            self._sent[block.seqno] = list(self._internal)
+            if len(self._sent) > _MOST_SENT:
+                del self._sent[next(iter(self._sent))]
 
     def rewind(self, accounts: Accounts, seqno: int) -> None:
         """As `WorldProtocol.rewind`; faults are applied again, `expected_totals` stay."""
         self.accounts = accounts
         self._archive.rewind(seqno)
         self._mempool.clear()
-        self._internal.clear()
+        self._internal = list(self._sent.get(seqno, ()))
+        self._sent = {of: sent for of, sent in self._sent.items() if of <= seqno}
         self._paying.clear()
         for contract in self.breakable:
             account = accounts.get(contract.address)

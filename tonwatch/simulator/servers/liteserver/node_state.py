@@ -87,6 +87,8 @@ class NodeState(NamedTuple):
         block_id = BlockId(
             workchain, seqno, bytes.fromhex(wanted["root_hash"]), bytes.fromhex(wanted["file_hash"])
         )
+        if block_id == self.view.chain.zerostate:
+            raise LiteError(node_errors.NOT_READY, f"cannot load block {block_id} : not in db")
         if found is not None and wanted["shard"] == WHOLE_SHARD:
             block = in_workchain(found, workchain)
             applied = block is found or seqno <= self.view.shard_client.seqno

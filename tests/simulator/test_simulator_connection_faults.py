@@ -8,6 +8,7 @@ import pytest
 
 from tests import virtual_time
 from tests.simulator.small_network import (
+    NOW,
     PATIENCE,
     SmallNetwork,
     a_connection,
@@ -99,9 +100,9 @@ def test_kept_stale(kind: str) -> None:
         after = client()
         it.chain.advance(5)
         assert [await before.seqno(), await after.seqno()] == [80, 85]
-        await target.set_faults(*(target.check(f) for f in (Fault.KEPT_STALE, Fault.STEP_BACK)))
+        await target.set_faults(target.check(Fault.KEPT_STALE), target.check(Fault.SLOW, 0))
         it.chain.advance(5)
-        assert sorted([await after.seqno(), await after.seqno()]) == [80, 85], "of the first moment"
+        assert [await before.seqno(), await after.seqno()] == [80, 90], "it goes on"
         await target.clear_faults()
         assert [await before.seqno(), await after.seqno()] == [90, 90]
 
@@ -168,3 +169,40 @@ async def test_several_faults_at_once(kind: str) -> None:
         await target.set_fault(Fault.LAG, 12)
         assert await client.seqno() == 59 + 1, "one fault replaces all"
         await client.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_faults_go_on_while_others_come_and_go(kind: str) -> None:
+    async with small_network() as it:
+        target = pick(it, kind)
+        other = target.check(Fault.LOSSY, 0)
+        for fault, value, seen in (
+            (Fault.STALL, None, [80, 80, 80]),
+            (Fault.CATCH_UP, 24, [20, 60, 80]),
+        ):
+            client, active = KeptClient(it, kind), target.check(fault, value)
+            it.clock.now = NOW
+            heads = []
+            for faults in ([active], [active, other], [active]):
+                await target.set_faults(*faults)
+                heads.append(await client.seqno())
+                it.clock.now += 4
+            await target.clear_faults()
+            await client.close()
+            assert heads == seen
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_goes_on_flapping_in_its_time(kind: str) -> None:
+    async def main(_: VirtualLoop) -> list[bool]:
+        async with small_network() as it:
+            target = pick(it, kind)
+            flap, other = target.check(Fault.FLAP, 10), target.check(Fault.LOSSY, 0)
+            seen = []
+            for faults in ([flap], [flap, other], [flap], [flap, other]):
+                await target.set_faults(*faults)
+                await asyncio.sleep(6)
+                seen.append(target.refusing)
+            return seen
+
+    assert virtual_time.run(main) == [True, False, False, True]

@@ -192,6 +192,7 @@ class Chain(BlockHistory):
                 due = loop.time()
 
     async def _keeps_its_pace_until(self, moment: float) -> bool:
+        """Wait until the event loop's time `moment`; False at once where `slow_down` is called."""
         try:
             async with asyncio.timeout_at(moment):
                 await self._pace_changed.wait()

@@ -2,9 +2,10 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from random import Random
 from typing import Any, ClassVar, Final, Self
+from weakref import WeakSet
 
 from tonwatch.simulator.chain import noise as noises
 from tonwatch.simulator.chain.chain import BlockHistory, Chain
@@ -86,6 +87,7 @@ class SimulatedServer(Breakable):
         self._chain: BlockHistory = chain
         self._frozen: View | None = None
         self._kept_view: View | None = None
+        self._kept: WeakSet[object] = WeakSet()
         self._since = 0.0
         self._next_is_behind = False
         self._seed = chain.zerostate.root_hash + name.encode()
@@ -136,7 +138,7 @@ class SimulatedServer(Breakable):
         """The server's view of the chain, with its faults.
 
         Args:
-            kept: for a connection that was open when `Fault.KEPT_STALE` began.
+            kept: for a connection that `is_kept`.
         """
         if kept and self._kept_view is not None:
             return self._kept_view
@@ -163,6 +165,10 @@ class SimulatedServer(Breakable):
         view = self.view(kept=kept)
         return view.back(blocks) if blocks else view
 
+    def is_kept(self, connection: object) -> bool:
+        """Whether a connection was open when `Fault.KEPT_STALE` began."""
+        return connection in self._kept
+
     def delay(self) -> float:
         """Seconds by which noise delays the next answer; called once for each."""
         return self.noise.delay(self._noise_random)
@@ -174,24 +180,27 @@ class SimulatedServer(Breakable):
         return self.noise.loses(self._noise_random) or by_fault
 
     async def set_faults(self, *faults: ActiveFault) -> None:
-        """As `Breakable.set_faults`, for new and open connections; of two networks the first."""
+        """As `Breakable.set_faults`, for new and open connections; of two networks the first.
+
+        A fault that is set again with the same number goes on: a server that stalls stays at
+        its block.
+        """
         checked = distinct(faults)
         async with self._changing:
-            await self._stop_flapping()
-            self.faults = checked
-            self._since = self._own_chain.clock()
+            before, self.faults = self.faults, checked
             self._next_is_behind = False
             self._fault_random = Random(self._seed)
             self._follow(self._alternative())
-            self._frozen = self._kept_view = None
-            present = self.view()
-            self._frozen = present if self.has_fault(Fault.STALL) else None
-            self._kept_view = present if self.has_fault(Fault.KEPT_STALE) else None
-            await self._open_port()
-            self._faults_changed()
-            pause = self.fault_value(Fault.FLAP)
+            self._keep_views({active.fault for active in checked if active in before})
             closed = self.has_fault(Fault.REFUSE, Fault.REFUSE_NEW, Fault.UNREACHABLE)
-            if pause is not None and not closed:
+            pause = self.fault_value(Fault.FLAP)
+            flaps = pause is not None and not closed
+            if not flaps or ActiveFault(Fault.FLAP, pause or 0.0) not in before:
+                await self._stop_flapping()
+            if self._flapping is None:
+                await self._open_port()
+            self._faults_changed()
+            if pause is not None and flaps and self._flapping is None:
                 self._flapping = asyncio.create_task(self._flap(pause), name=f"{self.name} flaps")
 
     async def start(self) -> None:
@@ -218,9 +227,23 @@ class SimulatedServer(Breakable):
         found = (self._alternatives.get(active.fault) for active in self.faults)
         return next((other for other in found if other is not None), None)
 
+    def _keep_views(self, going_on: Collection[Fault]) -> None:
+        """Keep what a fault shows later of this moment, unless it goes on."""
+        if Fault.CATCH_UP not in going_on:
+            self._since = self._own_chain.clock()
+        if Fault.STALL not in going_on:
+            self._frozen = None
+            self._frozen = self.view() if self.has_fault(Fault.STALL) else None
+        if Fault.KEPT_STALE not in going_on:
+            begins = self.has_fault(Fault.KEPT_STALE)
+            self._kept_view = self.view() if begins else None
+            self._kept = WeakSet(self._open_connections() if begins else ())
+
     async def _open_port(self) -> None:
         """Listen, refuse or lose packets, as the faults want."""
         if self.has_fault(Fault.UNREACHABLE):
+            if self._unreachable_port is not None:
+                return
             await self._stop_listening()
             try:
                 self._unreachable_port = UnreachablePort(self.host, self.port)
@@ -285,6 +308,9 @@ class SimulatedServer(Breakable):
 
     @abstractmethod
     async def _listen(self, port: int) -> asyncio.Server: ...
+
+    @abstractmethod
+    def _open_connections(self) -> Iterable[object]: ...
 
     @abstractmethod
     def _faults_changed(self) -> None:

@@ -81,7 +81,6 @@ class HttpProvider(SimulatedServer):
         # Set, and replaced, when the faults change: ends what a request waits for.
         self._changed = asyncio.Event()
         self._used: WeakSet[asyncio.BaseTransport] = WeakSet()
-        self._kept: WeakSet[asyncio.BaseTransport] = WeakSet()
 
     @property
     def url(self) -> str:
@@ -122,10 +121,6 @@ class HttpProvider(SimulatedServer):
         self._answered.append(now)
         return True
 
-    def is_kept(self, request: web.BaseRequest) -> bool:
-        """Whether its connection was open when `Fault.KEPT_STALE` began."""
-        return request.transport in self._kept
-
     # Connections.
 
     async def _listen(self, port: int) -> asyncio.Server:
@@ -136,7 +131,6 @@ class HttpProvider(SimulatedServer):
     def _faults_changed(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-        self._kept = WeakSet(self._transports() if self.has_fault(Fault.KEPT_STALE) else ())
         if self.refusing:
             self._abort_connections()
 
@@ -148,10 +142,10 @@ class HttpProvider(SimulatedServer):
         self._http = None
 
     def _abort_connections(self) -> None:
-        for transport in self._transports():
+        for transport in self._open_connections():
             transport.abort()
 
-    def _transports(self) -> list[asyncio.Transport]:
+    def _open_connections(self) -> list[asyncio.Transport]:
         connections = self._http.connections if self._http is not None else []
         return [each.transport for each in connections if each.transport is not None]
 

@@ -15,6 +15,7 @@ from tonwatch.simulator.servers.liteserver.node_state import (
 from tonwatch.simulator.servers.liteserver.queries import Call
 from tonwatch.simulator.servers.liteserver.sender import FrameSender
 from tonwatch.simulator.servers.node_errors import NOT_READY, TIMEOUT
+from tonwatch.simulator.servers.view import View
 from tonwatch.ton.adnl import wire
 from tonwatch.ton.adnl.wire import Message
 from tonwatch.ton.errors import ProtocolError
@@ -48,12 +49,10 @@ class Connection(asyncio.Protocol):
         self._handshake = b""
         self._session: wire.Session | None = None
         self._ignores_input = False
-        self._kept = False
         # Functions that cancel what is still to come on this connection.
         self._pending: set[Callable[[], None]] = set()
 
     def faults_changed(self) -> None:
-        self._kept = self._server.has_fault(Fault.KEPT_STALE)
         if self._sender is not None and not self._server.silent:
             self._sender.flush()
         wrong_key = self._server.has_fault(Fault.WRONG_KEY)
@@ -157,7 +156,7 @@ class Connection(asyncio.Protocol):
         except LiteError as error:
             self._answer(message, error.encode())
             return
-        missing = call.seqno - self._server.view(kept=self._kept).shard_client.seqno
+        missing = call.seqno - self._view().shard_client.seqno
         delay = self._server.fault_value(Fault.SLOW)
         if missing > queries.MAX_WAIT_AHEAD:
             too_far = LiteError(NOT_READY, "too big masterchain block seqno")
@@ -169,8 +168,13 @@ class Connection(asyncio.Protocol):
         else:
             self._answer_call(message, call)
 
+    def _view(self) -> View:
+        return self._server.view(kept=self._server.is_kept(self))
+
     def _answer_call(self, message: Message, call: Call) -> None:
-        self._answer(message, queries.answer(self._server.node_state(kept=self._kept), call))
+        self._answer(
+            message, queries.answer(self._server.node_state(kept=self._server.is_kept(self)), call)
+        )
 
     def _answer(self, message: Message, body: bytes) -> None:
         if not self._server.has_fault(Fault.NOT_SYNCED):
@@ -221,7 +225,7 @@ class Connection(asyncio.Protocol):
         """Answer `call` when the shard client has its block, or with a timeout."""
 
         def block_made() -> None:
-            if self._server.view(kept=self._kept).shard_client.seqno >= call.seqno:
+            if self._view().shard_client.seqno >= call.seqno:
                 stop()
                 cancel_timeout()
                 self._answer_call(message, call)

@@ -112,6 +112,9 @@ class LiteServer(SimulatedServer):
         loop = asyncio.get_running_loop()
         return await loop.create_server(lambda: Connection(self, self.connections), self.host, port)
 
+    def _open_connections(self) -> list[Connection]:
+        return list(self.connections)
+
     def _faults_changed(self) -> None:
         for connection in list(self.connections):
             connection.faults_changed()

@@ -60,7 +60,7 @@ class ToncenterV2(HttpProvider):
             if self.over_limit():
                 raise ErrorResponse(429, {"ok": False, "result": "Ratelimit exceed", "code": 429})
             parameters = request.query if method.verb == "GET" else _json_object(body)
-            state = self.state(kept=self.is_kept(request))
+            state = self.state(kept=self.is_kept(request.transport))
             return 200, json.dumps({"ok": True, "result": method.answer(state, parameters)})
         except ErrorResponse as error:
             return error.status, json.dumps(error.body)

@@ -143,6 +143,13 @@ FAULTS: Final = {
     Fault.FALSE_BALANCE: (None, BOTH_SEE),
     Fault.PRUNE_HISTORY: (None, BOTH_SEE),
     Fault.REJECT_EXTERNALS: (None, BOTH_SEE),
+    Fault.REFUSE_NEW: (None, f"{BOTH_FAIL}Connection refused (tonwatch: connect_refused)"),
+    Fault.SLOW_CONNECT: (0.05, BOTH_SEE),
+    Fault.KEPT_STALE: (None, BOTH_SEE),
+    Fault.ACCOUNTS_FAIL: (None, BOTH_SEE),
+    Fault.FALSE_TIME: (None, BOTH_SEE),
+    Fault.UNDECIDED_EXTERNALS: (None, BOTH_SEE),
+    Fault.OUT_QUEUE: (None, BOTH_SEE),
 }
 """What is said of one server with each fault; its number, where it is not the default."""
 

@@ -5,6 +5,7 @@ import secrets
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
+from email.utils import formatdate
 from typing import Any, ClassVar, Final
 
 from aiohttp import web
@@ -160,7 +161,10 @@ class HttpProvider(SimulatedServer):
             return self._cut(request, head.encode() + data[: len(data) // 2])
         if self.fault_value(Fault.SLOW_DRIP) is not None:
             return await self._drip(request, status, data)
-        return web.Response(status=status, body=data, content_type="application/json")
+        headers = {"Date": formatdate(self.now, usegmt=True)}
+        return web.Response(
+            status=status, body=data, content_type="application/json", headers=headers
+        )
 
     async def _delay(self) -> None:
         """Be slow or hang; ends early when the fault changes."""

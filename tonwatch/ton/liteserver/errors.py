@@ -163,6 +163,11 @@ def _lags(text: str) -> bool:
     return found is None or int(found[1]) < int(found[2])
 
 
+def shard_client_lags(text: str) -> bool:
+    """Whether a text says by its seqnos that the node's shard client lags its masterchain."""
+    return "shard_client_seqno=" in text and _lags(text)
+
+
 def shard_client_seqno(message: str) -> int | None:
     """The shard client's masterchain seqno that an ``out of sync`` text carries."""
     found = _SHARD_CLIENT.search(message)

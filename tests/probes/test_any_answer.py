@@ -225,7 +225,9 @@ async def about_accounts(source: Source, network: WalletNetwork, seqno: int) -> 
         assert reading.reason is not Reason.PROBE_FAILED, reading.detail
     for sample in await compare(network.owner(), [source], seqno, wall=time.time):
         fine(sample)
-    fine(await write_path(source, network.owner(), WalletKind.V3R2, wall=time.time))
+    sent = await write_path(source, network.owner(), WalletKind.V3R2, wall=time.time)
+    if sent is not None:
+        fine(sent)
     shard = network.simulator.chain.head.shard
     account = shard.accounts.get(network.owner()) if shard is not None else None
     last = account.last if account is not None else None

@@ -274,7 +274,7 @@ class TestWallets:
             wallets, it.content["wallets"] = it.content["wallets"], []
             await it.apply()
             assert {job.probe for job in it.runtime.jobs} == {
-                *(Probe.HEAD, Probe.CONNECT, Probe.FORK),
+                *(Probe.HEAD, Probe.CONNECT, Probe.ACCOUNT, Probe.FORK),
             }
             assert Probe.BALANCE not in it.record("node-1").target.probes
             it.content["wallets"] = wallets

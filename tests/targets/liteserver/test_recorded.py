@@ -414,14 +414,22 @@ class TestConnectProbe:
         assert sample.reason is R.HANDSHAKE_FAILED, sample.detail
 
 
+REFUSED: Final = "cannot apply external message to current state : "
+NOT_ACCEPTED: Final = "External message was not accepted: cannot run message on account: "
+
+
 class TestWriteProbe:
     """What a node of v2026.06 answered to the very messages that the probe sends."""
 
     @pytest.mark.parametrize("kind", WalletKind)
     async def test_each_wallets_refusal_is_ok(self, kind: WalletKind) -> None:
         refusal = recorded(NEWER_ERRORS)[f"sendMessage tonwatch probe to {kind}"].answer
-        sample = await self.asked(kind, refusal)
-        assert sample.ok, sample.detail
+        code, text = tl.decode_error(refusal)
+        assert code == -701
+        for code in (-701, 0):  # those of newer and of older nodes
+            sample = await self.asked(kind, lite_error(code, text))
+            assert sample is not None
+            assert sample.ok, sample.detail
 
     @pytest.mark.parametrize(
         ("answer", "reason"),
@@ -442,13 +450,33 @@ class TestWriteProbe:
                 id="too many messages of all users",
             ),
             pytest.param(lite_error(429, "too many requests"), R.RATE_LIMITED, id="throttled"),
+            pytest.param(
+                lite_error(-701, f"{REFUSED}configuration parameter 43 is invalid"),
+                R.MESSAGE_REJECTED,
+                id="the node cannot run any message",
+            ),
+            pytest.param(
+                lite_error(-701, "refused in words to come"),
+                R.MESSAGE_REJECTED,
+                id="unknown words",
+            ),
         ],
     )
     async def test_any_other_answer_is_a_failure(self, answer: bytes, reason: Reason) -> None:
-        assert (await self.asked(WalletKind.V5R1, answer)).reason is reason
+        sample = await self.asked(WalletKind.V5R1, answer)
+        assert sample is not None
+        assert sample.reason is reason
+
+    @pytest.mark.parametrize("code", [0, -701])
+    async def test_a_wallet_whose_code_was_not_run_is_no_verdict(self, code: int) -> None:
+        """It is frozen, or has no state or no gas."""
+        address = "AB" * 32
+        text = f"inbound external message rejected by account {address} before smart-contract"
+        answer = lite_error(code, f"{REFUSED}{NOT_ACCEPTED}{text} execution")
+        assert await self.asked(WalletKind.V5R1, answer) is None
 
     @staticmethod
-    async def asked(kind: WalletKind, answer: bytes) -> Sample:
+    async def asked(kind: WalletKind, answer: bytes) -> Sample | None:
         """The sample of a probe that a node answers so."""
 
         async def script(peer: Peer) -> None:

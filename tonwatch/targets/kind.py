@@ -151,6 +151,7 @@ class Kind(ABC, Generic[S]):
             category=cls.category,
             role=section.role,
             local=section.is_local,
+            operator=section.operated_by,
             reasons={
                 probe: reasons for probe, reasons in cls.reasons.items() if probe not in left_out
             },

@@ -68,8 +68,9 @@ def reason_for(status: int, text: str, code: int | None = None) -> Reason:
         return Reason.UNAUTHORIZED
     if from_node in _OF_THE_QUERY:
         return from_node
-    if shard_client_lags(lowered):
-        return Reason.SHARD_LAG
+    if "shard_client_seqno=" in lowered:
+        # Without a lag one of the provider's nodes is a block behind another.
+        return Reason.SHARD_LAG if shard_client_lags(lowered) else Reason.UPSTREAM_FAILED
     if status == 504 or "liteserver timeout" in lowered:
         return Reason.UPSTREAM_TIMEOUT
     if status == 542 or "lite_server" in lowered or any(part in lowered for part in _NO_LITESERVER):

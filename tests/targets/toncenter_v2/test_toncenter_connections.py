@@ -103,7 +103,7 @@ def play(scene: Callable[[Played], Coroutine[Any, Any, None]]) -> None:
             section = ToncenterV2(
                 name="it",
                 kind="toncenter-v2",
-                url="http://provider.test/api/v2",  # type: ignore[arg-type]
+                url="http://provider.test/api/v2",
                 requests_per_second=1000,
             )
             it.target = OpenToncenter(section, Services(it.resolve, files, lambda: T, loop.wall))

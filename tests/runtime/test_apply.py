@@ -1,6 +1,7 @@
 """Applying a new configuration: what has not changed goes on undisturbed."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
 from pathlib import Path
@@ -303,6 +304,24 @@ class TestPayouts:
             await asyncio.sleep(30.0)
             assert checkpoints.transactions >= made + 40
             assert checkpoints.transactions - it.counted(wallet.name) == before
+
+        play(scene, tmp_path)
+
+    def test_a_directory_that_cannot_be_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(_: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        async def scene(it: Live) -> None:
+            errors = [it.runtime.view.snapshot.state_dir_error]
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "fsync", full)
+                await asyncio.sleep(60.0)
+                errors.append(it.runtime.view.snapshot.state_dir_error)
+            await asyncio.sleep(60.0)
+            errors.append(it.runtime.view.snapshot.state_dir_error)
+            assert errors == ["", f"{tmp_path / 'state'}: No space left on device", ""]
 
         play(scene, tmp_path)
 

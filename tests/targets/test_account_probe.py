@@ -1,11 +1,13 @@
 """Accounts and get methods of every kind of target, asked without a configured wallet."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
 
+from tests import virtual_time
 from tests.probes.wallet_network import WalletNetwork, wallet_network
 from tests.targets.toncenter_v2.providers import (
     ROOT_HASH,
@@ -13,14 +15,19 @@ from tests.targets.toncenter_v2.providers import (
     block,
     name_of,
 )
-from tests.ton.peers import Peer, Server, lite_error, lite_query
-from tonwatch.samples.sample import Probe, Sample
+from tests.ton.peers import SERVER_KEY, Peer, Server, lite_error, lite_query
+from tests.virtual_time import VirtualLoop
+from tonwatch.samples.sample import Probe, Recording, Sample
+from tonwatch.targets.kind import Services
 from tonwatch.targets.liteserver import probes as node_probes
+from tonwatch.targets.liteserver.config import LiteServer
 from tonwatch.targets.liteserver.source import LiteServerSource
+from tonwatch.targets.liteserver.target import OpenLiteServer
 from tonwatch.targets.toncenter_v2 import probes as toncenter_probes
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.liteserver import tl
 from tonwatch.ton.liteserver.proofs import KnownBlocks
+from tonwatch.ton.names import addresses_only
 
 R = Reason
 TIMEOUT: Final = 2.0
@@ -130,6 +137,34 @@ class TestLiteServer:
             sample = await node_probes.account(asked, wall=time.time, queues=True)
             await link.drop()
         return sample
+
+
+def test_queues_are_read_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    lengths = iter([(5, 8000), (6, 8000), None])
+
+    async def probe(_: object, *, wall: Any, queues: bool) -> Sample:
+        asked.append(queues)
+        with Recording("node", Probe.ACCOUNT, wall) as recording:
+            recording.out_queue = next(lengths) if queues else None
+        return recording.sample
+
+    async def main(loop: VirtualLoop) -> list[tuple[int, int] | None]:
+        files: Any = None  # the key is in the configuration
+        services = Services(addresses_only, files, lambda: TIMEOUT, loop.wall)
+        section = LiteServer(name="node", host="127.0.0.1", port=1, key=SERVER_KEY.hex())
+        target = OpenLiteServer(section, services, KnownBlocks())
+        found = []
+        for _ in range(10):
+            found.append((await target.account()).out_queue)
+            await asyncio.sleep(15.0)
+        await target.close()
+        return found
+
+    monkeypatch.setattr(node_probes, "account", probe)
+    found = virtual_time.run(main)
+    assert asked == [True, False, False, False] * 2 + [True, False]
+    assert found == [*[(5, 8000)] * 4, *[(6, 8000)] * 4, None, None]
 
 
 def name_of_query(query: bytes) -> str:

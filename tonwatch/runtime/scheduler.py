@@ -25,7 +25,7 @@ FIRST_TICK_WITHIN: Final = 1.0
 LAST_RESORT: Final = 120.0
 """Seconds that a question may take on top of the deadlines of its queries."""
 
-_SHARING: Final = 6
+_SHARING: Final = 8
 """Jobs that share a provider's rate limit: one of each kind."""
 
 _CLOSING: Final = 1.0

@@ -1,6 +1,7 @@
 """A kept connection is not trusted: what new connections are shown counts."""
 
 import asyncio
+import hashlib
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -259,6 +260,16 @@ class TestPatience:
         assert services.patience() == 10.0
         timeout = 5.0
         assert services.patience() == 15.0
+
+
+def test_samples_name_the_server_by_its_key() -> None:
+    async def scene(it: Played) -> None:
+        samples = [await it.target.head(), await it.target.connect(), await it.target.block_at(1)]
+        assert {sample.server for sample in samples} == {
+            hashlib.sha256(bytes.fromhex("c6b41348") + SERVER_KEY).hexdigest()
+        }
+
+    play(scene)
 
 
 def test_a_dead_node_is_not_one_that_is_not_synced() -> None:

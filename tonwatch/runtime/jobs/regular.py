@@ -6,7 +6,7 @@ from tonwatch.config.models import Config
 from tonwatch.runtime.scheduler import Job, Question, last_resort
 from tonwatch.targets.kind import Regular
 
-_QUERIES = 4
+_QUERIES = 8
 """Maximum of sequential queries in a probe."""
 
 

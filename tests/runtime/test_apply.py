@@ -317,9 +317,11 @@ class TestPayouts:
             errors = [it.runtime.view.snapshot.state_dir_error]
             with monkeypatch.context() as patch:
                 patch.setattr(os, "fsync", full)
+                it.simulator.world.pay("wallet-1", 1_000_000_000)
                 await asyncio.sleep(60.0)
                 errors.append(it.runtime.view.snapshot.state_dir_error)
-            await asyncio.sleep(60.0)
+            # Without another payout: what could not be saved is tried again.
+            await asyncio.sleep(5.0)
             errors.append(it.runtime.view.snapshot.state_dir_error)
             assert errors == ["", f"{tmp_path / 'state'}: No space left on device", ""]
 

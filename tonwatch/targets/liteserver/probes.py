@@ -66,7 +66,7 @@ async def connect(
         try:
             probe.server = connection.server
             probe.phases.update(connection.phases._asdict())
-            client, budget = LiteClient(connection), _Budget(patience)
+            client, budget = LiteClient(connection), _Budget(patience, spared=0.0)
             info = await _answered(client, budget, client.masterchain_info)
             probe.phases["query"] = info.elapsed
             probe.head = head = _head_of(info, wall())
@@ -180,11 +180,17 @@ class _Budget:
 
     Connecting may take all of it; what is sent then still has a share of it, since an answer that
     was given less time proves nothing.
+
+    Args:
+        timeout: seconds.
+        spared: share of it that the first query leaves, where it has its own share: a failure is
+            then confirmed before the next probe is due.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, *, spared: float = _PING_SHARE) -> None:
         self._loop = asyncio.get_running_loop()
         self._timeout = timeout
+        self._spared = timeout * spared
         self._latest = self._loop.time() + timeout * _LATEST
         self._deadline = self._loop.time() + timeout
 
@@ -194,9 +200,14 @@ class _Budget:
         return self._timeout * _PING_SHARE
 
     @property
-    def is_fair(self) -> bool:
-        """Whether a query has its share, but for what a ping before it took."""
-        return self.left() >= self._timeout * (_FAIR - _PING_SHARE / 2)
+    def first_query(self) -> float:
+        """For the first query."""
+        left = self.left()
+        return max(left - self._spared, min(left, self._timeout * _FAIR))
+
+    def is_fair(self, given: float) -> bool:
+        """Whether a query was given its share, but for what a ping before it took."""
+        return given >= self._timeout * (_FAIR - _PING_SHARE / 2)
 
     def connected(self) -> None:
         """A connection stands, or the server has answered: the next query has its share."""
@@ -241,12 +252,12 @@ async def _answered(
         TonError: ``not_synced`` where the ping is answered: a node that is not
             synced answers pings and nothing else.
     """
-    left, is_fair = budget.left(), budget.is_fair
-    pinging = asyncio.create_task(_pinged_late(client, left, budget.ping))
+    given = budget.first_query
+    pinging = asyncio.create_task(_pinged_late(client, given, budget.ping))
     try:
-        return await query(left)
+        return await query(given)
     except QueryTimeout as error:
-        if is_fair and await pinging:
+        if budget.is_fair(given) and await pinging:
             raise TonError(
                 Reason.NOT_SYNCED, f"answers pings but no queries ({error.detail})"
             ) from error

@@ -42,7 +42,7 @@ _WALLETS: Final = (
 )  # fmt: skip
 _CONTRACTS: Final = ("CONTRACT", "STATE", "CODE", "PROVEN", "SOURCE", "DETAIL")
 
-_FIRST: Final = frozenset({Probe.HEAD, Probe.CONNECT})
+_FIRST: Final = frozenset({Probe.HEAD, Probe.CONNECT, Probe.ACCOUNT})
 _LATER: Final = (Probe.FORK, Probe.BALANCE, Probe.COMPARE, Probe.WRITE)
 """The later probes, in this order: each needs the results of those before it."""
 

@@ -55,8 +55,8 @@ _VALUES: Final = f"""\
   ones have occurred
 - `threshold`: as in the configuration
 - `outcome` of a probe: `ok`, `failed`
-- `probe`: `head`, `connect`, `fork`; where wallets or contracts are configured `balance`, with
-  wallets `compare`, and with `write_probe` `write`"""
+- `probe`: `head`, `connect`, `account`, `fork`; where wallets or contracts are configured
+  `balance`, with wallets `compare`, and with `write_probe` `write`"""
 
 
 def documentation(kinds: Kinds) -> str:

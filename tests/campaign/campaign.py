@@ -14,7 +14,7 @@ import structlog
 from tests.campaign import made, sockets
 from tests.campaign.checks import Checks, Invariant
 from tests.campaign.minimal import minimal, written
-from tests.campaign.situation import Situation, generated
+from tests.campaign.situation import Situation, Unplayable, generated
 
 TIERS: Final[dict[str, Callable[[Situation], Checks]]] = {
     "judge": made.played,
@@ -107,7 +107,7 @@ def _part(tier: str, seeds: list[int]) -> Report:
         situation = generated(seed)
         try:
             checks = TIERS[tier](situation)
-        except sockets.Unplayable:
+        except Unplayable:
             report.left_out += 1
             continue
         report.played += 1

@@ -6,7 +6,7 @@ from typing import Any, Final
 import yaml
 
 from tests.campaign.checks import Checks, Invariant
-from tests.campaign.situation import LOCAL, Situation, smaller
+from tests.campaign.situation import LOCAL, Situation, Unplayable, smaller
 from tonwatch.simulator.scenarios.scenario import Scenario, parse
 
 _TRIES: Final = 150
@@ -24,11 +24,20 @@ def minimal(
             tries += 1
             if tries > _TRIES:
                 return simplest
-            if invariant in play(simpler).wrong:
+            if _is_wrong(simpler, invariant, play):
                 simplest = simpler
                 break
         else:
             return simplest
+
+
+def _is_wrong(
+    situation: Situation, invariant: Invariant, play: Callable[[Situation], Checks]
+) -> bool:
+    try:
+        return invariant in play(situation).wrong
+    except Unplayable:
+        return False
 
 
 def network(situation: Situation) -> dict[str, Any]:

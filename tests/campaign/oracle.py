@@ -125,6 +125,9 @@ _CAUSES: Final = {
 }
 
 
+_NONE: Final = frozenset[Cause]()
+
+
 def _cause(server: Server, *words: str) -> frozenset[Cause]:
     return frozenset(_CAUSES[word][0 if server.is_node else 1] for word in words)
 
@@ -150,14 +153,17 @@ def harms(situation: Situation, server: Server, now: Served, time: float) -> Ite
     if now.kept is not Reason.OK:
         return
     if not now.own_network:
+        # A kept connection may go on with what it had: then a new one shows it.
+        within = HARD if now.stale_since is None else BY_CONNECT + INTERVAL
         yield Harm(
             kind="wrong network",
-            within=HARD,
+            within=within,
             states=_states(State.WRONG_NETWORK),
             causes=frozenset({Cause.WRONG_NETWORK}),
-            unready_within=_hard(HARD),
+            unready_within=_hard(within),
         )
-        return
+        if now.stale_since is None:
+            return
     yield from _slow(server, now)
     yield from _late(situation, server, now, time)
     yield from _accounts(situation, server, now, time)
@@ -238,8 +244,9 @@ def _no_answers(server: Server, now: Served) -> Iterator[Harm]:
         yield Harm(
             kind="not synced",
             within=TIMED_OUT,
-            states=_states(State.NOT_SYNCED),
-            causes=frozenset({Cause.NODE_NOT_SYNCED}),
+            states=_states(State.NOT_SYNCED) | (down if now.connect_seconds > 1 else _states()),
+            causes=frozenset({Cause.NODE_NOT_SYNCED})
+            | (named if now.connect_seconds > 1 else _NONE),
             unready_within=_hard(TIMED_OUT),
         )
     else:
@@ -370,8 +377,9 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
         # Who keeps a connection is late until a new one shows it.
         yield Harm(
             kind="stale connection",
-            states=_states(State.STALLED, State.LAGGING),
-            causes=_cause(server, "stalled", "lagging") | {Cause.CHAIN_STALLED, Cause.ALL_LAGGING},
+            states=_states(State.STALLED, State.LAGGING, State.SHARD_LAGGING),
+            causes=_cause(server, "stalled", "lagging", "shard_lagging")
+            | {Cause.CHAIN_STALLED, Cause.ALL_LAGGING},
         )
 
 
@@ -522,9 +530,10 @@ def everywhere(situation: Situation, time: float) -> Iterator[Harm]:
         if episode.fault == "rewind" and time >= episode.begins:
             # Named for an hour, longer than any situation lasts.
             many = len(situation.servers) > 1 and len(_well(situation, time)) > 1
+            seen = many and episode.begins > STARTED
             yield Harm(
                 kind="rolled back",
-                within=SOFT if many and (episode.number or 0) >= 100 else None,
+                within=SOFT if seen and (episode.number or 0) >= 100 else None,
                 causes=frozenset({Cause.CHAIN_ROLLED_BACK}),
                 ready_until=math.inf,
             )

@@ -30,6 +30,10 @@ _NODE: Final = "node"
 _PROVIDER: Final = "provider"
 
 
+class Unplayable(ValueError):
+    """A situation cannot be played in this way; the text says why."""
+
+
 class Server(NamedTuple):
     """A target; `local` is on this machine."""
 

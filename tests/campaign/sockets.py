@@ -24,6 +24,7 @@ from tests.campaign.situation import (
     LOCAL,
     NO_DESCRIPTORS,
     Situation,
+    Unplayable,
 )
 from tests.matrix.playing import LocalClock, views, watched
 from tests.virtual_time import VirtualLoop
@@ -37,13 +38,6 @@ from tonwatch.simulator.scenarios.scenario import Scenario, Step, apply_step, pa
 
 _LISTENS_ANEW: Final = frozenset({Fault.REFUSE, Fault.FLAP, Fault.UNREACHABLE, "refuse_new"})
 """After these a simulated server opens its port again, and needs a descriptor for it."""
-
-_BEGINS_ANEW: Final = frozenset({Fault.CATCH_UP, Fault.STALL, Fault.FLAP, "kept_stale"})
-"""Faults that begin anew where another one of the same target begins or ends."""
-
-
-class Unplayable(ValueError):
-    """The simulator cannot have a fault of the situation."""
 
 
 def played(situation: Situation) -> Checks:
@@ -73,11 +67,6 @@ def _check(situation: Situation) -> None:
     faults = {episode.fault for episode in situation.episodes}
     if NO_DESCRIPTORS in faults and faults & _LISTENS_ANEW:
         raise Unplayable("a simulated server needs descriptors too")
-    for one in situation.episodes:
-        for other in situation.of(one.target):
-            overlaps = other.begins < one.ends and one.begins < other.ends
-            if one is not other and overlaps and one.fault in _BEGINS_ANEW:
-                raise Unplayable(f"{one.fault} together with {other.fault}")
 
 
 def _all_steps(situation: Situation) -> list[tuple[float, dict[str, Any]]]:

@@ -159,7 +159,7 @@ class Checks:
         """Whether another trouble was in the way of the probe that finds it."""
         since = max(spell.since, time - (spell.harm.within or 0.0) - NOTICED)
         return any(
-            other.target in {spell.target, ""}
+            (not spell.target or other.target in {spell.target, ""})
             and other.harm.kind not in {spell.harm.kind, "disagreement"}
             and other.harm.states
             and other.ends + RECOVERY > since

@@ -145,13 +145,15 @@ def harms(situation: Situation, server: Server, now: Served, time: float) -> Ite
     if now.egress:
         yield from _egress(situation, server, now)
     elif not now.answers:
-        yield from _no_answers(server, now)
+        yield from _no_answers(server, now, here(situation, time).descriptors)
     elif now.losses:
         yield _losses(server, now)
     if now.flapping:
         yield _turns(server)
     if now.kept is not Reason.OK:
         return
+    if now.queue > _QUEUE_LIMIT:
+        yield Harm(kind="queue", causes=frozenset({Cause.MESSAGES_QUEUED}), ready_until=math.inf)
     if not now.own_network:
         # A kept connection may go on with what it had: then a new one shows it.
         within = HARD if now.stale_since is None else BY_CONNECT + INTERVAL
@@ -184,8 +186,6 @@ def harms(situation: Situation, server: Server, now: Served, time: float) -> Ite
             causes=frozenset({Cause.WRITE_PROBE_IDLE}),
             ready_until=math.inf,
         )
-    if now.queue > _QUEUE_LIMIT:
-        yield Harm(kind="queue", causes=frozenset({Cause.MESSAGES_QUEUED}), ready_until=math.inf)
 
 
 def _egress(situation: Situation, server: Server, now: Served) -> Iterator[Harm]:
@@ -210,10 +210,15 @@ def _egress(situation: Situation, server: Server, now: Served) -> Iterator[Harm]
         yield Harm(kind="egress lossy", states=frozenset(states), causes=frozenset(causes))
 
 
-def _no_answers(server: Server, now: Served) -> Iterator[Harm]:
+def _no_answers(server: Server, now: Served, descriptors: bool) -> Iterator[Harm]:
     """A new or a kept connection gets no answers."""
     down = _states(State.DOWN, *([State.FLAPPING] if now.flapping else []))
     named = _cause(server, "down", *(["flapping"] if now.flapping else []))
+    if not descriptors:
+        # Only what is read on kept connections shows it.
+        down |= {State.ACCOUNTS_FAILING}
+        named |= {Cause.ACCOUNTS_FAILING}
+    no_pings = now.connect_seconds > 1 or now.losses > 0.2
     if now.kept is Reason.OK:
         yield Harm(
             kind="new connections",
@@ -244,9 +249,8 @@ def _no_answers(server: Server, now: Served) -> Iterator[Harm]:
         yield Harm(
             kind="not synced",
             within=TIMED_OUT,
-            states=_states(State.NOT_SYNCED) | (down if now.connect_seconds > 1 else _states()),
-            causes=frozenset({Cause.NODE_NOT_SYNCED})
-            | (named if now.connect_seconds > 1 else _NONE),
+            states=_states(State.NOT_SYNCED) | (down if no_pings else _states()),
+            causes=frozenset({Cause.NODE_NOT_SYNCED}) | (named if no_pings else _NONE),
             unready_within=_hard(TIMED_OUT),
         )
     else:
@@ -336,7 +340,7 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
         lagging -= {Cause.ALL_LAGGING}
     if behind >= _LAG_WARN - min(unsure, 7.0):
         # How late blocks of a fork are means nothing.
-        surely = now.behind >= _LAG_WARN + unsure and not now.forked
+        surely = now.behind >= _LAG_WARN + unsure and not now.forked and not now.time_error
         stuck = now.idle >= _LAG_WARN
         yield Harm(
             kind="late" if surely else "perhaps late",
@@ -350,7 +354,7 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
             | (_stalled(situation, server, time) if stuck else frozenset())
             | (_cause(server, "shard_lagging") if now.steps_back else frozenset()),
         )
-        if now.behind >= _LAG_UNREADY + unsure:
+        if now.behind >= _LAG_UNREADY + unsure and surely:
             yield Harm(kind="too late", unready_within=_hard(SOFT))
         elif behind <= _LAG_UNREADY - unsure and not stuck:
             yield Harm(kind="not too late", ready_until=math.inf)
@@ -371,7 +375,7 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
             states_then=_states(State.STALLED),
             causes_then=_stalled(situation, server, time),
             unready_within=_hard(INTERVAL) if stands and (one or not of_all) else None,
-            ready_until=math.inf if by_chain and not one else 0.0,
+            ready_until=math.inf if by_chain and not one and now.state == now.head else 0.0,
         )
     if now.stale_since is not None and time - now.stale_since < BY_CONNECT + RECOVERY:
         # Who keeps a connection is late until a new one shows it.
@@ -582,7 +586,7 @@ def _local_clock(situation: Situation, error: float, time: float) -> Harm:
     witnesses = [s for s in situation.servers if s.is_node and s in _well(situation, time)]
     causes = {Cause.LOCAL_CLOCK_SKEWED}
     states = {State.UNKNOWN}
-    if not witnesses and error > 0:
+    if not witnesses:
         # Where no server says what time it is, blocks that are old by our clock are late.
         causes |= {Cause.ALL_LAGGING, Cause.NODE_LAGGING, Cause.PROVIDER_LAGGING}
         causes |= {Cause.NODE_STALLED, Cause.PROVIDER_STALLED}
@@ -611,6 +615,7 @@ def _slow_chain(
         yield Harm(
             kind="slow chain" if much and learnt < time < ends else "perhaps slow chain",
             within=0.0 if much and learnt < time < ends else None,
+            slow=True,
             causes=frozenset({Cause.CHAIN_SLOW}),
             ready_until=math.inf,
         )

@@ -127,8 +127,10 @@ def idle_times(
         if sample.probe is not Probe.HEAD or record.advanced is None or sample.head is None:
             continue
         age = history.age_when_new(record, sample, epoch)
-        seen_late = 0.0 if age is None else age + (offset or 0.0) - USUAL_AGE
-        waits[name] = record.advanced - min(max(0.0, seen_late), probe.interval)
+        seen_late = 0.0 if age is None else max(0.0, age + (offset or 0.0) - USUAL_AGE)
+        if seen_late > probe.interval:
+            seen_late = 0.0  # it lags: when its next block is due is not known
+        waits[name] = record.advanced - seen_late
     idles = {}
     for name, since in waits.items():
         sample = answers[name]

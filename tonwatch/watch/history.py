@@ -27,10 +27,10 @@ _LONE_FAILURE: Final = 1 / 3
 _CATCH_UP: Final = 3.0
 """Seconds by which lag must have shrunk to count as catching up; block times are whole."""
 
-_LOSSY_FOR: Final = 60.0
+LOSSY_FOR: Final = 180.0
 """Seconds within which lost answers explain each other."""
 
-_LOSSES: Final = 2
+_LOSSES: Final = 3
 """Times that answers are lost from which on that is no chance."""
 
 _OFTEN: Final = 3
@@ -152,7 +152,7 @@ def _explained(record: Record, failed: Sample) -> bool:
     """Whether accounts could not be read for the reason that the head could not be."""
     if _not_connected(failed) or failed.finished < _answering_since(record):
         return True
-    return got_no_answer(failed) and loses_answers(record, failed.finished - _LOSSY_FOR)
+    return got_no_answer(failed) and loses_answers(record, failed.finished - LOSSY_FOR)
 
 
 def _answering_since(record: Record) -> float:

@@ -97,7 +97,7 @@ NODE = [
         State.SHARD_LAGGING,
         Reason.OK,
         Cause.NODE_SHARD_LAGGING,
-        "shard client lags 60 blocks",
+        "shards lag it by 60 blocks",
     ),
     case(
         "node-1",

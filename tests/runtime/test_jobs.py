@@ -84,10 +84,9 @@ def test_one_message_per_minute_and_target(tmp_path: Any) -> None:
                 for _ in range(15):
                     await asyncio.sleep(2.0)
                     for name, record in parts.watcher.evaluate().snapshot.records.items():
-                        for sample in record.writes:
-                            times = sent.setdefault(name, [])
-                            if sample.started not in times:
-                                times.append(sample.started)
+                        sample = record.latest.get(Probe.WRITE)
+                        if sample is not None and sample.started not in sent.setdefault(name, []):
+                            sent[name].append(sample.started)
             jobs.cancel()
             await asyncio.gather(jobs, return_exceptions=True)
 

@@ -63,7 +63,7 @@ class TestSentences:
             (Reason.CONNECTION_LOST, Cause.NODE_DOWN, "closes connections"),
             (Reason.PROTOCOL_ERROR, Cause.NODE_DOWN, "violates the protocol"),
             (Reason.NOT_SYNCED, Cause.NODE_NOT_SYNCED, "alive but not in sync"),
-            (Reason.RATE_LIMITED, Cause.PROVIDER_THROTTLED, "is up, but rate-limits requests"),
+            (Reason.RATE_LIMITED, Cause.NODE_THROTTLED, "is up, but rate-limits requests"),
         ],
     )
     def test_not_answering(self, trio: Any, reason: Reason, cause: Cause, words: str) -> None:
@@ -115,7 +115,7 @@ class TestSentences:
 
         trio.ticks(2, tick)
         assert trio.diagnosis.cause is Cause.NODE_SHARD_LAGGING
-        assert "shard client lags 60 blocks" in trio.diagnosis.sentence
+        assert "shards lag it by 60 blocks" in trio.diagnosis.sentence
 
     def test_healthy(self, trio: Any) -> None:
         trio.ticks(2, lambda: healthy(trio))

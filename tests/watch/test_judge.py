@@ -144,7 +144,9 @@ class TestBlocksWithoutTime:
 
         ticks = int(trio.config.probe.stale_after // 5) + 1
         verdict = node(trio.ticks(ticks, tick))
-        assert verdict.lag_seconds is None
+        # Without the head's time the clock shows the lag.
+        by_clock = None if whose == "the target's" else pytest.approx(29.0, abs=0.5)
+        assert verdict.lag_seconds == by_clock
         assert verdict.lag_blocks == 75
 
 
@@ -157,7 +159,6 @@ class TestFailures:
             (Reason.NOT_SYNCED, State.NOT_SYNCED),
             (Reason.NOT_READY, State.NOT_SYNCED),
             (Reason.SHARD_LAG, State.SHARD_LAGGING),
-            (Reason.RATE_LIMITED, State.THROTTLED),
             (Reason.UNAUTHORIZED, State.UNAUTHORIZED),
             (Reason.FORBIDDEN, State.UNAUTHORIZED),
             *(
@@ -217,7 +218,7 @@ class TestNewConnections:
             pytest.param(
                 [Reason.PROOF_INVALID] * 2, State.PROOF_INVALID, id="a false proof, twice"
             ),
-            pytest.param([Reason.QUERY_TIMEOUT] * 2, State.DOWN, id="no answer, twice"),
+            pytest.param([Reason.QUERY_TIMEOUT] * 2, State.OK, id="slow, not refused"),
             pytest.param([Reason.CONNECT_REFUSED, Reason.OK], State.OK, id="accepted again"),
         ],
     )

@@ -15,8 +15,8 @@ from tonwatch.watch import history
 from tonwatch.watch.failures import failure
 from tonwatch.watch.store import Record
 
-USUAL_AGE: Final = 1.5
-"""Age of a healthy chain's last block when it is queried, seconds, besides the chain's pace."""
+_YOUNGEST_AGE: Final = 0.7
+"""Age of the youngest of several blocks of a healthy chain, seconds."""
 
 _LOST: Final = 2 / 3
 """Interruptions of each external target from which on the loss is on this machine's side."""
@@ -66,12 +66,9 @@ def find_sources(records: Mapping[str, Record]) -> Mapping[str, str]:
     first: dict[Hashable, str] = {}
     for name, record in records.items():
         traits: list[Hashable] = [("operator", record.target.operator or name)]
-        server = next(
-            (sample.server for sample in reversed(record.heads) if sample.server),
-            "",
-        )
-        if server:
-            traits.append(("server", server))
+        newest = record.latest.get(Probe.HEAD)
+        if newest is not None and newest.server:
+            traits.append(("server", newest.server))
         known = sorted({source_of[first[trait]] for trait in traits if trait in first})
         source = known[0] if known else name
         for other in known[1:]:
@@ -166,13 +163,17 @@ def find_forks(
         oldest: event loop time before which nothing counts.
     """
     claims: dict[int, dict[str, bytes]] = defaultdict(dict)
+    blocks: set[tuple[int, bytes]] = set()
     for name, record in records.items():
         for sample in (*record.forks, *record.heads[-FORK_HISTORY:]):
             head = sample.head
-            if sample.finished < oldest or head is None:
+            if head is None or sample.finished < oldest:
                 continue
-            if head.zerostate in (None, zerostate):
+            if head.zerostate is None or head.zerostate == zerostate:
                 claims[head.seqno][name] = head.root_hash
+                blocks.add((head.seqno, head.root_hash))
+    if len(blocks) == len(claims):
+        return Forks()  # no block has two hashes
     minority: dict[str, int] = {}
     undecided: dict[str, int] = {}
     hashes: dict[str, bytes] = {}
@@ -196,7 +197,7 @@ def find_forks(
 
 
 def local_clock_offset(
-    answers: Mapping[str, Sample], usual_age: float, thresholds: Thresholds
+    answers: Mapping[str, Sample], youngest: float | None, thresholds: Thresholds
 ) -> float | None:
     """Servers' time less local time where the local clock is wrong, seconds; None where it is not.
 
@@ -205,7 +206,7 @@ def local_clock_offset(
 
     Args:
         answers: of targets of this network.
-        usual_age: seconds from a healthy chain's last block to a query.
+        youngest: age of the youngest block lately, by the local clock; None without one.
         thresholds: from which offset on a clock is wrong.
     """
     offsets = [
@@ -213,8 +214,8 @@ def local_clock_offset(
         for sample in answers.values()
         if sample.head is not None and sample.head.clock_offset is not None
     ]
-    ages = [block_age for each in answers.values() if (block_age := age(each, None)) is not None]
     if not offsets:
+        ages = [made for each in answers.values() if (made := age(each, None)) is not None]
         # A block is older than its answer, so this is the least offset.
         return -max(ages) if ages and -max(ages) >= thresholds.clock_warn else None
     middle = median(offsets)
@@ -223,11 +224,11 @@ def local_clock_offset(
     agreeing = [offset for offset in offsets if abs(offset - middle) < thresholds.clock_warn]
     if len(agreeing) * 2 <= len(offsets):
         return None
-    if not ages:
+    if youngest is None:
         return middle if len(offsets) > 1 else None
-    # Servers on one host share its clock: the newest block decides which clock it fits.
-    by_local = abs(min(ages) - usual_age)
-    by_servers = abs(min(ages) + middle - usual_age)
+    # Servers on one host share its clock: the youngest block decides which clock it fits.
+    by_local = abs(youngest - _YOUNGEST_AGE)
+    by_servers = abs(youngest + middle - _YOUNGEST_AGE)
     return middle if by_servers < by_local else None
 
 

@@ -129,7 +129,8 @@ def _explained(verdict: Verdict, judgement: Judgement) -> bool:
 def _all_lag(judgement: Judgement) -> bool:
     """Whether all targets that answer lag, two sources at least: none shows which are to blame."""
     answering = [verdict for verdict in judgement.verdicts.values() if verdict.up]
-    return judgement.sources > 1 and all(each.state is State.LAGGING for each in answering)
+    lag = [each for each in answering if each.state is State.LAGGING]
+    return judgement.sources > 1 and len(lag) > 1 and len(lag) == len(answering)
 
 
 def _of_target(verdict: Verdict, judgement: Judgement) -> Finding:

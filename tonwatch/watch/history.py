@@ -99,35 +99,55 @@ def fails_twice(record: Record, probe: Probe, oldest: float) -> Sample | None:
 def new_connections_fail(record: Record, oldest: float) -> Sample | None:
     """The last connect sample, where it and the one before failed; args as `false_claim`.
 
-    A head probe that connected anew since then disproves them.
+    A head probe that connected anew since then disproves them; where only the answer did not come,
+    any head probe does.
     """
     last = fails_twice(record, Probe.CONNECT, oldest)
     if last is None or last.reason is Reason.RATE_LIMITED:
         return None
-    connected = any(
-        sample.ok and sample.finished > last.finished and "connect" in sample.phases
+    only_late = got_no_answer(last)
+    disproved = any(
+        sample.ok and sample.finished > last.finished and (only_late or "connect" in sample.phases)
         for sample in record.heads
     )
-    return None if connected else last
+    return None if disproved else last
 
 
-def accounts_fail(record: Record, oldest: float) -> Sample | None:
-    """The sample that shows that accounts cannot be read; None otherwise. Args as `false_claim`.
+def accounts_fail(record: Record, oldest: float, recent: float) -> Sample | None:
+    """The sample that shows that accounts cannot be read; None otherwise.
 
     An account that every target has is enough; others may fail for reasons of their own, so that
-    they have to fail more often.
+    they have to fail more often, and lately: they are not always read again.
+
+    Args:
+        record: of the target.
+        oldest: event loop time before which nothing counts.
+        recent: likewise, of configured accounts.
     """
     newest = fails_twice(record, Probe.ACCOUNT, oldest)
-    if newest is not None:
+    if newest is not None and not _not_connected(newest):
         return newest
     for probe in (Probe.BALANCE, Probe.COMPARE):
         failing = record.failing.get(probe)
-        if failing is None or failing.count < _OFTEN or failing.last.finished < oldest:
+        if failing is None or failing.count < _OFTEN or failing.last.finished < recent:
             continue
-        reason = failing.last.reason
-        if failing.last.finished - failing.first.finished >= _FOR_LONG and reason not in _EXCUSED:
+        if failing.last.finished - failing.first.finished < _FOR_LONG:
+            continue
+        if failing.last.reason not in _EXCUSED and not _not_connected(failing.last):
             return failing.last
     return None
+
+
+def _not_connected(sample: Sample) -> bool:
+    """Whether a query was not sent: that is about connections, not about accounts."""
+    of_way = failure(sample.reason)
+    handshake = sample.reason in (Reason.HANDSHAKE_FAILED, Reason.HANDSHAKE_TIMEOUT)
+    return of_way.unreachable or handshake or sample.reason is Reason.CONNECTION_LOST
+
+
+def got_no_answer(sample: Sample) -> bool:
+    """Whether no answer came, on a connection that stood."""
+    return sample.reason in (Reason.NOT_SYNCED, Reason.QUERY_TIMEOUT)
 
 
 def slow_answer(record: Record, oldest: float) -> Sample | None:
@@ -139,9 +159,33 @@ def slow_answer(record: Record, oldest: float) -> Sample | None:
     answered = record.latest.get(Probe.CONNECT)
     if failing is None or answered is None or not answered.ok or answered.head is None:
         return None
-    if failing.last.reason not in (Reason.NOT_SYNCED, Reason.QUERY_TIMEOUT):
+    if not got_no_answer(failing.last):
         return None
     return answered if answered.finished >= max(oldest, failing.first.asked) else None
+
+
+def youngest_age(record: Record, oldest: float, epoch: float) -> float | None:
+    """Least age of a block when it was asked for, by the present local clock; seconds.
+
+    None without block times. Args as `by_present_clock`; nothing before `oldest` counts.
+    """
+    ages = []
+    for sample in reversed(record.heads):
+        if sample.finished < oldest:
+            break
+        if sample.head is not None and sample.head.gen_utime is not None:
+            ages.append(by_present_clock(sample, epoch).started - sample.head.gen_utime)
+    return min(ages, default=None)
+
+
+def is_back(record: Record, seqno: int) -> bool:
+    """Whether it has had no block but this one since it answers again, or since the start."""
+    for sample in reversed(record.heads):
+        if not sample.ok:
+            return True
+        if sample.head is not None and sample.head.seqno != seqno:
+            return False
+    return True
 
 
 def age_when_new(record: Record, sample: Sample, epoch: float) -> float | None:
@@ -249,6 +293,8 @@ def interruptions(record: Record, oldest: float) -> float:
 
     A run of failures counts once it has ended: until then the target is down.
     """
+    if not _failed_since(record, oldest):
+        return 0.0
     recent = [sample for sample in record.heads if sample.finished >= oldest]
     runs = [(ok, len(list(run))) for ok, run in groupby(recent, key=lambda sample: sample.ok)]
     ended = runs[:-1] if runs and not runs[-1][0] else runs
@@ -257,6 +303,8 @@ def interruptions(record: Record, oldest: float) -> float:
 
 def losses(record: Record, oldest: float) -> float:
     """As `interruptions`, of answers that were lost on the way."""
+    if not _failed_since(record, oldest):
+        return 0.0
     lost = [
         sample
         for sample in record.heads
@@ -286,6 +334,11 @@ def block_times(record: Record) -> Iterator[tuple[float, int]]:
     for sample in reversed(record.heads):
         if sample.head is not None and sample.head.gen_utime is not None:
             yield sample.finished, sample.head.gen_utime
+
+
+def _failed_since(record: Record, oldest: float) -> bool:
+    """Whether any probe failed since `oldest`; most never do."""
+    return bool(record.failures) and record.failures[-1].finished >= oldest
 
 
 def _failures(record: Record) -> list[Sample]:

@@ -12,8 +12,9 @@ from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
 from tonwatch.watch import consensus, history
 from tonwatch.watch.failures import failure
+from tonwatch.watch.lag import Lags
 from tonwatch.watch.lifetimes import lifetime
-from tonwatch.watch.pace import Pace, measured
+from tonwatch.watch.pace import USUAL_AGE, Pace, idle_times, measured
 from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.store import Record, Snapshot
 from tonwatch.watch.verdicts import Judgement, RolledBack, Verdict
@@ -23,15 +24,6 @@ EGRESS_DOUBT: Final = 2
 
 _SETTLED: Final = 1 / 3
 """Part of the flapping window after which a lasting failure is not flapping any more."""
-
-_LAG_HYSTERESIS: Final = 0.8
-"""Part of `lag_warn` down to which a lagging target stays so."""
-
-_IDLE_SHARD: Final = 30.0
-"""Seconds; the last block of a shard without messages may be as old."""
-
-_USUAL_GAP: Final = 2
-"""Blocks that the shard client of a healthy node may lag its masterchain."""
 
 _ROLLED_BACK: Final = 100
 """Blocks by which the head must go back; servers behind one address differ by less."""
@@ -74,9 +66,15 @@ def judge(
     }
     sources = consensus.find_sources(records)
     before = previous.pace if previous is not None else Pace()
-    offset = consensus.local_clock_offset(
-        answers, consensus.USUAL_AGE + before.expected / 2, thresholds
+    youngest = min(
+        (
+            block_age
+            for name in answers
+            if (block_age := history.youngest_age(records[name], oldest, epoch)) is not None
+        ),
+        default=None,
     )
+    offset = consensus.local_clock_offset(answers, youngest, thresholds)
     future = consensus.from_the_future(answers, offset, thresholds)
     back = previous.rolled_back if previous is not None else None
     forks = consensus.find_forks(
@@ -92,11 +90,7 @@ def judge(
         if name not in forks.minority and name not in future
     }
     pace = measured([records[name] for name in trusted], before, now)
-    idles = {
-        name: sample.finished - advanced
-        for name, sample in answers.items()
-        if sample.probe is Probe.HEAD and (advanced := records[name].advanced) is not None
-    }
+    idles = idle_times(records, answers, epoch, offset, pace, probe)
     idle = min(idles.values(), default=None)
     unreachable = consensus.egress_broken(records, oldest, accepted)
     head = consensus.find_head(trusted, sources, offset, thresholds)
@@ -125,8 +119,9 @@ def judge(
         zerostate=zerostate,
         verdicts={},
     )
+    lags = Lags(snapshot, previous, whole, thresholds, probe, oldest, epoch)
     judged = _Judge(
-        snapshot, previous, whole, zerostate, thresholds, probe, gates, oldest, epoch, future
+        snapshot, previous, whole, zerostate, thresholds, probe, gates, lags, future, idles
     )
     verdicts = {name: judged.target(record, accepted.get(name)) for name, record in records.items()}
     return replace(whole, verdicts=verdicts)
@@ -180,7 +175,7 @@ def _rollback(
         return back, peak
     if peak is None or head.seqno >= peak - _ROLLED_BACK:
         return back, max(head.seqno, peak or 0)
-    usual = consensus.USUAL_AGE + pace.expected
+    usual = USUAL_AGE + pace.expected
     for sample in trusted.values():
         block_age = consensus.age(sample, offset)
         is_fresh = block_age is not None and block_age < thresholds.lag_warn + usual
@@ -238,9 +233,9 @@ class _Judge:
     thresholds: Thresholds
     probe: ProbeConfig
     gates: Gates
-    oldest: float
-    epoch: float
+    lags: Lags
     future: dict[str, float]
+    idles: dict[str, float]
 
     def target(self, record: Record, sample: Sample | None) -> Verdict:
         newest = record.latest.get(Probe.HEAD)
@@ -295,32 +290,38 @@ class _Judge:
         forked = name in whole.forks.minority
         # The lag to the blocks of another chain means nothing.
         other_chain = wrong_network or forked
-        lag = None if other_chain else self._lag_seconds(record, sample, head)
-        lag_blocks = None if other_chain else self._lag_blocks(sample, head)
-        shards = self._shard_lag(record, head, lag or 0.0)
-        idle = None
-        if record.advanced is not None and sample.probe is Probe.HEAD:
-            idle = sample.finished - record.advanced
+        lag = None if other_chain else self.lags.seconds(record, sample, head)
+        lag_blocks = None if other_chain else self.lags.blocks(sample, head)
+        shards = self.lags.of_shards(record, head)
+        idle = self.idles.get(name)
         stuck = self._is_stuck(record, sample, head, idle)
         skew = 0.0
         if record.target.category == "node" and head.clock_offset is not None:
             skew = abs(head.clock_offset - (whole.clock_offset or 0.0))
-        latency = history.latency(record, self.oldest)
-        if sample.probe is Probe.CONNECT:
+        is_late = sample.probe is Probe.CONNECT
+        latency = history.latency(record, self.lags.oldest)
+        if is_late:
             latency = sample.phases.get("query", latency)
-        slow = (latency or 0.0) >= limits.slow or sample.probe is Probe.CONNECT
+        slow = (latency or 0.0) >= limits.slow or is_late
         false_claim = self._false_claim(record, sample)
         invalid = false_claim is not None and false_claim.reason is Reason.PROOF_INVALID
         disproved = false_claim is not None and not invalid
         refusal = history.refusing_messages(record, now - lifetime(Probe.WRITE, self.probe))
-        unread = history.accounts_fail(record, now - lifetime(Probe.ACCOUNT, self.probe))
+        unread = history.accounts_fail(
+            record, now - lifetime(Probe.ACCOUNT, self.probe), self.lags.oldest
+        )
+        if unread is not None and is_late and history.got_no_answer(unread):
+            unread = None  # it would have been answered later
         unread_state = State.OK
         if unread is not None:
             meant = failure(unread.reason).state
             is_limit = meant in (State.THROTTLED, State.SHARD_LAGGING)
             unread_state = meant if is_limit else State.ACCOUNTS_FAILING
-        throttled = newest.reason is Reason.RATE_LIMITED or unread_state is State.THROTTLED
-        lags = (lag or 0.0) >= self._lagging_from(record)
+        limited = record.failing.get(Probe.HEAD)
+        throttled = unread_state is State.THROTTLED or (
+            limited is not None and limited.count > 1 and limited.last.reason is Reason.RATE_LIMITED
+        )
+        lags = (lag or 0.0) >= self.lags.warned_from(record)
         rate = history.catch_up_rate(record, limits.lag_warn) if lags else None
         shard_lags = shards.lags(limits.shard_client_lag_warn, limits.lag_warn)
         # Blocks that are old for the shard client alone are no lag of the masterchain.
@@ -422,123 +423,6 @@ class _Judge:
             for other in rest.heads
         )
 
-    def _lag_seconds(self, record: Record, sample: Sample, head: Head) -> float | None:
-        """Lag at its last answer with a block time, seconds: to the head, or to the clock.
-
-        The distance to the head shows even a small lag; the clock shows one of all targets.
-        """
-        behind = self._behind_head(record, sample, head)
-        late = self._behind_clock(record, sample)
-        if late is None:
-            return behind
-        return max(behind or 0.0, late if late >= self._lagging_from(record) else 0.0)
-
-    def _behind_clock(self, record: Record, sample: Sample) -> float | None:
-        """Age of its block when it was new, less what is usual; None without a block time."""
-        if sample.head is None or sample.head.gen_utime is None:
-            answered, made = next(history.block_times(record), (-math.inf, 0))
-            if answered < self.oldest:
-                return None
-            late = answered + self.epoch - made
-        else:
-            age = history.age_when_new(record, sample, self.epoch)
-            if age is None:
-                return None
-            late = age
-        usual = consensus.USUAL_AGE + self.whole.pace.expected
-        return late + (self.whole.clock_offset or 0.0) - usual
-
-    def _behind_head(self, record: Record, sample: Sample, head: Head) -> float | None:
-        """Lag to the head, seconds.
-
-        Answers are some seconds apart, in which the chain goes on unless it is stalled: so the
-        ages of blocks are compared, not their times.
-        """
-        chain = self.whole.dated
-        answered, made = sample.finished, head.gen_utime
-        if made is None:
-            answered, made = next(history.block_times(record), (answered, None))
-        is_old = answered < self.oldest and sample.probe is Probe.HEAD
-        if chain is None or chain.gen_utime is None or made is None or is_old:
-            return None
-        lag = float(chain.gen_utime - made)
-        if not self.whole.stalled:
-            lag -= chain.seen - answered
-        if lag >= self.thresholds.lag_warn:
-            # The chain may have been stalled when it answered: no target was ahead of it then.
-            lag = min(lag, self._ahead_then(record, answered) - made)
-        return max(0.0, lag)
-
-    def _lagging_from(self, record: Record) -> float:
-        """Seconds of lag from which on it is lagging: fewer where it is already.
-
-        Block times are whole seconds, so that it would flap at the threshold.
-        """
-        warn = self.thresholds.lag_warn
-        before = self.previous.verdicts.get(record.target.name) if self.previous else None
-        lagged = before is not None and before.state is State.LAGGING
-        return warn * _LAG_HYSTERESIS if lagged else warn
-
-    def _ahead_then(self, record: Record, answered: float) -> float:
-        """The newest block time that others had reported when this target answered.
-
-        What they reported a little earlier is extrapolated to that moment.
-        """
-        newest = -math.inf
-        oldest = answered - (self.snapshot.monotonic - self.oldest)
-        for name, rest in self.snapshot.records.items():
-            if name == record.target.name:
-                continue
-            for observed, made in history.block_times(rest):
-                if observed <= answered:
-                    if observed >= oldest:
-                        newest = max(newest, made + answered - observed)
-                    break
-        return newest if newest > -math.inf else math.inf
-
-    def _lag_blocks(self, sample: Sample, head: Head) -> int | None:
-        chain = self.whole.head
-        if chain is None:
-            return None
-        since = max(0.0, chain.seen - sample.finished)
-        made_since = since * history.block_rate(self.snapshot.records[chain.target])
-        return max(0, round(chain.seqno - head.seqno - made_since))
-
-    def _shard_lag(self, record: Record, head: Head, lag: float) -> "_ShardLag":
-        """Lag of what accounts are read from, to the target's own masterchain.
-
-        Args:
-            record: of the target.
-            head: its last one.
-            lag: of its masterchain, seconds.
-        """
-        pace = self.whole.pace.expected
-        gaps, seconds, served = [], [], 0.0
-        if head.shard_client_seqno is not None:
-            known = max(head.seqno, head.known_seqno or 0)
-            gaps.append(max(0, known - head.shard_client_seqno))
-            if head.shard_client_seqno == head.seqno:
-                served = (known - head.seqno) * pace
-            if head.gen_utime is not None and head.shard_client_time is not None:
-                seconds.append(head.gen_utime - head.shard_client_time - _USUAL_GAP * pace)
-        read = record.latest.get(Probe.ACCOUNT)
-        oldest = self.snapshot.monotonic - lifetime(Probe.ACCOUNT, self.probe)
-        if read is not None and read.ok and read.finished >= oldest:
-            if read.head is not None and (seqno := _seqno_before(record, read)) is not None:
-                gaps.append(max(0, seqno - read.head.seqno))
-            if read.state_time is not None:
-                read = history.by_present_clock(read, self.epoch)
-                age = read.started + (self.whole.clock_offset or 0.0) - (read.state_time or 0)
-                waited = max(0.0, read.finished - (record.advanced or read.finished))
-                old = age - waited - lag - consensus.USUAL_AGE - pace
-                if old >= _IDLE_SHARD:
-                    seconds.append(old)
-        if not gaps and not seconds:
-            return _ShardLag(None, None, 0.0)
-        blocks = max(gaps, default=0)
-        seconds.append(max(0, blocks - _USUAL_GAP) * pace)
-        return _ShardLag(blocks if gaps else None, max(0.0, *seconds), served)
-
     def _verdict(self, record: Record, state: State, **rest: Any) -> Verdict:
         name = record.target.name
         before = self.previous.verdicts.get(name) if self.previous else None
@@ -546,34 +430,3 @@ class _Judge:
         since = before.since if before is not None and same else self.snapshot.wall
         rest.setdefault("barred", frozenset({state}))
         return Verdict(target=record.target, state=state, since=since, **rest)
-
-
-@dataclass(frozen=True, slots=True)
-class _ShardLag:
-    """Lag of the shards to the masterchain.
-
-    Attributes:
-        blocks: of the masterchain; None where not known.
-        seconds: None where not known.
-        served: seconds by which the block that the target serves is older for it.
-    """
-
-    blocks: int | None
-    seconds: float | None
-    served: float
-
-    def lags(self, blocks: int, seconds: float) -> bool:
-        """Whether it lags by so many blocks, or by so many seconds."""
-        return (self.blocks or 0) >= blocks or (self.seconds or 0.0) >= seconds
-
-
-def _seqno_before(record: Record, read: Sample) -> int | None:
-    """The last masterchain seqno that the target had reported when accounts were read."""
-    return next(
-        (
-            sample.head.seqno
-            for sample in reversed(record.heads)
-            if sample.head is not None and sample.finished <= read.finished
-        ),
-        None,
-    )

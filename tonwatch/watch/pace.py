@@ -1,17 +1,22 @@
-"""How fast the chain makes blocks, learnt from what targets report.
+"""How fast the chain makes blocks, and since when it made none, by what targets report.
 
 Pure functions over records.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from statistics import median_low
 from typing import Final
 
-from tonwatch.config.models import Thresholds
+from tonwatch.config.models import ProbeConfig, Thresholds
+from tonwatch.samples.sample import Probe, Sample
+from tonwatch.watch import history
 from tonwatch.watch.store import Record
+
+USUAL_AGE: Final = 1.5
+"""Age of a healthy chain's last block when it is queried, seconds, besides the chain's pace."""
 
 HEALTHY: Final = 5.0
 """Seconds a block; no healthy TON chain has been slower."""
@@ -26,14 +31,13 @@ _SLOW_FROM: Final = 4.0
 """Seconds a block that are never slow."""
 
 _STEPS: Final = 3
-"""Last steps of the chain whose median is its pace, so that one late block is not a slow chain,
-and whose longest gap is waited for before it counts as stalled."""
+"""Last steps of the chain whose median is its pace, so that one late block is not a slow chain."""
 
 _RESTART: Final = 100
 """Blocks that a target goes back where it starts anew; balancers go back a few."""
 
 _GAPS: Final = 2.0
-"""Gaps between blocks after which a chain is stalled."""
+"""Times its present seconds a block after which a chain is stalled."""
 
 _LONGEST: Final = 10.0
 """Times the threshold up to which a slow chain delays that it counts as stalled."""
@@ -51,14 +55,12 @@ class Pace:
 
     Attributes:
         usual: learnt seconds a block; None where nothing is known yet.
-        recent: seconds a block over the last blocks; None likewise.
-        gap: longest average gap of the last steps, seconds.
+        recent: seconds a block over the last steps; None likewise.
         at: event loop time when it was measured.
     """
 
     usual: float | None = None
     recent: float | None = None
-    gap: float = 0.0
     at: float = -math.inf
 
     @property
@@ -76,7 +78,7 @@ class Pace:
     def stalled_after(self, thresholds: Thresholds) -> float:
         """Seconds without a block after which the chain is stalled: a slow chain has time."""
         longest = _LONGEST * thresholds.stalled
-        return max(thresholds.stalled, min(longest, _GAPS * self.gap))
+        return max(thresholds.stalled, min(longest, _GAPS * (self.recent or 0.0)))
 
 
 def measured(records: Iterable[Record], previous: Pace | None, now: float) -> Pace:
@@ -95,9 +97,53 @@ def measured(records: Iterable[Record], previous: Pace | None, now: float) -> Pa
         for (late, late_time), (early, early_time) in pairwise(blocks)
     ]
     if not steps:
-        return Pace(before.usual, before.recent, before.gap, now)
+        return Pace(before.usual, before.recent, now)
     recent = median_low(steps)
-    return Pace(_usual(before, recent, now), recent, max(steps), now)
+    return Pace(_usual(before, recent, now), recent, now)
+
+
+def idle_times(
+    records: Mapping[str, Record],
+    answers: Mapping[str, Sample],
+    epoch: float,
+    offset: float | None,
+    pace: Pace,
+    probe: ProbeConfig,
+) -> dict[str, float]:
+    """Seconds without a new block at each target that answers, by its last answer.
+
+    A block is seen up to an interval after it was made, which its age shows. A target that is back
+    from an outage with a block that others had before has no new one.
+
+    Args:
+        records: of all targets.
+        answers: the samples that targets are judged by.
+        epoch: the local wall clock less the event loop's, seconds.
+        offset: true time less local time; None where the local clock is right.
+        pace: of the chain.
+        probe: how often targets are probed.
+    """
+    usual = USUAL_AGE + pace.expected
+    waits = {}
+    for name, sample in answers.items():
+        record = records[name]
+        if sample.probe is not Probe.HEAD or record.advanced is None or sample.head is None:
+            continue
+        age = history.age_when_new(record, sample, epoch)
+        seen_late = 0.0 if age is None else age + (offset or 0.0) - usual
+        waits[name] = record.advanced - min(max(0.0, seen_late), probe.interval)
+    idles = {}
+    for name, since in waits.items():
+        sample = answers[name]
+        seqno = sample.head.seqno if sample.head is not None else 0
+        others = (
+            waits[other]
+            for other, rest in answers.items()
+            if other in waits and rest.head is not None and rest.head.seqno >= seqno
+        )
+        first = min(others) if history.is_back(records[name], seqno) else since
+        idles[name] = sample.finished - first
+    return idles
 
 
 def _usual(before: Pace, recent: float, now: float) -> float:

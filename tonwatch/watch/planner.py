@@ -124,7 +124,9 @@ def refusing(wallet: WalletVerdict) -> WalletKind | None:
 def idle_write_probe(wallet: WalletVerdict) -> str:
     """Why a wallet cannot be sent the probe messages that it is to get; empty where it can."""
     reading = wallet.reading
-    if not wallet.write_probe or reading is None or refusing(wallet) is not None:
+    if not wallet.write_probe or reading is None or wallet.frozen:
+        return ""
+    if refusing(wallet) is not None:
         return ""
     if reading.status is not AccountStatus.ACTIVE:
         return f"it is {reading.status}"

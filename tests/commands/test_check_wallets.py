@@ -120,6 +120,14 @@ async def test_a_low_wallet(config_file: Any, simulator: Simulator) -> None:
     assert rows(out, "WALLET")[0][4] == "1,000,000,000 TON"
 
 
+async def test_a_write_probe_that_can_never_run(config_file: Any, simulator: Simulator) -> None:
+    address = simulator.config()["contracts"][0]["address"]
+    wallets = [{"name": "vault", "address": address, "write_probe": True}]
+    code, out, _ = await finished("check", "--config", config_file(wallets=wallets, contracts=[]))
+    assert code == 1
+    assert "write_probe_idle: The write path is not probed with wallet vault: its code is" in out
+
+
 async def test_the_coin_has_its_configured_name(config_file: Any) -> None:
     code, out, _ = await finished("check", "--config", config_file(coin="Gram"))
     assert code == 0

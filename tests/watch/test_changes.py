@@ -62,15 +62,18 @@ def test_each_begins_once_and_ends_once(log: Log) -> None:
 
 
 def test_a_line_has_all_fields_of_the_finding(log: Log) -> None:
-    [line] = log.see(DOWN)
+    impact = "Clients of node can neither read nor pay."
+    [line] = log.see(replace(DOWN, impact=impact))
     assert line == {
         "event": "finding begins",
         "log_level": "warning",
         "cause": Cause.NODE_DOWN,
         "target": "node",
         "sentence": "node refuses connections.",
+        "impact": impact,
     }
     [line] = log.see(WELL)
+    assert "impact" not in line
     assert (line["log_level"], line["sentence"]) == ("info", "node refuses connections.")
 
 

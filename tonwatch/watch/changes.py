@@ -137,8 +137,8 @@ class Changes:
             elif self._findings.forget(key, now):
                 del self._last[key]
         self._last |= present
-        _write(begun, "finding begins", log.warning)
-        _write(ended, "finding ended", log.info)
+        _write(begun, "finding begins", log.warning, with_impact=True)
+        _write(ended, "finding ended", log.info, with_impact=False)
 
     def _target(self, verdict: Verdict, now: float) -> None:
         change = self._states.change(verdict.target.name, verdict.state, now)
@@ -163,7 +163,9 @@ def _keys(finding: Finding) -> Iterable[_Key]:
     return (finding.key,)
 
 
-def _write(changed: Sequence[tuple[_Key, Finding, _Change]], event: str, write: Any) -> None:
+def _write(
+    changed: Sequence[tuple[_Key, Finding, _Change]], event: str, write: Any, *, with_impact: bool
+) -> None:
     """A line for each; where many have the same cause at once, one line for all but the first."""
     lines: dict[Cause, int] = {}
     others: dict[Cause, list[str]] = {}
@@ -173,7 +175,8 @@ def _write(changed: Sequence[tuple[_Key, Finding, _Change]], event: str, write: 
             others.setdefault(cause, []).append(target or account)
             continue
         whose = {"target": target, "account": account}
-        named = {name: value for name, value in whose.items() if value}
-        write(event, cause=cause, **named, sentence=finding.sentence, **change.more)
+        meant = {"impact": finding.impact if with_impact else ""}
+        rest = {name: value for name, value in (whose | meant).items() if value}
+        write(event, cause=cause, sentence=finding.sentence, **rest, **change.more)
     for cause, names in others.items():
         write(event, cause=cause, count=len(names), also_of=names)

@@ -179,6 +179,15 @@ class TestOfAWatcher:
         assert (Cause.WALLET_LOW, None, "hot") in causes
         assert len(begun) == len(causes)
 
+    def test_another_server_is_logged_once(self, clock: Clock, lines: list[Any]) -> None:
+        scene = Scene(clock)
+        scene.healthy()
+        versions = iter((0x101, 0x102, 0x102))
+        scene.ticks(3, lambda: scene.answer(NODE, version=next(versions)))
+        [line] = [line for line in lines if line["event"] == "server"]
+        assert (line["target"], line["trait"]) == ("node", "protocol_version")
+        assert (line["was"], line["now"]) == ("1.1", "1.2")
+
     def test_a_target_that_flaps(self, clock: Clock, lines: list[Any]) -> None:
         scene = Scene(clock)
         scene.healthy()

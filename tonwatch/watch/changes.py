@@ -15,6 +15,7 @@ from tonwatch.watch.diagnosis import Diagnosis
 from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.readiness import Phase, Readiness
 from tonwatch.watch.states import State
+from tonwatch.watch.store import ServerChange
 from tonwatch.watch.verdicts import Verdict
 from tonwatch.watch.wallet_findings import NAMED
 
@@ -102,6 +103,7 @@ class Changes:
         self._overall.begin("readiness", phase)
         self._findings = _Subjects()
         self._last: dict[_Key, Finding] = {}
+        self._servers: dict[ServerChange, None] = {}
 
     def targets(self, verdicts: Iterable[Verdict], now: float) -> None:
         """Log which targets are in another state; `now` is the event loop's clock, seconds."""
@@ -139,6 +141,14 @@ class Changes:
         self._last |= present
         _write(begun, "finding begins", log.warning, with_impact=True)
         _write(ended, "finding ended", log.info, with_impact=False)
+
+    def servers(self, changes: Iterable[ServerChange]) -> None:
+        """Log each change of a target's server once, in the order given."""
+        known, self._servers = self._servers, dict.fromkeys(changes)
+        for change in self._servers:
+            if change not in known:
+                named = {"target": change.target, "trait": change.trait}
+                log.warning("server", **named, was=change.was, now=change.now)
 
     def _target(self, verdict: Verdict, now: float) -> None:
         change = self._states.change(verdict.target.name, verdict.state, now)

@@ -167,6 +167,28 @@ def test_an_outbound_queue_is_shown_until_it_is_too_old(scene: Scene) -> None:
     assert described(scene)["targets"][0]["out_queue"] is None
 
 
+def test_another_server_of_a_target_is_in_the_history(scene: Scene) -> None:
+    scene.healthy()
+    scene.ticks(1, lambda: scene.others(lambda: scene.answer(NODE, version=0x102)))
+    scene.ticks(1, lambda: scene.others(lambda: scene.answer(NODE, version=0x103)))
+    scene.ticks(1, lambda: scene.others(lambda: scene.answer(NODE, version=0x103)))
+    assert described(scene)["server_changes"] == [
+        {
+            "time": time,
+            "target": "node",
+            "trait": "protocol_version",
+            "was": was,
+            "now": now,
+        }
+        for time, was, now in [
+            ("2027-01-15T08:00:25Z", "1.2", "1.3"),
+            ("2027-01-15T08:00:20Z", "1.1", "1.2"),
+        ]
+    ]
+    text = text_of(render(scene))
+    assert "node has another protocol version since 08:00:25 UTC : 1.3 , before it 1.2" in text
+
+
 def test_past_diagnoses_are_listed_newest_first(scene: Scene) -> None:
     scene.recovered()
     past = described(scene)["history"]

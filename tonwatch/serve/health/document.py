@@ -15,7 +15,7 @@ from tonwatch.watch.lifetimes import lifetime
 from tonwatch.watch.policy import barring_gates, by_policy
 from tonwatch.watch.readiness import Phase, Standing
 from tonwatch.watch.sentences import rfc3339
-from tonwatch.watch.store import Record
+from tonwatch.watch.store import Record, ServerChange
 from tonwatch.watch.verdicts import Verdict
 from tonwatch.watch.view import Ended, View
 
@@ -84,6 +84,7 @@ def document(
         },
         "also": [_finding(finding) for finding in diagnosis.also],
         "history": [_ended(ended) for ended in view.history],
+        "server_changes": [_server_change(change) for change in view.server_changes],
         "head": head
         and {
             "seqno": head.seqno,
@@ -175,6 +176,16 @@ def _ended(ended: Ended) -> dict[str, Any]:
         "for_seconds": _rounded(ended.until - ended.since, 0),
         "target": ended.finding.target or None,
         "account": ended.finding.account or None,
+    }
+
+
+def _server_change(change: ServerChange) -> dict[str, Any]:
+    return {
+        "time": rfc3339(change.at),
+        "target": change.target,
+        "trait": change.trait,
+        "was": change.was,
+        "now": change.now,
     }
 
 

@@ -38,7 +38,7 @@ MAX_FINDINGS: Final = 8
 """Further findings, and lines of evidence; the others are in the table of targets."""
 
 MAX_HISTORY: Final = 10
-"""Ended diagnoses on the page."""
+"""Ended diagnoses on the page, and changes of servers."""
 
 _CODE: Final = re.compile(r"`([a-z_.]+)`")
 
@@ -101,6 +101,7 @@ def context(view: View, errors: Sequence[InternalError] = (), *, alive: bool) ->
         "alive": alive,
         "also": also,
         "history": view.history[:MAX_HISTORY],
+        "server_changes": view.server_changes[:MAX_HISTORY],
         "config": view.config,
         "forks": fork_evidence(view, view.config.zerostate),
         "errors": errors,

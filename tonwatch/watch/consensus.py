@@ -18,8 +18,8 @@ from tonwatch.watch.store import Record
 _YOUNGEST_AGE: Final = 0.7
 """Age of the youngest of several blocks of a healthy chain, seconds."""
 
-_LOST: Final = 2 / 3
-"""Interruptions of each external target from which on the loss is on this machine's side."""
+_LOSSY_FOR: Final = 60.0
+"""Seconds within which each external target must have lost answers."""
 
 FORK_HISTORY: Final = 24
 """Head samples of each target that are searched for blocks that others reported as well."""
@@ -255,21 +255,18 @@ def egress_broken(
     return tuple(external) if all_silent and judged else ()
 
 
-def egress_lossy(
-    records: Mapping[str, Record], window: float, thresholds: Thresholds
-) -> tuple[str, ...]:
-    """The external targets, where each of them lost answers and one flaps for it: two at least.
+def egress_lossy(records: Mapping[str, Record], now: float) -> tuple[str, ...]:
+    """The external targets, where each of them lately lost answers and gave others: two at least.
 
     Args:
         records: of all targets.
-        window: event loop time from which on lost answers count.
-        thresholds: how many make a target flap.
+        now: event loop time, seconds.
     """
     external = _external(records)
-    lost = {name: history.losses(record, window) for name, record in external.items()}
-    if len(external) < 2 or min(lost.values()) < _LOST:
+    if len(external) < 2:
         return ()
-    return tuple(external) if max(lost.values()) >= thresholds.flapping else ()
+    losing = all(history.loses_answers(record, now - _LOSSY_FOR) for record in external.values())
+    return tuple(external) if losing else ()
 
 
 def egress_suspected(

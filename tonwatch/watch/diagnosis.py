@@ -11,6 +11,7 @@ from typing import Final
 from tonwatch.config.models import Thresholds
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import network_name
+from tonwatch.watch.failures import failure
 from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.impact import impact
 from tonwatch.watch.sentences import blocks, duration, rfc3339, sentence, standing
@@ -118,11 +119,21 @@ def _explained(verdict: Verdict, judgement: Judgement) -> bool:
         or verdict.reason is Reason.LOCAL_RESOURCES
         or (judgement.stalled and verdict.state is State.STALLED)
         or (verdict.state is State.LAGGING and _all_lag(judgement))
-        or (verdict.state is State.FLAPPING and verdict.target.name in judgement.lossy)
+        or (verdict.target.name in judgement.lossy and _is_lossy(verdict))
         or verdict.target.name in judgement.unreachable
         or verdict.target.name in judgement.excused
         # Flapping of the target itself is reported without waiting for egress to be ruled out.
         or (verdict.target.name in judgement.suspects and verdict.state is not State.FLAPPING)
+    )
+
+
+def _is_lossy(verdict: Verdict) -> bool:
+    """Whether lost answers explain what is wrong with a target."""
+    lost = failure(verdict.reason)
+    return (
+        verdict.state in (State.FLAPPING, State.SLOW)
+        or lost.silent
+        or verdict.reason in (Reason.QUERY_TIMEOUT, Reason.NOT_SYNCED)
     )
 
 
@@ -144,7 +155,7 @@ def _of_target(verdict: Verdict, judgement: Judgement) -> Finding:
         cause = meaning.provider or Cause.PROVIDER_DOWN
     ok = (other for other in judgement.verdicts.values() if other.state is State.OK)
     words = sentence(verdict)
-    if verdict.state is State.STALLED and judgement.sources == 1:
+    if verdict.state is State.STALLED and judgement.sources_at_head == 1:
         words = f"{words.removesuffix('.')}. Chain or {target.category}: one source cannot tell."
     if verdict.state is State.WRONG_NETWORK:
         words = f"{words.removesuffix('.')}; configured is {network_name(judgement.zerostate)}."

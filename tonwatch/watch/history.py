@@ -27,6 +27,9 @@ _LONE_FAILURE: Final = 1 / 3
 _CATCH_UP: Final = 3.0
 """Seconds by which lag must have shrunk to count as catching up; block times are whole."""
 
+_LOSSES: Final = 3
+"""Answers that are lost from which on that is no chance."""
+
 _OFTEN: Final = 3
 """Failures in a row of readings of configured accounts that are not those of one account."""
 
@@ -133,6 +136,10 @@ def accounts_fail(record: Record, oldest: float, recent: float) -> Sample | None
             continue
         if failing.last.finished - failing.first.finished < _FOR_LONG:
             continue
+        read = record.latest.get(Probe.ACCOUNT)
+        read_since = read is not None and read.ok and read.finished > failing.last.finished
+        if got_no_answer(failing.last) and read_since:
+            continue
         if failing.last.reason not in _EXCUSED and not _not_connected(failing.last):
             return failing.last
     return None
@@ -150,10 +157,15 @@ def got_no_answer(sample: Sample) -> bool:
     return sample.reason in (Reason.NOT_SYNCED, Reason.QUERY_TIMEOUT)
 
 
-def slow_answer(record: Record, oldest: float) -> Sample | None:
+def slow_answer(record: Record, oldest: float, timeout: float) -> Sample | None:
     """The last connect sample, where it waited for an answer that the head probe did not get.
 
-    None where no answer came there either. Args as `false_claim`.
+    None where no answer came there either, or at once.
+
+    Args:
+        record: of the target.
+        oldest: event loop time before which nothing counts.
+        timeout: of the head probe, seconds; its query has at least half of it.
     """
     failing = record.failing.get(Probe.HEAD)
     answered = record.latest.get(Probe.CONNECT)
@@ -161,7 +173,8 @@ def slow_answer(record: Record, oldest: float) -> Sample | None:
         return None
     if not got_no_answer(failing.last):
         return None
-    return answered if answered.finished >= max(oldest, failing.first.asked) else None
+    waited = answered.phases.get("query", 0.0) >= timeout / 2
+    return answered if waited and answered.finished >= max(oldest, failing.first.asked) else None
 
 
 def youngest_age(record: Record, oldest: float, epoch: float) -> float | None:
@@ -240,9 +253,10 @@ def refusing_messages(record: Record, oldest: float) -> Sample | None:
     if failing is None or failing.last.finished < oldest:
         return None
     last = failing.last
-    if last.reason is Reason.RATE_LIMITED or failure(last.reason).proves_nothing:
+    why = failure(last.reason)
+    if last.reason is Reason.RATE_LIMITED or why.proves_nothing or why.unreachable:
         return None
-    return last if failing.count > 1 or failure(last.reason).of_messages else None
+    return last if failing.count > 1 or why.of_messages else None
 
 
 def latency(record: Record, oldest: float) -> float | None:
@@ -301,17 +315,16 @@ def interruptions(record: Record, oldest: float) -> float:
     return sum(1.0 if length > 1 else _LONE_FAILURE for ok, length in ended if not ok)
 
 
-def losses(record: Record, oldest: float) -> float:
-    """As `interruptions`, of answers that were lost on the way."""
-    if not _failed_since(record, oldest):
-        return 0.0
+def loses_answers(record: Record, oldest: float) -> bool:
+    """Whether answers of several probes were lost since `oldest`, and others came after one."""
     lost = [
-        sample
-        for sample in record.heads
-        if sample.finished >= oldest and (sample.ok or failure(sample.reason).silent)
+        sample.finished
+        for sample in record.failures
+        if sample.finished >= oldest and (failure(sample.reason).silent or got_no_answer(sample))
     ]
-    runs = [(ok, len(list(run))) for ok, run in groupby(lost, key=lambda sample: sample.ok)]
-    return sum(1.0 if length > 1 else _LONE_FAILURE for ok, length in runs if not ok)
+    if len(lost) < _LOSSES:
+        return False
+    return any(sample.ok and sample.finished > lost[0] for sample in record.heads)
 
 
 def down_for(record: Record) -> float:

@@ -25,8 +25,11 @@ EGRESS_DOUBT: Final = 2
 _SETTLED: Final = 1 / 3
 """Part of the flapping window after which a lasting failure is not flapping any more."""
 
-_ROLLED_BACK: Final = 100
+_ROLLED_BACK: Final = 30
 """Blocks by which the head must go back; servers behind one address differ by less."""
+
+_FRESH: Final = 4.0
+"""Seconds by which a block of a healthy chain may be older than usual."""
 
 _ROLLBACK_IS_NEWS: Final = 3600.0
 """Seconds for which a chain that went back is a finding."""
@@ -90,22 +93,26 @@ def judge(
         if name not in forks.minority and name not in future
     }
     pace = measured([records[name] for name in trusted], before, now)
-    idles = idle_times(records, answers, epoch, offset, pace, probe)
-    idle = min(idles.values(), default=None)
+    idles = idle_times(records, answers, epoch, offset, probe)
     unreachable = consensus.egress_broken(records, oldest, accepted)
     head = consensus.find_head(trusted, sources, offset, thresholds)
-    back, peak = _rollback(snapshot, previous, head, trusted, offset, pace, thresholds)
+    back, peak = _rollback(snapshot, previous, head, trusted, offset, pace)
+    # What lags says nothing about new blocks.
+    at_head = [name for name in idles if not _lags_head(answers[name], head, thresholds)]
+    idle = min((idles[name] for name in at_head), default=None)
     stalled = idle is not None and idle >= pace.stalled_after(thresholds)
+    sources_at_head = len({sources[name] for name in at_head})
     whole = Judgement(
         wall=snapshot.wall,
         head=head,
         dated=_dated(head, previous, oldest),
-        stalled=stalled and len({sources[name] for name in idles}) > 1,
+        stalled=stalled and sources_at_head > 1,
         idle=idle,
         pace=pace,
         peak=peak,
         rolled_back=back,
         sources=len({sources[name] for name in answers}),
+        sources_at_head=sources_at_head,
         clock_offset=offset,
         forks=forks,
         unreachable=unreachable,
@@ -113,13 +120,20 @@ def judge(
         suspects=()
         if unreachable
         else consensus.egress_suspected(records, accepted, now - EGRESS_DOUBT * probe.interval),
-        lossy=consensus.egress_lossy(records, now - thresholds.flapping_window, thresholds),
+        lossy=() if unreachable else consensus.egress_lossy(records, now),
         no_resources=_no_resources(snapshot, oldest),
         queue=_queue(snapshot, now - lifetime(Probe.ACCOUNT, probe)),
         zerostate=zerostate,
         verdicts={},
     )
-    lags = Lags(snapshot, previous, whole, thresholds, probe, oldest, epoch)
+    seen = [
+        first
+        for name, sample in trusted.items()
+        if head is not None and sample.head is not None and sample.head.seqno >= head.seqno
+        if (first := history.age_when_new(records[name], sample, epoch)) is not None
+    ]
+    newest = min(seen, default=math.inf)
+    lags = Lags(snapshot, previous, whole, thresholds, probe, oldest, epoch, newest)
     judged = _Judge(
         snapshot, previous, whole, zerostate, thresholds, probe, gates, lags, future, idles
     )
@@ -137,7 +151,17 @@ def _standing_in(sample: Sample, record: Record, now: float, probe: ProbeConfig)
         good = next((each for each in reversed(record.heads) if each.ok), None)
         oldest = now - lifetime(Probe.HEAD, probe)
         return good if good is not None and good.finished >= oldest else sample
-    return history.slow_answer(record, now - lifetime(Probe.CONNECT, probe)) or sample
+    oldest = now - lifetime(Probe.CONNECT, probe)
+    return history.slow_answer(record, oldest, probe.timeout) or sample
+
+
+def _lags_head(sample: Sample, head: consensus.ChainHead | None, thresholds: Thresholds) -> bool:
+    """Whether a target's block is far older than the head."""
+    if head is None or head.gen_utime is None:
+        return False
+    if sample.head is None or sample.head.gen_utime is None:
+        return False
+    return head.gen_utime - sample.head.gen_utime >= thresholds.lag_warn
 
 
 def _dated(
@@ -160,7 +184,6 @@ def _rollback(
     trusted: dict[str, Sample],
     offset: float | None,
     pace: Pace,
-    thresholds: Thresholds,
 ) -> tuple[RolledBack | None, int | None]:
     """Whether the chain went back lately, and the highest seqno since.
 
@@ -178,7 +201,7 @@ def _rollback(
     usual = USUAL_AGE + pace.expected
     for sample in trusted.values():
         block_age = consensus.age(sample, offset)
-        is_fresh = block_age is not None and block_age < thresholds.lag_warn + usual
+        is_fresh = block_age is not None and block_age < _FRESH + usual
         if sample.head is None or not is_fresh or sample.head.seqno >= peak - _ROLLED_BACK:
             return back, peak
     return RolledBack(snapshot.wall, snapshot.monotonic, peak, head.seqno), head.seqno
@@ -307,6 +330,8 @@ class _Judge:
         invalid = false_claim is not None and false_claim.reason is Reason.PROOF_INVALID
         disproved = false_claim is not None and not invalid
         refusal = history.refusing_messages(record, now - lifetime(Probe.WRITE, self.probe))
+        if refusal is not None and is_late and history.got_no_answer(refusal):
+            refusal = None  # it would have been answered later
         unread = history.accounts_fail(
             record, now - lifetime(Probe.ACCOUNT, self.probe), self.lags.oldest
         )
@@ -333,8 +358,8 @@ class _Judge:
             State.PROOF_INVALID: invalid,
             State.DISPROVED: disproved,
             State.STALLED: stuck,
-            State.LAGGING: lags and (not shard_lags or own_lag >= limits.lag_warn),
-            State.SHARD_LAGGING: shard_lags or unread_state is State.SHARD_LAGGING,
+            State.LAGGING: own_lag >= self.lags.warned_from(record),
+            State.SHARD_LAGGING: shard_lags or lags or unread_state is State.SHARD_LAGGING,
             State.THROTTLED: throttled,
             State.ACCOUNTS_FAILING: unread_state is State.ACCOUNTS_FAILING,
             State.WRITE_BROKEN: refusal is not None,
@@ -412,7 +437,9 @@ class _Judge:
         """
         if idle is None or idle < self.whole.pace.stalled_after(self.thresholds):
             return False
-        if self.whole.stalled or self.whole.sources == 1:
+        whole = self.whole
+        alone = whole.sources_at_head == 1 and not _lags_head(sample, whole.head, self.thresholds)
+        if whole.stalled or alone:
             return True
         return any(
             other.head is not None

@@ -57,6 +57,8 @@ class Lags:
         probe: how old a sample may be.
         oldest: event loop time before which no head counts.
         epoch: the local wall clock less the event loop's, seconds.
+        newest: age of the head when a target reported it first, by the local clock, seconds;
+            infinite where not known.
     """
 
     snapshot: Snapshot
@@ -66,6 +68,7 @@ class Lags:
     probe: ProbeConfig
     oldest: float
     epoch: float
+    newest: float
 
     def seconds(self, record: Record, sample: Sample, head: Head) -> float | None:
         """Lag at its last answer with a block time, seconds: to the head, or to the clock.
@@ -90,6 +93,10 @@ class Lags:
             if age is None:
                 return None
             late = age
+            at_head = self.whole.head is not None and self.whole.head.seqno <= sample.head.seqno
+            if at_head:
+                # It may have had the head late; others show when that was new.
+                late = min(late, self.newest)
         usual = USUAL_AGE + self.whole.pace.expected
         return late + (self.whole.clock_offset or 0.0) - usual
 

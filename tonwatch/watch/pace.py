@@ -24,7 +24,7 @@ HEALTHY: Final = 5.0
 _ASSUMED: Final = 2.5
 """Seconds a block that count as usual where the chain was never seen at a healthy pace."""
 
-_FAR_SLOWER: Final = 4.0
+_FAR_SLOWER: Final = 3.0
 """Times the usual seconds a block from which on the chain is slow."""
 
 _SLOW_FROM: Final = 4.0
@@ -33,7 +33,7 @@ _SLOW_FROM: Final = 4.0
 _STEPS: Final = 3
 """Last steps of the chain whose median is its pace, so that one late block is not a slow chain."""
 
-_RESTART: Final = 100
+_RESTART: Final = 30
 """Blocks that a target goes back where it starts anew; balancers go back a few."""
 
 _GAPS: Final = 2.0
@@ -107,7 +107,6 @@ def idle_times(
     answers: Mapping[str, Sample],
     epoch: float,
     offset: float | None,
-    pace: Pace,
     probe: ProbeConfig,
 ) -> dict[str, float]:
     """Seconds without a new block at each target that answers, by its last answer.
@@ -120,17 +119,15 @@ def idle_times(
         answers: the samples that targets are judged by.
         epoch: the local wall clock less the event loop's, seconds.
         offset: true time less local time; None where the local clock is right.
-        pace: of the chain.
         probe: how often targets are probed.
     """
-    usual = USUAL_AGE + pace.expected
     waits = {}
     for name, sample in answers.items():
         record = records[name]
         if sample.probe is not Probe.HEAD or record.advanced is None or sample.head is None:
             continue
         age = history.age_when_new(record, sample, epoch)
-        seen_late = 0.0 if age is None else age + (offset or 0.0) - usual
+        seen_late = 0.0 if age is None else age + (offset or 0.0) - USUAL_AGE
         waits[name] = record.advanced - min(max(0.0, seen_late), probe.interval)
     idles = {}
     for name, since in waits.items():

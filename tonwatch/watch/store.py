@@ -282,8 +282,12 @@ class Store:
             entry.failing[sample.probe] = replace(before, count=before.count + 1, last=sample)
         if sample.probe is Probe.HEAD:
             if len(entry.heads) > 1 and not entry.heads[-1].ok and not entry.heads[-2].ok:
-                # Up again after an outage, perhaps at an older block: progress starts anew.
+                # Up again after an outage, perhaps at an older block: progress starts anew. The
+                # block that it had before is no progress.
+                last = [entry.seqnos[-1]] if entry.seqnos else []
+                is_same = sample.head is not None and last == [sample.head.seqno]
                 entry.seqnos.clear()
+                entry.seqnos.extend(last if is_same else [])
             entry.heads.append(sample)
             _recognise(entry, sample)
             if sample.head is not None:

@@ -92,6 +92,7 @@ class Judgement:
         peak: the highest seqno of a head since the chain last went back.
         rolled_back: where the chain went back lately.
         sources: independent ones among the targets that answer.
+        sources_at_head: those of them that do not lag the head.
         clock_offset: servers' time less local time where the local clock is wrong, seconds.
         forks: targets that reported another block than others at the same seqno.
         unreachable: the external targets, where none of them can be reached: egress is broken.
@@ -122,6 +123,7 @@ class Judgement:
     peak: int | None = None
     rolled_back: RolledBack | None = None
     sources: int = 0
+    sources_at_head: int = 0
     lossy: tuple[str, ...] = ()
     no_resources: str = ""
     queue: tuple[str, int, int] | None = None

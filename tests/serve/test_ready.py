@@ -69,19 +69,24 @@ class TestPhase:
 
 class TestVerbose:
     @pytest.mark.parametrize(
-        ("lag", "ticks", "lines"),
+        ("node", "ticks", "lines"),
         [
-            pytest.param(0, 1, "[+]node ok\nready: 1 of 1 in sync, 1 needed\n", id="in sync"),
             pytest.param(
-                28,
+                lambda s: s.answer(NODE),
+                1,
+                "[+]node ok\nready: 1 of 1 in sync, 1 needed\n",
+                id="in sync",
+            ),
+            pytest.param(
+                lambda s: s.fail(NODE, Reason.QUERY_TIMEOUT, "no answer within 3 s"),
                 2,
-                "[+]node lagging: node is 28 s (70 blocks) behind the head of the chain."
+                "[+]node down: node does not answer (no answer within 3 s)."
                 " 2 of 3 bad probes to leave.\n"
                 "ready: 1 of 1 in sync, 1 needed\n",
                 id="two bad probes",
             ),
             pytest.param(
-                28,
+                lambda s: s.answer(NODE, 28),
                 3,
                 "[-]node lagging: node is 28 s (70 blocks) behind the head of the chain."
                 " By `readiness.gates.lagging`.\n"
@@ -91,10 +96,10 @@ class TestVerbose:
         ],
     )
     async def test_has_a_line_for_each_primary(
-        self, client: Client, scene: Scene, lag: float, ticks: int, lines: str
+        self, client: Client, scene: Scene, node: Any, ticks: int, lines: str
     ) -> None:
         scene.healthy()
-        with_node(scene, lambda: scene.answer(NODE, lag), ticks)
+        with_node(scene, lambda: node(scene), ticks)
         assert await (await client.get("/ready?verbose")).text() == lines
 
     async def test_recovering(self, client: Client, scene: Scene) -> None:

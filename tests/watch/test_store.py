@@ -72,18 +72,6 @@ def test_going_on_from_an_old_block_is_progress(trio: Any) -> None:
     assert record(trio).advanced == trio.clock.monotonic_time
 
 
-def test_a_snapshot_does_not_change(trio: Any) -> None:
-    trio.answer(trio.targets[0])
-    before = record(trio)
-    trio.answer(trio.targets[0])
-    assert before.results == {(Probe.HEAD, Reason.OK): 1}
-
-
-def test_an_unknown_target_is_refused(trio: Any) -> None:
-    with pytest.raises(KeyError):
-        trio.answer(make_target("stranger", "liteserver", "primary"))
-
-
 class TestChangesOfAServer:
     """What answers for a target is recognised by its key or address, and by its version."""
 
@@ -141,3 +129,15 @@ class TestChangesOfAServer:
 
     def test_they_are_bounded(self) -> None:
         assert len(self.changes(*((str(number), None) for number in range(50)))) == CHANGES
+
+
+def test_a_snapshot_does_not_change(trio: Any) -> None:
+    trio.answer(trio.targets[0])
+    before = record(trio)
+    trio.answer(trio.targets[0])
+    assert before.results == {(Probe.HEAD, Reason.OK): 1}
+
+
+def test_an_unknown_target_is_refused(trio: Any) -> None:
+    with pytest.raises(KeyError):
+        trio.answer(make_target("stranger", "liteserver", "primary"))

@@ -222,11 +222,25 @@ def _chain(board: Board) -> None:
     board.side_by_side(
         8,
         (
-            12,
+            8,
             lag("Lag to the head, by target", (), "TonwatchNodeLagging", "TonwatchLagCritical"),
         ),
         (
-            12,
+            8,
+            series(
+                "Seconds from block to block",
+                "How fast the chain makes masterchain blocks, now and as is usual: four times what"
+                " is usual, and 4 s at least, is a slow chain.",
+                [
+                    Query(m("tonwatch_chain_block_interval_seconds"), "{{instance}}"),
+                    Query(m("tonwatch_chain_usual_block_interval_seconds"), "usual, {{instance}}"),
+                ],
+                unit="s",
+                runbooks=["TonwatchChainSlow"],
+            ),
+        ),
+        (
+            8,
             series(
                 "Age of the head",
                 "Seconds since the newest block that any target has. Over the line the chain is"

@@ -28,6 +28,7 @@ _CASES: Final[Sequence[tuple[str, Sequence[str], Sequence[str]]]] = (
     ("requests", (), ("requests",)),
     ("pytoniq-core, after aiohttp", ("aiohttp",), _CORE),
     ("tenacity, after aiohttp", ("aiohttp",), ("tenacity",)),
+    ("publicsuffixlist, after aiohttp", ("aiohttp",), ("publicsuffixlist",)),
     (_DAEMON, (), _RUN),
     (_CHECK, _RUN, ("pytoniq",)),
 )

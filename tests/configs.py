@@ -51,5 +51,6 @@ def make_target(
         },
         "toncenter-v2": {"kind": kind, "url": "http://10.0.0.1/api/v2"},
     }
-    section = found.section(name=name, role=role, local=local, **where[kind])
+    # All have one address here, and nobody's targets are one source.
+    section = found.section(name=name, role=role, local=local, operator=name, **where[kind])
     return found.target(section, about_wallets)

@@ -232,8 +232,8 @@ class TestSimulate:
         [
             (["--fault", "node-9=lag"], "no target 'node-9'"),
             (["--fault", "node-1=explode"], "explode"),
-            (["--fault", "node-1"], "node-1"),
-            (["--fault", "node-1=lag", "--fault", "node-1=hang"], "node-1 is given two faults"),
+            (["--fault", "node-1"], "'node-1' is not TARGET=FAULT or TARGET=FAULT:NUMBER"),
+            (["--fault", "node-1=lag", "--fault", "node-1=lag:5"], "lag is there twice"),
             (["--liteservers", "0", "--providers", "0"], "at least one"),
             (["--liteservers", "-1"], "network.liteservers"),
             (["--block-interval", "0"], "network.block_interval"),

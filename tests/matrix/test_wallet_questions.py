@@ -76,10 +76,11 @@ QUESTIONS: Final = [
 
 NO_FAULT_LEADS_TO: Final = frozenset(
     {
-        # About local files, names and certificates.
+        # About local files, names, certificates and limits.
         Reason.KEY_UNAVAILABLE,
         Reason.RESOLVE_FAILED,
         Reason.CONNECT_FAILED,
+        Reason.LOCAL_RESOURCES,
         Reason.TLS_FAILED,
         Reason.PROBE_FAILED,
         # What no simulated server answers, or not to each of these queries.
@@ -98,9 +99,10 @@ NO_FAULT_LEADS_TO: Final = frozenset(
 """Reasons that are tested where they are made, in tests/ton."""
 
 UNREACHED: Final[dict[Probe, set[Reason]]] = {
-    Probe.BALANCE: set(),
+    # The accounts of simulated providers do not lag.
+    Probe.BALANCE: {Reason.SHARD_LAG},
     # Balances are read on the same connection, which the first timeout closes for all.
-    Probe.COMPARE: {Reason.QUERY_TIMEOUT},
+    Probe.COMPARE: {Reason.QUERY_TIMEOUT, Reason.SHARD_LAG},
     # Reasons of all liteserver probes that a message cannot end with.
     Probe.WRITE: {Reason.PROOF_INVALID, Reason.SHARD_LAG},
 }

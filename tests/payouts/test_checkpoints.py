@@ -418,6 +418,19 @@ async def test_a_full_disk_is_logged_once_and_retried(
     assert await checkpoints.load(KEY, WALLET) == NEW
 
 
+async def test_each_attempt_to_write_is_reported(
+    tmp_path: Path, thread: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: list[str] = []
+    checkpoints = Checkpoints(tmp_path, MAINNET, lambda: 0.0, thread, reports.append)
+    await checkpoints.save(KEY, WALLET, OLD)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fails(OSError(28, "No space left on device")))
+        await checkpoints.save(KEY, WALLET, NEW)
+    await checkpoints.save(KEY, WALLET, NEW)
+    assert reports == ["", f"{tmp_path}: No space left on device", ""]
+
+
 async def test_a_removed_directory(checkpoints: Checkpoints) -> None:
     await asyncio.to_thread(checkpoints.path(KEY).parent.rmdir)
     with capture_logs() as logs:

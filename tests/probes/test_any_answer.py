@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple
 
@@ -224,7 +225,9 @@ async def about_accounts(source: Source, network: WalletNetwork, seqno: int) -> 
         assert reading.reason is not Reason.PROBE_FAILED, reading.detail
     for sample in await compare(network.owner(), [source], seqno, wall=time.time):
         fine(sample)
-    fine(await write_path(source, network.owner(), WalletKind.V3R2, wall=time.time))
+    sent = await write_path(source, network.owner(), WalletKind.V3R2, wall=time.time)
+    if sent is not None:
+        fine(sent)
     shard = network.simulator.chain.head.shard
     account = shard.accounts.get(network.owner()) if shard is not None else None
     last = account.last if account is not None else None
@@ -247,6 +250,8 @@ async def test_any_answer_of_a_provider(many: list[Change]) -> None:
         for change in many:
             async with provider_that(change, network) as client:
                 fine(await toncenter.head("p", client, timeout=TIMEOUT, wall=time.time))
+                fine(await toncenter.connect("p", client, timeout=TIMEOUT, wall=time.time))
+                fine(await toncenter.account("p", client, timeout=TIMEOUT, wall=time.time))
                 fine(await toncenter.fork("p", client, head, timeout=TIMEOUT, wall=time.time))
                 await about_accounts(ToncenterSource("p", client, lambda: TIMEOUT), network, head)
 
@@ -259,10 +264,10 @@ async def test_any_answer_of_a_liteserver(many: list[Change]) -> None:
         for change in many:
             async with node_that(change, network) as server:
                 link = server.link()
-                for ask in (node_probes.head, node_probes.connect):
+                for ask in (node_probes.head, partial(node_probes.connect, patience=TIMEOUT)):
                     fine(await ask("n", link, timeout=TIMEOUT, wall=time.time))
                 fine(await node_probes.fork("n", link, head, timeout=TIMEOUT, wall=time.time))
-                await about_accounts(
-                    LiteServerSource("n", link, KnownBlocks(), lambda: TIMEOUT), network, head
-                )
+                source = LiteServerSource("n", link, KnownBlocks(), lambda: TIMEOUT)
+                fine(await node_probes.account(source, wall=time.time, queues=True))
+                await about_accounts(source, network, head)
                 await link.drop()

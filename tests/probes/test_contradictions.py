@@ -80,6 +80,7 @@ async def test_the_wallets_own_refusal_proves_the_path(
     source = next(each for each in network.sources if each.name == through)
     before = network.simulator.world.wallets[number].seqno
     sample = await write_path(source, network.owner(number), KINDS[number], wall=time.time)
+    assert sample is not None
     assert (sample.probe, sample.reason, sample.detail) == (Probe.WRITE, Reason.OK, "")
     network.simulator.chain.advance(3)
     assert network.simulator.world.wallets[number].seqno == before
@@ -92,6 +93,7 @@ async def test_a_refusal_before_the_wallet_proves_nothing(
     await network.simulator.set_fault(through, Fault.REJECT_EXTERNALS)
     source = next(each for each in network.sources if each.name == through)
     sample = await write_path(source, network.owner(), KINDS[0], wall=time.time)
+    assert sample is not None
     assert sample.reason is Reason.MESSAGE_REJECTED
     assert "configuration parameter 43 is invalid" in sample.detail
 
@@ -99,6 +101,7 @@ async def test_a_refusal_before_the_wallet_proves_nothing(
 async def test_the_check_of_another_kind_of_wallet_proves_nothing(network: WalletNetwork) -> None:
     """The message for one kind, refused by another with an unexpected exit code."""
     sample = await write_path(network.node, network.owner(1), KINDS[0], wall=time.time)
+    assert sample is not None
     assert sample.reason is Reason.MESSAGE_REJECTED
 
 
@@ -114,5 +117,6 @@ class AcceptsEverything:
 
 async def test_accepting_everything_proves_nothing(network: WalletNetwork) -> None:
     sample = await write_path(AcceptsEverything(), network.owner(), KINDS[0], wall=time.time)  # type: ignore[arg-type]
+    assert sample is not None
     assert sample.reason is Reason.BAD_ANSWER
     assert "accepted a message that no wallet accepts" in sample.detail

@@ -1,6 +1,7 @@
 """Applying a new configuration: what has not changed goes on undisturbed."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
 from pathlib import Path
@@ -274,7 +275,7 @@ class TestWallets:
             wallets, it.content["wallets"] = it.content["wallets"], []
             await it.apply()
             assert {job.probe for job in it.runtime.jobs} == {
-                *(Probe.HEAD, Probe.CONNECT, Probe.FORK),
+                *(Probe.HEAD, Probe.CONNECT, Probe.ACCOUNT, Probe.FORK),
             }
             assert Probe.BALANCE not in it.record("node-1").target.probes
             it.content["wallets"] = wallets
@@ -303,6 +304,26 @@ class TestPayouts:
             await asyncio.sleep(30.0)
             assert checkpoints.transactions >= made + 40
             assert checkpoints.transactions - it.counted(wallet.name) == before
+
+        play(scene, tmp_path)
+
+    def test_a_directory_that_cannot_be_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(_: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        async def scene(it: Live) -> None:
+            errors = [it.runtime.view.snapshot.state_dir_error]
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "fsync", full)
+                it.simulator.world.pay("wallet-1", 1_000_000_000)
+                await asyncio.sleep(60.0)
+                errors.append(it.runtime.view.snapshot.state_dir_error)
+            # Without another payout: what could not be saved is tried again.
+            await asyncio.sleep(5.0)
+            errors.append(it.runtime.view.snapshot.state_dir_error)
+            assert errors == ["", f"{tmp_path / 'state'}: No space left on device", ""]
 
         play(scene, tmp_path)
 

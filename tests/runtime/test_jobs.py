@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
 from itertools import chain, pairwise
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -115,6 +116,54 @@ async def test_a_wallet_just_frozen_is_no_fault_of_a_target(tmp_path: Any) -> No
             await simulator.set_fault("wallet-1", Fault.FROZEN)
             simulator.chain.advance(2)
             assert await ask(Probe.WRITE) == []
+
+
+class TestRepeatedRounds:
+    """While a round shows something wrong, the next comes after `probe.interval`."""
+
+    @staticmethod
+    def asked(probe: Probe, target: str, fault: Fault, tmp_path: Path) -> list[list[float]]:
+        """When a probe ended: in three minutes without a fault, with one, and without it again."""
+        times: list[list[float]] = [[], [], []]
+
+        async def watch(loop: VirtualLoop) -> None:
+            async with Simulator(wallets=1, clock=loop.wall) as simulator:
+                content = simulator.config() | {"state_dir": str(tmp_path)}
+                content["wallets"][0]["write_probe"] = True
+                config = configured(content)
+                async with running(config, wall=loop.wall, random=Random(1)) as parts:
+                    working = asyncio.create_task(parts.run())
+                    for phase in times:
+                        if phase is times[1]:
+                            await simulator.set_fault(target, fault)
+                        if phase is times[2]:
+                            await simulator.clear(target)
+                        end = loop.time() + 180.0
+                        while loop.time() < end:
+                            await asyncio.sleep(0.5)
+                            latest = parts.view.snapshot.records[target].latest.get(probe)
+                            if latest and latest.finished not in phase[-1:]:
+                                phase.append(latest.finished)
+                    working.cancel()
+                    await asyncio.gather(working, return_exceptions=True)
+
+        virtual_time.run(watch)
+        return times
+
+    @pytest.mark.parametrize(
+        ("probe", "target", "fault"),
+        [
+            pytest.param(Probe.FORK, "node-2", Fault.FORK, id="fork"),
+            pytest.param(Probe.COMPARE, "provider-1", Fault.FALSE_BALANCE, id="false claim"),
+            pytest.param(Probe.WRITE, "node-1", Fault.REJECT_EXTERNALS, id="write path"),
+        ],
+    )
+    def test_when(self, probe: Probe, target: str, fault: Fault, tmp_path: Path) -> None:
+        before, during, after = self.asked(probe, target, fault, tmp_path)
+        assert len(before) <= 4
+        gaps = [b - a for a, b in pairwise(during)]
+        assert gaps[-10:] == pytest.approx([5.0] * 10, abs=1.0)
+        assert len(after) <= 8, "back to its interval"
 
 
 def test_a_bug_with_one_account_leaves_the_others_counted(

@@ -174,6 +174,79 @@ class TestConfirmation:
         assert self.asked_at(reasons) == times
 
 
+class TestRepetition:
+    """A slow probe that fails is repeated until all is well; then it is back on its grid."""
+
+    @staticmethod
+    def asked_at(
+        reasons: list[Reason], is_well: Callable[[float], bool] | None = None, takes: float = 0.0
+    ) -> tuple[list[float], int]:
+        """When a target with these results was asked, and how many ticks were overrun.
+
+        The interval is 30 s, that of repetitions 5 s.
+        """
+
+        async def play(loop: VirtualLoop) -> tuple[list[float], int]:
+            store = Store([make_target("it", "toncenter-v2", "primary")])
+            times: list[float] = []
+            answers = iter(reasons)
+
+            async def ask() -> list[Sample]:
+                times.append(round(loop.time(), 1))
+                await asyncio.sleep(takes)
+                return [replace(sample("it"), reason=next(answers))]
+
+            job = replace(
+                a_job("it", 30.0, ask, delay=0.0),
+                repeats=5.0,
+                is_well=None if is_well is None else lambda: is_well(loop.time()),
+            )
+            running = asyncio.create_task(run([job], store, errors()))
+            while len(times) < len(reasons):
+                await asyncio.sleep(0.1)
+            running.cancel()
+            record = store.snapshot(wall=0.0, monotonic=0.0).records["it"]
+            return times, record.overruns.get(Probe.HEAD, 0)
+
+        return virtual_time.run(play)
+
+    @pytest.mark.parametrize(
+        ("reasons", "times"),
+        [
+            pytest.param([Reason.OK] * 3, [0.0, 30.0, 60.0], id="all is well"),
+            pytest.param(
+                [Reason.QUERY_TIMEOUT, Reason.OK, Reason.OK], [0.0, 1.0, 30.0], id="one lost answer"
+            ),
+            pytest.param(
+                [*[Reason.QUERY_TIMEOUT] * 5, Reason.OK, Reason.OK, Reason.OK],
+                [0.0, 1.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0],
+                id="well again between two ticks",
+            ),
+            pytest.param(
+                [*[Reason.QUERY_TIMEOUT] * 9, Reason.OK],
+                [0.0, 1.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0],
+                id="beyond a tick",
+            ),
+            pytest.param(
+                [Reason.RATE_LIMITED] * 3, [0.0, 30.0, 60.0], id="a rate limit is not repeated"
+            ),
+        ],
+    )
+    def test_when(self, reasons: list[Reason], times: list[float]) -> None:
+        assert self.asked_at(reasons) == (times, 0)
+
+    def test_slow_repetitions_are_no_overruns(self) -> None:
+        times, overruns = self.asked_at([Reason.NOT_SYNCED] * 5, takes=12.0)
+        assert times == [0.0, 12.0, 25.0, 40.0, 55.0]
+        assert overruns == 0
+
+    def test_by_what_the_job_says(self) -> None:
+        """All answers are good, and what they show is not."""
+        forked = lambda now: not 28.0 < now < 41.0  # noqa: E731
+        times, _ = self.asked_at([Reason.OK] * 6, forked)
+        assert times == [0.0, 30.0, 35.0, 40.0, 60.0, 90.0]
+
+
 class Played:
     """Jobs on a virtual clock: what was asked, kept, counted and logged."""
 

@@ -56,7 +56,7 @@ async def test_a_flapping_server_refuses_first_and_then_takes_turns(kind: str) -
             assert loop.time() < began + PATIENCE
         assert seen == [False, True, False, True, False]
         assert loop.time() - began >= 4 * 0.05
-        await target.clear_fault()
+        await target.clear_faults()
         assert await is_open(target)
         assert target._flapping is None
 
@@ -80,7 +80,7 @@ async def test_faults_set_in_haste_leave_one_listener(kind: str) -> None:
         await asyncio.gather(
             *(target.set_fault(Fault.FLAP, 0.01) for _ in range(5)),
             target.set_fault(Fault.UNREACHABLE),
-            *(target.clear_fault() for _ in range(3)),
+            *(target.clear_faults() for _ in range(3)),
         )
         assert target._flapping is None
         assert await is_open(target)
@@ -146,7 +146,7 @@ async def test_every_other_answer_comes_from_a_node_that_is_behind(kind: str) ->
         await pick(it, kind).set_fault(Fault.STEP_BACK)
         seen = [await seqno_of(it, kind, connection) for _ in range(4)]
         assert seen == [80, 75, 80, 75]
-        await pick(it, kind).clear_fault()
+        await pick(it, kind).clear_faults()
         assert [await seqno_of(it, kind, connection) for _ in range(2)] == [80, 80]
         await connection.close()
 
@@ -187,7 +187,7 @@ async def test_a_share_of_queries_gets_no_answer_and_the_same_ones_each_time() -
         assert 40 <= sum(first) <= 80
         await it.node.set_fault(Fault.LOSSY, 0.3)
         assert await lost_queries(it, 200) == first
-        await it.node.clear_fault()
+        await it.node.clear_faults()
         assert not any(await lost_queries(it, 200))
 
 

@@ -29,14 +29,8 @@ def test_every_wallet_rejects_the_unacceptable_message(network: WalletNetwork) -
     for wallet in network.world.wallets:
         message = unacceptable_message(wallet.wallet_kind, wallet.address, bytes(range(64)))
         answer = send(network, message)
-        assert answer["code"] == 0
+        assert answer["code"] == -701
         assert exit_code(answer["message"]) in REJECTIONS[wallet.wallet_kind]
-        name = wallet.address.hash.hex().upper()
-        assert answer["message"].startswith(
-            "cannot apply external message to current state : External message was not accepted\n"
-            "Cannot run message on account: inbound external message rejected by transaction "
-            f"{name}:\nexitcode="
-        )
         # It may be sent again: only accepted messages are duplicates.
         assert send(network, message) == answer
 
@@ -47,7 +41,13 @@ def test_the_owners_message_is_executed_once(name: str) -> None:
     wallet = network.wallet(name)
     message = signed_message(wallet, network.clock.now)
     assert send(network, message)["status"] == 1
-    assert "duplicate message" in send(network, message)["message"]
+    again = send(network, message)
+    assert (again["code"], again["message"]) == (
+        0,
+        "cannot send external message : duplicate message",
+    )
+    older = "cannot apply external message to current state : duplicate message"
+    assert send(network, message, legacy=True)["message"] == older
     network.run(2)
     (only,) = network.history(wallet.address)
     assert only.messages_out == ()
@@ -97,7 +97,7 @@ def test_messages_to_accounts_that_accept_none(
     network: WalletNetwork, name: str, text: str
 ) -> None:
     answer = send(network, external(all_addresses(network).get(name, UNUSED_ADDRESS)))
-    assert answer["code"] == 0
+    assert answer["code"] == (0 if name == "unused" else -701)
     assert answer["message"].startswith("cannot apply external message to current state : ")
     assert text in answer["message"]
 
@@ -106,8 +106,8 @@ def test_messages_to_accounts_that_accept_none(
     ("message", "text"),
     [
         (b"garbage!", "cannot deserialize bag-of-cells: invalid header, error 0"),
-        (cells.boc(cell(b"\0")), "failed to parse external message"),
-        (cells.boc(cell()), "failed to parse external message"),
+        (cells.boc(cell(b"\0")), "cannot unpack external message header"),
+        (cells.boc(cell()), "cannot unpack external message header"),
     ],
     ids=["bytes", "internal", "empty"],
 )
@@ -121,3 +121,20 @@ def test_a_node_that_rejects_all_gives_the_reason(network: WalletNetwork) -> Non
     )
     assert answer["code"] == 0
     assert "configuration parameter 43 is invalid" in answer["message"]
+
+
+def test_a_node_that_runs_no_contract_gives_no_exit_code(network: WalletNetwork) -> None:
+    wallet = network.wallet()
+    message = unacceptable_message(wallet.wallet_kind, wallet.address, bytes(64))
+    answer = send(network, message, undecided_externals=True)
+    assert answer["code"] == -701
+    assert answer["message"] == (
+        "cannot apply external message to current state : External message was not accepted: "
+        "cannot run message on account: inbound external message rejected by account "
+        f"{wallet.address.hash.hex().upper()} before smart-contract execution"
+    )
+    assert exit_code(answer["message"]) is None
+    accepted = signed_message(wallet, network.clock.now)
+    assert send(network, accepted, undecided_externals=True)["code"] == -701
+    unreadable = send(network, b"garbage!", undecided_externals=True)
+    assert "cannot deserialize bag-of-cells" in unreadable["message"]

@@ -23,6 +23,7 @@ from tests.simulator.small_network import (
 )
 from tonwatch.simulator.contracts.upgradable import UpgradableContract
 from tonwatch.simulator.contracts.wallets.wallet import Wallet
+from tonwatch.simulator.faults.breakable_chain import BreakableChain
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.simulator.servers.registry import SERVERS
@@ -62,6 +63,11 @@ REFUSED, LOST, SILENT, CLOSED = (
         (Fault.SLOW_DRIP, Reason.OK, Reason.QUERY_TIMEOUT, Reason.QUERY_TIMEOUT),
         (Fault.GIANT_ANSWER, Reason.OK, Reason.ANSWER_TOO_LARGE, Reason.ANSWER_TOO_LARGE),
         (Fault.BAD_PROOF, Reason.OK, Reason.OK, Reason.OK),
+        (Fault.ACCOUNTS_FAIL, Reason.OK, Reason.OK, Reason.OK),
+        (Fault.REFUSE_NEW, REFUSED, None, None),
+        (Fault.KEPT_STALE, Reason.OK, Reason.OK, Reason.OK),
+        (Fault.FALSE_TIME, Reason.OK, Reason.OK, Reason.OK),
+        (Fault.SLOW_CONNECT, SILENT, None, None),
     ],
     ids=str,
 )
@@ -74,7 +80,7 @@ async def test_a_new_connection_to_a_liteserver(
         if query is not None and ping is not None:
             assert await a_ping(it.node, time_for(ping)) == ping
             assert await a_query(it.node, time_for(query)) == query
-        await it.node.clear_fault()
+        await it.node.clear_faults()
         assert await a_query(it.node) == Reason.OK
 
 
@@ -92,6 +98,8 @@ async def test_a_new_connection_to_a_liteserver(
         (Fault.FLAP, Reason.CONNECTION_LOST),
         (Fault.SLOW_DRIP, Reason.QUERY_TIMEOUT),
         (Fault.GIANT_ANSWER, Reason.ANSWER_TOO_LARGE),
+        (Fault.REFUSE_NEW, Reason.OK),
+        (Fault.SLOW_CONNECT, Reason.OK),
     ],
     ids=str,
 )
@@ -111,7 +119,7 @@ async def test_a_hanging_node_answers_no_ping_and_drops_ignored_connections_afte
         assert await outcome(connection.ping(SILENCE)) == Reason.QUERY_TIMEOUT
         waiting = asyncio.create_task(outcome(info(connection)))
         await asyncio.sleep(0)
-        await it.node.clear_fault()
+        await it.node.clear_faults()
         assert await waiting == Reason.CONNECTION_LOST
         await connection.close()
 
@@ -174,7 +182,7 @@ async def test_a_stalled_node_keeps_its_block_longer_than_the_chain() -> None:
         assert stalled["last"]["seqno"] == 80
         query = tl.encode_query("getBlockHeader", {"id": stalled["last"], "mode": 0})
         tl.decode((await connection.query(query, PATIENCE)).body, "liteServer.blockHeader")
-        await it.node.clear_fault()
+        await it.node.clear_faults()
         assert (await info(connection))["last"]["seqno"] == 100
         await connection.close()
 
@@ -223,6 +231,8 @@ async def test_a_wrong_clock(skew: float) -> None:
         (Fault.FLAP, "ClientConnectorError"),
         (Fault.CATCH_UP, 200),
         (Fault.SLOW_DRIP, "TimeoutError"),
+        (Fault.REFUSE_NEW, "ClientConnectorError"),
+        (Fault.SLOW_CONNECT, "TimeoutError"),
     ],
     ids=str,
 )
@@ -233,7 +243,7 @@ async def test_a_provider_with_a_fault(fault: Fault, sees: int | str) -> None:
         status, body = await get(it.provider, "getMasterchainInfo", timeout)
         assert status == sees
         assert isinstance(body, str) == (fault is Fault.BAD_JSON), "the only one that is not JSON"
-        await it.provider.clear_fault()
+        await it.provider.clear_faults()
         assert (await get(it.provider, "getMasterchainInfo"))[0] == 200
 
 
@@ -266,7 +276,7 @@ async def test_a_hanging_provider_answers_when_it_is_back() -> None:
         await it.provider.set_fault(Fault.HANG)
         asked = asyncio.create_task(get(it.provider, "getMasterchainInfo"))
         await until(lambda: it.provider._http is not None and it.provider._http.connections)
-        await it.provider.clear_fault()
+        await it.provider.clear_faults()
         assert (await asked)[0] == 200
 
 
@@ -290,7 +300,9 @@ async def test_refusing_ends_the_providers_open_connections() -> None:
     [
         ("node", Fault.BAD_JSON, None, r"node \(liteserver\) cannot bad_json; it supports: refuse"),
         ("provider", Fault.NOT_SYNCED, None, r"provider \(toncenter-v2\) cannot not_synced"),
-        ("provider", Fault.CLOCK_SKEW, None, "cannot clock_skew"),
+        ("provider", Fault.OUT_QUEUE, None, "cannot out_queue"),
+        ("node", Fault.ACCOUNTS_FAIL, 404.0, "one of the numbers -400, 500, 651, 652, not 404"),
+        ("node", Fault.REWIND, None, "cannot rewind"),
         ("node", Fault.LAG, -1.0, "a number of seconds from 0, not -1"),
         ("node", Fault.LAG, float("nan"), "not nan"),
         ("node", Fault.HANG, 3.0, "hang takes no number"),
@@ -307,7 +319,7 @@ async def test_what_cannot_be_set(
         target = pick(it, kind)
         with pytest.raises(ValueError, match=message):
             await target.set_fault(fault, value)
-        assert target.fault is None
+        assert target.faults == ()
 
 
 @pytest.mark.parametrize("fault", [Fault.WRONG_NETWORK, Fault.FORK], ids=str)
@@ -320,7 +332,8 @@ async def test_without_another_chain_no_server_can_follow_it(fault: Fault) -> No
 
 def test_every_fault_is_supported_somewhere() -> None:
     servers = frozenset[Fault]().union(*(server.supported_faults for server in SERVERS.values()))
-    assert servers | Wallet.supported_faults | UpgradableContract.supported_faults == set(Fault)
+    others = (Wallet, UpgradableContract, BreakableChain)
+    assert servers.union(*(kind.supported_faults for kind in others)) == set(Fault)
 
 
 @pytest.mark.parametrize("kind", ["node", "provider"])

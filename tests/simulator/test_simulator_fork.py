@@ -67,7 +67,7 @@ async def test_a_forked_node_has_the_same_past_and_other_new_blocks() -> None:
                 assert main is not None
                 same = await root_hash(connection, seqno, workchain) == main.id.root_hash.hex()
                 assert same == (seqno <= FORKED_AT)
-        await it.node.clear_fault()
+        await it.node.clear_faults()
         assert (await info(connection))["last"]["root_hash"] == it.chain.head.id.root_hash.hex()
         await connection.close()
 
@@ -107,7 +107,7 @@ async def test_all_who_follow_the_fork_follow_the_same_one() -> None:
             assert isinstance(body, dict)
             theirs: Any = body["result"].get("last") or body["result"]["id"]
             assert base64.b64decode(theirs["root_hash"]).hex() == last["root_hash"]
-        await it.node.clear_fault()
+        await it.node.clear_faults()
         grow(it, 1)
         _, body = await get(it.provider, "getMasterchainInfo")
         assert isinstance(body, dict)
@@ -175,7 +175,7 @@ async def test_blocks_of_another_chain_are_made_only_while_a_server_follows_it(
         await node.set_fault(fault)
         await until(lambda: node.view().head.seqno > 3)
         assert node.view().head.id != simulator.chain.head.id
-        await node.clear_fault()
+        await node.clear_faults()
         made, main = simulator.foreign.head.seqno, simulator.chain.head.seqno
         await until(lambda: simulator.chain.head.seqno > main + 5)
         assert simulator.foreign.head.seqno <= made + 1, "the one that was due is still made"

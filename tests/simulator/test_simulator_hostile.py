@@ -60,7 +60,7 @@ async def test_the_rest_comes_at_once_when_slow_drip_ends(then: Fault | None) ->
             )
         )
         if then is None:
-            await it.node.clear_fault()
+            await it.node.clear_faults()
         else:
             await it.node.set_fault(then)
         assert await asked == Reason.OK
@@ -86,7 +86,7 @@ async def test_a_providers_body_comes_byte_by_byte() -> None:
             assert response.status == 200
             assert len(await response.content.readany()) == 1
             assert len(await response.content.readany()) == 1
-            await it.provider.clear_fault()
+            await it.provider.clear_faults()
             assert (await response.content.read()).endswith(b"}")
 
 
@@ -123,7 +123,7 @@ async def test_a_giant_frame_that_is_not_read_waits_in_bounded_memory() -> None:
         await until(lambda: connection._sender and connection._sender._paused)
         assert connection._transport is not None
         assert connection._transport.get_write_buffer_size() < 1 << 20
-        await it.node.clear_fault()
+        await it.node.clear_faults()
         await until(lambda: not it.node.connections)  # what follows could not be read
         writer.close()
 
@@ -134,7 +134,7 @@ async def test_a_new_connection_after_a_giant_answer_works() -> None:
         await it.node.set_fault(Fault.GIANT_ANSWER)
         assert await outcome(info(connection)) == Reason.ANSWER_TOO_LARGE
         await connection.close()
-        await it.node.clear_fault()
+        await it.node.clear_faults()
         connection = await connect(it.node)
         assert await outcome(info(connection)) == Reason.OK
         await connection.close()
@@ -151,7 +151,7 @@ async def test_a_providers_body_has_no_end() -> None:
             taken = 0
             while taken < 32 * 1024 * 1024:
                 taken += len(await response.content.readany())
-            await it.provider.clear_fault()
+            await it.provider.clear_faults()
             with pytest.raises(aiohttp.ClientPayloadError):
                 await response.content.read()
         assert (await get(it.provider, "getMasterchainInfo"))[0] == 200

@@ -54,7 +54,7 @@ async def test_a_further_kind_is_configured_served_and_has_faults() -> None:
         async with session.get(f"{control.url}/targets") as response:
             listed = {each["name"]: each for each in (await response.json())["targets"]}
         assert listed["own"]["kind"] == "toy"
-        assert listed["own"]["fault"] == {"fault": "throttle", "value": 0}
+        assert listed["own"]["faults"] == [{"fault": "throttle", "value": 0}]
         assert set(listed["own"]["supported"]) == HTTP_FAULTS
         with pytest.raises(ValueError, match=r"own \(toy\) cannot not_synced"):
             await simulator.set_fault("own", Fault.NOT_SYNCED)

@@ -13,7 +13,7 @@ PACKAGE = "tonwatch.simulator"
 
 ALLOWED: dict[str, set[str]] = {
     "chain": set(),
-    "faults": set(),
+    "faults": {"chain"},
     "contracts": {"chain", "faults"},
     "world": {"chain", "contracts", "faults"},
     "servers": {"chain", "faults"},

@@ -15,7 +15,7 @@ from pytoniq_core.crypto.ciphers import create_aes_ctr_cipher
 
 from tonwatch.commands.simulate import run_simulator
 from tonwatch.simulator.control import Control
-from tonwatch.simulator.faults.fault import ActiveFault, Fault, parse_assignment
+from tonwatch.simulator.faults.fault import ActiveFault, Fault, parse_faults
 from tonwatch.simulator.network import Simulator, UnknownTarget
 from tonwatch.simulator.scenarios.scenario import Scenario, Step
 from tonwatch.ton.adnl.connection import AdnlConnection
@@ -71,17 +71,17 @@ async def test_faults_by_name() -> None:
         await simulator.set_fault("node-1", Fault.LAG, 10)
         await simulator.set_fault("provider-1", Fault.THROTTLE)
         await simulator.set_fault("chain", Fault.STALL)
-        faults = {target.name: target.fault for target in simulator.servers}
+        faults = {target.name: target.faults for target in simulator.servers}
         assert faults == {
-            "node-1": ActiveFault(Fault.LAG, 10),
-            "node-2": None,
-            "provider-1": ActiveFault(Fault.THROTTLE, 0),
+            "node-1": (ActiveFault(Fault.LAG, 10),),
+            "node-2": (),
+            "provider-1": (ActiveFault(Fault.THROTTLE, 0),),
         }
         assert simulator.chain.stalled
         await simulator.clear("provider-1")
-        assert simulator.target("provider-1").fault is None
+        assert simulator.target("provider-1").faults == ()
         await simulator.clear()
-        assert simulator.target("node-1").fault is None
+        assert simulator.target("node-1").faults == ()
         assert not simulator.chain.stalled
 
 
@@ -98,8 +98,8 @@ async def test_a_port_that_is_taken_closes_what_was_started() -> None:
 @pytest.mark.parametrize(
     ("target", "fault", "error", "message"),
     [
-        ("node-9", Fault.LAG, UnknownTarget, "targets are: node-1, node-2, provider-1, chain"),
-        ("chain", Fault.LAG, ValueError, "chain cannot lag; it supports: stall"),
+        ("node-9", Fault.LAG, UnknownTarget, "targets are: chain, node-1, node-2, provider-1"),
+        ("chain", Fault.LAG, ValueError, "chain \\(chain\\) cannot lag; it supports: stall"),
         ("node-1", Fault.BAD_JSON, ValueError, "it supports: refuse, hang"),
     ],
     ids=["unknown target", "chain", "unsupported"],
@@ -112,29 +112,29 @@ def test_impossible_faults(target: str, fault: Fault, error: type[Exception], me
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("node-1=hang", ("node-1", Fault.HANG, None)),
-        ("node-1=lag:30", ("node-1", Fault.LAG, 30.0)),
-        ("node-1=clock_skew:-2.5", ("node-1", Fault.CLOCK_SKEW, -2.5)),
+        ("hang", [(Fault.HANG, None)]),
+        ("lag:30", [(Fault.LAG, 30.0)]),
+        ("clock_skew:-2.5", [(Fault.CLOCK_SKEW, -2.5)]),
+        ("lag:45 + slow:2+lossy", [(Fault.LAG, 45.0), (Fault.SLOW, 2.0), (Fault.LOSSY, None)]),
     ],
 )
-def test_assignments(text: str, expected: tuple[str, Fault, float | None]) -> None:
-    assert parse_assignment(text) == expected
+def test_faults_as_text(text: str, expected: list[tuple[Fault, float | None]]) -> None:
+    assert parse_faults(text) == expected
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("node-1", "is not TARGET=FAULT"),
-        ("=lag", "is not TARGET=FAULT"),
-        ("node-1=", "is not TARGET=FAULT"),
-        ("node-1=broken", "no fault 'broken'; faults are: refuse, hang"),
-        ("node-1=lag:soon", "'soon' is not a number"),
-        ("node-1=lag:", "'' is not a number"),
+        ("", "'' is not FAULT or FAULT:NUMBER"),
+        ("lag +", "'' is not FAULT or FAULT:NUMBER"),
+        ("broken", "no fault 'broken'; faults are: refuse, hang"),
+        ("lag:soon", "'soon' is not a number"),
+        ("lag:", "'' is not a number"),
     ],
 )
-def test_assignments_that_cannot_be_read(text: str, message: str) -> None:
+def test_faults_that_cannot_be_read(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse_assignment(text)
+        parse_faults(text)
 
 
 # The control port.
@@ -157,29 +157,29 @@ async def test_targets_are_listed_with_what_can_be_wrong() -> None:
             targets = {target["name"]: target for target in (await response.json())["targets"]}
         assert list(targets) == ["chain", "node-1", "node-2", "provider-1"]
         assert targets["node-1"]["kind"] == "liteserver"
-        assert targets["node-1"]["fault"] is None
-        assert targets["node-2"]["fault"] == {"fault": "lag", "value": 7}
-        assert list(targets["chain"]["supported"]) == ["stall"]
+        assert targets["node-1"]["faults"] == []
+        assert targets["node-2"]["faults"] == [{"fault": "lag", "value": 7}]
+        assert list(targets["chain"]["supported"]) == ["stall", "slow_blocks", "rewind"]
         assert targets["provider-1"]["supported"]["slow"].endswith("(seconds, default 2)")
 
 
 async def test_a_fault_is_set_and_ended() -> None:
     async with controlled() as (simulator, control, session):
-        url = f"{control.url}/targets/node-1/fault"
-        async with session.put(url, json={"fault": "lag", "value": 12}) as response:
+        url = f"{control.url}/targets/node-1/faults"
+        async with session.put(url, json=[{"fault": "lag", "value": 12}]) as response:
             assert response.status == 200
-            expected = {"name": "node-1", "fault": {"fault": "lag", "value": 12}}
+            expected = {"name": "node-1", "faults": [{"fault": "lag", "value": 12}]}
             assert await response.json() == expected
-        assert simulator.target("node-1").fault == ActiveFault(Fault.LAG, 12)
+        assert simulator.target("node-1").faults == (ActiveFault(Fault.LAG, 12),)
         async with session.delete(url) as response:
             assert response.status == 200
-        assert simulator.target("node-1").fault is None
+        assert simulator.target("node-1").faults == ()
 
 
 async def test_the_chain_is_stalled_and_continued() -> None:
     async with controlled() as (simulator, control, session):
-        url = f"{control.url}/targets/chain/fault"
-        async with session.put(url, json={"fault": "stall"}) as response:
+        url = f"{control.url}/targets/chain/faults"
+        async with session.put(url, json=[{"fault": "stall"}]) as response:
             assert response.status == 200
         assert simulator.chain.stalled
         async with session.delete(url) as response:
@@ -187,28 +187,30 @@ async def test_the_chain_is_stalled_and_continued() -> None:
         assert not simulator.chain.stalled
 
 
-EXAMPLE = 'the body must be JSON such as {"fault": "lag", "value": 30}'
+EXAMPLE = 'the body must be JSON such as [{"fault": "lag", "value": 30}]'
 
 
 @pytest.mark.parametrize(
     ("name", "body", "status", "message"),
     [
-        ("node-9", '{"fault": "lag"}', 404, "targets are: node-1, node-2, provider-1, chain"),
-        ("node-1", '{"fault": "broken"}', 400, "faults are: refuse, hang"),
-        ("node-1", '{"fault": "bad_json"}', 400, "it supports: refuse, hang"),
-        ("node-1", '{"fault": "lag", "value": -3}', 400, "from 0, not -3"),
-        ("node-1", '{"fault": "lag", "value": "3"}', 400, "value must be a number"),
-        ("node-1", '{"fault": "lag", "value": true}', 400, "value must be a number"),
-        ("node-1", '{"fault": "lag", "for": 3}', 400, "unknown key 'for'"),
-        ("node-1", '{"value": 3}', 400, EXAMPLE),
+        ("node-9", '[{"fault": "lag"}]', 404, "targets are: chain, node-1, node-2, provider-1"),
+        ("node-1", '[{"fault": "broken"}]', 400, "faults are: refuse, hang"),
+        ("node-1", '[{"fault": "bad_json"}]', 400, "it supports: refuse, hang"),
+        ("node-1", '[{"fault": "lag", "value": -3}]', 400, "from 0, not -3"),
+        ("node-1", '[{"fault": "lag", "value": "3"}]', 400, "value must be a number"),
+        ("node-1", '[{"fault": "lag", "value": true}]', 400, "value must be a number"),
+        ("node-1", '[{"fault": "lag", "for": 3}]', 400, "unknown key 'for'"),
+        ("node-1", '[{"value": 3}]', 400, EXAMPLE),
         ("node-1", "lag", 400, EXAMPLE),
         ("node-1", "[]", 400, EXAMPLE),
+        ("node-1", "[3]", 400, EXAMPLE),
+        ("node-1", '[{"fault": "lag"}, {"fault": "lag"}]', 400, "lag is there twice"),
         ("node-1", "", 400, EXAMPLE),
     ],
 )
 async def test_invalid_requests(name: str, body: str, status: int, message: str) -> None:
     async with controlled() as (_, control, session):
-        url = f"{control.url}/targets/{name}/fault"
+        url = f"{control.url}/targets/{name}/faults"
         async with session.put(url, data=body) as response:
             assert response.status == status
             assert message in (await response.json())["error"]
@@ -217,10 +219,10 @@ async def test_invalid_requests(name: str, body: str, status: int, message: str)
 async def test_the_fault_of_an_unknown_target_cannot_be_ended() -> None:
     async with (
         controlled() as (_, control, session),
-        session.delete(f"{control.url}/targets/node-9/fault") as response,
+        session.delete(f"{control.url}/targets/node-9/faults") as response,
     ):
         assert response.status == 404
-        assert "targets are: node-1" in (await response.json())["error"]
+        assert "targets are: chain, node-1" in (await response.json())["error"]
 
 
 # The command.
@@ -244,7 +246,7 @@ async def test_the_command_prints_a_config_and_runs_until_a_signal(
     listing = next(line.split()[-1] for line in lines if line.endswith("/targets"))
     async with aiohttp.ClientSession() as session, session.get(listing) as response:
         targets = {target["name"]: target for target in (await response.json())["targets"]}
-    assert targets["node-2"]["fault"] == {"fault": "lag", "value": 30}
+    assert targets["node-2"]["faults"] == [{"fault": "lag", "value": 30}]
     os.kill(os.getpid(), number)
     async with asyncio.timeout(10):
         await running
@@ -255,7 +257,10 @@ async def test_the_command_prints_a_config_and_runs_until_a_signal(
     [
         ({"base_port": 65_534}, "the ports 65534 to 65536 are not all"),
         ({"base_port": -1}, "the ports -1 to 1 are not all"),
-        ({"scenario": Scenario(steps=(Step(set={"node-9": "lag"}),))}, "targets are: node-1"),
+        (
+            {"scenario": Scenario(steps=(Step(set={"node-9": "lag"}),))},
+            "targets are: chain, node-1",
+        ),
         ({"scenario": Scenario(steps=(Step(set={"node-1": "bad_json"}),))}, "supports: refuse"),
     ],
     ids=str,

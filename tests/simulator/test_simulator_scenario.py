@@ -27,7 +27,9 @@ def read(tmp_path: Path, content: Any) -> Scenario:
 
 
 def faults(simulator: Simulator) -> dict[str, str]:
-    return {each.name: str(each.fault) for each in simulator.servers if each.fault is not None}
+    return {
+        each.name: " + ".join(map(str, each.faults)) for each in simulator.servers if each.faults
+    }
 
 
 class TestPlay:
@@ -74,6 +76,22 @@ class TestPlay:
 
         assert virtual_time.run(main) == {"node-1": "lag:30", "provider-1": "throttle"}
 
+    def test_several_faults_of_a_target(self) -> None:
+        steps = [{"set": {"node-1": "lag:45 + slow:2"}}]
+        scenario = Scenario.model_validate({"steps": steps})
+
+        async def main(loop: VirtualLoop) -> dict[str, str]:
+            async with scenario.simulator(clock=loop.wall) as simulator:
+                await play(scenario, simulator)
+                return faults(simulator)
+
+        assert virtual_time.run(main) == {"node-1": "lag:45 + slow:2"}
+
+    def test_a_fault_twice(self) -> None:
+        steps = [{"set": {"node-1": "lag:45 + lag:2"}}]
+        with pytest.raises(ValueError, match=r"steps\[0\]: lag is there twice"):
+            Scenario.model_validate({"steps": steps}).simulator()
+
 
 class TestFiles:
     def test_a_file_is_named_after_itself(self, tmp_path: Path) -> None:
@@ -114,8 +132,8 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("step", "words"),
         [
-            ({"set": {"node-9": "lag"}}, "no target 'node-9'; targets are: node-1"),
-            ({"clear": ["node-9"]}, "no target 'node-9'; targets are: node-1"),
+            ({"set": {"node-9": "lag"}}, "no target 'node-9'; targets are: chain, node-1"),
+            ({"clear": ["node-9"]}, "no target 'node-9'; targets are: chain, node-1"),
             ({"set": {"node-1": "explode"}}, "no fault 'explode'"),
             ({"set": {"node-1": "lag:much"}}, "'much' is not a number"),
             ({"set": {"node-1": "bad_json"}}, "node-1 (liteserver) cannot bad_json"),

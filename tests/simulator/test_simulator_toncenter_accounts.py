@@ -191,7 +191,7 @@ class TestTransactions:
             left = await it.transactions(last, 16)
             it.wait(10.0)
             error = await error_of(it.transactions(last, 16))
-            await it.provider.clear_fault()
+            await it.provider.clear_faults()
             whole = await it.transactions(last, 16)
         assert 1 <= len(left) < 3
         assert error.reason is R.PRUNED
@@ -347,3 +347,19 @@ async def test_history_without_a_beginning() -> None:
     assert nothing == []
     assert newest[0]["out_msgs"][0]["value"] == "6"
     assert newest[0]["utime"] == int(NOW) + 2
+
+
+async def test_the_history_ends_where_the_shard_client_is() -> None:
+    async with scene() as it, aiohttp.ClientSession(headers={"X-API-Key": KEY}) as session:
+        it.pay(5, 6)
+        seen = []
+        for faults in ([it.provider.check(Fault.SHARD_LAG, 1)], []):
+            await it.provider.set_faults(*faults)
+            url = f"{it.provider.url}/getTransactions?address={it.wallet.address}"
+            async with session.get(url) as response:
+                newest = (await response.json())["result"][0]
+            account = await it.account(it.wallet.address)
+            seen.append((newest["out_msgs"][0]["value"], account.account.balance))
+    (older, before), (newer, after) = seen
+    assert (older, newer) == ("5", "6")
+    assert before > after

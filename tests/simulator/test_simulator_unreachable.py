@@ -45,7 +45,7 @@ async def test_connecting_times_out_for_all_until_it_is_cleared(kind: str) -> No
         await target.set_fault(Fault.UNREACHABLE)
         tries = [opens(target.port, within=1.5) for _ in range(10)]  # a repeated SYN comes at 1 s
         assert await asyncio.gather(*tries) == [False] * 10
-        await target.clear_fault()
+        await target.clear_faults()
         assert await opens(target.port, PATIENCE)
 
 
@@ -55,7 +55,7 @@ async def test_a_client_that_still_tries_when_it_ends_is_connected() -> None:
         trying = asyncio.create_task(opens(it.node.port, PATIENCE))
         await asyncio.sleep(SILENCE)
         assert not trying.done()
-        await it.node.clear_fault()
+        await it.node.clear_faults()
         assert await trying, "the kernel repeats the SYN"
 
 
@@ -66,7 +66,7 @@ async def test_open_connections_get_no_answers_and_stay_open() -> None:
         assert await outcome(info(asking, timeout=SILENCE)) == Reason.QUERY_TIMEOUT
         assert await outcome(asking.ping(SILENCE)) == Reason.QUERY_TIMEOUT
         assert asking.alive
-        await it.node.clear_fault()
+        await it.node.clear_faults()
         assert await outcome(info(idle)) == Reason.OK
         assert await outcome(info(asking)) == Reason.CONNECTION_LOST, "its bytes were lost"
         assert await a_query(it.node) == Reason.OK
@@ -102,7 +102,7 @@ async def test_another_fault_replaces_it_on_the_same_port(kind: str, then: Fault
         else:
             with pytest.raises(ConnectionRefusedError):
                 await opens(port, PATIENCE)
-        await target.clear_fault()
+        await target.clear_faults()
         assert target.port == port
         assert await opens(port, PATIENCE)
 
@@ -113,7 +113,7 @@ async def test_a_port_that_is_taken_leaves_no_fault_behind() -> None:
         it.provider.port = it.node.port
         with pytest.raises(OSError, match="in use"):
             await it.provider.set_fault(Fault.UNREACHABLE)
-        assert it.provider.fault is None
+        assert it.provider.faults == ()
 
 
 def test_an_unreachable_port_closes_all_its_sockets() -> None:
@@ -145,5 +145,5 @@ async def test_a_provider_that_is_unreachable_from_the_start_of_a_request() -> N
         await it.provider.set_fault(Fault.UNREACHABLE)
         asked = asyncio.create_task(get(it.provider, "getMasterchainInfo"))
         await asyncio.sleep(SILENCE)
-        await it.provider.clear_fault()
+        await it.provider.clear_faults()
         assert (await asked)[0] == 200

@@ -48,7 +48,7 @@ class WalletNetwork:
         return next(wallet for wallet in self.world.wallets if wallet.name == name)
 
     def set_fault(self, contract: BreakableContract, fault: Fault | None) -> None:
-        contract.change_fault(contract.check(fault) if fault is not None else None)
+        contract.change_faults(*([contract.check(fault)] if fault is not None else []))
 
     def balance(self, wallet: Wallet) -> int:
         """Nanocoins."""

@@ -78,6 +78,12 @@ class Two(SmallNetwork):
             await target.close()
 
 
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for ten seconds for the answer of a silent server."""
+    monkeypatch.setattr("tonwatch.targets.kind._PATIENCE", SHORT)
+
+
 @pytest.fixture
 async def threads() -> AsyncIterator[Threads]:
     made = Threads("test", 4)
@@ -134,7 +140,7 @@ FAULTS: Final = {
     ),
     Fault.LAG: (20.0, "pytoniq sees block 30 too"),
     Fault.CATCH_UP: (20.0, "pytoniq sees block 30 too"),
-    Fault.STEP_BACK: (None, f"{BOTH_FAIL}liteserver error 651: "),  # two servers in turn
+    Fault.STEP_BACK: (None, "pytoniq sees block 75 too"),  # two servers in turn
     Fault.WRONG_NETWORK: (None, "pytoniq sees block 7 too"),
     Fault.SHARD_LAG: (None, BOTH_SEE),
     Fault.STALL: (None, BOTH_SEE),
@@ -143,6 +149,13 @@ FAULTS: Final = {
     Fault.FALSE_BALANCE: (None, BOTH_SEE),
     Fault.PRUNE_HISTORY: (None, BOTH_SEE),
     Fault.REJECT_EXTERNALS: (None, BOTH_SEE),
+    Fault.REFUSE_NEW: (None, f"{BOTH_FAIL}Connection refused (tonwatch: connect_refused)"),
+    Fault.SLOW_CONNECT: (0.05, BOTH_SEE),
+    Fault.KEPT_STALE: (None, BOTH_SEE),
+    Fault.ACCOUNTS_FAIL: (None, BOTH_SEE),
+    Fault.FALSE_TIME: (None, BOTH_SEE),
+    Fault.UNDECIDED_EXTERNALS: (None, BOTH_SEE),
+    Fault.OUT_QUEUE: (None, BOTH_SEE),
 }
 """What is said of one server with each fault; its number, where it is not the default."""
 

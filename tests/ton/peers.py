@@ -195,8 +195,10 @@ class Server:
         self.tasks.add(asyncio.create_task(self._run(Peer(reader, writer))))
 
     async def _run(self, peer: Peer) -> None:
-        with suppress(EOFError, ConnectionError):  # the client has gone
+        try:
             await self._script(peer)
+        except* (EOFError, ConnectionError):
+            pass  # the client has gone
         peer.writer.close()
 
 

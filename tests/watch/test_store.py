@@ -141,3 +141,11 @@ def test_a_snapshot_does_not_change(trio: Any) -> None:
 def test_an_unknown_target_is_refused(trio: Any) -> None:
     with pytest.raises(KeyError):
         trio.answer(make_target("stranger", "liteserver", "primary"))
+
+
+def test_the_state_directory_is_well_until_a_file_cannot_be_written(trio: Any) -> None:
+    errors = []
+    for why in ("", "/state: No space left on device", ""):
+        trio.store.state_dir_failed(why)
+        errors.append(trio.store.snapshot(wall=0.0, monotonic=0.0).state_dir_error)
+    assert errors == ["", "/state: No space left on device", ""]

@@ -22,8 +22,8 @@ _HEADER = """\
 #     tonwatch run --config simulated.yaml
 #
 # Set a fault, and end it:
-#     curl -X PUT {url}/targets/{name}/fault -d '{{"fault": "lag", "value": 30}}'
-#     curl -X DELETE {url}/targets/{name}/fault
+#     curl -X PUT {url}/targets/{name}/faults -d '[{{"fault": "lag", "value": 30}}]'
+#     curl -X DELETE {url}/targets/{name}/faults
 # All targets and the faults they support:
 #     curl {url}/targets
 """
@@ -146,10 +146,10 @@ def _scenario(options: argparse.Namespace) -> Scenario:
         return scenario.load(options.scenario)
     faults: dict[str, str] = {}
     for assigned in options.fault:
-        target, _, fault = assigned.partition("=")
-        if target in faults:
-            raise ValueError(f"--fault: {target} is given two faults; a target has one at a time")
-        faults[target] = fault
+        target, equals, fault = assigned.partition("=")
+        if not target or not equals:
+            raise ValueError(f"--fault: {assigned!r} is not TARGET=FAULT or TARGET=FAULT:NUMBER")
+        faults[target] = f"{faults[target]} + {fault}" if target in faults else fault
     steps = [{"set": faults}] if faults else []
     content = {"name": "options", "network": given, "steps": steps}
     return scenario.parse(scenario.Scenario, content, "options")

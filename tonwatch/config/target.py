@@ -51,6 +51,10 @@ class Entry(Section):
 
     name: Name
     role: Role = "primary"
+    operator: Name | None = Field(
+        None,
+        description="who runs it: targets of one operator are one source where sources are counted",
+    )
 
     def names(self) -> list[str]:
         """The names of all targets that it stands for."""
@@ -97,6 +101,11 @@ class TargetSection(Entry):
         """Its unique properties: two entries that share one are the same server."""
 
     @property
+    def operated_by(self) -> str:
+        """Its operator: as configured, or itself."""
+        return self.operator or self.name
+
+    @property
     def pause(self) -> float:
         """Seconds that a request may wait for the local rate limit."""
         return 0.0
@@ -107,6 +116,6 @@ class TargetSection(Entry):
         return is_loopback(self.endpoint.host) if self.local is None else self.local
 
     def is_same_server(self, other: "TargetSection") -> bool:
-        """Whether nothing but `role` and `local` differs."""
-        used_as = {"role": other.role, "local": other.local}
+        """Whether nothing but `role`, `local` and `operator` differs."""
+        used_as = {"role": other.role, "local": other.local, "operator": other.operator}
         return type(self) is type(other) and self.model_copy(update=used_as) == other

@@ -94,15 +94,22 @@ class Checkpoints:
         wall: local clock, Unix seconds.
         thread: reads and writes, one file after another: a disk that hangs then delays nothing
             but the counting.
+        saved: called after each attempt to write, with what failed or an empty text.
     """
 
     def __init__(
-        self, state_dir: Path, network: bytes, wall: Callable[[], float], thread: Executor
+        self,
+        state_dir: Path,
+        network: bytes,
+        wall: Callable[[], float],
+        thread: Executor,
+        saved: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._dir = state_dir
         self._network = network
         self._wall = wall
         self._thread = thread
+        self._saved = saved
         self._hanging: asyncio.Future[Any] | None = None
         self._read_failing: set[AccountKey] = set()
         self._unsaved: set[AccountKey] = set()
@@ -149,6 +156,7 @@ class Checkpoints:
             error_text = await self._in_thread(lambda: _write(self.path(key), content))
         except DiskHangs as error:
             error_text = str(error)
+        self._saved(f"{self._dir}: {error_text}" if error_text else "")
         if error_text and key not in self._unsaved:
             self._unsaved.add(key)
             log.warning(

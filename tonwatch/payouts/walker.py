@@ -96,6 +96,16 @@ class TransactionWalker:
             return int(self._newest.lt > self.checkpoint.cursor.lt)
         return self._backfill.length + (self._newest.lt > self._backfill.top.lt)
 
+    @property
+    def is_saved(self) -> bool:
+        """Whether what is counted has been saved."""
+        return self._saved
+
+    async def save_again(self) -> None:
+        """Save what is counted, where the last attempt failed."""
+        if not self._saved:
+            await self._save_checkpoint()
+
     async def step(
         self,
         newest: TransactionId | None,
@@ -117,8 +127,7 @@ class TransactionWalker:
             self._begin(newest, amount)
         elif newest is not None:
             self._newest = newest
-        if not self._saved:
-            await self._save_checkpoint()
+        await self.save_again()
         failure: TonError | None = None
         bug = ""
         try:

@@ -153,9 +153,9 @@ class Runtime:
         """Watch what this configuration says from now on.
 
         What is unchanged, by name and content, keeps its connections, history and counters. A
-        target keeps them also where only `role` or `local` changes. What is gone ends, and what
-        is new starts. With another `network` everything starts anew. `serve` and `log` are not
-        applied here.
+        target keeps them also where only `role`, `local` or `operator` changes. What is gone
+        ends, and what is new starts. With another `network` everything starts anew. `serve` and
+        `log` are not applied here.
 
         Args:
             config: as `loader.load` returns it.
@@ -192,6 +192,7 @@ class Runtime:
         for each in gone.values():
             await each.target.close()
         if was is not None and (counting is None or counting.state_dir is not was.state_dir):
+            self.store.state_dir_failed("")
             await was.state_dir.close()
         await self.files.refresh(secret_files.FIRST_WITHIN)
 
@@ -263,7 +264,13 @@ class Runtime:
             known = {wallet.name: wallet for wallet in before.wallets}
             same = {wallet.name for wallet in config.wallets if known.get(wallet.name) == wallet}
             return _Counting(state_dir, was.job.successor(same))
-        checkpoints = Checkpoints(state_dir.path, config.zerostate, self.wall, state_dir.thread)
+        checkpoints = Checkpoints(
+            state_dir.path,
+            config.zerostate,
+            self.wall,
+            state_dir.thread,
+            self.store.state_dir_failed,
+        )
         return _Counting(state_dir, CountPayouts(self, checkpoints))
 
     def _still_counted(self, was: _Counting | None, config: Config) -> set[str]:

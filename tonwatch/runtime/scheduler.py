@@ -17,7 +17,7 @@ from tonwatch.ton.errors import Reason
 from tonwatch.watch.store import Observation, Store
 
 CONFIRM_AFTER: Final = 1.0
-"""Seconds from the start of a first failed probe of a target's head to its confirmation."""
+"""Seconds from the start of a first failed probe to its confirmation."""
 
 FIRST_TICK_WITHIN: Final = 1.0
 """Seconds over which first ticks are spread, so that few targets do not wait for an interval."""
@@ -25,7 +25,7 @@ FIRST_TICK_WITHIN: Final = 1.0
 LAST_RESORT: Final = 120.0
 """Seconds that a question may take on top of the deadlines of its queries."""
 
-_SHARING: Final = 6
+_SHARING: Final = 8
 """Jobs that share a provider's rate limit: one of each kind."""
 
 _CLOSING: Final = 1.0
@@ -61,6 +61,9 @@ class Job:
         delay: seconds before the first tick; None for a random one.
         at_once: maximum of concurrent questions.
         confirms: whether a first failure is confirmed by asking again soon.
+        repeats: seconds between repetitions from a failure until all is well, where that is less
+            than `interval`; then the job is back on its grid. None for no repetitions.
+        is_well: whether all is well; None for: no question has failed.
         about: anything else that identifies it: a change restarts the job.
     """
 
@@ -72,6 +75,8 @@ class Job:
     delay: float | None = None
     at_once: int = 1
     confirms: bool = False
+    repeats: float | None = None
+    is_well: Callable[[], bool] | None = None
     about: Hashable = None
 
 
@@ -245,28 +250,46 @@ class _Running:
         self._asker = asker
         self._waiting: list[Question] = []
         self._asking: set[str] = set()
-        self._confirming: set[str] = set()
+        self._extra: set[str] = set()
         self._failing: set[str] = set()
 
     async def repeat(self, delay: float) -> None:
-        """Ask what is planned at each tick until cancelled."""
+        """Ask what is planned at each tick, and between two while not all is well."""
         job, loop = self._job, asyncio.get_running_loop()
         tick = loop.time() + delay
+        between = math.inf
         async with asyncio.TaskGroup() as group:
             while True:
-                await asyncio.sleep(tick - loop.time())
+                await asyncio.sleep(min(tick, between) - loop.time())
+                if between < tick:
+                    between, _ = next_tick(between, job.repeats or job.interval, loop.time())
+                    if not (self._waiting or self._asking or self._is_well()):
+                        self._begin(group, extra=True)
+                    continue
+                between = tick + (job.repeats or math.inf)
                 tick, missed = next_tick(tick, job.interval, loop.time())
-                missed += bool(self._waiting or self._asking - self._confirming)
+                missed += bool(self._waiting or self._asking - self._extra)
                 if missed:
                     self._asker.overrun(job, missed)
-                if not self._waiting:
-                    planned = self._asker.plan(job)
-                    self._waiting = [each for each in planned if each.name not in self._asking]
-                    self._waiting.reverse()
-                while self._waiting and len(self._asking) < job.at_once:
-                    first = self._waiting.pop()
-                    self._asking.add(first.name)
-                    group.create_task(self._ask_all(first), name=f"{job.name}: {first.name}")
+                self._begin(group)
+
+    def _begin(self, group: asyncio.TaskGroup, *, extra: bool = False) -> None:
+        """Ask what is planned, and go on with what is still waiting."""
+        job = self._job
+        if not self._waiting:
+            planned = self._asker.plan(job)
+            self._waiting = [each for each in planned if each.name not in self._asking]
+            self._waiting.reverse()
+            self._extra.update(each.name for each in self._waiting if extra)
+        while self._waiting and len(self._asking) < job.at_once:
+            first = self._waiting.pop()
+            self._asking.add(first.name)
+            group.create_task(self._ask_all(first), name=f"{job.name}: {first.name}")
+
+    def _is_well(self) -> bool:
+        """Whether there is nothing to repeat."""
+        is_well = self._job.is_well
+        return not self._failing if is_well is None else is_well()
 
     async def _ask_all(self, question: Question) -> None:
         """Ask a question, and then those that are waiting."""
@@ -282,14 +305,12 @@ class _Running:
         loop, name = asyncio.get_running_loop(), question.name
         started = loop.time()
         found = await self._asker.ask(self._job, question)
-        if not self._job.confirms:
-            return
-        if not _is_well(found) and name not in self._failing:
+        if self._job.confirms and not _is_well(found) and name not in self._failing:
             # One lost answer changes no state: confirm a failure before the next tick.
-            self._confirming.add(name)
+            self._extra.add(name)
             await asyncio.sleep(started + CONFIRM_AFTER - loop.time())
             found = await self._asker.ask(self._job, question)
-            self._confirming.discard(name)
+        self._extra.discard(name)
         if _is_well(found):
             self._failing.discard(name)
         else:

@@ -1,23 +1,27 @@
 """The control port: sets and lists faults over HTTP."""
 
 import json
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
 from aiohttp import web
 
+from tonwatch.simulator.faults.breakable import Breakable
 from tonwatch.simulator.faults.fault import ActiveFault, Fault, describe, parse_fault
-from tonwatch.simulator.network import CHAIN, Simulator, UnknownTarget
+from tonwatch.simulator.network import Simulator, UnknownTarget
 
 _MAX_BODY: Final = 4096
+
+_EXAMPLE: Final = 'the body must be JSON such as [{"fault": "lag", "value": 30}]'
 
 
 class Control:
     """Listens inside ``async with``.
 
     ``GET /targets``: all targets with their kinds, faults and supported faults.
-    ``PUT /targets/NAME/fault`` with ``{"fault": "lag", "value": 30}``: set one.
-    ``DELETE /targets/NAME/fault``: end the fault.
+    ``PUT /targets/NAME/faults`` with ``[{"fault": "lag", "value": 30}]``: set these faults.
+    ``DELETE /targets/NAME/faults``: end its faults.
 
     Answers are JSON; a failure is ``{"error": TEXT}`` with 404 for an unknown
     target and 400 for anything else; the text names what is valid.
@@ -35,8 +39,8 @@ class Control:
         self._simulator = simulator
         app = web.Application(client_max_size=_MAX_BODY)
         app.router.add_get("/targets", self._list)
-        app.router.add_put("/targets/{name}/fault", self._set)
-        app.router.add_delete("/targets/{name}/fault", self._clear)
+        app.router.add_put("/targets/{name}/faults", self._set)
+        app.router.add_delete("/targets/{name}/faults", self._clear)
         self._runner = web.AppRunner(app, access_log=None)
 
     @property
@@ -62,31 +66,21 @@ class Control:
         await self._runner.cleanup()
 
     async def _list(self, _: web.Request) -> web.Response:
-        chain = self._simulator.chain
-        stalled = ActiveFault.of(Fault.STALL) if chain.stalled else None
         return web.json_response(
-            {
-                "targets": [
-                    _describe(CHAIN, CHAIN, stalled, [Fault.STALL]),
-                    *(
-                        _describe(target.name, target.kind, target.fault, target.supported)
-                        for target in self._simulator.breakable
-                    ),
-                ]
-            }
+            {"targets": [_describe(each) for each in self._simulator.breakable]}
         )
 
     async def _set(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         try:
-            fault, value = _read_fault(await request.text())
-            await self._simulator.set_fault(name, fault, value)
+            wanted = _read_faults(await request.text())
+            faults = [self._simulator.check(name, fault, value) for fault, value in wanted]
+            await self._simulator.set_faults(name, *faults)
         except UnknownTarget as error:
             return _error(404, error)
         except ValueError as error:
             return _error(400, error)
-        active = self._simulator.check(name, fault, value)
-        return web.json_response({"name": name, "fault": _fault(active)})
+        return web.json_response({"name": name, "faults": _as_json(faults)})
 
     async def _clear(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -94,38 +88,41 @@ class Control:
             await self._simulator.clear(name)
         except UnknownTarget as error:
             return _error(404, error)
-        return web.json_response({"name": name, "fault": None})
+        return web.json_response({"name": name, "faults": []})
 
 
-def _describe(
-    name: str, kind: str, active: ActiveFault | None, supported: list[Fault]
-) -> dict[str, Any]:
+def _describe(target: Breakable) -> dict[str, Any]:
     return {
-        "name": name,
-        "kind": kind,
-        "fault": _fault(active),
-        "supported": {fault: describe(fault) for fault in supported},
+        "name": target.name,
+        "kind": target.kind,
+        "faults": _as_json(target.faults),
+        "supported": {fault: describe(fault) for fault in target.supported},
     }
 
 
-def _fault(active: ActiveFault | None) -> dict[str, Any] | None:
-    return {"fault": active.fault, "value": active.value} if active is not None else None
+def _as_json(faults: Sequence[ActiveFault]) -> list[dict[str, Any]]:
+    return [{"fault": active.fault, "value": active.value} for active in faults]
 
 
-def _read_fault(body: str) -> tuple[Fault, float | None]:
-    example = 'the body must be JSON such as {"fault": "lag", "value": 30}'
+def _read_faults(body: str) -> list[tuple[Fault, float | None]]:
     try:
         wanted = json.loads(body)
     except (ValueError, RecursionError):
-        raise ValueError(example) from None
+        raise ValueError(_EXAMPLE) from None
+    if not isinstance(wanted, list) or not wanted:
+        raise ValueError(_EXAMPLE)
+    return [_read_fault(each) for each in wanted]
+
+
+def _read_fault(wanted: object) -> tuple[Fault, float | None]:
     fault = wanted.get("fault") if isinstance(wanted, dict) else None
-    if not isinstance(fault, str):
-        raise ValueError(example)  # noqa: TRY004 - the request is invalid, not a type in this program
+    if not isinstance(wanted, dict) or not isinstance(fault, str):
+        raise ValueError(_EXAMPLE)  # noqa: TRY004 - the request is invalid, not a type in this program
     if unknown := wanted.keys() - {"fault", "value"}:
-        raise ValueError(f"unknown key {min(unknown)!r}; {example}")
+        raise ValueError(f"unknown key {min(unknown)!r}; {_EXAMPLE}")
     value = wanted.get("value")
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise ValueError(f"value must be a number; {example}")
+        raise ValueError(f"value must be a number; {_EXAMPLE}")
     return parse_fault(fault), value
 
 

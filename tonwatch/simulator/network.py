@@ -16,6 +16,7 @@ from tonwatch.simulator.chain.fork import Fork
 from tonwatch.simulator.chain.noise import Noise
 from tonwatch.simulator.contracts import jetton
 from tonwatch.simulator.faults.breakable import Breakable
+from tonwatch.simulator.faults.breakable_chain import BreakableChain
 from tonwatch.simulator.faults.fault import ActiveFault, Fault
 from tonwatch.simulator.servers.base import SimulatedServer
 from tonwatch.simulator.servers.http_provider import HttpProvider
@@ -23,8 +24,8 @@ from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.simulator.servers.registry import SECTIONS, SERVERS, ServerSpec, specs
 from tonwatch.simulator.world.world import World
 
-CHAIN: Final = "chain"
-"""The name under which the whole network takes `Fault.STALL`."""
+CHAIN: Final = BreakableChain.kind
+"""The name under which the network itself takes faults."""
 
 _PRIMARIES: Final = "liteservers"
 """The section whose first servers have the role primary."""
@@ -117,8 +118,8 @@ class Simulator:
         self._external = frozenset(external)
         self._automatic = automatic
         self._targets: dict[str, Breakable] = {}
-        for each in (*self.servers, *self.world.breakable):
-            if each.name == CHAIN or each.name in self._targets:
+        for each in (BreakableChain(self.chain), *self.servers, *self.world.breakable):
+            if each.name in self._targets:
                 raise ValueError(f"the name {each.name!r} is taken")
             self._targets[each.name] = each
         names = {server.name for server in self.servers}
@@ -148,7 +149,7 @@ class Simulator:
 
     @property
     def breakable(self) -> list[Breakable]:
-        """All targets of faults but the chain itself."""
+        """All targets of faults, the chain first."""
         return list(self._targets.values())
 
     async def __aenter__(self) -> Self:
@@ -184,7 +185,7 @@ class Simulator:
     # Faults.
 
     def target(self, name: str) -> Breakable:
-        """The server, wallet or contract named `name`.
+        """The server, wallet or contract named `name`, or the chain.
 
         Raises:
             UnknownTarget: there is none; the text names all.
@@ -192,17 +193,8 @@ class Simulator:
         try:
             return self._targets[name]
         except KeyError:
-            known = ", ".join([*self._targets, CHAIN])
+            known = ", ".join(self._targets)
             raise UnknownTarget(f"no target {name!r}; targets are: {known}") from None
-
-    def check_target(self, target: str) -> None:
-        """Do nothing if there is such a target.
-
-        Raises:
-            UnknownTarget: there is none; the text names all.
-        """
-        if target != CHAIN:
-            self.target(target)
 
     def check(self, target: str, fault: Fault, value: float | None = None) -> ActiveFault:
         """What `set_fault` would set.
@@ -211,37 +203,33 @@ class Simulator:
             UnknownTarget: no such target.
             ValueError: the target does not support the fault, or not with this number.
         """
-        if target != CHAIN:
-            return self.target(target).check(fault, value)
-        if fault is not Fault.STALL:
-            raise ValueError(f"{CHAIN} cannot {fault}; it supports: {Fault.STALL}")
-        return ActiveFault.of(fault, value)
+        return self.target(target).check(fault, value)
 
     async def set_fault(self, target: str, fault: Fault, value: float | None = None) -> None:
-        """Set the fault of a target; ``chain`` stalls the network.
+        """Have a target have this one fault; the target ``chain`` is the whole network.
 
         Raises:
             UnknownTarget, ValueError: as `check`.
         """
-        checked = self.check(target, fault, value)
-        if target == CHAIN:
-            self.chain.stalled = True
-        else:
-            await self.target(target).set_fault(checked.fault, value)
+        await self.target(target).set_fault(fault, value)
+
+    async def set_faults(self, target: str, *faults: ActiveFault) -> None:
+        """Have a target have these faults, which `check` has returned.
+
+        Raises:
+            UnknownTarget: no such target.
+            ValueError: a fault is among them twice.
+        """
+        await self.target(target).set_faults(*faults)
 
     async def clear(self, target: str | None = None) -> None:
-        """End the fault of `target`, or all faults.
+        """End the faults of `target`, or all faults.
 
         Raises:
             UnknownTarget: no such target.
         """
-        if target is None or target == CHAIN:
-            self.chain.stalled = False
-        if target is None:
-            for each in self.breakable:
-                await each.clear_fault()
-        elif target != CHAIN:
-            await self.target(target).clear_fault()
+        for each in self.breakable if target is None else [self.target(target)]:
+            await each.clear_faults()
 
     # tonwatch's configuration.
 

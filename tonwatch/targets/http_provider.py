@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Annotated, ClassVar
 from urllib.parse import unquote
 
-from pydantic import AfterValidator, Field, HttpUrl
+from pydantic import AfterValidator, Field, HttpUrl, model_validator
 
 from tonwatch.config import hosts
+from tonwatch.config.operators import registered_domain
 from tonwatch.config.target import Endpoint, ListName, TargetSection, Trait
 from tonwatch.config.types import FilePath
 
@@ -35,6 +36,18 @@ class HttpProviderSection(TargetSection):
     )
     api_key_file: FilePath | None = None
     requests_per_second: Annotated[float, Field(gt=0, le=1000)] = 1.0
+
+    @model_validator(mode="after")
+    def _look_up_domain(self) -> "HttpProviderSection":
+        # Now: later, in an event loop, it would block.
+        registered_domain(self.url.host or "")
+        return self
+
+    @property
+    def operated_by(self) -> str:
+        """As configured; or its registered domain, or its host and port where it has none."""
+        host = self.url.host or ""
+        return self.operator or registered_domain(host) or f"{host}:{self.url.port}"
 
     @property
     def endpoint(self) -> Endpoint:

@@ -24,6 +24,9 @@ S = TypeVar("S", bound=TargetSection)
 _ABOUT_WALLETS: Final = frozenset({Probe.BALANCE, Probe.COMPARE, Probe.WRITE})
 """Probes that run only where the configuration has wallets that need them."""
 
+_PATIENCE: Final = 10.0
+"""Seconds for an answer on a new connection, at least."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -40,6 +43,10 @@ class Services:
     files: "SecretFiles"
     timeout: Callable[[], float]
     wall: Callable[[], float]
+
+    def patience(self) -> float:
+        """Seconds for an answer on a new connection: slow ones are measured, not lost."""
+        return max(3 * self.timeout(), _PATIENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +151,7 @@ class Kind(ABC, Generic[S]):
             category=cls.category,
             role=section.role,
             local=section.is_local,
+            operator=section.operated_by,
             reasons={
                 probe: reasons for probe, reasons in cls.reasons.items() if probe not in left_out
             },

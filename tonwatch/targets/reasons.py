@@ -11,6 +11,7 @@ COMMON_REASONS: Final = (
     Reason.CONNECT_REFUSED,
     Reason.CONNECT_TIMEOUT,
     Reason.CONNECT_FAILED,
+    Reason.LOCAL_RESOURCES,
     Reason.CONNECTION_LOST,
     Reason.QUERY_TIMEOUT,
     Reason.PROTOCOL_ERROR,

@@ -4,16 +4,19 @@ Independent of the API: methods and the format of answers are passed in.
 """
 
 import asyncio
+import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import Any, Final, TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
 from aiolimiter import AsyncLimiter
 
 from tonwatch.ton.errors import (
@@ -21,14 +24,18 @@ from tonwatch.ton.errors import (
     ConnectError,
     ConnectionLost,
     ProtocolError,
+    ProviderError,
     QueryTimeout,
     Reason,
     TonError,
 )
+from tonwatch.ton.local_resources import raise_exhausted
 from tonwatch.ton.names import Resolve, SocketAddress, addresses_only
 
 MAX_BODY: Final = 256 * 1024
 """Bytes of an answer's body, unless a request says otherwise."""
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 Answer = TypeVar("Answer")
 
@@ -45,6 +52,12 @@ class Timing:
 
     `waited` is the wait for the request's turn before all of them; `step` is
     the one under way: resolve, connect or query.
+
+    Attributes:
+        date: the server's clock when it answered, Unix seconds; None where the answer has none,
+            or comes from a cache.
+        server: address and port of the server; empty where others may be behind the same one,
+            as behind public addresses with TLS.
     """
 
     waited: float = 0.0
@@ -52,19 +65,59 @@ class Timing:
     connect: float | None = None
     query: float | None = None
     step: str = "query"
+    date: float | None = None
+    server: str = ""
+
+    def clock_offset(self, received: float) -> float | None:
+        """The server's clock minus the local clock, seconds; exact to a second.
+
+        Args:
+            received: when the answer was complete, by the local clock, Unix seconds.
+        """
+        if self.date is None:
+            return None
+        # Dates are in whole seconds: on average the clock is half a second ahead.
+        return self.date + 0.5 - (received - (self.query or 0.0) / 2)
+
+
+@dataclass(slots=True)
+class _Request:
+    """A request under way.
+
+    Attributes:
+        timing: of it.
+        deadline: ends it.
+        fair: seconds that the answer may take once a connection stands, at least.
+    """
+
+    timing: Timing
+    deadline: asyncio.Timeout
+    fair: float
+
+    def connected(self) -> None:
+        """A connection was made: how long that took must not leave the answer too little time."""
+        end = self.deadline.when()
+        if end is not None and not self.deadline.expired():
+            fair = asyncio.get_running_loop().time() + self.fair
+            self.deadline.reschedule(max(end, fair))
 
 
 class HttpClient:
     """Requests to one provider. They are paced before they are timed.
 
+    Attributes:
+        session: made by `open_session`; may be replaced, for the requests from then on.
+
     Args:
         base_url: up to and without the method, such as ``https://toncenter.com/api/v2``.
-        session: made by `open_session`.
+        session: the first one.
         limiter: keeps requests within the provider's rate limit.
         api_key: returns the key to send, or None; called for each request so
             that a rotated key is used at once.
         key_header: name of the header that carries the key.
         key_prefix: prefix of the key in that header.
+        patience: seconds that an answer may take once a connection stands; None for half of a
+            request's timeout, or what is left of it where that is more.
     """
 
     def __init__(
@@ -76,9 +129,11 @@ class HttpClient:
         *,
         key_header: str = "X-API-Key",
         key_prefix: str = "",
+        patience: float | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
-        self._session = session
+        self.session = session
+        self._patience = patience
         self._limiter = limiter
         self._api_key = api_key
         self._key_header = key_header
@@ -100,7 +155,8 @@ class HttpClient:
             method: the API's.
             params: of the query.
             parse: reads the answer.
-            timeout: seconds for the request, not counting the wait for its turn.
+            timeout: seconds for the request, not counting the wait for its turn; up to half of it
+                more where it took long to connect.
             timing: filled for each step that the request reaches.
             max_body: bytes of the answer.
 
@@ -141,20 +197,25 @@ class HttpClient:
         timing.waited = began - queued
         try:
             async with (
-                _http_errors(timing, timeout),
-                asyncio.timeout(timeout),
-                self._session.request(
+                _http_errors(timing, began),
+                asyncio.timeout(timeout) as deadline,
+                self.session.request(
                     verb,
                     f"{self._base_url}/{method}",
                     headers=headers,
                     # A redirect would carry the API key to an unknown host.
                     allow_redirects=False,
-                    trace_request_ctx=timing,
+                    trace_request_ctx=_Request(timing, deadline, self._patience or timeout / 2),
                     **arguments,
                 ) as response,
             ):
+                timing.date = _date(response.headers)
+                timing.server = _server(response)
                 body = await _read(response, max_body)
             timing.query = loop.time() - began - (timing.resolve or 0) - (timing.connect or 0)
+            if response.status in _REDIRECTS:
+                text = "redirects to another address: configure the final URL"
+                raise ProviderError(Reason.BAD_ANSWER, response.status, text)
             return parse(response.status, body, api_key)
         except TonError as error:
             if api_key and api_key in error.detail:
@@ -165,20 +226,62 @@ class HttpClient:
             raise
 
 
-def open_session(resolve: Resolve = addresses_only) -> aiohttp.ClientSession:
+def open_session(resolve: Resolve = addresses_only, *, keep: bool = True) -> aiohttp.ClientSession:
     """A session for `HttpClient`: no cookies, no proxy from the environment, timed.
 
     Args:
         resolve: finds the addresses of hosts; without it they must be addresses.
+        keep: keep connections for further requests.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=_Resolver(resolve)),
+        connector=aiohttp.TCPConnector(resolver=_Resolver(resolve), force_close=not keep),
+        response_class=_Response,
         auto_decompress=False,  # bounds on the body are bounds on memory
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         timeout=aiohttp.ClientTimeout(total=None),
         trace_configs=[_timed()],
     )
+
+
+class _Response(aiohttp.ClientResponse):
+    """Knows its server, also after its connection was released.
+
+    Attributes:
+        peer: the server's address and port; None where the transport has none.
+    """
+
+    peer: SocketAddress | None = None
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        """Read status and headers."""
+        if connection.transport is not None:
+            self.peer = connection.transport.get_extra_info("peername")
+        return await super().start(connection)
+
+
+def _server(response: aiohttp.ClientResponse) -> str:
+    """The address and port of a response's server, where they identify it."""
+    peer = response.peer if isinstance(response, _Response) else None
+    if peer is None:
+        return ""
+    address = ipaddress.ip_address(peer[0].partition("%")[0])
+    # A public front with TLS has many customers behind one address.
+    if response.url.scheme == "https" and not address.is_private and not address.is_link_local:
+        return ""
+    host = f"[{peer[0]}]" if address.version == 6 else peer[0]
+    return f"{host}:{peer[1]}"
+
+
+def _date(headers: Mapping[str, str]) -> float | None:
+    """The server's clock, Unix seconds, by the answer's headers."""
+    age = headers.get("Age", "0").strip()
+    if age.strip("0"):
+        return None
+    try:
+        return parsedate_to_datetime(headers.get("Date", "")).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 class _Resolver(AbstractResolver):
@@ -231,15 +334,17 @@ def redacted(text: str, secret: str | None) -> str:
 
 
 @asynccontextmanager
-async def _http_errors(timing: Timing, timeout: float) -> AsyncIterator[None]:
+async def _http_errors(timing: Timing, began: float) -> AsyncIterator[None]:
     """Turn aiohttp's exceptions into `TonError`; a timeout's reason depends on the step."""
     try:
         yield
     except aiohttp.ClientConnectorDNSError as error:
+        raise_exhausted(error)
         raise ConnectError(Reason.RESOLVE_FAILED, "cannot resolve the host") from error
     except (aiohttp.ClientSSLError, ssl.SSLError) as error:
         raise ConnectError(Reason.TLS_FAILED, f"TLS failed: {_tls_message(error)}") from error
     except aiohttp.ClientConnectorError as error:
+        raise_exhausted(error)
         if isinstance(error.os_error, ConnectionRefusedError):
             raise ConnectError(Reason.CONNECT_REFUSED, "TCP connection refused") from error
         text = error.os_error.strerror or str(error.os_error)
@@ -249,7 +354,9 @@ async def _http_errors(timing: Timing, timeout: float) -> AsyncIterator[None]:
             raise ConnectError(Reason.RESOLVE_FAILED, "name resolution timed out") from None
         if timing.step == "connect":
             raise ConnectError(Reason.CONNECT_TIMEOUT, "TCP or TLS timed out") from None
-        raise QueryTimeout(f"no answer within {timeout:.3g} s") from None
+        asked = began + (timing.resolve or 0) + (timing.connect or 0)
+        seconds = asyncio.get_running_loop().time() - asked
+        raise QueryTimeout(f"no answer within {seconds:.3g} s") from None
     except aiohttp.ClientResponseError as error:
         raise ProtocolError("the answer is not HTTP") from error
     except (aiohttp.ClientPayloadError, aiohttp.ClientOSError) as error:
@@ -271,23 +378,25 @@ def _timed() -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
 
     async def resolving(_: object, context: SimpleNamespace, __: object) -> None:
-        context.trace_request_ctx.step = "resolve"
+        context.trace_request_ctx.timing.step = "resolve"
         context.resolving = asyncio.get_running_loop().time()
 
     async def resolved(_: object, context: SimpleNamespace, __: object) -> None:
-        timing: Timing = context.trace_request_ctx
+        timing: Timing = context.trace_request_ctx.timing
         timing.step = "connect"
         timing.resolve = asyncio.get_running_loop().time() - context.resolving
 
     async def connecting(_: object, context: SimpleNamespace, __: object) -> None:
-        context.trace_request_ctx.step = "connect"
+        context.trace_request_ctx.timing.step = "connect"
         context.connecting = asyncio.get_running_loop().time()
 
     async def connected(_: object, context: SimpleNamespace, __: object) -> None:
-        timing: Timing = context.trace_request_ctx
+        request: _Request = context.trace_request_ctx
+        timing = request.timing
         timing.step = "query"
         total = asyncio.get_running_loop().time() - context.connecting
         timing.connect = total - (timing.resolve or 0)
+        request.connected()
 
     trace.on_dns_resolvehost_start.append(resolving)
     trace.on_dns_resolvehost_end.append(resolved)

@@ -99,7 +99,12 @@ class Names:
 
 
 def _look_up(name: str) -> list[AddressInfo]:
-    return _found(name, 0, socket.AI_ADDRCONFIG)
+    try:
+        return _found(name, 0, socket.AI_ADDRCONFIG)
+    except socket.gaierror:
+        # Without a descriptor the C library says that the name is not known, or try again.
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+        raise
 
 
 def _found(host: str, port: int, flags: int) -> list[AddressInfo]:

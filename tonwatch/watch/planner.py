@@ -4,6 +4,7 @@ Nothing else decides which target a job queries.
 """
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from tonwatch.config.wallets import NATIVE
@@ -56,6 +57,11 @@ def fork_round(judgement: Judgement) -> Round | None:
     compared = comparable(judgement)
     seqno = _common_seqno(compared)
     return None if seqno is None else Round(seqno, [verdict.target.name for verdict in compared])
+
+
+def is_forked(judgement: Judgement) -> bool:
+    """Whether targets have different blocks at one seqno."""
+    return bool(judgement.forks.minority or judgement.forks.undecided)
 
 
 def comparable(judgement: Judgement) -> list[Verdict]:
@@ -113,12 +119,32 @@ def takes_messages(verdict: Verdict) -> bool:
     return verdict.up and MEANINGS[verdict.state].messages
 
 
+class Unprobed(StrEnum):
+    """Why a wallet cannot be sent a probe message."""
+
+    UNREAD = "it has not been read yet"
+    NOT_ACTIVE = "it is not deployed, or frozen"
+    UNKNOWN_CODE = "its code is not that of a known kind of wallet"
+    NO_GAS = "it has too little to run its checks"
+
+
+def unprobed(wallet: WalletVerdict) -> Unprobed | None:
+    """Why a wallet cannot reject a probe message; None where it can."""
+    reading = wallet.reading
+    if reading is None:
+        return Unprobed.UNREAD
+    if reading.status is not AccountStatus.ACTIVE:
+        return Unprobed.NOT_ACTIVE
+    if reading.kind is None:
+        return Unprobed.UNKNOWN_CODE
+    return Unprobed.NO_GAS if (reading.amount or 0) < MESSAGE_GAS else None
+
+
 def refusing(wallet: WalletVerdict) -> WalletKind | None:
     """The kind of a wallet that can reject a probe message; None where it cannot."""
-    reading = wallet.reading
-    if reading is None or reading.status is not AccountStatus.ACTIVE:
+    if wallet.reading is None or unprobed(wallet) is not None:
         return None
-    return reading.kind if (reading.amount or 0) >= MESSAGE_GAS else None
+    return wallet.reading.kind
 
 
 def idle_write_probe(wallet: WalletVerdict) -> str:

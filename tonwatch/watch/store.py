@@ -158,6 +158,8 @@ class Snapshot:
         records: by target name, in the order of the configuration.
         accounts: of wallets and contracts, in the order of the configuration.
         payout_overruns: intervals at which payouts were still being counted since the one before.
+        state_dir_error: why the last file in the state directory could not be written; empty where
+            it was.
     """
 
     wall: float
@@ -165,6 +167,7 @@ class Snapshot:
     records: Mapping[str, Record]
     accounts: Mapping[AccountKey, AccountRecord] = field(default_factory=dict)
     payout_overruns: int = 0
+    state_dir_error: str = ""
 
 
 @dataclass(slots=True)
@@ -208,6 +211,7 @@ class Store:
         self._watched: dict[AccountKey, Watched] = {}
         self._accounts: dict[AccountKey, AccountRecord] = {}
         self._payout_overruns = 0
+        self._state_dir_error = ""
         self._dropped_answers = dropped_answers
         self.change(targets, accounts)
 
@@ -303,6 +307,10 @@ class Store:
         """Count ticks at which payouts were still being counted."""
         self._payout_overruns += ticks
 
+    def state_dir_failed(self, why: str) -> None:
+        """A file in the state directory could not be written; an empty text: it was."""
+        self._state_dir_error = why
+
     def snapshot(self, *, wall: float, monotonic: float) -> Snapshot:
         """Everything known now; immutable."""
         return Snapshot(
@@ -330,6 +338,7 @@ class Store:
             },
             dict(self._accounts),
             self._payout_overruns,
+            self._state_dir_error,
         )
 
 

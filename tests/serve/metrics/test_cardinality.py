@@ -28,7 +28,7 @@ def test_two_liteservers_a_provider_and_two_wallets(clock: Clock) -> None:
     """Every metric has a value, and some probes and payouts have failed."""
     wallet_scene = WalletScene(clock)
     show_every_metric(wallet_scene)
-    within(written(MetricsCollector(context_of(wallet_scene), wallet_scene.watcher.errors)), 350)
+    within(written(MetricsCollector(context_of(wallet_scene), wallet_scene.watcher.errors)), 400)
 
 
 def test_a_thousand_wallets_of_two_assets() -> None:

@@ -328,11 +328,11 @@ class TestCountersStartAtZero:
         assert len(seen.values(name)) == 2, "what has not occurred has no series"
 
     def test_for_every_probe(self, scene: Scene) -> None:
-        assert scrape(scene).values("tonwatch_probe_overruns_total") == [0] * 8
+        assert scrape(scene).values("tonwatch_probe_overruns_total") == [0] * 12
 
     def test_for_every_probe_that_is_timed(self, scene: Scene) -> None:
-        """Both liteservers' head and connect, the provider's head."""
-        assert scrape(scene).values("tonwatch_probe_duration_seconds_count") == [0] * 5
+        """Head and connect of each target."""
+        assert scrape(scene).values("tonwatch_probe_duration_seconds_count") == [0] * 6
 
     @pytest.mark.parametrize("target", [NODE, PROVIDER], ids=lambda target: target.kind)
     def test_every_kind_and_probe_has_its_reasons(self, target: Target) -> None:

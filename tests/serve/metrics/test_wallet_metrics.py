@@ -374,7 +374,7 @@ class TestProbes:
 
     def test_only_timed_probes_have_durations(self, clock: Clock) -> None:
         wallet_scene = WalletScene(clock)
-        assert scrape(wallet_scene).values("tonwatch_probe_duration_seconds_count") == [0] * 5
+        assert scrape(wallet_scene).values("tonwatch_probe_duration_seconds_count") == [0] * 6
 
 
 def test_thresholds_of_payouts(clock: Clock) -> None:

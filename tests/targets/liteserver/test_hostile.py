@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import pytest
@@ -24,6 +25,8 @@ Reply = Callable[[Peer, Message], None]
 Ask = Callable[..., Awaitable[Sample]]
 
 ANSWERS: Final = recorded_answers()
+
+CONNECT: Final = partial(probes.connect, patience=TIMEOUT)
 
 
 def raw(data: bytes) -> Reply:
@@ -119,7 +122,7 @@ async def checked(server: Server, ask: Ask) -> Sample:
     return sample
 
 
-@pytest.mark.parametrize("ask", [probes.head, probes.connect], ids=["head", "connect"])
+@pytest.mark.parametrize("ask", [probes.head, CONNECT], ids=["head", "connect"])
 @settings(max_examples=60)
 @given(replies=st.lists(REPLIES, min_size=1, max_size=4))
 async def test_any_replies(ask: Ask, replies: list[Reply]) -> None:
@@ -135,7 +138,7 @@ async def test_without_pongs(replies: list[Reply]) -> None:
         assert not sample.ok
 
 
-@pytest.mark.parametrize("ask", [probes.head, probes.connect], ids=["head", "connect"])
+@pytest.mark.parametrize("ask", [probes.head, CONNECT], ids=["head", "connect"])
 @settings(max_examples=30)
 @given(data=st.binary(max_size=500))
 async def test_any_bytes_instead_of_a_handshake(ask: Ask, data: bytes) -> None:
@@ -148,7 +151,7 @@ async def test_any_bytes_instead_of_a_handshake(ask: Ask, data: bytes) -> None:
     assert sample.reason in {Reason.HANDSHAKE_FAILED, Reason.HANDSHAKE_TIMEOUT}
 
 
-@pytest.mark.parametrize("ask", [probes.head, probes.connect], ids=["head", "connect"])
+@pytest.mark.parametrize("ask", [probes.head, CONNECT], ids=["head", "connect"])
 async def test_unsolicited_messages_are_not_kept(ask: Ask) -> None:
     """Unsolicited messages, as fast as possible."""
 

@@ -1,7 +1,9 @@
 """A real node's recorded answers, over a real socket, through the real client."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import pytest
@@ -11,10 +13,12 @@ from tests.ton.peers import (
     LITE_QUERY,
     NEWER_ERRORS,
     OTHER_KEY,
+    SERVER_KEY,
     Pair,
     Peer,
     Server,
     lite_error,
+    lite_query,
     recorded,
     recorded_answers,
     replay,
@@ -176,11 +180,12 @@ class TestClient:
         assert (caught.value.code, caught.value.reason) == (-400, R.UNSUPPORTED)
 
 
-def info_ext(*, capabilities: int = 7, seqno: int = 2016) -> bytes:
+def info_ext(*, capabilities: int = 7, seqno: int = 2016, last_utime: int = MADE) -> bytes:
     """The recorded ``masterchainInfoExt`` with other values at their places."""
     answer = bytearray(recorded()["getMasterchainInfoExt mode 0"].answer)
     answer[12:20] = capabilities.to_bytes(8, "little")
     answer[32:36] = seqno.to_bytes(4, "little")
+    answer[100:104] = last_utime.to_bytes(4, "little")
     return bytes(answer)
 
 
@@ -195,9 +200,13 @@ HEAD: Final = Head(
     gen_utime=MADE,
     zerostate=ZEROSTATE,
     shard_client_seqno=2016,
+    shard_client_time=MADE,
     clock_offset=None,
     version=0x0101,
 )
+
+
+_WITHOUT_SHARD_CLIENT: Final = replace(HEAD, shard_client_seqno=None, shard_client_time=None)
 
 
 class TestHeadProbe:
@@ -209,7 +218,7 @@ class TestHeadProbe:
             pytest.param(node(account=NO_SUCH_ACCOUNT), HEAD, id="as recorded"),
             pytest.param(
                 node(account=OUT_OF_SYNC),
-                replace(HEAD, shard_client_seqno=1950),
+                replace(HEAD, shard_client_seqno=1950, shard_client_time=None),
                 id="shard client lags",
             ),
             pytest.param(
@@ -217,10 +226,10 @@ class TestHeadProbe:
                     account=OUT_OF_SYNC,
                     replaced={
                         EXT: info_ext(capabilities=7 | CAPABILITY_SHARD_CLIENT),
-                        EXT_SHARD_CLIENT: info_ext(seqno=2010),
+                        EXT_SHARD_CLIENT: info_ext(seqno=2010, last_utime=MADE - 3),
                     },
                 ),
-                replace(HEAD, shard_client_seqno=2010),
+                replace(HEAD, shard_client_seqno=2010, shard_client_time=MADE - 3),
                 id="newer node reports its shard client's block",
             ),
             pytest.param(
@@ -260,11 +269,6 @@ class TestHeadProbe:
                 id="shard client lags and does not say how far",
             ),
             pytest.param(
-                node(account=lite_error(651, "cannot load block : block is not in db")),
-                R.NOT_FOUND,
-                id="does not know its own block",
-            ),
-            pytest.param(
                 node(account=b"", replaced={EXT: lite_error(-503, "timeout")}),
                 R.UPSTREAM_TIMEOUT,
                 id="the node's own timeout",
@@ -283,6 +287,58 @@ class TestHeadProbe:
             await link.drop()
         assert sample.reason is reason, sample.detail
 
+    @pytest.mark.parametrize(
+        ("answers", "expected"),
+        [
+            pytest.param(
+                node(account=lite_error(code, text)), _WITHOUT_SHARD_CLIENT, id=f"{code} {text}"
+            )
+            for code, text in (
+                (651, "cannot load block : block is not in db"),
+                (651, "no such luck"),
+                (-400, "not in db"),
+                (652, "timeout"),
+                (500, "internal"),
+            )
+        ],
+    )
+    async def test_what_the_first_answer_says_stands(
+        self, answers: dict[bytes, bytes], expected: Head
+    ) -> None:
+        """Behind one address there may be a server without the block of the first answer."""
+        async with Server(replay(answers)) as server:
+            link = server.link()
+            sample = await probes.head("node", link, timeout=TIMEOUT, wall=wall)
+            await link.drop()
+        assert sample.ok, sample.detail
+        assert sample.head is not None
+        assert replace(sample.head, clock_offset=None) == expected
+
+    async def test_a_further_question_is_repeated_once(self) -> None:
+        """Of two servers that take turns one is a block behind."""
+        answers = node(account=NO_SUCH_ACCOUNT)
+        behind = lite_error(651, "cannot load block : block is not in db")
+        asked = 0
+
+        async def script(peer: Peer) -> None:
+            nonlocal asked
+            await peer.accept()
+            while True:
+                query = await peer.query()
+                question = lite_query(query)
+                asked += question == account_question()
+                is_behind = question == account_question() and asked % 2
+                peer.answer(query, behind if is_behind else answers[question])
+
+        async with Server(script) as server:
+            link = server.link()
+            for _ in range(3):
+                sample = await probes.head("node", link, timeout=TIMEOUT, wall=wall)
+                assert sample.head is not None, sample.detail
+                assert replace(sample.head, clock_offset=None) == HEAD
+            await link.drop()
+        assert asked == 6
+
     async def test_clock_of_an_older_node_is_compared_with_the_time_of_its_answer(self) -> None:
         """Three queries lie between the first one and the clock, and may be slow."""
         answers = node(
@@ -298,17 +354,27 @@ class TestHeadProbe:
         assert sample.head.clock_offset == pytest.approx(0.0, abs=0.1)
 
 
+CONNECTED: Final = Head(seqno=2016, root_hash=LAST.root_hash, zerostate=ZEROSTATE, gen_utime=MADE)
+
+connect = partial(probes.connect, patience=TIMEOUT)
+
+
+def key_id(key: bytes) -> str:
+    return hashlib.sha256(bytes.fromhex("c6b41348") + key).hexdigest()
+
+
 class TestConnectProbe:
     async def test_ok(self) -> None:
         async with Server(replay(recorded_answers())) as server:
             link = server.link()
-            sample = await probes.connect("node", link, timeout=TIMEOUT, wall=wall)
+            sample = await connect("node", link, timeout=TIMEOUT, wall=wall)
             assert server.connections == 1
         assert sample.ok, sample.detail
         assert (sample.target, sample.probe) == ("node", Probe.CONNECT)
         assert set(sample.phases) == {"resolve", "connect", "handshake", "query"}
         assert 0 < sum(sample.phases.values()) <= sample.duration
-        assert sample.head is None
+        assert sample.server == key_id(SERVER_KEY)
+        assert sample.head == CONNECTED
 
     @pytest.mark.parametrize(
         ("header", "reason"),
@@ -322,18 +388,21 @@ class TestConnectProbe:
                 R.PROOF_INVALID,
                 id="with another block's proof",
             ),
-            pytest.param(
-                lite_error(651, "cannot load block : block is not in db"),
-                R.NOT_FOUND,
-                id="that the node does not have",
-            ),
         ],
     )
     async def test_header(self, header: bytes, reason: Reason) -> None:
         answers = node(account=b"", replaced={"getBlockHeader last": header})
         async with Server(replay(answers)) as server:
-            sample = await probes.connect("node", server.link(), timeout=TIMEOUT, wall=wall)
+            sample = await connect("node", server.link(), timeout=TIMEOUT, wall=wall)
         assert sample.reason is reason, sample.detail
+
+    async def test_header_that_the_node_does_not_have(self) -> None:
+        missing = lite_error(651, "cannot load block : block is not in db")
+        answers = node(account=b"", replaced={"getBlockHeader last": missing})
+        async with Server(replay(answers)) as server:
+            sample = await connect("node", server.link(), timeout=TIMEOUT, wall=wall)
+        assert sample.ok, sample.detail
+        assert sample.head == replace(CONNECTED, gen_utime=None)
 
     async def test_wrong_key(self) -> None:
         async def script(peer: Peer) -> None:
@@ -341,8 +410,12 @@ class TestConnectProbe:
             await peer.reader.readexactly(wire.HANDSHAKE_SIZE)
 
         async with Server(script) as server:
-            sample = await probes.connect("node", server.link(OTHER_KEY), timeout=1, wall=wall)
+            sample = await connect("node", server.link(OTHER_KEY), timeout=1, wall=wall)
         assert sample.reason is R.HANDSHAKE_FAILED, sample.detail
+
+
+REFUSED: Final = "cannot apply external message to current state : "
+NOT_ACCEPTED: Final = "External message was not accepted: cannot run message on account: "
 
 
 class TestWriteProbe:
@@ -351,8 +424,12 @@ class TestWriteProbe:
     @pytest.mark.parametrize("kind", WalletKind)
     async def test_each_wallets_refusal_is_ok(self, kind: WalletKind) -> None:
         refusal = recorded(NEWER_ERRORS)[f"sendMessage tonwatch probe to {kind}"].answer
-        sample = await self.asked(kind, refusal)
-        assert sample.ok, sample.detail
+        code, text = tl.decode_error(refusal)
+        assert code == -701
+        for code in (-701, 0):  # those of newer and of older nodes
+            sample = await self.asked(kind, lite_error(code, text))
+            assert sample is not None
+            assert sample.ok, sample.detail
 
     @pytest.mark.parametrize(
         ("answer", "reason"),
@@ -373,13 +450,33 @@ class TestWriteProbe:
                 id="too many messages of all users",
             ),
             pytest.param(lite_error(429, "too many requests"), R.RATE_LIMITED, id="throttled"),
+            pytest.param(
+                lite_error(-701, f"{REFUSED}configuration parameter 43 is invalid"),
+                R.MESSAGE_REJECTED,
+                id="the node cannot run any message",
+            ),
+            pytest.param(
+                lite_error(-701, "refused in words to come"),
+                R.MESSAGE_REJECTED,
+                id="unknown words",
+            ),
         ],
     )
     async def test_any_other_answer_is_a_failure(self, answer: bytes, reason: Reason) -> None:
-        assert (await self.asked(WalletKind.V5R1, answer)).reason is reason
+        sample = await self.asked(WalletKind.V5R1, answer)
+        assert sample is not None
+        assert sample.reason is reason
+
+    @pytest.mark.parametrize("code", [0, -701])
+    async def test_a_wallet_whose_code_was_not_run_is_no_verdict(self, code: int) -> None:
+        """It is frozen, or has no state or no gas."""
+        address = "AB" * 32
+        text = f"inbound external message rejected by account {address} before smart-contract"
+        answer = lite_error(code, f"{REFUSED}{NOT_ACCEPTED}{text} execution")
+        assert await self.asked(WalletKind.V5R1, answer) is None
 
     @staticmethod
-    async def asked(kind: WalletKind, answer: bytes) -> Sample:
+    async def asked(kind: WalletKind, answer: bytes) -> Sample | None:
         """The sample of a probe that a node answers so."""
 
         async def script(peer: Peer) -> None:

@@ -149,6 +149,21 @@ def test_not_even_with_the_right_signature(kind: WalletKind, timeout: int, now: 
         accept_external(kind, data, signed(kind, to_sign(kind, body)), now)
 
 
+@given(kind=st.sampled_from(WalletKind), noise=st.binary(min_size=NOISE, max_size=NOISE))
+def test_not_even_before_it_expired(kind: WalletKind, noise: bytes) -> None:
+    """In 1970, with everything stored as the message says: its signature is none."""
+    data = wallet_data(
+        kind,
+        bytes(KEY.verify_key),
+        seqno=0xFFFFFFFF,
+        subwallet=0xFFFFFFFF,
+        timeout=(1 << 22) - 1,
+    )
+    body = message_body(unacceptable_message(kind, ADDRESS, noise))
+    with pytest.raises(ContractThrew):
+        accept_external(kind, data, body, 0)
+
+
 @given(
     kind=st.sampled_from(WalletKind),
     seqno=seqnos,

@@ -1,10 +1,13 @@
 """The kept connection to a liteserver."""
 
+import asyncio
 from typing import Final
 
 import pytest
 
+from tests import virtual_time
 from tests.ton.peers import HOST, SERVER_KEY, Peer, Server
+from tests.virtual_time import VirtualLoop
 from tonwatch.ton.adnl import wire
 from tonwatch.ton.adnl.wire import Message
 from tonwatch.ton.errors import ConnectError, ConnectionLost, Reason
@@ -122,3 +125,56 @@ async def test_answers_are_bounded() -> None:
         with pytest.raises(Exception, match="answer_too_large"):
             await client.connection.query(b"question", TIMEOUT)
         await link.drop()
+
+
+class TestReplacement:
+    """A kept connection that still works is replaced: by its age, or because it is stale."""
+
+    @staticmethod
+    async def slowly(peer: Peer) -> None:
+        """Answer after two seconds."""
+        await peer.accept()
+        while True:
+            query = await peer.query()
+            await asyncio.sleep(2.0)
+            peer.answer(query, query.body)
+
+    def test_what_it_is_asked_is_still_answered(self) -> None:
+        async def main(_: VirtualLoop) -> None:
+            async with Server(self.slowly) as server:
+                link = server.link()
+                old = await link.client(TIMEOUT)
+                await asyncio.sleep(link.kept.greatest_age)
+                asked = asyncio.create_task(old.connection.query(b"question", TIMEOUT))
+                await asyncio.sleep(1.0)
+                new = await link.client(TIMEOUT)
+                assert (link.fresh, new.connection is old.connection) == (True, False)
+                assert (await asked).body == b"question"
+                alive = [old.connection.alive]
+                await asyncio.sleep(60.0)
+                assert (await link.client(TIMEOUT)).connection is new.connection
+                alive.append(old.connection.alive)
+                await link.drop()
+                assert server.connections == 2
+                assert alive == [True, False], "it is closed once nobody can use it"
+
+        virtual_time.run(main)
+
+    def test_a_stale_one_is_replaced_at_its_next_use(self) -> None:
+        async def main(_: VirtualLoop) -> None:
+            async with Server(answering_twice) as server:
+                link = server.link()
+                first = await link.client(TIMEOUT)
+                link.saw(100)
+                assert (await link.client(TIMEOUT)).connection is first.connection
+                await asyncio.sleep(10.0)
+                link.saw(100)
+                second = await link.client(TIMEOUT)
+                assert second.connection is not first.connection
+                link.saw(101)
+                assert (await link.client(TIMEOUT)).connection is second.connection
+                await link.drop()
+                assert not first.connection.alive
+                assert not second.connection.alive
+
+        virtual_time.run(main)

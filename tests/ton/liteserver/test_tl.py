@@ -228,3 +228,53 @@ class TestHeaderProof:
         fields["id"][field] += 1
         with pytest.raises(ProofInvalid, match="another block"):
             liteserver._block_header(fields)
+
+
+OUT_QUEUES: Final = bytes.fromhex(
+    "034a50f802000000ffffffff00000000000000802c0200003edd7dd938751680cad82953a8e35354238d8364ab799a7a"
+    "a6d92c045440825019d965ae1675106d0541e5f76077c7841329fb3fb6f722c234ad771bb4cd0d420000000000000000"
+    "0000000000000080290200005f704408fd0bd884f6b0ccf78de0fd5f44b6536fed502f70241db437190a2fd21ffa3575"
+    "be7877686494a73ab817c0953fbacb2ad788a825ad03b9483475d48f00000000401f0000"
+)
+"""A node's answer to ``getOutMsgQueueSizes``: two shards without messages."""
+
+
+class TestOutQueues:
+    def test_recorded(self) -> None:
+        assert tl.decode_out_queues(OUT_QUEUES) == (0, 8000)
+        fields = tl.decode(OUT_QUEUES, "liteServer.outMsgQueueSizes")
+        assert [shard["size"] for shard in fields["shards"]] == [0, 0]
+
+    @pytest.mark.parametrize(
+        ("sizes", "longest"), [((), 0), ((5,), 5), ((5, 9000, 7), 9000), ((2**31 - 1,), 2**31 - 1)]
+    )
+    def test_the_longest(self, sizes: tuple[int, ...], longest: int) -> None:
+        shards = b"".join(bytes(80) + size.to_bytes(4, "little") for size in sizes)
+        answer = OUT_QUEUES[:4] + len(sizes).to_bytes(4, "little") + shards + OUT_QUEUES[-4:]
+        assert tl.decode_out_queues(answer) == (longest, 8000)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            pytest.param(b"", id="nothing"),
+            pytest.param(OUT_QUEUES[:4], id="its name alone"),
+            pytest.param(OUT_QUEUES[:-1], id="cut short"),
+            pytest.param(OUT_QUEUES + b"x", id="longer"),
+            pytest.param(OUT_QUEUES[:4] + b"\xff" * 4 + OUT_QUEUES[8:], id="fewer than it says"),
+            pytest.param(OUT_QUEUES[:-4] + b"\xff" * 4, id="a negative limit"),
+            pytest.param(OUT_QUEUES[:-8] + b"\xff" * 4 + OUT_QUEUES[-4:], id="a negative size"),
+            pytest.param(lite_error(0, "no"), id="an error"),
+        ],
+    )
+    def test_others(self, answer: bytes) -> None:
+        with pytest.raises(BadAnswer):
+            bounded(tl.decode_out_queues, answer)
+
+    @given(mutated(OUT_QUEUES))
+    def test_any(self, answer: bytes) -> None:
+        try:
+            longest, limit = bounded(tl.decode_out_queues, answer)
+        except BadAnswer:
+            return
+        assert longest >= 0
+        assert limit >= 0

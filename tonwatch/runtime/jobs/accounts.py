@@ -19,6 +19,7 @@ from tonwatch.samples.account import AccountKey, Reading, Watched
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.ton.address import Address
 from tonwatch.watch import planner
+from tonwatch.watch.failures import failure
 from tonwatch.watch.planner import Round
 from tonwatch.watch.store import Observation
 
@@ -152,10 +153,14 @@ class CompareAccounts:
         self._context = context
         self._jetton_wallets = jetton_wallets
         self._turns: Iterator[Watched] = iter(())
+        self._contradicted: Watched | None = None
 
     def job(self, config: Config) -> Job:
         """The job for these wallets. It starts when the head of every target is known."""
-        self._turns = cycle([each for each in watched(config) if each.key.asset])
+        compared = [each for each in watched(config) if each.key.asset]
+        self._turns = cycle(compared)
+        if self._contradicted not in compared:
+            self._contradicted = None
         return Job(
             Probe.COMPARE,
             Probe.COMPARE,
@@ -163,21 +168,31 @@ class CompareAccounts:
             config.probe.compare_interval,
             self.plan,
             delay=2 * config.probe.interval,
+            repeats=config.probe.interval,
+            is_well=self.is_well,
         )
 
+    def is_well(self) -> bool:
+        """Whether the last answers had no false claim, whose end would have to be seen soon."""
+        return self._contradicted is None
+
     def plan(self) -> Sequence[Question]:
-        """The next account, where there are sources to compare."""
+        """The next account, where there are sources to compare; one with a false claim again."""
         planned = planner.comparison(self._context.view.judgement)
         if planned is None:
             return ()
-        account = self._address(next(self._turns))
+        watched = self._contradicted or next(self._turns)
         deadline = last_resort(self._context.config, _QUERIES * len(planned.targets))
-        return (Question(Probe.COMPARE, partial(self._compare, account, planned), deadline),)
+        return (Question(Probe.COMPARE, partial(self._compare, watched, planned), deadline),)
 
-    async def _compare(self, account: Address, planned: Round) -> Sequence[Sample]:
+    async def _compare(self, watched: Watched, planned: Round) -> Sequence[Sample]:
         sources = self._context.sources
         compared = [sources[name] for name in planned.targets if name in sources]
-        return await compare(account, compared, planned.seqno, wall=self._context.wall)
+        account, wall = self._address(watched), self._context.wall
+        samples = await compare(account, compared, planned.seqno, wall=wall)
+        false = any(failure(sample.reason).false_claim for sample in samples)
+        self._contradicted = watched if false else None
+        return samples
 
     def _address(self, watched: Watched) -> Address:
         """The account's address; the owner's while a jetton wallet's is not known."""

@@ -35,7 +35,13 @@ class ForkRounds:
             config.probe.fork_interval,
             self.plan,
             delay=config.probe.interval,
+            repeats=config.probe.interval,
+            is_well=self.is_well,
         )
+
+    def is_well(self) -> bool:
+        """Whether no fork is known, whose end would have to be seen soon."""
+        return not planner.is_forked(self._context.view.judgement)
 
     def plan(self) -> Sequence[Question]:
         """A round, where there are two targets to compare."""

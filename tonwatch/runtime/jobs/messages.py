@@ -22,6 +22,9 @@ from tonwatch.watch import planner
 _QUERIES: Final = 4
 """Maximum of sequential queries for one message."""
 
+_SOON: Final = 3
+"""Messages without a verdict in a row after which the next one is sent soon."""
+
 
 class SendMessages:
     """The job for one target.
@@ -36,6 +39,7 @@ class SendMessages:
         self._context = context
         self._turn = 0
         self._next = -math.inf
+        self._undecided = 0
 
     def job(self, config: Config) -> Job:
         """The job that sends."""
@@ -65,8 +69,22 @@ class SendMessages:
 
     async def _send(self, source: Source, wallet: Address, kind: WalletKind) -> Sequence[Sample]:
         sent = await write_path(source, wallet, kind, wall=self._context.wall)
-        refused = sent.reason is Reason.MESSAGE_REJECTED
-        return () if refused and await _cannot_refuse(source, wallet) else (sent,)
+        refused = sent is not None and sent.reason is Reason.MESSAGE_REJECTED
+        if sent is None or (refused and await _cannot_refuse(source, wallet)):
+            self._undecided += 1
+            if self._undecided <= _SOON:
+                self._next_soon()
+            return ()
+        self._undecided = 0
+        if not sent.ok and sent.reason is not Reason.RATE_LIMITED:
+            self._next_soon()
+        return (sent,)
+
+    def _next_soon(self) -> None:
+        """Send the next message after the shortest interval."""
+        # A tick may come a little early: the next one is meant.
+        soon = self._context.config.probe.interval / 2
+        self._next = min(self._next, asyncio.get_running_loop().time() + soon)
 
 
 async def _cannot_refuse(source: Source, wallet: Address) -> bool:

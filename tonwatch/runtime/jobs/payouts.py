@@ -61,25 +61,33 @@ class CountPayouts:
         return Job(Probe.PAYOUTS, Probe.PAYOUTS, (), tick, self.plan, delay=tick, at_once=AT_ONCE)
 
     def plan(self) -> Sequence[Question]:
-        """Every account with uncounted transactions."""
+        """Every account with uncounted transactions, or with totals that could not be saved."""
+        planned = {question.name: question for question in self._counted()}
+        for key, walker in self._walkers.items():
+            name = _title(key)
+            if not walker.is_saved and name not in planned:
+                planned[name] = Question(name, partial(self._save_again, walker))
+        return list(planned.values())
+
+    def _counted(self) -> Iterator[Question]:
         judgement, config = self._context.view.judgement, self._context.config
         best = planner.readable(judgement)
         by_name = self._context.sources
         sources = [by_name[v.target.name] for v in best if v.target.name in by_name]
         if not sources:
-            return ()
+            return
         deadline = last_resort(config, AT_ONCE * BUDGET * _TRIES * len(by_name))
         pages = [source.transactions for source in sources]
-        return [
-            Question(
-                f"{Probe.PAYOUTS} {' '.join(account.key)}",
-                partial(self._count, account, pages),
-                deadline,
-            )
-            for wallet in config.wallets
-            if wallet.payouts and wallet.name in judgement.wallet_status.wallets
-            for account in planner.uncounted(judgement.wallet_status.wallets[wallet.name])
-        ]
+        for wallet in config.wallets:
+            if wallet.payouts and wallet.name in judgement.wallet_status.wallets:
+                for account in planner.uncounted(judgement.wallet_status.wallets[wallet.name]):
+                    ask = partial(self._count, account, pages)
+                    yield Question(_title(account.key), ask, deadline)
+
+    @staticmethod
+    async def _save_again(walker: TransactionWalker) -> Sequence[PayoutProgress]:
+        await walker.save_again()
+        return ()
 
     async def _count(
         self, account: Account, sources: Sequence[PageSource]
@@ -113,6 +121,10 @@ class CountPayouts:
                 wall=self._context.wall,
             )
         return walker
+
+
+def _title(key: AccountKey) -> str:
+    return f"{Probe.PAYOUTS} {' '.join(key)}"
 
 
 def _count_of(account: Account) -> Count:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from tonwatch.config.models import Config
 from tonwatch.runtime.scheduler import Job, Question, last_resort
-from tonwatch.samples.sample import Probe
 from tonwatch.targets.kind import Regular
 
-_QUERIES = 4
+_QUERIES = 8
 """Maximum of sequential queries in a probe."""
 
 
@@ -33,7 +32,9 @@ class RegularProbe:
             (self._target,),
             self._regular.interval(config.probe),
             self.plan,
-            confirms=self._regular.probe is Probe.HEAD,
+            confirms=True,
+            # Whoever waits for the end of a failure does not wait for a slow probe's interval.
+            repeats=config.probe.interval,
         )
 
     @property

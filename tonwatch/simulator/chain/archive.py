@@ -40,6 +40,10 @@ class Archive:
         if len(self._kept) > TRANSACTIONS:
             del self._kept[next(iter(self._kept))]
 
+    def rewind(self, seqno: int) -> None:
+        """Forget the transactions of later blocks than `seqno`."""
+        self._kept = {key: each for key, each in self._kept.items() if each.block.seqno <= seqno}
+
     def read(self, address: Address, last: TransactionId, count: int) -> list[SimTransaction]:
         """As `WorldProtocol.transactions`."""
         found: list[SimTransaction] = []

@@ -120,9 +120,20 @@ class BlockBuilder:
         self._time = _GENESIS
 
     def diverge(self, name: str) -> None:
-        """Make blocks with other hashes from now on; called on a copy of another builder."""
+        """Make blocks with other hashes from now on."""
         self._seed = hashlib.sha256(self._seed + name.encode()).digest()
         self._states, self._last = dict(self._states), dict(self._last)
+
+    def rewind(self, last: Block, name: str) -> None:
+        """Go on from `last`, an earlier masterchain block, with other hashes."""
+        self.diverge(name)
+        assert last.shard is not None, "a masterchain block has a shard block"
+        for workchain, block in ((MASTERCHAIN, last), (BASECHAIN, last.shard)):
+            self._states[workchain] = merkle.pruned(block.state)
+            self._last[workchain] = Ref(block.header.end_lt, block.id)
+        self._accounts = last.shard.accounts
+        self._unchanged_flow = ValueFlow(self._accounts.total, self._accounts.total)
+        self.world.rewind(self._accounts, last.seqno)
 
     def build(self, moment: float, original: Block | None = None) -> Block:
         """The next masterchain block.

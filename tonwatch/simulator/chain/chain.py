@@ -115,6 +115,9 @@ class Chain(BlockHistory):
         self.interval = interval
         self.stalled = False
         self._intervals = noise.intervals(interval, Random(f"block times of {seed}"))
+        self._slow_interval: float | None = None
+        self._pace_changed = asyncio.Event()
+        self._rewinds = 0
         self._followers = 0
         self._wanted = asyncio.Event()
         self._on_demand = on_demand
@@ -129,6 +132,25 @@ class Chain(BlockHistory):
             self._blocks.append(self._builder.build(moment))
         self._notify()
         return self.head
+
+    def slow_down(self, interval: float | None) -> None:
+        """Produce a block each `interval` seconds from now on; None for the usual intervals."""
+        if interval != self._slow_interval:
+            self._slow_interval = interval
+            self._pace_changed.set()
+
+    def rewind(self, count: int) -> None:
+        """Go back `count` blocks, at most to the oldest, and produce another one after that.
+
+        All that happened since is undone, and the blocks from there on have other hashes. Their
+        times go on from now.
+        """
+        last = self.block(self.head.seqno - count) or self.oldest
+        while self.head.seqno > last.seqno:
+            self._blocks.pop()
+        self._rewinds += 1
+        self._builder.rewind(last, f"rewind {self._rewinds}")
+        self.advance()
 
     def join(self) -> BlockHistory:
         """Follow this chain until `leave`."""
@@ -160,9 +182,21 @@ class Chain(BlockHistory):
                 await self._wanted.wait()
                 due = loop.time()
             else:
-                due += next(self._intervals)
+                due += self._slow_interval or next(self._intervals)
             while due <= loop.time() - self.interval:
                 due += self.interval
-            await asyncio.sleep(due - loop.time())
-            if not self.stalled:
-                self.advance()
+            if await self._keeps_its_pace_until(due):
+                if not self.stalled:
+                    self.advance()
+            else:
+                due = loop.time()
+
+    async def _keeps_its_pace_until(self, moment: float) -> bool:
+        """Wait until the event loop's time `moment`; False at once where `slow_down` is called."""
+        try:
+            async with asyncio.timeout_at(moment):
+                await self._pace_changed.wait()
+        except TimeoutError:
+            return True
+        self._pace_changed.clear()
+        return False

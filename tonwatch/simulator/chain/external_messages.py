@@ -1,7 +1,7 @@
 """External messages: how nodes read, check and reject them.
 
-Texts are those of validator-engine v2025.10 where a recording has them, otherwise of the
-node's ``validator/impl/external-message.cpp`` and ``crypto/block/transaction.cpp``.
+Texts are those of validator-engine v2026.06 and v2025.10 where a recording has them, otherwise of
+the node's ``validator/impl/external-message.cpp`` and ``crypto/block/transaction.cpp``.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,8 +19,11 @@ _NO_RECV_EXTERNAL: Final = 11
 """Exit code of a contract without ``recv_external``."""
 
 _PREFIX: Final = "cannot apply external message to current state : "
-REJECTED_BY_CONFIG: Final = _PREFIX + "configuration parameter 43 is invalid"
-"""The error of one release of 2026 for every message."""
+_NOT_ACCEPTED: Final = f"{_PREFIX}External message was not accepted"
+_NOT_RUN: Final = f"{_NOT_ACCEPTED}: cannot run message on account: "
+_NOT_RUN_OLDER: Final = f"{_NOT_ACCEPTED}\nCannot run message on account: "
+
+NOT_ACCEPTED_CODE: Final = -701
 
 
 class ContractThrew(Exception):
@@ -32,7 +35,18 @@ class ContractThrew(Exception):
 
 
 class Rejected(Exception):
-    """A node rejects an external message; the text is the node's."""
+    """A node rejects an external message; the text is the node's.
+
+    Args:
+        text: of nodes from May 2026 on.
+        code: theirs; that of older ones is 0.
+        older_text: of older ones; None for the same.
+    """
+
+    def __init__(self, text: str, *, code: int = 0, older_text: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+        self.older_text = text if older_text is None else older_text
 
 
 Accept = Callable[[SimAccount, Cell, int], object]
@@ -45,16 +59,15 @@ def read(boc: bytes) -> tuple[Cell, SimMessage]:
     Raises:
         Rejected: it is none.
     """
-    failed = f"{_PREFIX}failed to parse external message"
     try:
         root = read_one(boc)
     except TonError:
         detail = "cannot deserialize bag-of-cells: invalid header, error 0"
-        raise Rejected(f"{failed}: {detail}") from None
+        raise _not_read(detail) from None
     try:
         destination, body = read_external(root)
     except TonError:
-        raise Rejected(f"{failed}: cannot unpack external message header") from None
+        raise _not_read("cannot unpack external message header") from None
     return root, SimMessage(source=None, destination=destination, body=body)
 
 
@@ -75,25 +88,53 @@ def check(
     account = accounts.get(message.destination)
     if account is None:
         raise Rejected(f"{_PREFIX}Failed to unpack account state")
-    name = message.destination.hash.hex().upper()
-    not_run = (
-        f"{_PREFIX}External message was not accepted\nCannot run message on account: "
-        f"inbound external message rejected by transaction {name}:\n"
-    )
+    by = f"inbound external message rejected by transaction {_name(message)}:\n"
     if account.status is not AccountStatus.ACTIVE:
-        raise Rejected(f"{not_run}exitcode=0, steps=0, gas_used=0")
+        raise _not_run(f"{by}exitcode=0, steps=0, gas_used=0")
     accept = accepts.get(message.destination)
     try:
         if accept is None:
             raise ContractThrew(_NO_RECV_EXTERNAL)
         accept(account, message.body, now)
     except ContractThrew as thrown:
-        raise Rejected(f"{not_run}{_log(thrown.code)}") from None
+        raise _not_run(f"{by}{_log(thrown.code)}") from None
 
 
 def duplicate() -> Rejected:
     """The error of a message that was accepted before."""
-    return Rejected(f"{_PREFIX}duplicate message")
+    return Rejected(
+        "cannot send external message : duplicate message",
+        older_text=f"{_PREFIX}duplicate message",
+    )
+
+
+def rejected_by_config() -> Rejected:
+    """The error of one release of 2026 for every message."""
+    return Rejected(f"{_PREFIX}configuration parameter 43 is invalid")
+
+
+def not_executed(boc: bytes) -> Rejected:
+    """The error of a message whose contract was not run."""
+    try:
+        _, message = read(boc)
+    except Rejected as unreadable:
+        return unreadable
+    by = f"inbound external message rejected by account {_name(message)}"
+    return _not_run(f"{by} before smart-contract execution")
+
+
+def _not_read(detail: str) -> Rejected:
+    older = f"{_PREFIX}failed to parse external message: {detail}"
+    return Rejected(_PREFIX + detail, older_text=older)
+
+
+def _not_run(detail: str) -> Rejected:
+    older = _NOT_RUN_OLDER + detail
+    return Rejected(_NOT_RUN + detail, code=NOT_ACCEPTED_CODE, older_text=older)
+
+
+def _name(message: SimMessage) -> str:
+    return message.destination.hash.hex().upper()
 
 
 def _log(code: int) -> str:

@@ -10,7 +10,8 @@ class Fork:
 
     It starts at the block that is the chain's head when the first follower joins. From then on
     it has a block whenever the chain has one, with the same seqno and time and with another
-    hash. All followers share it; when the last one leaves it ends.
+    hash. All followers share it; when the last one leaves it ends. Where the chain is rewound it
+    starts anew.
 
     Args:
         chain: the chain that is forked.
@@ -44,6 +45,8 @@ class Branch(BlockHistory):
         self.end: Callable[[], None] = chain.subscribe(self._follow)
 
     def _follow(self) -> None:
+        if self._chain.head.seqno < self.head.seqno:
+            self._builder, self._blocks = self._chain.fork("fork")
         while self.head.seqno < self._chain.head.seqno:
             original = self._chain.block(self.head.seqno + 1) or self._chain.oldest
             self._blocks.append(self._builder.build(original.produced, original))

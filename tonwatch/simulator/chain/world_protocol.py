@@ -47,6 +47,14 @@ class WorldProtocol(Protocol):
     def block_created(self, block: BlockId) -> None:
         """Archive the last executed block's transactions under the id of the block."""
 
+    def rewind(self, accounts: Accounts, seqno: int) -> None:
+        """Forget what happened after the basechain block `seqno`.
+
+        Args:
+            accounts: after that block.
+            seqno: of it.
+        """
+
     def add_external_message(self, accounts: Accounts, boc: bytes, now: float) -> None:
         """Put an external message into the mempool if its contract accepts it.
 

@@ -7,7 +7,7 @@ from tonwatch.simulator.chain.accounts import SimAccount, state_init
 from tonwatch.simulator.chain.execution import Outcome, TransactionResult
 from tonwatch.simulator.chain.get_methods import GetMethodResult
 from tonwatch.simulator.chain.messages import SimMessage
-from tonwatch.simulator.faults.breakable import Breakable
+from tonwatch.simulator.faults.breakable import Breakable, distinct
 from tonwatch.simulator.faults.fault import ActiveFault, Fault
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell
@@ -53,23 +53,29 @@ class Contract(ABC):
 
 
 class BreakableContract(Contract, Breakable):
-    """A contract that can have a fault.
+    """A contract that can have faults.
 
     Attributes:
-        applied_fault: the fault that its account shows; the next block applies `fault`.
-        fault_changes: the contracts whose fault has changed since the last block.
+        applied_faults: the faults that its account shows; the next block applies `faults`.
+        fault_changes: the contracts whose faults have changed since the last block.
     """
 
-    applied_fault: Fault | None = None
+    applied_faults: frozenset[Fault] = frozenset()
     fault_changes: "dict[BreakableContract, None]"
 
-    async def set_fault(self, fault: Fault, value: float | None = None) -> None:
-        self.change_fault(self.check(fault, value))
+    async def set_faults(self, *faults: ActiveFault) -> None:
+        self.change_faults(*faults)
 
-    async def clear_fault(self) -> None:
-        self.change_fault(None)
-
-    def change_fault(self, fault: ActiveFault | None) -> None:
-        """Have another fault, or none, from the next block on."""
-        self.fault = fault
+    def change_faults(self, *faults: ActiveFault) -> None:
+        """Have these faults from the next block on."""
+        self.faults = distinct(faults)
         self.fault_changes[self] = None
+
+    def rewind(self, account: SimAccount) -> None:
+        """Go on from an earlier state; the next block applies the faults again."""
+        self.applied_faults = self.faults_of(account)
+        self.fault_changes[self] = None
+
+    @abstractmethod
+    def faults_of(self, account: SimAccount) -> frozenset[Fault]:
+        """The faults that an account shows."""

@@ -36,8 +36,12 @@ class UpgradableContract(BreakableContract):
         self.code_hash = code.hash
         Contract.__init__(self, code, data, _BALANCE)
 
+    def faults_of(self, account: SimAccount) -> frozenset[Fault]:
+        changed = account.code is not self.initial.code
+        return frozenset({Fault.CHANGED_CODE}) if changed else frozenset()
+
     def receive_internal(self, account: SimAccount, _: SimMessage) -> Outcome:
-        changed = self.fault_value(Fault.CHANGED_CODE) is not None
+        changed = self.has_fault(Fault.CHANGED_CODE)
         code = self._other_code if changed else self.initial.code
         return Outcome(gas=1_200, code=code if code is not account.code else None)
 

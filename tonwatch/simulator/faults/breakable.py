@@ -1,13 +1,14 @@
-"""What servers, wallets and contracts have in common: a name and faults."""
+"""What servers, wallets, contracts and the chain have in common: a name and faults."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from tonwatch.simulator.faults.fault import ActiveFault, Fault
 
 
 class Breakable(ABC):
-    """A target of faults: a server, a wallet or a contract of the simulated network.
+    """A target of faults: a server, a wallet, a contract or the chain of the simulated network.
 
     Args:
         name: what it is called in configs and over the control port.
@@ -15,7 +16,7 @@ class Breakable(ABC):
     Attributes:
         kind: its kind's name.
         supported_faults: the faults that its kind declares.
-        fault: the present one; None for none.
+        faults: the present ones.
     """
 
     kind: ClassVar[str]
@@ -23,7 +24,7 @@ class Breakable(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.fault: ActiveFault | None = None
+        self.faults: tuple[ActiveFault, ...] = ()
 
     @property
     def supported(self) -> list[Fault]:
@@ -31,8 +32,12 @@ class Breakable(ABC):
         return [fault for fault in Fault if fault in self.supported_faults]
 
     def fault_value(self, fault: Fault) -> float | None:
-        """The number of `fault` if it is the present one; None if not."""
-        return self.fault.value if self.fault is not None and self.fault.fault is fault else None
+        """The number of `fault` if it is among the present ones; None if not."""
+        return next((active.value for active in self.faults if active.fault is fault), None)
+
+    def has_fault(self, *faults: Fault) -> bool:
+        """Whether one of these is among the present ones."""
+        return any(active.fault in faults for active in self.faults)
 
     def check(self, fault: Fault, value: float | None = None) -> ActiveFault:
         """What `set_fault` would set.
@@ -45,14 +50,41 @@ class Breakable(ABC):
             raise ValueError(f"{self.name} ({self.kind}) cannot {fault}; it supports: {known}")
         return ActiveFault.of(fault, value)
 
-    @abstractmethod
     async def set_fault(self, fault: Fault, value: float | None = None) -> None:
-        """Set the fault; replaces an earlier one.
+        """Have this one fault; replaces all earlier ones.
 
         Raises:
             ValueError: as `check`.
+            OSError: as `set_faults`.
         """
+        await self.set_faults(self.check(fault, value))
+
+    async def clear_faults(self) -> None:
+        """End all faults.
+
+        Raises:
+            OSError: as `set_faults`.
+        """
+        await self.set_faults()
 
     @abstractmethod
-    async def clear_fault(self) -> None:
-        """End the fault."""
+    async def set_faults(self, *faults: ActiveFault) -> None:
+        """Have these faults, which `check` has returned; replaces all earlier ones.
+
+        Raises:
+            ValueError: a fault is among them twice.
+            OSError: the port was taken meanwhile, or cannot be made unreachable here.
+        """
+
+
+def distinct(faults: Sequence[ActiveFault]) -> tuple[ActiveFault, ...]:
+    """The same faults.
+
+    Raises:
+        ValueError: one is among them twice.
+    """
+    names = [active.fault for active in faults]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is there twice")
+    return tuple(faults)

@@ -40,15 +40,25 @@ class Fault(StrEnum):
     FAILING_PAYOUTS = "failing_payouts"
     FROZEN = "frozen"
     CHANGED_CODE = "changed_code"
+    ACCOUNTS_FAIL = "accounts_fail"
+    REFUSE_NEW = "refuse_new"
+    KEPT_STALE = "kept_stale"
+    FALSE_TIME = "false_time"
+    UNDECIDED_EXTERNALS = "undecided_externals"
+    OUT_QUEUE = "out_queue"
+    SLOW_CONNECT = "slow_connect"
+    SLOW_BLOCKS = "slow_blocks"
+    REWIND = "rewind"
 
 
 class _Value(NamedTuple):
-    """The number that a fault takes: its default, its unit and its bounds."""
+    """The number that a fault takes: its default, its unit, and its bounds or the only ones."""
 
     default: float
     unit: str
     least: float = 0.0
     most: float = math.inf
+    only: tuple[float, ...] = ()
 
 
 _VALUES: Final = {
@@ -62,6 +72,12 @@ _VALUES: Final = {
     Fault.LOSSY: _Value(0.1, "lost answers per query", most=1.0),
     Fault.SLOW_DRIP: _Value(0.5, "seconds"),
     Fault.PRUNE_HISTORY: _Value(60.0, "seconds"),
+    Fault.ACCOUNTS_FAIL: _Value(652.0, "code", least=-math.inf, only=(-400, 500, 651, 652)),
+    Fault.FALSE_TIME: _Value(25.0, "seconds", least=-math.inf),
+    Fault.OUT_QUEUE: _Value(9000.0, "messages"),
+    Fault.SLOW_CONNECT: _Value(2.0, "seconds"),
+    Fault.SLOW_BLOCKS: _Value(12.0, "seconds", least=0.01),
+    Fault.REWIND: _Value(500.0, "blocks", least=1.0),
 }
 
 _DESCRIPTIONS: Final = {
@@ -97,6 +113,15 @@ _DESCRIPTIONS: Final = {
     Fault.FAILING_PAYOUTS: "payouts fail in the action phase with code 37, and cost fees",
     Fault.FROZEN: "the account is frozen and makes no payouts",
     Fault.CHANGED_CODE: "the contract has other code",
+    Fault.ACCOUNTS_FAIL: "account states, get methods and transactions fail, blocks are served",
+    Fault.REFUSE_NEW: "nothing listens, open connections are served",
+    Fault.KEPT_STALE: "connections that are open now stay at the present block, new ones are fresh",
+    Fault.FALSE_TIME: "the block times that the server reports are later than they are",
+    Fault.UNDECIDED_EXTERNALS: "external messages are rejected before their contract runs",
+    Fault.OUT_QUEUE: "the outbound message queue of the basechain is this long",
+    Fault.SLOW_CONNECT: "new connections are served late, open ones at once",
+    Fault.SLOW_BLOCKS: "blocks are this far apart",
+    Fault.REWIND: "the network goes back once, by so many blocks, and goes on with other ones",
 }
 
 
@@ -124,6 +149,9 @@ class ActiveFault(NamedTuple):
             least = f" from {takes.least:g}" if math.isfinite(takes.least) else ""
             most = f" to {takes.most:g}" if math.isfinite(takes.most) else ""
             raise ValueError(f"{fault} takes a number of {takes.unit}{least}{most}, not {value:g}")
+        if takes.only and value not in takes.only:
+            known = ", ".join(f"{each:g}" for each in takes.only)
+            raise ValueError(f"{fault} takes one of the numbers {known}, not {value:g}")
         return cls(fault, value)
 
     def __str__(self) -> str:
@@ -133,8 +161,10 @@ class ActiveFault(NamedTuple):
 def describe(fault: Fault) -> str:
     """What the fault does, in one clause, with its number and default."""
     takes = _VALUES.get(fault)
-    number = f" ({takes.unit}, default {takes.default:g})" if takes else ""
-    return _DESCRIPTIONS[fault] + number
+    if takes is None:
+        return _DESCRIPTIONS[fault]
+    unit = " ".join([takes.unit, " or ".join(f"{each:g}" for each in takes.only)]).strip()
+    return f"{_DESCRIPTIONS[fault]} ({unit}, default {takes.default:g})"
 
 
 def parse_fault(name: str) -> Fault:
@@ -149,20 +179,23 @@ def parse_fault(name: str) -> Fault:
         raise ValueError(f"no fault {name!r}; faults are: {', '.join(Fault)}") from None
 
 
-def parse_assignment(text: str) -> tuple[str, Fault, float | None]:
-    """Read ``TARGET=FAULT`` or ``TARGET=FAULT:NUMBER``.
+def parse_faults(text: str) -> list[tuple[Fault, float | None]]:
+    """Read ``FAULT`` or ``FAULT:NUMBER``, or several of these with ``+`` between them.
 
     Raises:
         ValueError: the text has another form, or there is no such fault.
     """
-    target, equals, rest = text.partition("=")
-    name, colon, number = rest.partition(":")
-    if not target or not equals or not name:
-        raise ValueError(f"{text!r} is not TARGET=FAULT or TARGET=FAULT:NUMBER")
+    return [_parse(one.strip()) for one in text.split("+")]
+
+
+def _parse(text: str) -> tuple[Fault, float | None]:
+    name, colon, number = text.partition(":")
+    if not name:
+        raise ValueError(f"{text!r} is not FAULT or FAULT:NUMBER")
     fault = parse_fault(name)
     if not colon:
-        return target, fault, None
+        return fault, None
     try:
-        return target, fault, float(number)
+        return fault, float(number)
     except ValueError:
         raise ValueError(f"{text!r}: {number!r} is not a number") from None

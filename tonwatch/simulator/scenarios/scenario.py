@@ -27,7 +27,8 @@ from pydantic_core import ErrorDetails
 
 from tonwatch.config.durations import Duration, PositiveDuration
 from tonwatch.config.strict import dotted, read_yaml
-from tonwatch.simulator.faults.fault import Fault, parse_assignment
+from tonwatch.simulator.faults.breakable import distinct
+from tonwatch.simulator.faults.fault import ActiveFault, Fault, parse_faults
 from tonwatch.simulator.network import Simulator
 from tonwatch.simulator.servers.registry import ServerSpec
 
@@ -102,8 +103,8 @@ class Step(Part):
         at: when, in seconds from the start.
         say: the text that is printed.
         clear: the targets whose faults end, before any are set.
-        set: the new fault of each target, ``fault`` or ``fault:number``; the target ``chain`` is
-            the whole network.
+        set: the new faults of each target, ``fault`` or ``fault:number``, several with ``+``
+            between them; the target ``chain`` is the whole network.
     """
 
     at: Duration = 0.0
@@ -125,7 +126,11 @@ class Step(Part):
         Raises:
             ValueError: there is no such fault, or its number is not a number.
         """
-        return [parse_assignment(f"{target}={fault}") for target, fault in self.set.items()]
+        return [
+            (target, fault, value)
+            for target, text in self.set.items()
+            for fault, value in parse_faults(text)
+        ]
 
 
 class Scenario(Part):
@@ -171,9 +176,8 @@ class Scenario(Part):
         for index, step in enumerate(self.steps):
             try:
                 for target in step.clear if step.clear != "all" else ():
-                    simulator.check_target(target)
-                for target, fault, value in step.assignments():
-                    simulator.check(target, fault, value)
+                    simulator.target(target)
+                _faults(step, simulator)
             except ValueError as error:
                 raise ValueError(f"{self.name}: steps[{index}]: {error}") from None
         return simulator
@@ -218,8 +222,20 @@ async def apply_step(step: Step, simulator: Simulator) -> None:
     else:
         for target in step.clear:
             await simulator.clear(target)
+    for target, faults in _faults(step, simulator).items():
+        await simulator.set_faults(target, *faults)
+
+
+def _faults(step: Step, simulator: Simulator) -> dict[str, tuple[ActiveFault, ...]]:
+    """The new faults of each target of a step.
+
+    Raises:
+        ValueError: there is no such target or fault, or the target does not support it.
+    """
+    found: dict[str, list[ActiveFault]] = {}
     for target, fault, value in step.assignments():
-        await simulator.set_fault(target, fault, value)
+        found.setdefault(target, []).append(simulator.check(target, fault, value))
+    return {target: distinct(faults) for target, faults in found.items()}
 
 
 async def _until(moment: float) -> None:

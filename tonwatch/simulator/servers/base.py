@@ -1,16 +1,17 @@
-"""What all kinds of simulated servers share: a socket, a view of the chain, a fault, some noise."""
+"""What all kinds of simulated servers share: a socket, a view of the chain, faults, some noise."""
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from random import Random
 from typing import Any, ClassVar, Final, Self
+from weakref import WeakSet
 
 from tonwatch.simulator.chain import noise as noises
 from tonwatch.simulator.chain.chain import BlockHistory, Chain
 from tonwatch.simulator.chain.fork import Fork
 from tonwatch.simulator.chain.noise import Noise
-from tonwatch.simulator.faults.breakable import Breakable
+from tonwatch.simulator.faults.breakable import Breakable, distinct
 from tonwatch.simulator.faults.fault import ActiveFault, Fault
 from tonwatch.simulator.servers.unreachable import UnreachablePort
 from tonwatch.simulator.servers.view import View
@@ -33,6 +34,7 @@ BASE_FAULTS: Final = frozenset(
         Fault.STEP_BACK,
         Fault.FLAP,
         Fault.CATCH_UP,
+        Fault.REFUSE_NEW,
     }
 )
 """Faults that every kind of server has from `SimulatedServer`."""
@@ -84,6 +86,8 @@ class SimulatedServer(Breakable):
         self._followed: Chain | Fork | None = None
         self._chain: BlockHistory = chain
         self._frozen: View | None = None
+        self._kept_view: View | None = None
+        self._kept: WeakSet[object] = WeakSet()
         self._since = 0.0
         self._next_is_behind = False
         self._seed = chain.zerostate.root_hash + name.encode()
@@ -92,7 +96,7 @@ class SimulatedServer(Breakable):
         self._listener: asyncio.Server | None = None
         self._unreachable_port: UnreachablePort | None = None
         self._flapping: asyncio.Task[None] | None = None
-        # Changes of the fault, turns of a flapping server and closing exclude each other.
+        # Changes of the faults, turns of a flapping server and closing exclude each other.
         self._changing = asyncio.Lock()
 
     @classmethod
@@ -123,29 +127,32 @@ class SimulatedServer(Breakable):
     @property
     def silent(self) -> bool:
         """Nothing is answered on open connections."""
-        return self._has_fault(Fault.HANG, Fault.UNREACHABLE)
+        return self.has_fault(Fault.HANG, Fault.UNREACHABLE)
 
     @property
     def refusing(self) -> bool:
         """Nothing listens, and open connections are reset."""
-        return self._listener is None and self._has_fault(Fault.REFUSE, Fault.FLAP)
+        return self._listener is None and self.has_fault(Fault.REFUSE, Fault.FLAP)
 
-    def view(self) -> View:
-        """The server's view of the chain, with its fault."""
+    def view(self, *, kept: bool = False) -> View:
+        """The server's view of the chain, with its faults.
+
+        Args:
+            kept: for a connection that `is_kept`.
+        """
+        if kept and self._kept_view is not None:
+            return self._kept_view
         if self._frozen is not None:
             return self._frozen
         chain = self._chain
         behind = self._seconds_behind()
-        if behind > 0:
-            head = chain.at(chain.clock() - behind)
-            return View(chain, head, head)
-        head = shard_client = chain.head
+        head = chain.at(chain.clock() - behind) if behind > 0 else chain.head
         shard_lag = self.fault_value(Fault.SHARD_LAG)
-        if shard_lag is not None:
-            shard_client = chain.block(head.seqno - int(shard_lag)) or chain.oldest
-        return View(chain, head, shard_client)
+        if shard_lag is None:
+            return View(chain, head, head)
+        return View(chain, head, chain.block(head.seqno - int(shard_lag)) or chain.oldest)
 
-    def answering_view(self) -> View:
+    def answering_view(self, *, kept: bool = False) -> View:
         """The view for the next answer; called once for each.
 
         It is `view`, or some blocks behind: one address may have several servers.
@@ -155,7 +162,12 @@ class SimulatedServer(Breakable):
         if step is not None:
             blocks += int(step) if self._next_is_behind else 0
             self._next_is_behind = not self._next_is_behind
-        return self.view().back(blocks) if blocks else self.view()
+        view = self.view(kept=kept)
+        return view.back(blocks) if blocks else view
+
+    def is_kept(self, connection: object) -> bool:
+        """Whether a connection was open when `Fault.KEPT_STALE` began."""
+        return connection in self._kept
 
     def delay(self) -> float:
         """Seconds by which noise delays the next answer; called once for each."""
@@ -167,22 +179,29 @@ class SimulatedServer(Breakable):
         by_fault = share > 0 and self._fault_random.random() < share
         return self.noise.loses(self._noise_random) or by_fault
 
-    async def set_fault(self, fault: Fault, value: float | None = None) -> None:
-        """Set the fault for new and open connections; replaces an earlier one.
+    async def set_faults(self, *faults: ActiveFault) -> None:
+        """As `Breakable.set_faults`, for new and open connections; of two networks the first.
 
-        Raises:
-            ValueError: as `check`.
-            OSError: the port was taken meanwhile, or cannot be made unreachable here.
+        A fault that is set again with the same number goes on: a server that stalls stays at
+        its block.
         """
-        await self._change(self.check(fault, value))
-
-    async def clear_fault(self) -> None:
-        """End the fault.
-
-        Raises:
-            OSError: the port was taken meanwhile.
-        """
-        await self._change(None)
+        checked = distinct(faults)
+        async with self._changing:
+            before, self.faults = self.faults, checked
+            self._next_is_behind = False
+            self._fault_random = Random(self._seed)
+            self._follow(self._alternative())
+            self._keep_views({active.fault for active in checked if active in before})
+            closed = self.has_fault(Fault.REFUSE, Fault.REFUSE_NEW, Fault.UNREACHABLE)
+            pause = self.fault_value(Fault.FLAP)
+            flaps = pause is not None and not closed
+            if not flaps or ActiveFault(Fault.FLAP, pause or 0.0) not in before:
+                await self._stop_flapping()
+            if self._flapping is None:
+                await self._open_port()
+            self._faults_changed()
+            if pause is not None and flaps and self._flapping is None:
+                self._flapping = asyncio.create_task(self._flap(pause), name=f"{self.name} flaps")
 
     async def start(self) -> None:
         """Listen.
@@ -201,37 +220,40 @@ class SimulatedServer(Breakable):
             self._follow(None)
             await self._close_connections()
 
-    # Changes of the fault.
+    # Changes of the faults.
 
-    async def _change(self, fault: ActiveFault | None) -> None:
-        async with self._changing:
-            await self._stop_flapping()
-            self.fault = fault
+    def _alternative(self) -> Chain | Fork | None:
+        """What it follows in place of its own chain."""
+        found = (self._alternatives.get(active.fault) for active in self.faults)
+        return next((other for other in found if other is not None), None)
+
+    def _keep_views(self, going_on: Collection[Fault]) -> None:
+        """Keep what a fault shows later of this moment, unless it goes on."""
+        if Fault.CATCH_UP not in going_on:
             self._since = self._own_chain.clock()
-            self._next_is_behind = False
-            self._fault_random = Random(self._seed)
-            self._follow(self._alternatives.get(fault.fault) if fault is not None else None)
+        if Fault.STALL not in going_on:
             self._frozen = None
-            if self._has_fault(Fault.STALL):
-                self._frozen = self.view()
-            await self._open_port()
-            self._fault_changed()
-            if fault is not None and fault.fault is Fault.FLAP:
-                self._flapping = asyncio.create_task(
-                    self._flap(fault.value), name=f"{self.name} flaps"
-                )
+            self._frozen = self.view() if self.has_fault(Fault.STALL) else None
+        if Fault.KEPT_STALE not in going_on:
+            begins = self.has_fault(Fault.KEPT_STALE)
+            self._kept_view = self.view() if begins else None
+            self._kept = WeakSet(self._open_connections() if begins else ())
 
     async def _open_port(self) -> None:
-        """Listen, refuse or lose packets, as the fault wants."""
-        if self._has_fault(Fault.UNREACHABLE):
+        """Listen, refuse or lose packets, as the faults want."""
+        if self.has_fault(Fault.UNREACHABLE):
+            if self._unreachable_port is not None:
+                return
             await self._stop_listening()
             try:
                 self._unreachable_port = UnreachablePort(self.host, self.port)
             except OSError:
-                self.fault = None
+                self.faults = ()
+                self._follow(None)
+                self._frozen = self._kept_view = None
                 self._listener = await self._listen(self.port)
                 raise
-        elif self._has_fault(Fault.REFUSE, Fault.FLAP):
+        elif self.has_fault(Fault.REFUSE, Fault.REFUSE_NEW, Fault.FLAP):
             await self._stop_listening()
         elif self._listener is None:
             await self._stop_listening()  # closes an unreachable port
@@ -245,7 +267,7 @@ class SimulatedServer(Breakable):
                     self._listener = await self._listen(self.port)
                 else:
                     await self._stop_listening()
-                self._fault_changed()
+                self._faults_changed()
 
     async def _stop_flapping(self) -> None:
         # Called with the lock held: the task sleeps, or waits for the lock.
@@ -277,20 +299,22 @@ class SimulatedServer(Breakable):
             before.leave()
 
     def _seconds_behind(self) -> float:
+        behind = self.fault_value(Fault.LAG) or 0.0
         catching_up = self.fault_value(Fault.CATCH_UP)
         if catching_up is not None:
-            return catching_up - (_CATCHING_UP - 1) * (self._own_chain.clock() - self._since)
-        return self.fault_value(Fault.LAG) or 0.0
-
-    def _has_fault(self, *faults: Fault) -> bool:
-        return self.fault is not None and self.fault.fault in faults
+            caught_up = (_CATCHING_UP - 1) * (self._own_chain.clock() - self._since)
+            behind = max(behind, catching_up - caught_up)
+        return behind
 
     @abstractmethod
     async def _listen(self, port: int) -> asyncio.Server: ...
 
     @abstractmethod
-    def _fault_changed(self) -> None:
-        """Apply a new fault, or its end, to open connections at once."""
+    def _open_connections(self) -> Iterable[object]: ...
+
+    @abstractmethod
+    def _faults_changed(self) -> None:
+        """Apply new faults, or their end, to open connections at once."""
 
     @abstractmethod
     async def _close_connections(self) -> None: ...

@@ -5,7 +5,9 @@ import secrets
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
+from email.utils import formatdate
 from typing import Any, ClassVar, Final
+from weakref import WeakSet
 
 from aiohttp import web
 
@@ -27,6 +29,8 @@ HTTP_FAULTS: Final = BASE_FAULTS | {
     Fault.LOSSY,
     Fault.SLOW_DRIP,
     Fault.GIANT_ANSWER,
+    Fault.CLOCK_SKEW,
+    Fault.SLOW_CONNECT,
 }
 """Faults that every kind of provider has from `HttpProvider`."""
 
@@ -74,8 +78,9 @@ class HttpProvider(SimulatedServer):
         self._limit = requests_per_second
         self._answered: deque[float] = deque()
         self._http: web.Server | None = None
-        # Set, and replaced, when the fault changes: ends what a request waits for.
+        # Set, and replaced, when the faults change: ends what a request waits for.
         self._changed = asyncio.Event()
+        self._used: WeakSet[asyncio.BaseTransport] = WeakSet()
 
     @property
     def url(self) -> str:
@@ -99,11 +104,11 @@ class HttpProvider(SimulatedServer):
     def key_is_valid(self, key: str | None) -> bool:
         """Whether a request with this API key is answered."""
         wrong = self.api_key is not None and key != self.api_key
-        return not wrong and self.fault_value(Fault.UNAUTHORIZED) is None
+        return not wrong and not self.has_fault(Fault.UNAUTHORIZED)
 
     def over_limit(self) -> bool:
         """Whether a request is over the rate limit; called once for each."""
-        return not self._within_limit() or self.fault_value(Fault.THROTTLE) is not None
+        return not self._within_limit() or self.has_fault(Fault.THROTTLE)
 
     def _within_limit(self) -> bool:
         if self._limit is None:
@@ -123,7 +128,7 @@ class HttpProvider(SimulatedServer):
             self._http = web.Server(self._handle, handler_cancellation=True, access_log=None)
         return await asyncio.get_running_loop().create_server(self._http, self.host, port)
 
-    def _fault_changed(self) -> None:
+    def _faults_changed(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
         if self.refusing:
@@ -137,50 +142,62 @@ class HttpProvider(SimulatedServer):
         self._http = None
 
     def _abort_connections(self) -> None:
-        for connection in self._http.connections if self._http is not None else ():
-            if connection.transport is not None:
-                connection.transport.abort()
+        for transport in self._open_connections():
+            transport.abort()
+
+    def _open_connections(self) -> list[asyncio.Transport]:
+        connections = self._http.connections if self._http is not None else []
+        return [each.transport for each in connections if each.transport is not None]
 
     # One request.
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        await self._delay()
+        await self._delay(request)
         if self.loses_answer():
             return self._cut(request, b"")
-        if self.fault_value(Fault.GARBAGE) is not None:
+        if self.has_fault(Fault.GARBAGE):
             return self._cut(request, secrets.token_bytes(512))
-        if self.fault_value(Fault.GIANT_ANSWER) is not None:
+        if self.has_fault(Fault.GIANT_ANSWER):
             return await self._flood(request)
         status, body = self.answer(request, await request.read())
         data = body.encode()
-        if self.fault_value(Fault.BAD_JSON) is not None:
+        if self.has_fault(Fault.BAD_JSON):
             data = data[: len(data) // 2]
-        if self.fault_value(Fault.DROP_MID_FRAME) is not None:
+        if self.has_fault(Fault.DROP_MID_FRAME):
             head = f"HTTP/1.1 {status} OK\r\nContent-Length: {len(data)}\r\n\r\n"
             return self._cut(request, head.encode() + data[: len(data) // 2])
-        if self.fault_value(Fault.SLOW_DRIP) is not None:
+        if self.has_fault(Fault.SLOW_DRIP):
             return await self._drip(request, status, data)
-        return web.Response(status=status, body=data, content_type="application/json")
+        return web.Response(
+            status=status, body=data, content_type="application/json", headers=self._headers()
+        )
 
-    async def _delay(self) -> None:
-        """Be slow or hang; ends early when the fault changes."""
+    def _headers(self) -> dict[str, str]:
+        # aiohttp keeps a date that is there; its own is always that of this machine.
+        return {"Date": formatdate(self.now, usegmt=True)}
+
+    async def _delay(self, request: web.BaseRequest) -> None:
+        """Be slow or hang; ends early when the faults change."""
         delay = self.delay() + (self.fault_value(Fault.SLOW) or 0.0)
+        if request.transport is not None and request.transport not in self._used:
+            self._used.add(request.transport)
+            delay += self.fault_value(Fault.SLOW_CONNECT) or 0.0
         if delay:
             await self._pause(delay)
         while self.silent:
             await self._changed.wait()
 
     async def _pause(self, seconds: float) -> None:
-        """Wait that long, or until the fault changes."""
+        """Wait that long, or until the faults change."""
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
-            pass  # the fault has not changed
+            pass  # the faults have not changed
 
     async def _drip(self, request: web.BaseRequest, status: int, data: bytes) -> web.StreamResponse:
         """Send the body byte by byte, the first after one pause, while the fault lasts."""
-        response = web.StreamResponse(status=status)
+        response = web.StreamResponse(status=status, headers=self._headers())
         response.content_type = "application/json"
         response.content_length = len(data)
         try:
@@ -198,13 +215,13 @@ class HttpProvider(SimulatedServer):
 
     async def _flood(self, request: web.BaseRequest) -> web.StreamResponse:
         """Send an endless body while the client reads it and the fault lasts."""
-        response = web.StreamResponse()
+        response = web.StreamResponse(headers=self._headers())
         response.content_type = "application/json"
         try:
             await response.prepare(request)
             await response.write(b'{"ok": true, "result": "')
             sent = 0
-            while sent < _GIANT and self.fault_value(Fault.GIANT_ANSWER) is not None:
+            while sent < _GIANT and self.has_fault(Fault.GIANT_ANSWER):
                 await response.write(_CHUNK * b"x")
                 sent += _CHUNK
                 # Writes to a client that reads fast do not yield to the event loop by themselves.

@@ -39,6 +39,11 @@ class Mempool:
             del self._seen[next(iter(self._seen))]
         self._pending.append(message)
 
+    def clear(self) -> None:
+        """Forget all messages, also those that were taken."""
+        self._seen.clear()
+        self._pending.clear()
+
     def take(self) -> list[SimMessage]:
         """Remove and return all messages, in the order in which they came."""
         pending, self._pending = self._pending, []

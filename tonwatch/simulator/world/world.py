@@ -57,6 +57,9 @@ _EXTRA_PAYMENT_CHANCE: Final = 0.05
 _MOST_QUEUED: Final = 10
 """Payouts that wait for blocks; no more are scheduled meanwhile."""
 
+_MOST_SENT: Final = 4096
+"""Blocks whose messages are kept for a chain that is rewound."""
+
 _MOST_EXTERNAL_FEE: Final = COIN // 100
 """Nanocoins that an external message costs at most."""
 
@@ -109,6 +112,7 @@ class World:
         self._schedule = PayoutSchedule(self.wallets, payouts_per_minute, seed)
         self._mempool = Mempool({each.address: each.receive_external for each in self.wallets})
         self._internal: list[SimMessage] = []  # of the next block
+        self._sent: dict[int, list[SimMessage]] = {}  # the same after older blocks, by seqno
         self._paying: dict[Wallet, None] = {}
         self._fault_changes: dict[BreakableContract, None] = {}
         for contract in self.breakable:
@@ -184,7 +188,7 @@ class World:
         for message in internal:
             self._execute(message)
         for contract in list(self._fault_changes):
-            self._apply_fault(contract)
+            self._apply_faults(contract)
         self._fault_changes.clear()
         for message in self._mempool.take():
             self._execute_external(message)
@@ -198,6 +202,23 @@ class World:
     def block_created(self, block: BlockId) -> None:
         """As `WorldProtocol.block_created`."""
         self._block.archive(self._archive, block)
+        if self._internal:
+            self._sent[block.seqno] = list(self._internal)
+            if len(self._sent) > _MOST_SENT:
+                del self._sent[next(iter(self._sent))]
+
+    def rewind(self, accounts: Accounts, seqno: int) -> None:
+        """As `WorldProtocol.rewind`; faults are applied again, `expected_totals` stay."""
+        self.accounts = accounts
+        self._archive.rewind(seqno)
+        self._mempool.clear()
+        self._internal = list(self._sent.get(seqno, ()))
+        self._sent = {of: sent for of, sent in self._sent.items() if of <= seqno}
+        self._paying.clear()
+        for contract in self.breakable:
+            account = accounts.get(contract.address)
+            if account is not None:
+                contract.rewind(account)
 
     # Transactions of a block.
 
@@ -228,27 +249,28 @@ class World:
             outcome = wallet.receive_external(account, message.body, self._block.now)
             self._execute(message, outcome)
 
-    def _apply_fault(self, contract: BreakableContract) -> None:
-        """Change a contract's account as its new fault, or the end of one, wants."""
-        before, after = contract.applied_fault, contract.fault and contract.fault.fault
-        contract.applied_fault = after
-        if before is after:
+    def _apply_faults(self, contract: BreakableContract) -> None:
+        """Change a contract's account as its new faults, and the ends of others, want."""
+        before, after = contract.applied_faults, frozenset(each.fault for each in contract.faults)
+        contract.applied_faults = after
+        ended, begun = before - after, after - before
+        if not ended and not begun:
             return
         if isinstance(contract, UpgradableContract):
             self._internal.append(self._coins(contract, SMALL_AMOUNT))
             return
         assert isinstance(contract, Wallet)
         account = self._block.account(contract.address)
-        if before is Fault.FROZEN:
+        if Fault.FROZEN in ended:
             unfreeze = self._coins(contract, SMALL_AMOUNT, contract.init)
             self._execute(unfreeze, Outcome(gas=_UNFREEZE_GAS))
-        elif before is Fault.DRAIN:
+        if Fault.DRAIN in ended:
             self._internal.append(self._coins(contract, INITIAL_BALANCE))
-        if after is Fault.FROZEN:
+        if Fault.FROZEN in begun:
             contract.init = state_init(account.code, account.data)
             contract.queue.clear()
             self._execute(self._coins(contract, SMALL_AMOUNT), freeze=True)
-        elif after is Fault.DRAIN:
+        elif Fault.DRAIN in begun:
             self._queue(contract, Payout(None, NATIVE))
 
     # Payouts.
@@ -260,7 +282,7 @@ class World:
         if payout is None or not _takes_external(account) or queued >= _MOST_QUEUED:
             return
         self._queue(wallet, payout)
-        drained = wallet.applied_fault is Fault.DRAIN
+        drained = Fault.DRAIN in wallet.applied_faults
         if not drained and wallet.random.random() < _EXTRA_PAYMENT_CHANCE:
             amount = wallet.random.randint(SMALL_AMOUNT, COIN)
             self._internal.append(self._coins(wallet, amount))
@@ -283,7 +305,7 @@ class World:
 
     def _refill(self, wallet: Wallet) -> None:
         """Send coins or jettons to a wallet that has little, unless its fault is just that."""
-        if wallet.applied_fault is Fault.DRAIN:
+        if Fault.DRAIN in wallet.applied_faults:
             return
         balance = self._block.account(wallet.address).balance
         if balance < REFILL_BELOW:

@@ -123,6 +123,7 @@ class GlobalConfig(Entry):
                 port=entry.port,
                 key=entry.id.key,
                 role=self.role,
+                operator=self.operator,
             )
             if known.isdisjoint(server.traits()):
                 servers.append(server)

@@ -32,6 +32,7 @@ class LiteServerKind(Kind[LiteServer]):
         # Reading an account needs a state, which may be pruned; a ping shows not_synced.
         Probe.HEAD: (*_REASONS, Reason.NOT_SYNCED, Reason.UNSUPPORTED, Reason.PRUNED),
         Probe.CONNECT: (*_REASONS, Reason.NOT_SYNCED),
+        Probe.ACCOUNT: (*_REASONS, Reason.UNSUPPORTED, Reason.PRUNED),
         Probe.FORK: (*_REASONS, Reason.PRUNED),
         Probe.BALANCE: (*_REASONS, Reason.UNSUPPORTED, Reason.PRUNED),
         Probe.COMPARE: (*_REASONS, Reason.PRUNED),

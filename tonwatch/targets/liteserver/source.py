@@ -1,9 +1,10 @@
 """Accounts, transactions and messages over a liteserver."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from pytoniq_core.tl.block import BlockIdExt
 
@@ -13,9 +14,14 @@ from tonwatch.ton.cells.cell import Cell
 from tonwatch.ton.contracts.accounts import AccountAt, MethodResult
 from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 from tonwatch.ton.errors import LiteServerError, ProofInvalid, Reason, TonError
-from tonwatch.ton.liteserver.client import LiteClient
+from tonwatch.ton.liteserver.client import LiteClient, MasterchainInfo
 from tonwatch.ton.liteserver.link import Link
 from tonwatch.ton.liteserver.proofs import KnownBlocks
+
+Answer = TypeVar("Answer")
+
+_NOT_THERE: Final = frozenset({Reason.NOT_FOUND, Reason.NOT_READY, Reason.SHARD_LAG})
+"""How a query at a block ends at a server that does not have it, or not its shards, yet."""
 
 _PIPELINED: Final = 16
 """Concurrent queries on a liteserver's connection."""
@@ -29,6 +35,9 @@ class LiteServerSource:
         link: of its own: queries here are pipelined.
         known: blocks known by proofs, shared by all liteservers.
         timeout: returns the seconds for each query.
+
+    Attributes:
+        timeout: see above.
     """
 
     proves = True
@@ -39,33 +48,42 @@ class LiteServerSource:
         self.name = name
         self._link = link
         self._known = known
-        self._timeout = timeout
+        self.timeout = timeout
         self._opening = asyncio.Lock()
 
     async def reader(self, seqno: int | None = None) -> Reader:
-        timeout = self._timeout()
-        async with self._client() as client:
+        async with self.connected() as client:
             if seqno is None:
-                block = (await client.masterchain_info(timeout)).last
+                block = (await self.last(client)).last
             else:
-                block = (await client.lookup_block(seqno, timeout)).id
-        return _LiteReader(client, block, self._known, timeout)
+                block = (await client.lookup_block(seqno, self.timeout())).id
+        return self.reader_at(client, block)
+
+    async def last(self, client: LiteClient) -> MasterchainInfo:
+        """The liteserver's last block, on a connection to it."""
+        info = await client.masterchain_info(self.timeout())
+        self._link.saw(info.last.seqno)
+        return info
+
+    def reader_at(self, client: LiteClient, block: BlockIdExt) -> Reader:
+        """A reader at a block that the liteserver has named, on a connection to it."""
+        return _LiteReader(client, block, self._known, self.timeout())
 
     async def transactions(
         self, address: Address, last: TransactionId, count: int
     ) -> list[Transaction]:
-        async with self._client() as client:
-            return await client.transactions(address, last, count, self._timeout())
+        async with self.connected() as client:
+            return await client.transactions(address, last, count, self.timeout())
 
     async def send_message(self, message: bytes) -> None:
-        async with self._client() as client:
-            await client.send_message(message, self._timeout())
+        async with self.connected() as client:
+            await client.send_message(message, self.timeout())
 
     @asynccontextmanager
-    async def _client(self) -> AsyncIterator[LiteClient]:
+    async def connected(self) -> AsyncIterator[LiteClient]:
         """A client on the kept connection, which is dropped where it timed out or failed."""
         async with self._opening:
-            client = await self._link.client(self._timeout())
+            client = await self._link.client(self.timeout())
         try:
             yield client
         except (LiteServerError, ProofInvalid):
@@ -87,15 +105,26 @@ class _LiteReader:
         self._timeout = timeout
 
     async def account(self, address: Address) -> AccountAt:
-        try:
-            return await self._client.account(self._block, address, self._known, self._timeout)
-        except LiteServerError as error:
-            if error.reason is not Reason.NOT_FOUND:
-                raise
-        # The target named this block: another server behind its address may not have it yet.
-        return await self._client.account(self._block, address, self._known, self._timeout)
+        return await _repeated(
+            partial(self._client.account, self._block, address, self._known, self._timeout)
+        )
 
     async def run_method(
         self, address: Address, method: str, arguments: Sequence[int | Cell]
     ) -> MethodResult:
-        return await self._client.run_method(self._block, address, method, arguments, self._timeout)
+        return await _repeated(
+            partial(self._client.run_method, self._block, address, method, arguments, self._timeout)
+        )
+
+
+async def _repeated(query: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer to a query at a block that the target has named itself.
+
+    Another server behind its address may not have that block yet: then it is asked once more.
+    """
+    try:
+        return await query()
+    except LiteServerError as error:
+        if error.reason not in _NOT_THERE:
+            raise
+    return await query()

@@ -1,7 +1,11 @@
 """An open liteserver: its connections and what it can be asked."""
 
+import asyncio
+import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from dataclasses import replace
+from typing import Final
 
 from tonwatch.config.secret_files import SecretFile
 from tonwatch.samples.sample import Head, Probe, Sample
@@ -13,6 +17,9 @@ from tonwatch.targets.liteserver.source import LiteServerSource
 from tonwatch.ton.adnl.keys import decode_key, read_key_file
 from tonwatch.ton.liteserver.link import Link
 from tonwatch.ton.liteserver.proofs import KnownBlocks
+
+QUEUES_INTERVAL: Final = 60.0
+"""Seconds between two queries for the outbound queues."""
 
 
 class OpenLiteServer(OpenTarget):
@@ -32,12 +39,16 @@ class OpenLiteServer(OpenTarget):
         self._server_key = key = self._key(section)
         self._link = Link(section.host, section.port, key, services.resolve)
         self._accounts = Link(section.host, section.port, key, services.resolve)
-        self.source = LiteServerSource(self._name, self._accounts, known, services.timeout)
+        self._reading = LiteServerSource(self._name, self._accounts, known, services.timeout)
+        self.source = self._reading
+        self._out_queue: tuple[int, int] | None = None
+        self._queues_due = -math.inf
 
     def regular(self) -> Iterable[Regular]:
-        """Its head, on the kept connection; and a new connection."""
+        """Its head, on the kept connection; a new connection; and an account."""
         yield Regular(Probe.HEAD, self.head, lambda probe: probe.interval)
         yield Regular(Probe.CONNECT, self.connect, lambda probe: probe.connect_interval)
+        yield Regular(Probe.ACCOUNT, self.account, lambda probe: probe.account_interval)
 
     async def head(self) -> Sample:
         """Probe its head."""
@@ -45,9 +56,32 @@ class OpenLiteServer(OpenTarget):
         return await probes.head(self._name, self._link, timeout=timeout, wall=wall)
 
     async def connect(self) -> Sample:
-        """Probe a new connection."""
-        timeout, wall = self._services.timeout(), self._services.wall
-        return await probes.connect(self._name, self._link, timeout=timeout, wall=wall)
+        """Probe a new connection. The kept ones are replaced where it shows that they are stale."""
+        services = self._services
+        sample = await probes.connect(
+            self._name,
+            self._link,
+            timeout=services.timeout(),
+            patience=services.patience(),
+            wall=services.wall,
+        )
+        if sample.head is not None:
+            self._link.kept.saw_elsewhere(sample.head.seqno)
+            self._accounts.kept.saw_elsewhere(sample.head.seqno)
+        return sample
+
+    async def account(self) -> Sample:
+        """Probe accounts and get methods; the outbound queues once in `QUEUES_INTERVAL`.
+
+        Samples between two queries for the queues have the last answer.
+        """
+        now = asyncio.get_running_loop().time()
+        is_due = now >= self._queues_due
+        sample = await probes.account(self._reading, wall=self._services.wall, queues=is_due)
+        if is_due and sample.ok:
+            self._queues_due = now + QUEUES_INTERVAL
+            self._out_queue = sample.out_queue
+        return replace(sample, out_queue=self._out_queue) if sample.ok else sample
 
     async def block_at(self, seqno: int) -> Sample:
         """Probe its block at a seqno."""

@@ -83,12 +83,18 @@ class ToncenterClient:
         Args:
             seqno: of the masterchain block to read it at; None for the provider's last.
         """
+        answer = await self.account_information(address, timeout, timing, seqno)
+        return answer.read(address, seqno)
+
+    async def account_information(
+        self, address: Address, timeout: float, timing: Timing, seqno: int | None = None
+    ) -> AddressInformation:
+        """The answer about an account; arguments as `account`."""
         params = {"address": str(address)}
         if seqno is not None:
             params["seqno"] = str(seqno)
         method = "getAddressInformation"
-        answer = await self._get(method, params, AddressInformation, timeout, timing)
-        return answer.read(address, seqno)
+        return await self._get(method, params, AddressInformation, timeout, timing)
 
     async def transactions(
         self,

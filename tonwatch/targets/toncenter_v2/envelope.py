@@ -16,6 +16,8 @@ _CODE: Final = re.compile(r"-?[0-9]{1,4}")
 _CODES: Final = 10_000
 """No code of an error is as large."""
 
+_PAYMENT_REQUIRED: Final = 402
+
 Answer = TypeVar("Answer", bound=BaseModel)
 
 Meaning = Callable[[int, str, int | None], Reason]
@@ -46,6 +48,8 @@ def parse_answer(
         reason = meaning(real, text, code)
         if reason is Reason.UNAUTHORIZED and not secret:
             reason = Reason.FORBIDDEN
+        if real == _PAYMENT_REQUIRED:
+            text = f"asks for payment: the plan has ended or the account is not paid ({text})"
         raise ProviderError(reason, real, with_exit_code(text))
     try:
         return model.model_validate(answer.get("result"))

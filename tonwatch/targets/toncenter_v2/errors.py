@@ -8,14 +8,25 @@ hide errors. So the node's message is matched first. Texts are matched in lower 
 from typing import Final
 
 from tonwatch.ton.errors import MAX_DETAIL, Reason
-from tonwatch.ton.liteserver.errors import is_throttled, node_reason, transactions_reason
+from tonwatch.ton.liteserver.errors import (
+    is_throttled,
+    node_reason,
+    shard_client_lags,
+    transactions_reason,
+)
 
 _OF_THE_QUERY: Final = frozenset({Reason.MESSAGE_REJECTED, Reason.PRUNED})
 """A node's errors about the query itself. All others are failures of the node: the provider
-has no working node for the query (`Reason.UPSTREAM_FAILED`)."""
+has no working node for the query (`Reason.UPSTREAM_FAILED`), or one whose shard client lags."""
 
 _FROM_THE_NODE: Final = frozenset(
-    {Reason.UPSTREAM_FAILED, Reason.SERVER_ERROR, Reason.UNSUPPORTED, Reason.PRUNED}
+    {
+        Reason.UPSTREAM_FAILED,
+        Reason.SERVER_ERROR,
+        Reason.UNSUPPORTED,
+        Reason.PRUNED,
+        Reason.SHARD_LAG,
+    }
 )
 """Failures whose text may contain the message of the provider's liteserver."""
 
@@ -53,10 +64,13 @@ def reason_for(status: int, text: str, code: int | None = None) -> Reason:
         and is_throttled(lowered)
     ):
         return Reason.RATE_LIMITED
-    if status in (401, 403):
+    if status in (401, 402, 403):
         return Reason.UNAUTHORIZED
     if from_node in _OF_THE_QUERY:
         return from_node
+    if "shard_client_seqno=" in lowered:
+        # Without a lag one of the provider's nodes is a block behind another.
+        return Reason.SHARD_LAG if shard_client_lags(lowered) else Reason.UPSTREAM_FAILED
     if status == 504 or "liteserver timeout" in lowered:
         return Reason.UPSTREAM_TIMEOUT
     if status == 542 or "lite_server" in lowered or any(part in lowered for part in _NO_LITESERVER):

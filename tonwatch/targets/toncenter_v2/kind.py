@@ -12,6 +12,7 @@ _REASONS: Final = (
     *COMMON_REASONS,
     Reason.TLS_FAILED,
     Reason.UPSTREAM_FAILED,
+    Reason.SHARD_LAG,
     Reason.UNSUPPORTED,
     Reason.UNAUTHORIZED,
     Reason.FORBIDDEN,
@@ -35,6 +36,8 @@ class ToncenterV2Kind(Kind[ToncenterV2]):
     section = ToncenterV2
     reasons = {  # noqa: RUF012 - never changed
         Probe.HEAD: _REASONS,
+        Probe.CONNECT: _REASONS,
+        Probe.ACCOUNT: (*_REASONS, Reason.PRUNED),
         Probe.FORK: (*_REASONS, Reason.PRUNED),
         Probe.BALANCE: (*_REASONS, Reason.PRUNED),
         Probe.COMPARE: (*_REASONS, Reason.PRUNED, Reason.DISPROVED),

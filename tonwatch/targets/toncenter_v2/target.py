@@ -27,13 +27,33 @@ class OpenToncenter(OpenTarget):
         self.source = ToncenterSource(self._name, self._client, services.timeout)
 
     def regular(self) -> Iterable[Regular]:
-        """Its head."""
+        """Its head; a new connection; and an account."""
         yield Regular(Probe.HEAD, self.head, lambda probe: probe.interval)
+        yield Regular(Probe.CONNECT, self.connect, lambda probe: probe.connect_interval)
+        yield Regular(Probe.ACCOUNT, self.account, lambda probe: probe.account_interval)
 
     async def head(self) -> Sample:
         """Probe its head."""
         timeout, wall = self._services.timeout(), self._services.wall
-        return await probes.head(self._name, self._client, timeout=timeout, wall=wall)
+        sample = await probes.head(self._name, self._client, timeout=timeout, wall=wall)
+        if sample.head is not None:
+            await self._connection.saw(sample.head.seqno)
+        return sample
+
+    async def connect(self) -> Sample:
+        """Probe a new connection. The kept ones are replaced where it shows that they are stale."""
+        timeout, wall = self._services.timeout(), self._services.wall
+        async with self._connection.cold(self._services.patience()) as http:
+            client = ToncenterClient(http)
+            sample = await probes.connect(self._name, client, timeout=timeout, wall=wall)
+        if sample.head is not None:
+            self._connection.kept.saw_elsewhere(sample.head.seqno)
+        return sample
+
+    async def account(self) -> Sample:
+        """Probe accounts and get methods."""
+        timeout, wall = self._services.timeout(), self._services.wall
+        return await probes.account(self._name, self._client, timeout=timeout, wall=wall)
 
     async def block_at(self, seqno: int) -> Sample:
         """Probe its block at a seqno."""

@@ -22,6 +22,7 @@ from tonwatch.ton.errors import (
     Reason,
     TonError,
 )
+from tonwatch.ton.local_resources import raise_exhausted
 from tonwatch.ton.names import AddressInfo, Resolve, addresses_only
 
 _MAX_UNSENT: Final = 1024 * 1024
@@ -51,14 +52,19 @@ class AdnlConnection(asyncio.Protocol):
 
     Attributes:
         phases: durations of opening it.
+        opened: when it stood, on the event loop's clock.
+        server: the server's key id in hex, which the handshake proves.
         dropped: late or unsolicited answers.
     """
 
     phases: Phases
+    opened: float
 
     def __init__(self, server_key: bytes, max_frame: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._handshake, self._session = wire.open_session(server_key, max_frame)
+        # The handshake begins with the id of the server's key.
+        self.server = self._handshake[:32].hex()
         self._transport: asyncio.Transport | None = None
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._gone = asyncio.Event()
@@ -111,7 +117,10 @@ class AdnlConnection(asyncio.Protocol):
         except BaseException:
             await connection.close()
             raise
-        connection.phases = Phases(resolved - began, connected - resolved, loop.time() - connected)
+        connection.opened = loop.time()
+        connection.phases = Phases(
+            resolved - began, connected - resolved, connection.opened - connected
+        )
         return connection
 
     @property
@@ -268,6 +277,7 @@ async def _resolve(resolve: Resolve, host: str, port: int, deadline: float) -> l
     except TimeoutError:
         raise ConnectError(Reason.RESOLVE_FAILED, "name resolution timed out") from None
     except (OSError, UnicodeError) as error:
+        raise_exhausted(error)
         text = error.strerror if isinstance(error, OSError) else str(error)
         raise ConnectError(Reason.RESOLVE_FAILED, f"cannot resolve the host: {text}") from error
 
@@ -281,6 +291,7 @@ async def _connect(addresses: list[AddressInfo], deadline: float) -> socket.sock
     except ConnectionRefusedError as error:
         raise ConnectError(Reason.CONNECT_REFUSED, "TCP connection refused") from error
     except OSError as error:
+        raise_exhausted(error)
         if error.errno == errno.ETIMEDOUT:
             raise ConnectError(Reason.CONNECT_TIMEOUT, "TCP connection timed out") from error
         text = error.strerror or str(error)

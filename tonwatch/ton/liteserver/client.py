@@ -45,6 +45,7 @@ _RESULT_ONLY: Final = 4
 
 # Queries that are always the same are encoded once.
 _GET_VERSION: Final = tl.encode_query("getVersion", {})
+_GET_OUT_QUEUES: Final = tl.encode_query("getOutMsgQueueSizes", {"mode": 0})
 _GET_MASTERCHAIN_INFO: Final = tl.encode_query("getMasterchainInfo", {})
 _GET_MASTERCHAIN_INFO_EXT: Final = tuple(
     tl.encode_query("getMasterchainInfoExt", {"mode": mode}) for mode in (0, 1)
@@ -273,6 +274,15 @@ class LiteClient:
         fields, _ = await self._ask(query, "sendMsgStatus", timeout)
         if fields["status"] != 1:
             raise BadAnswer(f"a message was taken with status {fields['status']}")
+
+    async def longest_out_queue(self, timeout: float) -> tuple[int, int]:
+        """``liteServer.getOutMsgQueueSizes``: messages in the longest outbound queue of a shard.
+
+        Returns:
+            The number, and the limit above which a shard includes no external messages.
+        """
+        body, _ = await self._query(_GET_OUT_QUEUES, timeout)
+        return tl.decode_out_queues(body)
 
     async def _account_state(
         self, block: BlockIdExt, address: Address, timeout: float

@@ -148,7 +148,8 @@ def transactions_reason(text: str) -> Reason | None:
     """
     for part, reason in _NOT_YET:
         if part in text:
-            return reason if reason is Reason.SHARD_LAG and _lags(text) else Reason.NOT_READY
+            is_lag = reason is Reason.SHARD_LAG and shard_client_lags(text)
+            return reason if is_lag else Reason.NOT_READY
     return Reason.PRUNED if _GONE.search(text) or _ABSENT.search(text) else None
 
 
@@ -157,7 +158,7 @@ def is_throttled(text: str) -> bool:
     return bool(_THROTTLED.search(text))
 
 
-def _lags(text: str) -> bool:
+def shard_client_lags(text: str) -> bool:
     """Whether a node's shard client lags its masterchain; True for a text without seqnos."""
     found = _BOTH_SEQNOS.search(text)
     return found is None or int(found[1]) < int(found[2])

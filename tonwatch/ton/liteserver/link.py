@@ -1,14 +1,19 @@
-"""A kept connection to one liteserver: opened when needed, replaced when lost."""
+"""A kept connection to one liteserver: opened when needed, replaced when lost or too old."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
 from tonwatch.ton.adnl.connection import AdnlConnection
+from tonwatch.ton.kept import Kept
 from tonwatch.ton.liteserver.client import LiteClient
 from tonwatch.ton.names import Resolve, addresses_only
 
 _MAX_FRAME: Final = 1024 * 1024
 """Bytes; the queries sent over a link have answers of a few KiB."""
+
+_GRACE: Final = 30.0
+"""Seconds for which a replaced connection stays open: queries may still use it."""
 
 
 class Link:
@@ -16,6 +21,7 @@ class Link:
 
     Attributes:
         fresh: whether the connection of the last `client` was opened for it.
+        kept: when the kept connection is to be replaced.
 
     Args:
         host: name or address.
@@ -38,13 +44,17 @@ class Link:
         self._server_key = server_key
         self._resolve = resolve
         self.fresh = False
+        self.kept = Kept(f"{host} {port}")
         self._connection: AdnlConnection | None = None
+        self._replaced: AdnlConnection | None = None
+        self._replaced_at = 0.0
         self._dropped = 0
 
     @property
     def dropped_answers(self) -> int:
         """Late or unsolicited answers since the link was made."""
-        return self._dropped + (self._connection.dropped if self._connection else 0)
+        still_open = (each for each in (self._connection, self._replaced) if each is not None)
+        return self._dropped + sum(each.dropped for each in still_open)
 
     async def open(self, timeout: float) -> AdnlConnection:
         """A new connection that the caller closes, apart from the kept one."""
@@ -63,15 +73,39 @@ class Link:
         Raises:
             ConnectError: no connection could be made.
         """
-        self.fresh = self._connection is None or not self._connection.alive
-        if self._connection is None or not self._connection.alive:
-            await self.drop()
-            self._connection = await self.open(timeout)
-        return LiteClient(self._connection)
+        now = asyncio.get_running_loop().time()
+        if self._replaced is not None and now >= self._replaced_at + _GRACE:
+            await self._close_replaced()
+        connection = self._connection
+        if connection is not None and connection.alive and self.kept.is_due(now):
+            await self._close_replaced()
+            self._replaced, self._replaced_at = connection, now
+            self._connection = connection = None
+        self.fresh = connection is None or not connection.alive
+        if connection is None or not connection.alive:
+            await self._close_kept()
+            self._connection = connection = await self.open(timeout)
+            self.kept.opened(connection.opened)
+        return LiteClient(connection)
+
+    def saw(self, seqno: int | None) -> None:
+        """The kept connection has reported this last block, or none: it may have to go."""
+        self.kept.saw(seqno, asyncio.get_running_loop().time())
 
     async def drop(self) -> None:
         """Close the kept connection; the next `client` opens another."""
+        await self._close_kept()
+        await self._close_replaced()
+
+    async def _close_kept(self) -> None:
         connection, self._connection = self._connection, None
+        await self._close(connection)
+
+    async def _close_replaced(self) -> None:
+        connection, self._replaced = self._replaced, None
+        await self._close(connection)
+
+    async def _close(self, connection: AdnlConnection | None) -> None:
         if connection is not None:
             self._dropped += connection.dropped
             await connection.close()

@@ -94,6 +94,28 @@ def decode_transaction_list(data: bytes) -> bytes:
     return bag
 
 
+def decode_out_queues(data: bytes) -> tuple[int, int]:
+    """The longest queue in a boxed ``liteServer.outMsgQueueSizes``, and the limit.
+
+    Parsed without pytoniq for the same reason as `decode_transaction_list`.
+
+    Raises:
+        BadAnswer: another constructor, cut short, followed by more bytes, or negative.
+    """
+    if not is_constructor(data, "liteServer.outMsgQueueSizes"):
+        raise BadAnswer(f"expected liteServer.outMsgQueueSizes, got {_name(data[:4])}")
+    count = int.from_bytes(data[4:8], "little")
+    end = 8 + count * (_BLOCK_ID + 4) + 4
+    if len(data) != end:
+        raise BadAnswer(f"liteServer.outMsgQueueSizes has {len(data)} bytes where {end} are needed")
+    places = range(8 + _BLOCK_ID, end - 4, _BLOCK_ID + 4)
+    sizes = [int.from_bytes(data[at : at + 4], "little", signed=True) for at in places]
+    limit = int.from_bytes(data[-4:], "little", signed=True)
+    if min(sizes, default=0) < 0 or limit < 0:
+        raise BadAnswer("liteServer.outMsgQueueSizes has a negative number")
+    return max(sizes, default=0), limit
+
+
 def is_constructor(data: bytes, constructor: str) -> bool:
     """Whether `data` starts as a boxed `constructor`."""
     return data[:4] == _schema(constructor).little_id()

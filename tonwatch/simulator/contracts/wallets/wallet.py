@@ -29,6 +29,7 @@ from tonwatch.simulator.faults.breakable import Breakable
 from tonwatch.simulator.faults.fault import ActiveFault, Fault
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell
+from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.wallets import read_data
 
 COIN: Final = 10**9
@@ -112,11 +113,22 @@ class Wallet(BreakableContract):
     @property
     def payouts_bounce(self) -> bool:
         """Recipients bounce its payouts."""
-        return self.fault_value(Fault.BOUNCE_PAYOUTS) is not None
+        return self.has_fault(Fault.BOUNCE_PAYOUTS)
 
-    def change_fault(self, fault: ActiveFault | None) -> None:
-        super().change_fault(fault)
+    def change_faults(self, *faults: ActiveFault) -> None:
+        super().change_faults(*faults)
         self.jettons.payouts_bounce = self.payouts_bounce
+
+    def rewind(self, account: SimAccount) -> None:
+        super().rewind(account)
+        self.queue.clear()
+        if account.data is not None:
+            stored = read_data(self.wallet_kind, account.data)
+            self.seqno = self.seqno if stored.seqno is None else stored.seqno
+
+    def faults_of(self, account: SimAccount) -> frozenset[Fault]:
+        frozen = account.status is AccountStatus.FROZEN
+        return frozenset({Fault.FROZEN}) if frozen else frozenset()
 
     def pay(self, account: SimAccount, payout: Payout, now: int) -> tuple[SimMessage, Outcome]:
         """The external message that makes it pay, and what it does with that."""
@@ -139,7 +151,7 @@ class Wallet(BreakableContract):
             source=self.address, destination=destination, value=value, body=body, bounce=True
         )
         signed = signed_body(self.wallet_kind, self.key, self.seqno, now, (payment.cell,))
-        failing = self.fault_value(Fault.FAILING_PAYOUTS) is not None
+        failing = self.has_fault(Fault.FAILING_PAYOUTS)
         return (
             SimMessage(source=None, destination=self.address, body=signed),
             self._accepted(now, action, action_code=_NOT_ENOUGH_COINS if failing else 0),

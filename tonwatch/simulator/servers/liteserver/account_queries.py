@@ -1,6 +1,6 @@
 """The liteserver's answers about accounts: states, transactions, get methods, messages.
 
-Texts and codes are those of validator-engine v2025.10 where a recording has them, otherwise of
+Texts and codes are those of validator-engine v2026.06 where a recording has them, otherwise of
 the node's ``validator/impl/liteserver.cpp``.
 """
 
@@ -15,12 +15,12 @@ from tonwatch.simulator.chain.block_layout import BASECHAIN, MASTERCHAIN
 from tonwatch.simulator.chain.blocks import Block
 from tonwatch.simulator.chain.external_messages import Rejected
 from tonwatch.simulator.servers.liteserver.node_state import (
-    FAILURE,
-    NOT_READY,
     Answer,
     LiteError,
     NodeState,
+    in_workchain,
 )
+from tonwatch.simulator.servers.node_errors import FAILURE, out_of_sync
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import cell as cells
 from tonwatch.ton.cells.boc import read_one
@@ -80,13 +80,14 @@ def _run_method(node: NodeState, arguments: Fields) -> Answer:
 
 
 def _get_transactions(node: NodeState, arguments: Fields) -> Answer:
+    node.check_accounts()
     account = arguments["account"]
     address = Address(account["workchain"], bytes.fromhex(account["id"]))
     last = TransactionId(arguments["lt"], bytes.fromhex(arguments["hash"]))
     world, shard_client = node.view.chain.world, node.view.shard_client
     failed = (
         "cannot compute block with specified transaction: cannot find block "
-        f"({address.workchain},8000000000000000) lt={last.lt}"
+        f"({address.workchain},{address.hash[:8].hex()}) lt={last.lt}"
     )
     count = min(arguments["count"], MOST_TRANSACTIONS)
     try:
@@ -95,10 +96,9 @@ def _get_transactions(node: NodeState, arguments: Fields) -> Answer:
         found = []
     except ValueError as error:
         raise LiteError(FAILURE, str(error)) from None
-    if found and found[0].block.seqno > shard_client.seqno:
-        lag = f"shard_client_seqno={shard_client.seqno} ls_seqno={node.view.head.seqno}"
-        text = f"{failed}: ltdb: block not found (possibly out of sync: {lag})"
-        raise LiteError(FAILURE, text)
+    # Also of a time that no node has reached.
+    if last.lt >= in_workchain(shard_client, BASECHAIN).header.end_lt:
+        raise LiteError(FAILURE, f"{failed}: ltdb: block not found{out_of_sync(node.view)}")
     found = [transaction for transaction in found if _is_kept(node, transaction)]
     if not found:
         # The error of a pruned node: it looks into the oldest block that it has.
@@ -111,13 +111,17 @@ def _get_transactions(node: NodeState, arguments: Fields) -> Answer:
 
 
 def _send_message(node: NodeState, arguments: Fields) -> Answer:
-    if node.rejects_externals:
-        raise LiteError(0, external_messages.REJECTED_BY_CONFIG)
-    accounts = (node.view.shard_client.shard or node.view.shard_client).accounts
+    accounts = in_workchain(node.view.shard_client, BASECHAIN).accounts
     try:
+        if node.rejects_externals:
+            raise external_messages.rejected_by_config()
+        if node.undecided_externals:
+            raise external_messages.not_executed(arguments["body"])
         node.view.chain.world.add_external_message(accounts, arguments["body"], node.now)
     except Rejected as rejected:
-        raise LiteError(0, str(rejected)) from None
+        if node.legacy:
+            raise LiteError(0, rejected.older_text) from None
+        raise LiteError(rejected.code, str(rejected)) from None
     return "sendMsgStatus", {"status": 1}
 
 
@@ -131,6 +135,7 @@ ANSWERS: Final[dict[str, Callable[[NodeState, Fields], Answer]]] = {
 
 def _block_and_address(node: NodeState, arguments: Fields) -> tuple[Block, Block, Address]:
     """The masterchain block of a query, the block whose state has the account, its address."""
+    node.check_accounts()
     master = node.load(arguments["id"])
     account = arguments["account"]
     workchain = account["workchain"]
@@ -140,7 +145,7 @@ def _block_and_address(node: NodeState, arguments: Fields) -> tuple[Block, Block
     if workchain == MASTERCHAIN:
         return master, master, address
     if master.shard.seqno > node.view.shard_client.seqno:
-        raise LiteError(NOT_READY, node.not_in_db(master.shard.id))
+        raise node.lacks(master.shard.id)
     return master, master.shard, address
 
 

@@ -4,25 +4,24 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from functools import partial
-from typing import Final
-
-from pytoniq_core.crypto.ciphers import Client
+from typing import TYPE_CHECKING, Final
 
 from tonwatch.simulator.faults.fault import Fault
-from tonwatch.simulator.servers.base import SimulatedServer
 from tonwatch.simulator.servers.liteserver import queries
 from tonwatch.simulator.servers.liteserver.node_state import (
-    NOT_READY,
     RATE_LIMITED,
-    TIMEOUT,
     LiteError,
-    NodeState,
 )
 from tonwatch.simulator.servers.liteserver.queries import Call
 from tonwatch.simulator.servers.liteserver.sender import FrameSender
+from tonwatch.simulator.servers.node_errors import NOT_READY, TIMEOUT
+from tonwatch.simulator.servers.view import View
 from tonwatch.ton.adnl import wire
 from tonwatch.ton.adnl.wire import Message
 from tonwatch.ton.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from tonwatch.simulator.servers.liteserver.server import LiteServer
 
 _MAX_QUERY: Final = 64 * 1024
 """Bytes of a frame that a client may send; an external message fits."""
@@ -33,22 +32,16 @@ class Connection(asyncio.Protocol):
 
     Args:
         server: whose faults it has.
-        identity: the server's key pair.
-        node_state: what the node knows now.
         connections: all that are open; this one is among them while it is.
     """
 
     def __init__(
         self,
-        server: SimulatedServer,
-        identity: Client,
-        node_state: Callable[[], NodeState],
+        server: "LiteServer",
         connections: set["Connection"],
     ) -> None:
         self.closed = asyncio.Event()
         self._server = server
-        self._identity = identity
-        self._node_state = node_state
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -59,10 +52,10 @@ class Connection(asyncio.Protocol):
         # Functions that cancel what is still to come on this connection.
         self._pending: set[Callable[[], None]] = set()
 
-    def fault_changed(self) -> None:
+    def faults_changed(self) -> None:
         if self._sender is not None and not self._server.silent:
             self._sender.flush()
-        wrong_key = self._server.fault_value(Fault.WRONG_KEY) is not None
+        wrong_key = self._server.has_fault(Fault.WRONG_KEY)
         if self._ignores_input or wrong_key or self._server.refusing:
             # Unread bytes are lost, and the key stream is out of step without them.
             self.abort()
@@ -120,12 +113,21 @@ class Connection(asyncio.Protocol):
         packet = self._handshake[: wire.HANDSHAKE_SIZE]
         rest = self._handshake[wire.HANDSHAKE_SIZE :]
         self._handshake = b""
-        if self._server.fault_value(Fault.WRONG_KEY) is not None:
+        if self._server.has_fault(Fault.WRONG_KEY):
             raise ProtocolError("handshake for another key")
-        self._session = wire.accept_session(packet, self._identity, _MAX_QUERY)
-        if self._sender is not None:
-            self._sender.send(self._session.seal(b""))
+        self._session = wire.accept_session(packet, self._server.identity, _MAX_QUERY)
+        delay = self._server.fault_value(Fault.SLOW_CONNECT)
+        if delay:
+            self._later(delay, self._answer_handshake)
+        else:
+            self._answer_handshake()
         return rest
+
+    def _answer_handshake(self) -> None:
+        # Where it is not sent the connection is of no use afterwards.
+        self._ignores_input = self._server.silent
+        if self._session is not None and self._sender is not None and not self._server.silent:
+            self._sender.send(self._session.seal(b""))
 
     def _receive(self, payload: bytes) -> None:
         message = wire.parse_message(payload)
@@ -146,7 +148,7 @@ class Connection(asyncio.Protocol):
     def _handle_query(self, message: Message) -> None:
         if self._server.loses_answer():
             return
-        if self._server.fault_value(Fault.THROTTLE) is not None:
+        if self._server.has_fault(Fault.THROTTLE):
             self._answer(message, LiteError(RATE_LIMITED, "too many requests").encode())
             return
         try:
@@ -154,7 +156,7 @@ class Connection(asyncio.Protocol):
         except LiteError as error:
             self._answer(message, error.encode())
             return
-        missing = call.seqno - self._server.view().shard_client.seqno
+        missing = call.seqno - self._view().shard_client.seqno
         delay = self._server.fault_value(Fault.SLOW)
         if missing > queries.MAX_WAIT_AHEAD:
             too_far = LiteError(NOT_READY, "too big masterchain block seqno")
@@ -166,11 +168,16 @@ class Connection(asyncio.Protocol):
         else:
             self._answer_call(message, call)
 
+    def _view(self) -> View:
+        return self._server.view(kept=self._server.is_kept(self))
+
     def _answer_call(self, message: Message, call: Call) -> None:
-        self._answer(message, queries.answer(self._node_state(), call))
+        self._answer(
+            message, queries.answer(self._server.node_state(kept=self._server.is_kept(self)), call)
+        )
 
     def _answer(self, message: Message, body: bytes) -> None:
-        if self._server.fault_value(Fault.NOT_SYNCED) is None:
+        if not self._server.has_fault(Fault.NOT_SYNCED):
             self._send(Message(wire.ANSWER, message.id, body))
 
     def _send(self, message: Message) -> None:
@@ -181,13 +188,13 @@ class Connection(asyncio.Protocol):
         pause = server.fault_value(Fault.SLOW_DRIP)
         if pause is not None:
             sender.drip(frame, pause)
-        elif server.fault_value(Fault.GARBAGE) is not None:
+        elif server.has_fault(Fault.GARBAGE):
             # The length stays right: the client reads a whole frame and checks it.
             sender.send(frame[:4] + secrets.token_bytes(len(frame) - 4))
-        elif server.fault_value(Fault.DROP_MID_FRAME) is not None:
+        elif server.has_fault(Fault.DROP_MID_FRAME):
             sender.send(frame[: len(frame) // 2])
             self._close()
-        elif server.fault_value(Fault.GIANT_ANSWER) is not None:
+        elif server.has_fault(Fault.GIANT_ANSWER):
             sender.flood(frame)
             self._ignores_input = True
         else:
@@ -218,7 +225,7 @@ class Connection(asyncio.Protocol):
         """Answer `call` when the shard client has its block, or with a timeout."""
 
         def block_made() -> None:
-            if self._server.view().shard_client.seqno >= call.seqno:
+            if self._view().shard_client.seqno >= call.seqno:
                 stop()
                 cancel_timeout()
                 self._answer_call(message, call)

@@ -1,22 +1,23 @@
 """The state of a node on which its answers depend: its view of the chain and its faults.
 
-Texts and codes are those of validator-engine v2025.10 where a recording has them, otherwise of
+Texts and codes are those of validator-engine v2026.06 where a recording has them, otherwise of
 the node's ``validator/impl/liteserver.cpp``.
 """
 
 from typing import Any, Final, NamedTuple
 
-from tonwatch.simulator.chain.block_layout import BASECHAIN, MASTERCHAIN, WHOLE_SHARD, BlockId
+from tonwatch.simulator.chain.block_layout import BASECHAIN, WHOLE_SHARD, BlockId
 from tonwatch.simulator.chain.blocks import Block
+from tonwatch.simulator.servers import node_errors
 from tonwatch.simulator.servers.view import View
 from tonwatch.ton.adnl import wire
 from tonwatch.ton.liteserver.tl import Fields
 
-FAILURE: Final = -400
-NOT_READY: Final = 651
 RATE_LIMITED: Final = 429
 """The code of a proxy in front of a node; nodes have no rate limit."""
-TIMEOUT: Final = 652
+
+USUAL_QUEUE: Final = 12
+"""Messages in the outbound queue of a healthy shard."""
 
 _ERROR: Final = bytes.fromhex("48e1a9bb")
 
@@ -48,6 +49,10 @@ class NodeState(NamedTuple):
         false_balances: it changes balances of accounts.
         history: seconds for which it keeps transactions; None for no limit.
         rejects_externals: it rejects all external messages.
+        undecided_externals: it rejects all of them before their contracts run.
+        accounts_code: the code with which queries of accounts fail; None where they do not.
+        time_error: seconds by which the block times that it reports are later than they are.
+        out_queue: messages in the outbound queue of the basechain.
     """
 
     view: View
@@ -57,6 +62,10 @@ class NodeState(NamedTuple):
     false_balances: bool = False
     history: float | None = None
     rejects_externals: bool = False
+    undecided_externals: bool = False
+    accounts_code: int | None = None
+    time_error: int = 0
+    out_queue: int = USUAL_QUEUE
 
     def proven(self, block: Block) -> Block:
         """The block whose proof is sent with `block`."""
@@ -78,23 +87,30 @@ class NodeState(NamedTuple):
         block_id = BlockId(
             workchain, seqno, bytes.fromhex(wanted["root_hash"]), bytes.fromhex(wanted["file_hash"])
         )
+        if block_id == self.view.chain.zerostate:
+            raise LiteError(node_errors.NOT_READY, f"cannot load block {block_id} : not in db")
         if found is not None and wanted["shard"] == WHOLE_SHARD:
             block = in_workchain(found, workchain)
             applied = block is found or seqno <= self.view.shard_client.seqno
             if applied and block.id == block_id:
                 return block
-        raise LiteError(NOT_READY, self.not_in_db(block_id))
+        raise self.lacks(block_id)
 
-    def not_in_db(self, block_id: BlockId) -> str:
-        """The error text for a block that this node does not have."""
-        _, head, shard_client = self.view
-        text = f"cannot load block {block_id} : block {block_id.short} is not in db"
-        if block_id.workchain != MASTERCHAIN:
-            lag = f"shard_client_seqno={shard_client.seqno} ls_seqno={head.seqno}"
-            return f"{text} (possibly out of sync: {lag})"
-        if block_id.seqno > head.seqno:
-            return f"{text} (last known masterchain block: {head.seqno})"
-        return text
+    def lacks(self, block_id: BlockId) -> LiteError:
+        """The error for a block that this node does not have."""
+        return LiteError(
+            node_errors.NOT_READY, node_errors.not_in_db(self.view, block_id, legacy=self.legacy)
+        )
+
+    def check_accounts(self) -> None:
+        """Do nothing where queries of accounts are answered.
+
+        Raises:
+            LiteError: they fail.
+        """
+        if self.accounts_code is not None:
+            text = node_errors.accounts_failed(self.accounts_code, self.view)
+            raise LiteError(self.accounts_code, text)
 
 
 def in_workchain(master: Block, workchain: int) -> Block:

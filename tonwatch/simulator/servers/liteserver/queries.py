@@ -1,6 +1,6 @@
 """The liteserver's answers, from TL bytes to TL bytes.
 
-Texts and codes are those of validator-engine v2025.10 where a recording has
+Texts and codes are those of validator-engine v2026.06 where a recording has
 them, otherwise of the node's ``validator/impl/liteserver.cpp``.
 """
 
@@ -12,13 +12,12 @@ from tonwatch.simulator.chain.block_layout import BASECHAIN, MASTERCHAIN, WHOLE_
 from tonwatch.simulator.chain.blocks import Block
 from tonwatch.simulator.servers.liteserver import account_queries
 from tonwatch.simulator.servers.liteserver.node_state import (
-    FAILURE,
-    NOT_READY,
     Answer,
     LiteError,
     NodeState,
     in_workchain,
 )
+from tonwatch.simulator.servers.node_errors import FAILURE, NOT_READY
 from tonwatch.ton.adnl import wire
 from tonwatch.ton.cells import cell as cells
 from tonwatch.ton.liteserver.tl import Fields, lite_api
@@ -33,6 +32,11 @@ MAX_SHARD_CLIENT_LAG: Final = 16
 
 MAX_WAIT_AHEAD: Final = 100
 """Blocks ahead of the node that ``waitMasterchainSeqno`` may name."""
+
+QUEUE_LIMIT: Final = 8000
+"""Messages in a shard's outbound queue above which it takes no ordinary external ones."""
+
+_MOST_MODE: Final = (1 << 31) - 1
 
 _QUERY: Final = bytes.fromhex("df068c79")
 
@@ -123,19 +127,23 @@ def _get_masterchain_info(node: NodeState, _: Fields) -> Answer:
 
 def _get_masterchain_info_ext(node: NodeState, arguments: Fields) -> Answer:
     mode = arguments["mode"]
+    if not 0 <= mode <= _MOST_MODE:
+        raise LiteError(0, "Variable of type # can't be negative at 8")
     if mode not in ((0,) if node.legacy else (0, 1)):
         raise LiteError(FAILURE, "unsupported getMasterchainInfo mode")
     block = node.view.shard_client if mode == 1 else _served(node)
     return "masterchainInfoExt", {
         "mode": mode,
         **_server(node),
-        "last_utime": block.gen_utime,
+        "last_utime": block.gen_utime + node.time_error,
         "now": int(node.now),
         **_chain_info(node, block),
     }
 
 
 def _get_block_header(node: NodeState, arguments: Fields) -> Answer:
+    if arguments["id"]["seqno"] == 0:
+        raise LiteError(NOT_READY, "not in db")
     return _header(node, node.load(arguments["id"]))
 
 
@@ -166,6 +174,9 @@ def _lookup_block(node: NodeState, arguments: Fields) -> Answer:
         raise LiteError(FAILURE, "exactly one of mode bits 0, 1 and 2 must be set")
     last = view.head if workchain == MASTERCHAIN else view.shard_client
     name = f"cannot find block ({workchain},8000000000000000) {by}"
+    if mode & 1 and wanted["seqno"] == 0:
+        # A node finds the block of the zerostate nowhere, and does not say what it has.
+        raise LiteError(NOT_READY, f"{name}: ltdb: block not found")
     if pruned:
         raise LiteError(NOT_READY, f"{name}: seqno not in db")
     if found is None or found.seqno > last.seqno:
@@ -183,6 +194,17 @@ def _get_all_shards_info(node: NodeState, arguments: Fields) -> Answer:
     return "allShardsInfo", {"id": block.id.tl(), "proof": proof, "data": cells.boc(shards)}
 
 
+def _get_out_msg_queue_sizes(node: NodeState, _: Fields) -> Answer:
+    master = node.view.shard_client
+    return "outMsgQueueSizes", {
+        "shards": [
+            {"id": block.id.tl(), "size": size}
+            for block, size in ((master, 0), (in_workchain(master, BASECHAIN), node.out_queue))
+        ],
+        "ext_msg_queue_size_limit": QUEUE_LIMIT,
+    }
+
+
 _ANSWERS: Final[dict[str, Callable[[NodeState, Fields], Answer]]] = {
     "getTime": _get_time,
     "getVersion": _get_version,
@@ -192,6 +214,7 @@ _ANSWERS: Final[dict[str, Callable[[NodeState, Fields], Answer]]] = {
     "getBlock": _get_block,
     "lookupBlock": _lookup_block,
     "getAllShardsInfo": _get_all_shards_info,
+    "getOutMsgQueueSizes": _get_out_msg_queue_sizes,
     **account_queries.ANSWERS,
 }
 

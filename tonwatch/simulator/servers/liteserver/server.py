@@ -15,14 +15,15 @@ from tonwatch.simulator.chain.noise import Noise
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.servers.base import BASE_FAULTS, SimulatedServer
 from tonwatch.simulator.servers.liteserver.connection import Connection
-from tonwatch.simulator.servers.liteserver.node_state import NodeState
+from tonwatch.simulator.servers.liteserver.node_state import USUAL_QUEUE, NodeState
 
 
 class LiteServer(SimulatedServer):
     """One liteserver of a chain.
 
     Args:
-        legacy: without `getMasterchainInfoExt` mode 1, as nodes before May 2026.
+        legacy: as nodes before May 2026: without `getMasterchainInfoExt` mode 1, and with other
+            texts and codes of errors.
         key: ed25519 private key, 32 bytes; None for a new one.
 
     The other arguments are those of `SimulatedServer`.
@@ -50,6 +51,12 @@ class LiteServer(SimulatedServer):
         Fault.FALSE_BALANCE,
         Fault.PRUNE_HISTORY,
         Fault.REJECT_EXTERNALS,
+        Fault.ACCOUNTS_FAIL,
+        Fault.KEPT_STALE,
+        Fault.FALSE_TIME,
+        Fault.UNDECIDED_EXTERNALS,
+        Fault.OUT_QUEUE,
+        Fault.SLOW_CONNECT,
     }
 
     def __init__(
@@ -84,29 +91,33 @@ class LiteServer(SimulatedServer):
             "key": base64.b64encode(self.public_key).decode(),
         }
 
-    def node_state(self) -> NodeState:
-        """The state for the next answer; called once for each."""
+    def node_state(self, *, kept: bool = False) -> NodeState:
+        """The state for the next answer; called once for each. `kept` is as for `view`."""
+        code, queue = self.fault_value(Fault.ACCOUNTS_FAIL), self.fault_value(Fault.OUT_QUEUE)
         return NodeState(
-            self.answering_view(),
+            self.answering_view(kept=kept),
             self.now,
             self.legacy,
-            bad_proofs=self.fault_value(Fault.BAD_PROOF) is not None,
-            false_balances=self.fault_value(Fault.FALSE_BALANCE) is not None,
+            bad_proofs=self.has_fault(Fault.BAD_PROOF),
+            false_balances=self.has_fault(Fault.FALSE_BALANCE),
             history=self.fault_value(Fault.PRUNE_HISTORY),
-            rejects_externals=self.fault_value(Fault.REJECT_EXTERNALS) is not None,
+            rejects_externals=self.has_fault(Fault.REJECT_EXTERNALS),
+            undecided_externals=self.has_fault(Fault.UNDECIDED_EXTERNALS),
+            accounts_code=None if code is None else int(code),
+            time_error=int(self.fault_value(Fault.FALSE_TIME) or 0),
+            out_queue=USUAL_QUEUE if queue is None else int(queue),
         )
 
     async def _listen(self, port: int) -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        return await loop.create_server(
-            lambda: Connection(self, self.identity, self.node_state, self.connections),
-            self.host,
-            port,
-        )
+        return await loop.create_server(lambda: Connection(self, self.connections), self.host, port)
 
-    def _fault_changed(self) -> None:
+    def _open_connections(self) -> list[Connection]:
+        return list(self.connections)
+
+    def _faults_changed(self) -> None:
         for connection in list(self.connections):
-            connection.fault_changed()
+            connection.faults_changed()
 
     async def _close_connections(self) -> None:
         connections = list(self.connections)

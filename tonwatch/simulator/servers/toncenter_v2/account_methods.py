@@ -6,11 +6,13 @@ for transactions of which some are pruned is refused as a whole.
 
 from typing import Final
 
+from tonwatch.simulator.chain import external_messages
 from tonwatch.simulator.chain.accounts import SimAccount
 from tonwatch.simulator.chain.archive import SimTransaction
 from tonwatch.simulator.chain.block_layout import MASTERCHAIN, WHOLE_SHARD
 from tonwatch.simulator.chain.blocks import Block
-from tonwatch.simulator.chain.external_messages import REJECTED_BY_CONFIG, Rejected
+from tonwatch.simulator.chain.external_messages import Rejected
+from tonwatch.simulator.servers import node_errors
 from tonwatch.simulator.servers.toncenter_v2.formats import (
     Json,
     Parameters,
@@ -66,7 +68,7 @@ def get_address_information(state: ProviderState, parameters: Parameters) -> Jso
         "last_transaction_id": transaction_id(account.last if account else None),
         "block_id": block_id(block.id),
         "frozen_hash": base64_text(account.frozen_hash) if account and frozen else "",
-        "sync_utime": _shard(block).gen_utime,
+        "sync_utime": _shard(block).gen_utime + state.time_error,
         "state": _STATES.get(account.status, "uninitialized") if account else "uninitialized",
     }
 
@@ -76,6 +78,7 @@ def get_transactions(state: ProviderState, parameters: Parameters) -> list[Json]
     limit = integer({"limit": 10} | dict(parameters), "limit")
     if not 1 <= limit <= 100:
         raise error_response(422, "Validation error: limit: must be from 1 to 100")
+    _check_accounts(state)
     last = _last_transaction(state, parameters, owner)
     down_to = optional_integer(parameters, "to_lt") or 0
     flag(parameters, "archival")  # read as a server does, and ignored: there are no archive nodes
@@ -121,21 +124,34 @@ def run_get_method(state: ProviderState, parameters: Parameters) -> Json:
 def send_boc(state: ProviderState, parameters: Parameters) -> Json:
     message = base64_bytes(text(parameters, "boc"))
     world, accounts = state.view.chain.world, _shard(state.view.shard_client).accounts
-    if state.rejects_externals:
-        raise liteserver_error(REJECTED_BY_CONFIG)
     try:
+        if state.rejects_externals:
+            raise external_messages.rejected_by_config()
+        if state.undecided_externals:
+            raise external_messages.not_executed(message)
         world.add_external_message(accounts, message, state.now)
     except Rejected as rejected:
-        raise liteserver_error(str(rejected)) from None
+        raise liteserver_error(str(rejected), rejected.code) from None
     return {"@type": "ok"}
 
 
 def _block(state: ProviderState, parameters: Parameters) -> Block:
-    """The masterchain block of the request, or the last."""
+    """The masterchain block of the request, or the last whose accounts are there."""
+    _check_accounts(state)
     seqno = optional_integer(parameters, "seqno")
     if seqno is None:
         return state.view.shard_client
-    return find_block(state.view, MASTERCHAIN, WHOLE_SHARD, seqno)
+    block = find_block(state.view, MASTERCHAIN, WHOLE_SHARD, seqno)
+    if seqno > state.view.shard_client.seqno:
+        text_ = node_errors.not_in_db(state.view, _shard(block).id)
+        raise liteserver_error(text_, node_errors.NOT_READY)
+    return block
+
+
+def _check_accounts(state: ProviderState) -> None:
+    code = state.accounts_code
+    if code is not None:
+        raise liteserver_error(node_errors.accounts_failed(code, state.view), code)
 
 
 def _shard(block: Block) -> Block:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from tonwatch.simulator.chain.block_layout import MASTERCHAIN, WHOLE_SHARD, BlockId
 from tonwatch.simulator.chain.blocks import Block
+from tonwatch.simulator.servers.node_errors import NOT_READY, TIMEOUT
 from tonwatch.simulator.servers.view import View
 from tonwatch.ton import address as addresses
 from tonwatch.ton.address import Address
@@ -17,6 +18,9 @@ from tonwatch.ton.contracts.transactions import TransactionId
 
 Json = dict[str, Any]
 Parameters = Mapping[str, Any]
+
+_CODES: Final = {NOT_READY: "NOTREADY", TIMEOUT: "TIMEOUT"}
+"""tonlib's names of a liteserver's codes."""
 
 _TRUE: Final = {"true", "1", "on", "yes"}
 
@@ -30,6 +34,9 @@ class ProviderState(NamedTuple):
         false_balances: it changes balances of accounts.
         history: seconds for which it keeps transactions; None for no limit.
         rejects_externals: it rejects all external messages.
+        undecided_externals: it rejects all of them before their contracts run.
+        accounts_code: the code with which queries of accounts fail; None where they do not.
+        time_error: seconds by which the block times that it reports are later than they are.
     """
 
     view: View
@@ -37,6 +44,9 @@ class ProviderState(NamedTuple):
     false_balances: bool = False
     history: float | None = None
     rejects_externals: bool = False
+    undecided_externals: bool = False
+    accounts_code: int | None = None
+    time_error: int = 0
 
 
 class ErrorResponse(Exception):
@@ -53,9 +63,9 @@ def error_response(status: int, text: str) -> ErrorResponse:
     return ErrorResponse(status, {"ok": False, "error": text, "code": status})
 
 
-def liteserver_error(text: str) -> ErrorResponse:
-    """A liteserver's error, with the prefix of tonlib."""
-    return error_response(500, f"LITE_SERVER_UNKNOWN: {text}")
+def liteserver_error(text: str, code: int = 0) -> ErrorResponse:
+    """A liteserver's error, with the prefix that tonlib has for its code."""
+    return error_response(500, f"LITE_SERVER_{_CODES.get(code, 'UNKNOWN')}: {text}")
 
 
 def find_block(view: View, workchain: int, shard: int, seqno: int) -> Block:
@@ -63,10 +73,10 @@ def find_block(view: View, workchain: int, shard: int, seqno: int) -> Block:
     found = view.find(seqno)
     block = found.shard if found is not None and workchain != MASTERCHAIN else found
     if block is None or block.id.workchain != workchain or shard != WHOLE_SHARD:
-        text = f"LITE_SERVER_NOTREADY: cannot find block ({workchain},{shard % (1 << 64):x}) "
+        text = f"cannot find block ({workchain},{shard % (1 << 64):x}) "
         text += f"seqno={seqno}: ltdb: block not found "
         text += f"(last known masterchain block: {view.head.seqno})"
-        raise error_response(500, text)
+        raise liteserver_error(text, NOT_READY)
     return block
 
 

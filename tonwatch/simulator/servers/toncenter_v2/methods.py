@@ -52,14 +52,14 @@ def _get_block_header(state: ProviderState, parameters: Parameters) -> Json:
         "prev_key_block_seqno": 0,
         "start_lt": str(header.start_lt),
         "end_lt": str(header.end_lt),
-        "gen_utime": header.gen_utime,
+        "gen_utime": header.gen_utime + state.time_error,
         "prev_blocks": [block_id(block.prev.id)],
     }
 
 
 def _get_consensus_block(state: ProviderState, _: Parameters) -> Json:
     head = state.view.head
-    return {"consensus_block": head.seqno, "timestamp": head.produced}
+    return {"consensus_block": head.seqno, "timestamp": head.produced + state.time_error}
 
 
 def _healthcheck(_: ProviderState, __: Parameters) -> str:

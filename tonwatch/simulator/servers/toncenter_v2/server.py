@@ -24,17 +24,26 @@ class ToncenterV2(HttpProvider):
         Fault.FALSE_BALANCE,
         Fault.PRUNE_HISTORY,
         Fault.REJECT_EXTERNALS,
+        Fault.SHARD_LAG,
+        Fault.ACCOUNTS_FAIL,
+        Fault.KEPT_STALE,
+        Fault.FALSE_TIME,
+        Fault.UNDECIDED_EXTERNALS,
     }
     prefix: ClassVar = "/api/v2/"
 
-    def state(self) -> ProviderState:
-        """The state for the next answer; called once for each."""
+    def state(self, *, kept: bool = False) -> ProviderState:
+        """The state for the next answer; called once for each. `kept` is as for `view`."""
+        code = self.fault_value(Fault.ACCOUNTS_FAIL)
         return ProviderState(
-            self.answering_view(),
+            self.answering_view(kept=kept),
             self.now,
-            false_balances=self.fault_value(Fault.FALSE_BALANCE) is not None,
+            false_balances=self.has_fault(Fault.FALSE_BALANCE),
             history=self.fault_value(Fault.PRUNE_HISTORY),
-            rejects_externals=self.fault_value(Fault.REJECT_EXTERNALS) is not None,
+            rejects_externals=self.has_fault(Fault.REJECT_EXTERNALS),
+            undecided_externals=self.has_fault(Fault.UNDECIDED_EXTERNALS),
+            accounts_code=None if code is None else int(code),
+            time_error=int(self.fault_value(Fault.FALSE_TIME) or 0),
         )
 
     def answer(self, request: web.BaseRequest, body: bytes) -> tuple[int, str]:
@@ -51,7 +60,8 @@ class ToncenterV2(HttpProvider):
             if self.over_limit():
                 raise ErrorResponse(429, {"ok": False, "result": "Ratelimit exceed", "code": 429})
             parameters = request.query if method.verb == "GET" else _json_object(body)
-            return 200, json.dumps({"ok": True, "result": method.answer(self.state(), parameters)})
+            state = self.state(kept=self.is_kept(request.transport))
+            return 200, json.dumps({"ok": True, "result": method.answer(state, parameters)})
         except ErrorResponse as error:
             return error.status, json.dumps(error.body)
 

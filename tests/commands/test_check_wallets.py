@@ -79,6 +79,13 @@ async def test_all_is_well(config_file: Any, tmp_path: Path) -> None:
         ),
         pytest.param(
             "node-2",
+            Fault.ACCOUNTS_FAIL,
+            "accounts_failing: node-2",
+            r"^node-2 .* accounts_failing ",
+            id="accounts that cannot be read",
+        ),
+        pytest.param(
+            "node-2",
             Fault.REJECT_EXTERNALS,
             "write_path_broken: node-2",
             r"^node-2 .* write_broken .*configuration parameter 43 is invalid",

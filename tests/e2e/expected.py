@@ -141,7 +141,7 @@ def may_be_about(row: Situation, config: Mapping[str, Any]) -> Collection[str]:
     """The targets that notifications during `row` may be about."""
     if any(CHAIN in step.set or step.local_clock is not None for step in row.steps):
         return [entry["name"] for entry in (*config["liteservers"], *config["providers"])]
-    return {name for step in row.steps for name in (*step.set, *step.expect.states)}
+    return {name for step in row.steps for name in (*step.set, *(step.expect.states or ()))}
 
 
 def has_symptoms(row: Situation) -> bool:
@@ -220,7 +220,7 @@ def _touched(row: Situation, number: int) -> set[str]:
 def _explained(step: MatrixStep, config: Mapping[str, Any]) -> Iterator[tuple[str, Cause]]:
     """The cause of each target's state on its own."""
     nodes = {entry["name"] for entry in config["liteservers"]}
-    for target, state in step.expect.states.items():
+    for target, state in (step.expect.states or {}).items():
         meaning = MEANINGS[state]
         cause = meaning.node if target in nodes else meaning.provider
         if state is State.LAGGING and step.expect.cause is Cause.NODE_CATCHING_UP:

@@ -13,8 +13,9 @@ GREATEST_AGE: Final = 300.0
 _SPREAD: Final = 0.2
 """Share of the age by which targets differ, so that not all connect again at once."""
 
-WITHOUT_PROGRESS: Final = 10.0
-"""Seconds without a higher seqno on a connection, after which it is replaced."""
+WITHOUT_PROGRESS: Final = 9.9
+"""Seconds without a higher seqno on a connection, after which it is replaced: two intervals of
+probes by default, whose ticks are not exact."""
 
 STEPS_BACK: Final = 5
 """Blocks by which the servers of one balancer may differ."""

@@ -100,7 +100,7 @@ def judge(
     # What lags says nothing about new blocks.
     at_head = [name for name in idles if not _lags_head(answers[name], head, thresholds)]
     idle = min((idles[name] for name in at_head), default=None)
-    stalled = idle is not None and idle >= pace.stalled_after(thresholds)
+    stalled = idle is not None and pace.is_stalled(idle, thresholds)
     sources_at_head = len({sources[name] for name in at_head})
     whole = Judgement(
         wall=snapshot.wall,
@@ -122,6 +122,7 @@ def judge(
         else consensus.egress_suspected(records, accepted, now - EGRESS_DOUBT * probe.interval),
         lossy=() if unreachable else consensus.egress_lossy(records, now),
         no_resources=_no_resources(snapshot, oldest),
+        state_dir_error=snapshot.state_dir_error,
         queue=_queue(snapshot, now - lifetime(Probe.ACCOUNT, probe)),
         zerostate=zerostate,
         verdicts={},
@@ -435,7 +436,7 @@ class _Judge:
         After a stall of the chain, targets that have not been probed since are not to blame: none
         was ahead of them when they answered.
         """
-        if idle is None or idle < self.whole.pace.stalled_after(self.thresholds):
+        if idle is None or not self.whole.pace.is_stalled(idle, self.thresholds):
             return False
         whole = self.whole
         alone = whole.sources_at_head == 1 and not _lags_head(sample, whole.head, self.thresholds)

@@ -39,6 +39,9 @@ _RESTART: Final = 30
 _GAPS: Final = 2.0
 """Times its present seconds a block after which a chain is stalled."""
 
+_JITTER: Final = 0.1
+"""Seconds; probes are not exactly an interval apart."""
+
 _LONGEST: Final = 10.0
 """Times the threshold up to which a slow chain delays that it counts as stalled."""
 
@@ -75,10 +78,11 @@ class Pace:
             return False
         return self.recent >= max(_SLOW_FROM, _FAR_SLOWER * self.usual)
 
-    def stalled_after(self, thresholds: Thresholds) -> float:
-        """Seconds without a block after which the chain is stalled: a slow chain has time."""
+    def is_stalled(self, idle: float, thresholds: Thresholds) -> bool:
+        """Whether so many seconds without a block are a stall: a slow chain has more time."""
         longest = _LONGEST * thresholds.stalled
-        return max(thresholds.stalled, min(longest, _GAPS * (self.recent or 0.0)))
+        after = max(thresholds.stalled, min(longest, _GAPS * (self.recent or 0.0)))
+        return idle >= after - _JITTER
 
 
 def measured(records: Iterable[Record], previous: Pace | None, now: float) -> Pace:
@@ -127,8 +131,10 @@ def idle_times(
         if sample.probe is not Probe.HEAD or record.advanced is None or sample.head is None:
             continue
         age = history.age_when_new(record, sample, epoch)
-        seen_late = 0.0 if age is None else age + (offset or 0.0) - USUAL_AGE
-        waits[name] = record.advanced - min(max(0.0, seen_late), probe.interval)
+        seen_late = 0.0 if age is None else max(0.0, age + (offset or 0.0) - USUAL_AGE)
+        if seen_late > probe.interval:
+            seen_late = 0.0  # it lags: when its next block is due is not known
+        waits[name] = record.advanced - seen_late
     idles = {}
     for name, since in waits.items():
         sample = answers[name]

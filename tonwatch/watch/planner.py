@@ -147,20 +147,6 @@ def refusing(wallet: WalletVerdict) -> WalletKind | None:
     return wallet.reading.kind
 
 
-def idle_write_probe(wallet: WalletVerdict) -> str:
-    """Why a wallet cannot be sent the probe messages that it is to get; empty where it can."""
-    reading = wallet.reading
-    if not wallet.write_probe or reading is None or wallet.frozen:
-        return ""
-    if refusing(wallet) is not None:
-        return ""
-    if reading.status is not AccountStatus.ACTIVE:
-        return f"it is {reading.status}"
-    if reading.kind is None:
-        return "its code is not of a wallet that is known"
-    return f"it holds less than {wallet.holdings[NATIVE].written(MESSAGE_GAS)}"
-
-
 def uncounted(wallet: WalletVerdict) -> list[Account]:
     """The accounts of a wallet whose transactions are to be counted now.
 

@@ -106,10 +106,8 @@ async def head(target: str, link: Link, *, timeout: float, wall: Callable[[], fl
             with suppress(QueryTimeout):
                 # A slow node has reported its head; the remaining fields stay unknown.
                 await _complete(client, info, probe.head, probe, budget, wall)
-        except LiteServerError:
-            raise
         except TonError as error:
-            if error.reason is Reason.NOT_SYNCED:
+            if isinstance(error, LiteServerError) or error.reason is Reason.NOT_SYNCED:
                 link.saw(None)
             else:
                 await link.drop()

@@ -131,7 +131,7 @@ def may_be_notified(row: Situation) -> Collection[str]:
         names |= _PAYING
     for step in row.steps[:-1]:
         # When an inhibition ends, its alerts may be notified until the next evaluation.
-        for state in step.expect.states.values():
+        for state in (step.expect.states or {}).values():
             meaning = MEANINGS[state]
             named |= {cause for cause in (meaning.node, meaning.provider) if cause}
     return names | {alert for cause in named if (alert := alert_of(cause))}

@@ -17,6 +17,7 @@ from tonwatch.ton import address
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
+from tonwatch.watch.planner import Unprobed
 
 
 @pytest.fixture
@@ -243,7 +244,7 @@ def test_a_further_finding_names_its_wallet(wallet_scene: WalletScene) -> None:
         ("wallet_low", "hot"),
         ("write_probe_idle", "hot"),
     ]
-    assert content["wallets"][0]["write_probe_idle"] == "it holds less than 0.02 TON"
+    assert content["wallets"][0]["write_probe_idle"] == Unprobed.NO_GAS
     wallet_scene.all_healthy()
     assert described(wallet_scene)["history"][0]["account"] == "cold"
 

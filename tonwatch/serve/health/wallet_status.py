@@ -58,7 +58,7 @@ def _wallet(wallet: WalletVerdict, view: View) -> dict[str, Any]:
         "last_clean": _time(reading.last_clean if reading else None),
         "low": bool(wallet.low),
         "frozen": wallet.frozen,
-        "write_probe_idle": idle_write_probe(wallet) or None,
+        "write_probe_idle": idle_write_probe(wallet),
         "payouts_failed": len(wallet.failed),
         "payouts_bounced": len(wallet.bounced),
         "assets": [_asset(holding, view) for holding in wallet.holdings.values()],

@@ -53,6 +53,11 @@ class Kept:
         """A new connection has reported this last block: the kept one must follow."""
         self._seen_elsewhere = seqno
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether what the connection reports is old."""
+        return self._is_stale
+
     def is_due(self, now: float) -> bool:
         """Whether the connection is to be replaced."""
         return self._is_stale or now - self._since >= self.greatest_age

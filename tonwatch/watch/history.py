@@ -6,7 +6,7 @@ Pure functions over a `Record`.
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby, islice, pairwise, takewhile
+from itertools import groupby, islice, takewhile
 from statistics import median
 from typing import Final
 
@@ -342,16 +342,14 @@ def loses_answers(record: Record, oldest: float) -> bool:
     """
     if not _failed_since(record, oldest):
         return False
-    lost = [
-        (sample.finished, False)
-        for sample in record.failures
-        if sample.finished >= oldest and (failure(sample.reason).silent or got_no_answer(sample))
+    runs = [
+        lost
+        for lost, _ in groupby(
+            (sample for sample in record.heads if sample.finished >= oldest),
+            key=lambda sample: failure(sample.reason).silent or got_no_answer(sample),
+        )
     ]
-    if len(lost) < _LOSSES:
-        return False
-    came = [(sample.finished, True) for sample in record.heads if sample.ok]
-    events = [answered for finished, answered in sorted((*lost, *came)) if finished >= oldest]
-    return sum(before and not after for before, after in pairwise((True, *events))) >= _LOSSES
+    return runs.count(True) >= _LOSSES
 
 
 def down_for(record: Record) -> float:

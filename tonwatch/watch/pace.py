@@ -13,7 +13,7 @@ from typing import Final
 from tonwatch.config.models import ProbeConfig, Thresholds
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.watch import history
-from tonwatch.watch.store import Record
+from tonwatch.watch.store import ANEW, Record
 
 USUAL_AGE: Final = 1.5
 """Age of a healthy chain's last block when it is queried, seconds, besides the chain's pace."""
@@ -32,9 +32,6 @@ _SLOW_FROM: Final = 4.0
 
 _STEPS: Final = 3
 """Last steps of the chain whose median is its pace, so that one late block is not a slow chain."""
-
-_RESTART: Final = 30
-"""Blocks that a target goes back where it starts anew; balancers go back a few."""
 
 _GAPS: Final = 2.0
 """Times its present seconds a block after which a chain is stalled."""
@@ -168,7 +165,7 @@ def _blocks(record: Record) -> Iterator[tuple[int, int]]:
         head = sample.head
         if head is None or head.gen_utime is None:
             continue
-        if last is not None and head.seqno > last + _RESTART:
+        if last is not None and head.seqno > last + ANEW:
             return
         if last is None or head.seqno < last:
             yield head.seqno, head.gen_utime

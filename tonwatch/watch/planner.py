@@ -114,6 +114,15 @@ def comparison(judgement: Judgement) -> Round | None:
     return Round(seqno, [verdict.target.name for verdict in compared])
 
 
+def are_accounts_wrong(judgement: Judgement) -> bool:
+    """Whether a target that is compared fails to read accounts, or reads them falsely."""
+    wrong = (State.PROOF_INVALID, State.DISPROVED, State.ACCOUNTS_FAILING)
+    return any(
+        verdict.up and verdict.state in wrong and verdict.reason is not Reason.FALSE_TIME
+        for verdict in judgement.verdicts.values()
+    )
+
+
 def takes_messages(verdict: Verdict) -> bool:
     """Whether a failed write probe of a target counts against its handling of messages."""
     return verdict.up and MEANINGS[verdict.state].messages

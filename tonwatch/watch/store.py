@@ -20,6 +20,10 @@ from tonwatch.watch.failures import failure
 STEP_BACK_SPAN: Final = 5
 """Last answers above which a seqno is progress: load balancers alternate between nodes."""
 
+ANEW: Final = 30
+"""Blocks below its last answer at which a target starts anew; servers behind one address differ by
+less."""
+
 HISTORY: Final = 120
 """Head samples kept of each target: ten minutes at the default interval."""
 
@@ -343,10 +347,15 @@ class Store:
 
 
 def _advance(entry: _Entry, seqno: int, at: float) -> None:
-    """Count regressions; note progress: above all recent answers, or two steps up in a row."""
+    """Count regressions; note progress: above all recent answers, or two steps up in a row.
+
+    Far below them it starts anew.
+    """
     before = entry.seqnos
     if before and seqno < before[-1]:
         entry.steps_back += 1
+        if seqno < before[-1] - ANEW:
+            before.clear()
     climbing = len(before) > 1 and seqno > before[-1] > before[-2]
     if climbing or seqno > max(before, default=-1):
         entry.advanced = at

@@ -130,9 +130,9 @@ async def account(
     """
 
     with Recording(source.name, Probe.ACCOUNT, wall) as probe:
+        _, info = await source.last()
         async with source.connected() as client:
             probe.server = client.connection.server
-            info = await source.last(client)
             probe.head = _head_of(info, wall())
             reader = source.reader_at(client, info.last)
             began = asyncio.get_running_loop().time()

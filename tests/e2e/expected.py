@@ -15,18 +15,23 @@ from tonwatch.watch.states import MEANINGS, State
 RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
 
 _INHIBITS: Final[Mapping[Cause, Collection[Cause]]] = {
+    Cause.LOCAL_RESOURCES: {Cause.NO_DATA},
     Cause.EGRESS_BROKEN: {
         *(Cause.NODE_DOWN, Cause.NODE_FLAPPING),
         *(Cause.PROVIDER_DOWN, Cause.PROVIDER_FLAPPING),
     },
+    Cause.EGRESS_LOSSY: {Cause.NODE_FLAPPING, Cause.PROVIDER_FLAPPING},
+    Cause.ALL_LAGGING: {Cause.NODE_LAGGING, Cause.NODE_CATCHING_UP, Cause.PROVIDER_LAGGING},
     Cause.CHAIN_STALLED: {
         *(Cause.NODE_STALLED, Cause.NODE_LAGGING, Cause.NODE_CATCHING_UP),
         *(Cause.PROVIDER_STALLED, Cause.PROVIDER_LAGGING),
     },
     Cause.WALLET_FROZEN: {Cause.WALLET_LOW, Cause.PAYOUTS_FAILING},
 }
-"""Causes whose alerts are inhibited while another one of the same row lasts; a broken egress
-inhibits only those of external targets."""
+"""Causes whose alerts are inhibited while another one of the same row lasts; an egress that
+is broken or lossy inhibits only those of external targets."""
+
+_OF_EGRESS: Final = frozenset({Cause.EGRESS_BROKEN, Cause.EGRESS_LOSSY})
 
 _COMPANIONS: Final[Mapping[Cause, Collection[str]]] = {
     **dict.fromkeys(
@@ -35,6 +40,7 @@ _COMPANIONS: Final[Mapping[Cause, Collection[str]]] = {
             Cause.NODE_CATCHING_UP,
             Cause.NODE_SHARD_LAGGING,
             Cause.PROVIDER_LAGGING,
+            Cause.PROVIDER_SHARD_LAGGING,
         ),
         ("LagCritical", "NodeFreshnessBurn", "ProviderFreshnessBurn", "NodeLagging"),
     ),
@@ -53,6 +59,7 @@ _ABOUT: Final[Mapping[Cause, str]] = {
     Cause.WALLET_LOW: "wallet",
     Cause.PAYOUTS_FAILING: "wallet",
     Cause.PAYOUTS_BOUNCING: "wallet",
+    Cause.WRITE_PROBE_IDLE: "wallet",
 }
 """The label of whatever a cause is about, where that is no target and a step names it."""
 
@@ -191,7 +198,7 @@ def _is_inhibited(
     }
     return any(
         cause in _INHIBITS.get(other, ())
-        and (other is not Cause.EGRESS_BROKEN or sign.labels.get("target") in external)
+        and (other not in _OF_EGRESS or sign.labels.get("target") in external)
         for other in causes
     )
 

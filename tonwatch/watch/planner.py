@@ -149,6 +149,17 @@ def unprobed(wallet: WalletVerdict) -> Unprobed | None:
     return Unprobed.NO_GAS if (reading.amount or 0) < MESSAGE_GAS else None
 
 
+def idle_write_probe(wallet: WalletVerdict) -> Unprobed | None:
+    """Why a wallet with `write_probe` is sent no probe message; None where it is.
+
+    None also of a wallet that is frozen or not read: that is a finding of its own.
+    """
+    if not wallet.write_probe or wallet.frozen:
+        return None
+    why = unprobed(wallet)
+    return None if why is Unprobed.UNREAD else why
+
+
 def refusing(wallet: WalletVerdict) -> WalletKind | None:
     """The kind of a wallet that can reject a probe message; None where it cannot."""
     if wallet.reading is None or unprobed(wallet) is not None:

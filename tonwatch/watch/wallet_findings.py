@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from tonwatch.config.models import Thresholds
 from tonwatch.samples.payouts import Trouble, TroubleKind
 from tonwatch.watch.findings import Cause, Finding
-from tonwatch.watch.planner import Unprobed, can_be_read, unprobed
+from tonwatch.watch.planner import can_be_read, idle_write_probe
 from tonwatch.watch.sentences import duration
 from tonwatch.watch.verdicts import Judgement
 from tonwatch.watch.wallet_verdicts import ContractVerdict, WalletVerdict
@@ -207,14 +207,9 @@ _PROBLEMS: Final = {
         lambda _: (),
     ),
     Cause.WRITE_PROBE_IDLE: _Problem(
-        # A wallet that is frozen or not read has a finding of its own.
+        lambda wallet, _: idle_write_probe(wallet),
         lambda wallet, _: (
-            wallet.write_probe
-            and not wallet.frozen
-            and unprobed(wallet) not in (None, Unprobed.UNREAD)
-        ),
-        lambda wallet, _: (
-            f"The write path is not probed with wallet {wallet.name}: {unprobed(wallet)}."
+            f"The write path is not probed with wallet {wallet.name}: {idle_write_probe(wallet)}."
             " Take another wallet for `write_probe`, or none."
         ),
         lambda _: (),

@@ -35,6 +35,7 @@ _FROM_GOOD_TO_BAD: Final = (
     State.SHARD_LAGGING,
     State.LAGGING,
     State.WRITE_BROKEN,
+    State.ACCOUNTS_FAILING,
     State.STALLED,
     State.UNAUTHORIZED,
     State.DISPROVED,
@@ -55,15 +56,21 @@ CAUSES: Final[Mapping[Cause, str]] = {
     Cause.STARTING: INFO,
     **dict.fromkeys(
         (
+            Cause.EGRESS_LOSSY,
             Cause.NODE_LAGGING,
             Cause.NODE_CATCHING_UP,
             Cause.NODE_SHARD_LAGGING,
+            Cause.NODE_THROTTLED,
             Cause.PROVIDER_THROTTLED,
             Cause.PROVIDER_LAGGING,
+            Cause.PROVIDER_SHARD_LAGGING,
             Cause.PAYOUTS_BOUNCING,
             Cause.WALLET_READ_FAILING,
             Cause.PAYOUTS_GAP,
             Cause.PAYOUTS_BACKLOG,
+            Cause.STATE_DIR_FAILING,
+            Cause.WRITE_PROBE_IDLE,
+            Cause.CHAIN_SLOW,
             Cause.NODE_FLAPPING,
             Cause.PROVIDER_FLAPPING,
             Cause.NODE_CLOCK_SKEWED,
@@ -126,20 +133,21 @@ REASONS: Final[Mapping[str, Sequence[Reason]]] = {
         Reason.PROOF_INVALID,
         Reason.WRONG_NETWORK,
         Reason.DISPROVED,
+        Reason.FALSE_TIME,
     ),
-    NOT_KNOWN: (Reason.KEY_UNAVAILABLE, Reason.PROBE_FAILED),
+    NOT_KNOWN: (Reason.KEY_UNAVAILABLE, Reason.LOCAL_RESOURCES, Reason.PROBE_FAILED),
 }
-"""Why probes fail: not reached, cannot answer, refuses access, wrong answer, tonwatch's fault."""
+"""Why probes fail: not reached, cannot answer, refuses access, wrong answer, its own side."""
 
 SEVERITIES: Final[Mapping[str, str]] = {"critical": BAD, "warning": WARN, "info": INFO}
 
 
 def cause_colours() -> dict[str, str]:
-    """Regular expressions of causes, by what they share: a colour."""
+    """Regular expressions of names that begin with a cause, by what they share: a colour."""
     named: dict[str, list[str]] = {}
     for cause in Cause:
         named.setdefault(CAUSES.get(cause, BAD), []).append(cause)
-    return {f"^({'|'.join(causes)})$": colour for colour, causes in named.items()}
+    return {f"^({'|'.join(causes)})( |$)": colour for colour, causes in named.items()}
 
 
 def reason_colours() -> dict[str, str]:

@@ -30,6 +30,13 @@ AGE: Final = (
     f"{m('tonwatch_last_evaluation_timestamp_seconds')} - {m('tonwatch_head_timestamp_seconds')}"
 )
 
+SINCE: Final = "tonwatch_diagnosis_since_timestamp_seconds"
+
+ABOUT: Final = "cause, target, wallet, contract"
+
+WHOSE: Final = "{{cause}} {{target}}{{wallet}}{{contract}}"
+"""At most one of the last three is there."""
+
 CHOSEN: Final = 'instance=~"$instance|"'
 """Of alerts, those without an instance too: of services, and of an absent tonwatch."""
 
@@ -55,31 +62,20 @@ def _verdict(board: Board) -> None:
     board.side_by_side(
         4,
         (
-            8,
+            12,
             stat(
                 "Diagnosis",
-                "The most basic cause of all that is wrong. Where the chosen instances differ, each"
-                " cause is shown once. It links to its explanation; the alerts below link to"
-                " their runbooks.",
-                Query(f"max by (cause) ({m('tonwatch_diagnosis')} == 1)", "{{cause}}"),
-                names=True,
+                "The most basic cause of all that is wrong, the target, wallet or contract that it"
+                " is about, and since when it is diagnosed. Where the chosen instances differ, each"
+                " is shown. It links to its explanation; the alerts below link to their runbooks.",
+                Query(f"1000 * max by ({ABOUT}) ({m(SINCE)})", WHOSE),
+                both=True,
                 filled=True,
-                unit="none",
+                unit="dateTimeFromNow",
                 colours=meaning.cause_colours(),
                 link=links.of_cause(),
                 empty="tonwatch is not scraped",
                 runbooks=["TonwatchAbsent", "TonwatchHanging"],
-            ),
-        ),
-        (
-            4,
-            stat(
-                "Diagnosed since",
-                "When that cause was first diagnosed; where the chosen instances differ, the"
-                " latest.",
-                Query(f"1000 * max({m('tonwatch_diagnosis_since_timestamp_seconds')})"),
-                unit="dateTimeFromNow",
-                empty="unknown",
             ),
         ),
         (
@@ -226,11 +222,25 @@ def _chain(board: Board) -> None:
     board.side_by_side(
         8,
         (
-            12,
+            8,
             lag("Lag to the head, by target", (), "TonwatchNodeLagging", "TonwatchLagCritical"),
         ),
         (
-            12,
+            8,
+            series(
+                "Seconds from block to block",
+                "How fast the chain makes masterchain blocks, now and as is usual: four times what"
+                " is usual, and 4 s at least, is a slow chain.",
+                [
+                    Query(m("tonwatch_chain_block_interval_seconds"), "{{instance}}"),
+                    Query(m("tonwatch_chain_usual_block_interval_seconds"), "usual, {{instance}}"),
+                ],
+                unit="s",
+                runbooks=["TonwatchChainSlow"],
+            ),
+        ),
+        (
+            8,
             series(
                 "Age of the head",
                 "Seconds since the newest block that any target has. Over the line the chain is"

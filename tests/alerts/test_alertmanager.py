@@ -24,6 +24,7 @@ CONFIG = Path(__file__).parents[2] / "alerts" / "alertmanager.yaml"
 
 NODE = {"job": "tonwatch", "instance": "sidecar:9717", "target": "node-1"}
 BALANCE = {"job": "tonwatch", "instance": "sidecar:9717", "wallet": "hot", "asset": "native"}
+WALLET = {"job": "tonwatch", "instance": "sidecar:9717", "wallet": "hot"}
 INSTANCE = {"job": "tonwatch", "instance": "sidecar:9717"}
 NODES, PAYOUTS, PLATFORM = "ton-nodes", "payouts", "platform"
 
@@ -38,7 +39,19 @@ ROUTES: list[tuple[str, dict[str, str], str, str]] = [
     ("NodeAvailabilityBurn", NODE, NODES, "critical"),
     ("ProviderFreshnessBurn", NODE, NODES, "warning"),
     ("ChainStalled", INSTANCE, NODES, "critical"),
+    ("ChainRolledBack", INSTANCE, NODES, "critical"),
+    ("AllLagging", INSTANCE, NODES, "critical"),
     ("SourcesDisagree", INSTANCE, NODES, "warning"),
+    ("AccountsFailing", NODE, NODES, "critical"),
+    ("NodeDisproved", NODE, NODES, "critical"),
+    ("NodeThrottled", NODE, NODES, "warning"),
+    ("ProviderShardLagging", NODE, NODES, "critical"),
+    ("MessagesQueued", INSTANCE, NODES, "critical"),
+    ("ChainSlow", INSTANCE, NODES, "warning"),
+    ("LocalResources", INSTANCE, PLATFORM, "critical"),
+    ("EgressLossy", INSTANCE, PLATFORM, "warning"),
+    ("StateDirFailing", INSTANCE, PLATFORM, "warning"),
+    ("WriteProbeIdle", WALLET, PAYOUTS, "warning"),
     ("EgressBroken", INSTANCE, PLATFORM, "critical"),
     ("LocalClockSkewed", INSTANCE, PLATFORM, "warning"),
     ("Absent", {"job": "tonwatch"}, PLATFORM, "critical"),
@@ -161,7 +174,6 @@ PEER = PUBLIC | {"target": "public-2"}
 ELSEWHERE = PUBLIC | {"instance": "other:9717"}
 USDT = BALANCE | {"asset": "usdt"}
 COLD = BALANCE | {"wallet": "cold"}
-WALLET = {name: BALANCE[name] for name in ("job", "instance", "wallet")}
 CONTRACT = INSTANCE | {"contract": "escrow"}
 WALLET_API = {"job": "wallet-api", "service": "wallet-api"}
 ANALYTICS = {"job": "analytics-api", "service": "analytics-api"}
@@ -169,7 +181,11 @@ HELPER = {"job": "payout-helper", "service": "payout-helper"}
 PAYING = {name: BALANCE[name] for name in ("wallet", "asset")}
 QUEUE = {"job": "payout-helper"} | PAYING
 
+RESOURCES: Alert = ("LocalResources", "critical", INSTANCE)
 EGRESS: Alert = ("EgressBroken", "critical", INSTANCE)
+LOSSY: Alert = ("EgressLossy", "warning", INSTANCE)
+ALL_LAG: Alert = ("AllLagging", "critical", INSTANCE)
+NO_ACCOUNTS: Alert = ("AccountsFailing", "critical", PUBLIC)
 STALL: Alert = ("ChainStalled", "critical", INSTANCE)
 DOWN: Alert = ("NodeDown", "critical", PUBLIC)
 FORKED: Alert = ("NodeForked", "critical", PUBLIC)
@@ -219,6 +235,11 @@ FACTS: list[Alert] = [
     *(("NodeShardLagging", "critical", about) for about in (LOCAL, PUBLIC)),
     *(("NodeClockSkewed", "warning", about) for about in (LOCAL, PUBLIC)),
     *(("NoData", "critical", about) for about in (LOCAL, PUBLIC)),
+    *(("AccountsFailing", "critical", about) for about in (LOCAL, PUBLIC)),
+    ("NodeDisproved", "critical", PUBLIC),
+    ("ProviderShardLagging", "critical", PROVIDER),
+    ("ChainRolledBack", "critical", INSTANCE),
+    ("MessagesQueued", "critical", INSTANCE),
     ("SourcesDisagree", "critical", INSTANCE),
     ("LocalClockSkewed", "critical", INSTANCE),
     ("Hanging", "critical", INSTANCE),
@@ -261,7 +282,18 @@ INHIBITS: list[tuple[Alert, Alert]] = [
     (EGRESS, ("ProviderFlapping", "info", PROVIDER)),
     (EGRESS, UNAVAILABLE),
     (EGRESS, ("ProviderAvailabilityBurn", "warning", PROVIDER)),
+    # tonwatch cannot probe.
+    (RESOURCES, ("NoData", "critical", PUBLIC)),
+    (RESOURCES, ("NoData", "critical", LOCAL)),
+    # Answers are lost on the way.
+    (LOSSY, ("NodeFlapping", "warning", PUBLIC)),
+    (LOSSY, ("ProviderFlapping", "info", PROVIDER)),
     # Everything lags.
+    (ALL_LAG, LAG),
+    (ALL_LAG, ("NodeLagging", "warning", LOCAL)),
+    (ALL_LAG, ("ProviderLagging", "warning", PROVIDER)),
+    (ALL_LAG, UNAVAILABLE),
+    (ALL_LAG, OUTDATED),
     *(
         (STALL, (name, "critical", about))
         for about in (LOCAL, PUBLIC)
@@ -276,6 +308,7 @@ INHIBITS: list[tuple[Alert, Alert]] = [
     (DOWN, ("NodeSlow", "warning", PUBLIC)),
     (DOWN, ("NodeFlapping", "warning", PUBLIC)),
     (DOWN, NO_WRITES),
+    (DOWN, NO_ACCOUNTS),
     (DOWN, LAG),
     (("NodeNotSynced", "critical", LOCAL), ("NodeLagging", "warning", LOCAL)),
     (("ProviderUnauthorized", "critical", PROVIDER), ("WritePathBroken", "critical", PROVIDER)),
@@ -285,6 +318,7 @@ INHIBITS: list[tuple[Alert, Alert]] = [
     (ELSEWHERE_NETWORK, LAG),
     (FALSE_PROOF, ("NodeShardLagging", "critical", PUBLIC)),
     (("ProviderDisproved", "critical", PROVIDER), ("ProviderLagging", "warning", PROVIDER)),
+    (("NodeDisproved", "critical", PUBLIC), LAG),
     # There is no such wallet.
     (FORKED, NO_WRITES),
     (ELSEWHERE_NETWORK, NO_WRITES),
@@ -295,6 +329,8 @@ INHIBITS: list[tuple[Alert, Alert]] = [
     (STALLED, OUTDATED),
     (("NodeShardLagging", "critical", PUBLIC), UNAVAILABLE),
     (FORKED, UNAVAILABLE),
+    (NO_ACCOUNTS, UNAVAILABLE),
+    (("ProviderShardLagging", "critical", PUBLIC), UNAVAILABLE),
     # Wallets.
     (FROZEN, LOW),
     (FROZEN, ("WalletRunwayCritical", "critical", BALANCE)),
@@ -321,6 +357,11 @@ DOES_NOT_INHIBIT: list[tuple[Alert, Alert]] = [
     *((source, alert) for source in (EGRESS, STALL) for alert in (*MONEY, *FACTS)),
     *((EGRESS, alert) for alert in OF_A_LOCAL_TARGET),
     (EGRESS, ("PayoutsStopped", "critical", WALLET)),
+    # What is not known may be wrong, and a lossy way out stops nothing.
+    *((RESOURCES, alert) for alert in (DOWN, LAG, LOW, FORKED, EGRESS)),
+    *((LOSSY, alert) for alert in (DOWN, LAG, UNAVAILABLE, ("NodeFlapping", "warning", LOCAL))),
+    *((ALL_LAG, alert) for alert in (STALLED, FORKED, NO_ACCOUNTS, NO_WRITES, LOW, STALL)),
+    (NO_ACCOUNTS, NO_WRITES),
     # An unreachable target does not lag: one that lags answers.
     (EGRESS, LAG),
     (EGRESS, STALLED),

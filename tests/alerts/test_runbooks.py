@@ -36,7 +36,10 @@ JQ: Final = {"select", "map_values", "tonumber", "if", "then", "else", "end"} | 
 
 PROBES: Final = {str(probe) for probe in Probe}
 
-NOT_OURS: Final = {"up", "ALERTS", "process_cpu_seconds_total", "process_resident_memory_bytes"}
+NOT_OURS: Final = {"up", "ALERTS"} | {
+    f"process_{name}"
+    for name in ("cpu_seconds_total", "resident_memory_bytes", "open_fds", "max_fds")
+}
 """Series of Prometheus itself, and of every process."""
 
 

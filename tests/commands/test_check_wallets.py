@@ -79,6 +79,13 @@ async def test_all_is_well(config_file: Any, tmp_path: Path) -> None:
         ),
         pytest.param(
             "node-2",
+            Fault.ACCOUNTS_FAIL,
+            "accounts_failing: node-2",
+            r"^node-2 .* accounts_failing ",
+            id="accounts that cannot be read",
+        ),
+        pytest.param(
+            "node-2",
             Fault.REJECT_EXTERNALS,
             "write_path_broken: node-2",
             r"^node-2 .* write_broken .*configuration parameter 43 is invalid",
@@ -118,6 +125,14 @@ async def test_a_low_wallet(config_file: Any, simulator: Simulator) -> None:
     assert "wallet_low: Wallet hot is low" in out
     assert rows(out, "WALLET")[0][-1] == "below the minimum"
     assert rows(out, "WALLET")[0][4] == "1,000,000,000 TON"
+
+
+async def test_a_write_probe_that_can_never_run(config_file: Any, simulator: Simulator) -> None:
+    address = simulator.config()["contracts"][0]["address"]
+    wallets = [{"name": "vault", "address": address, "write_probe": True}]
+    code, out, _ = await finished("check", "--config", config_file(wallets=wallets, contracts=[]))
+    assert code == 1
+    assert "write_probe_idle: The write path is not probed with wallet vault: its code is" in out
 
 
 async def test_the_coin_has_its_configured_name(config_file: Any) -> None:

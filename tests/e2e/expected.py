@@ -15,18 +15,23 @@ from tonwatch.watch.states import MEANINGS, State
 RUNBOOKS: Final = "https://github.com/tonwatch/tonwatch/blob/main/docs/runbooks"
 
 _INHIBITS: Final[Mapping[Cause, Collection[Cause]]] = {
+    Cause.LOCAL_RESOURCES: {Cause.NO_DATA},
     Cause.EGRESS_BROKEN: {
         *(Cause.NODE_DOWN, Cause.NODE_FLAPPING),
         *(Cause.PROVIDER_DOWN, Cause.PROVIDER_FLAPPING),
     },
+    Cause.EGRESS_LOSSY: {Cause.NODE_FLAPPING, Cause.PROVIDER_FLAPPING},
+    Cause.ALL_LAGGING: {Cause.NODE_LAGGING, Cause.NODE_CATCHING_UP, Cause.PROVIDER_LAGGING},
     Cause.CHAIN_STALLED: {
         *(Cause.NODE_STALLED, Cause.NODE_LAGGING, Cause.NODE_CATCHING_UP),
         *(Cause.PROVIDER_STALLED, Cause.PROVIDER_LAGGING),
     },
     Cause.WALLET_FROZEN: {Cause.WALLET_LOW, Cause.PAYOUTS_FAILING},
 }
-"""Causes whose alerts are inhibited while another one of the same row lasts; a broken egress
-inhibits only those of external targets."""
+"""Causes whose alerts are inhibited while another one of the same row lasts; an egress that
+is broken or lossy inhibits only those of external targets."""
+
+_OF_EGRESS: Final = frozenset({Cause.EGRESS_BROKEN, Cause.EGRESS_LOSSY})
 
 _COMPANIONS: Final[Mapping[Cause, Collection[str]]] = {
     **dict.fromkeys(
@@ -35,6 +40,7 @@ _COMPANIONS: Final[Mapping[Cause, Collection[str]]] = {
             Cause.NODE_CATCHING_UP,
             Cause.NODE_SHARD_LAGGING,
             Cause.PROVIDER_LAGGING,
+            Cause.PROVIDER_SHARD_LAGGING,
         ),
         ("LagCritical", "NodeFreshnessBurn", "ProviderFreshnessBurn", "NodeLagging"),
     ),
@@ -53,6 +59,7 @@ _ABOUT: Final[Mapping[Cause, str]] = {
     Cause.WALLET_LOW: "wallet",
     Cause.PAYOUTS_FAILING: "wallet",
     Cause.PAYOUTS_BOUNCING: "wallet",
+    Cause.WRITE_PROBE_IDLE: "wallet",
 }
 """The label of whatever a cause is about, where that is no target and a step names it."""
 
@@ -124,7 +131,7 @@ def may_be_notified(row: Situation) -> Collection[str]:
         names |= _PAYING
     for step in row.steps[:-1]:
         # When an inhibition ends, its alerts may be notified until the next evaluation.
-        for state in step.expect.states.values():
+        for state in (step.expect.states or {}).values():
             meaning = MEANINGS[state]
             named |= {cause for cause in (meaning.node, meaning.provider) if cause}
     return names | {alert for cause in named if (alert := alert_of(cause))}
@@ -134,7 +141,7 @@ def may_be_about(row: Situation, config: Mapping[str, Any]) -> Collection[str]:
     """The targets that notifications during `row` may be about."""
     if any(CHAIN in step.set or step.local_clock is not None for step in row.steps):
         return [entry["name"] for entry in (*config["liteservers"], *config["providers"])]
-    return {name for step in row.steps for name in (*step.set, *step.expect.states)}
+    return {name for step in row.steps for name in (*step.set, *(step.expect.states or ()))}
 
 
 def has_symptoms(row: Situation) -> bool:
@@ -191,7 +198,7 @@ def _is_inhibited(
     }
     return any(
         cause in _INHIBITS.get(other, ())
-        and (other is not Cause.EGRESS_BROKEN or sign.labels.get("target") in external)
+        and (other not in _OF_EGRESS or sign.labels.get("target") in external)
         for other in causes
     )
 
@@ -213,7 +220,7 @@ def _touched(row: Situation, number: int) -> set[str]:
 def _explained(step: MatrixStep, config: Mapping[str, Any]) -> Iterator[tuple[str, Cause]]:
     """The cause of each target's state on its own."""
     nodes = {entry["name"] for entry in config["liteservers"]}
-    for target, state in step.expect.states.items():
+    for target, state in (step.expect.states or {}).items():
         meaning = MEANINGS[state]
         cause = meaning.node if target in nodes else meaning.provider
         if state is State.LAGGING and step.expect.cause is Cause.NODE_CATCHING_UP:

@@ -131,7 +131,10 @@ def _diagnosis(part: Played) -> str:
 
 
 def _states(part: Played) -> str:
-    return ", ".join(f"{name} {state}" for name, state in part.step.expect.states.items()) or "–"
+    states = part.step.expect.states
+    if states is None:
+        return "varies"
+    return ", ".join(f"{name} {state}" for name, state in states.items()) or "–"
 
 
 def _ready(part: Played) -> str:

@@ -46,11 +46,11 @@ class Balances(StrEnum):
 
 
 class Expected(Part):
-    """What a step leads to, in the end; `ready` None leaves that open."""
+    """What a step leads to, in the end; `ready` and `states` None leave that open."""
 
     cause: Cause
     also: tuple[Cause, ...] = ()
-    states: dict[str, State] = Field(default_factory=dict)
+    states: dict[str, State] | None = Field(default_factory=dict)
     balances: Balances = Balances.PROVEN
     ready: bool | None = True
     within: float = 2.0

@@ -25,13 +25,13 @@ def test_situation(situation: Situation) -> None:
         story = f"{where}: " + ", ".join(f"{after:.1f} {cause}" for after, cause in part.causes)
         check_named(part, before, story)
         assert part.last.also == expected.also, story
-        assert part.last.states == expected.states, story
+        assert expected.states in (None, part.last.states), story
         check_readiness(part, story)
         check_balances(part, story)
         named = {cause for moment in part.moments for cause in (moment.cause, *moment.also)}
         never |= set(expected.never)
         assert not named & never, story
-        before = {expected.cause, *expected.also}
+        before = {expected.cause, *expected.also, *expected.on_the_way}
     line = measured(situation, parts)
     assert agree(documented().get(situation.name), line), f"{REMEDY}\n{line}"
 
@@ -82,5 +82,12 @@ def test_names_are_unique() -> None:
 
 def test_every_cause_is_expected_somewhere() -> None:
     expected = {step.expect.cause for row in situations() for step in row.steps}
-    # `starting` ends before the first fault; `no_data` is a failure of tonwatch itself.
-    assert set(Cause) - expected == {Cause.STARTING, Cause.NO_DATA}
+    # `starting` ends before the first fault; the others are failures of tonwatch's own machine or
+    # configuration.
+    assert set(Cause) - expected == {
+        Cause.STARTING,
+        Cause.NO_DATA,
+        Cause.LOCAL_RESOURCES,
+        Cause.STATE_DIR_FAILING,
+        Cause.WRITE_PROBE_IDLE,
+    }

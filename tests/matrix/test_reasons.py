@@ -137,7 +137,7 @@ NODE = [
         Fault.THROTTLE,
         State.THROTTLED,
         Reason.RATE_LIMITED,
-        Cause.PROVIDER_THROTTLED,
+        Cause.NODE_THROTTLED,
         "node-1 is up, but rate-limits requests",
     ),
 ]

@@ -118,7 +118,7 @@ class Scene:
         """The node lags a minute and gains two seconds each second."""
         self.healthy()
         lags = iter((60, 50, 40, 30))
-        return self.ticks(4, lambda: self._others(lambda: self.answer(NODE, next(lags))))
+        return self.ticks(4, lambda: self.others(lambda: self.answer(NODE, next(lags))))
 
     def flapping(self) -> View:
         """The node is down and up in turn, for two probes each."""
@@ -131,7 +131,7 @@ class Scene:
     def forked(self) -> View:
         """The node goes on with blocks of its own."""
         self.healthy()
-        return self.ticks(3, lambda: self._others(lambda: self.answer(NODE, root_hash=OWN_BLOCK)))
+        return self.ticks(3, lambda: self.others(lambda: self.answer(NODE, root_hash=OWN_BLOCK)))
 
     def disagreeing(self) -> View:
         """The provider is gone, and the two others have different blocks."""
@@ -158,11 +158,12 @@ class Scene:
         for target in self.targets:
             self.fail(target, Reason.CONNECT_TIMEOUT, "TCP connection timed out")
 
-    def _others(self, node: Callable[[], None]) -> None:
+    def others(self, node: Callable[[], None]) -> None:
+        """The node answers or fails by `node`, and the others are in sync."""
         node()
         self.answer(PUBLIC)
         self.answer(PROVIDER)
 
     def node_refuses(self) -> None:
         """The node refuses connections; the others are in sync."""
-        self._others(lambda: self.fail(NODE, Reason.CONNECT_REFUSED, "TCP connection refused"))
+        self.others(lambda: self.fail(NODE, Reason.CONNECT_REFUSED, "TCP connection refused"))

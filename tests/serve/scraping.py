@@ -78,6 +78,7 @@ def show_every_target_metric(scene: Scene) -> None:
         scene.answer(PROVIDER, -8)
         scene.put(NODE, Probe.CONNECT, {"connect": 0.001, "handshake": 0.002, "query": 0.001})
         scene.fail(PUBLIC, Reason.OVERLOADED, probe=Probe.CONNECT)
+        scene.put(NODE, Probe.ACCOUNT, {"query": 0.001}, out_queue=(12, 8000))
         scene.watcher.evaluate()
 
 

@@ -10,6 +10,8 @@ from tests.configs import make_target
 from tests.conftest import Clock
 from tests.serve.conftest import Client, served
 from tests.serve.scene import NODE, PROVIDER, PUBLIC, Scene
+from tests.serve.wallet_scene import WalletScene
+from tonwatch.samples.sample import Probe
 from tonwatch.serve.ready import VALID
 from tonwatch.ton.errors import Reason
 
@@ -67,31 +69,37 @@ class TestPhase:
 
 class TestVerbose:
     @pytest.mark.parametrize(
-        ("lag", "ticks", "lines"),
+        ("node", "ticks", "lines"),
         [
-            pytest.param(0, 1, "[+]node ok\nready: 1 of 1 in sync, 1 needed\n", id="in sync"),
             pytest.param(
-                28,
+                lambda s: s.answer(NODE),
+                1,
+                "[+]node ok\nready: 1 of 1 in sync, 1 needed\n",
+                id="in sync",
+            ),
+            pytest.param(
+                lambda s: s.fail(NODE, Reason.QUERY_TIMEOUT, "no answer within 3 s"),
                 2,
-                "[+]node lagging: node is 28 s (70 blocks) behind the head of the chain."
+                "[+]node down: node does not answer (no answer within 3 s)."
                 " 2 of 3 bad probes to leave.\n"
                 "ready: 1 of 1 in sync, 1 needed\n",
                 id="two bad probes",
             ),
             pytest.param(
-                28,
+                lambda s: s.answer(NODE, 28),
                 3,
-                "[-]node lagging: node is 28 s (70 blocks) behind the head of the chain.\n"
+                "[-]node lagging: node is 28 s (70 blocks) behind the head of the chain."
+                " By `readiness.gates.lagging`.\n"
                 "unready: 0 of 1 in sync, 1 needed\n",
                 id="unready",
             ),
         ],
     )
     async def test_has_a_line_for_each_primary(
-        self, client: Client, scene: Scene, lag: float, ticks: int, lines: str
+        self, client: Client, scene: Scene, node: Any, ticks: int, lines: str
     ) -> None:
         scene.healthy()
-        with_node(scene, lambda: scene.answer(NODE, lag), ticks)
+        with_node(scene, lambda: node(scene), ticks)
         assert await (await client.get("/ready?verbose")).text() == lines
 
     async def test_recovering(self, client: Client, scene: Scene) -> None:
@@ -112,6 +120,229 @@ class TestVerbose:
     async def test_can_be_switched_off(self, client: Client, scene: Scene, value: str) -> None:
         scene.healthy()
         assert await (await client.get(f"/ready?verbose={value}")).text() == "ready\n"
+
+
+SECOND = make_target("node-2", "liteserver", "primary")
+
+
+class TestByPolicy:
+    """The last line of ``?verbose`` where a primary is not ok and the answer is 200."""
+
+    @pytest.mark.parametrize(
+        ("config", "node", "line"),
+        [
+            pytest.param(
+                {"gates": {"lagging": False}},
+                lambda s: s.answer(NODE, 27),
+                "Ready by policy: `readiness.gates.lagging` is off.",
+                id="its gate is off",
+            ),
+            pytest.param(
+                {},
+                lambda s: s.answer(NODE, 12),
+                "Ready by policy: within `thresholds.lag_unready`.",
+                id="its gate is on, and it does not lag far enough",
+            ),
+            pytest.param(
+                {},
+                lambda s: s.answer(NODE, query=1.5),
+                "Ready by policy: `readiness.gates.slow` is off.",
+                id="a gate that is off by default",
+            ),
+            pytest.param(
+                {"quorum": "any"},
+                lambda s: s.fail(NODE, Reason.CONNECT_REFUSED),
+                "Ready by policy: the quorum is met by the others.",
+                id="others are in sync",
+            ),
+        ],
+    )
+    async def test_names_the_setting(
+        self, clock: Clock, config: dict[str, Any], node: Any, line: str
+    ) -> None:
+        scene = Scene(clock, (NODE, SECOND, PUBLIC, PROVIDER), readiness=config)
+        scene.healthy()
+
+        def tick() -> None:
+            scene.answer(SECOND)
+            scene.others(lambda: node(scene))
+
+        scene.ticks(4, tick)
+        async with served(scene) as client:
+            answer = await client.get("/ready?verbose")
+            lines = (await answer.text()).splitlines()
+        assert (answer.status, lines[-1]) == (200, line)
+
+    async def test_a_chain_that_stalled(self, clock: Clock) -> None:
+        scene = Scene(clock)
+        scene.healthy()
+        verdicts = scene.watcher.view.judgement.verdicts
+
+        def tick() -> None:
+            for each in scene.targets:
+                scene.put(each, Probe.HEAD, {"query": 0.001}, head=verdicts[each.name].head)
+
+        scene.ticks(6, tick)
+        async with served(scene) as client:
+            answer = await client.get("/ready?verbose")
+            lines = (await answer.text()).splitlines()
+        policy = "Ready by policy: `readiness.gates.chain_stalled` is off."
+        assert (answer.status, lines[-1]) == (200, policy)
+
+    @pytest.mark.parametrize(
+        "node",
+        [
+            pytest.param(lambda s: s.answer(NODE), id="nothing is wrong"),
+            pytest.param(lambda s: s.fail(NODE, Reason.CONNECT_REFUSED), id="not ready"),
+        ],
+    )
+    async def test_nothing_to_explain(self, client: Client, scene: Scene, node: Any) -> None:
+        scene.healthy()
+        with_node(scene, lambda: node(scene), 4)
+        assert "policy" not in await (await client.get("/ready?verbose")).text()
+
+    async def test_a_reference_decides_nothing(self, client: Client, scene: Scene) -> None:
+        scene.healthy()
+
+        def tick() -> None:
+            scene.answer(NODE)
+            scene.fail(PUBLIC, Reason.CONNECT_REFUSED)
+            scene.answer(PROVIDER)
+
+        scene.ticks(4, tick)
+        assert "policy" not in await (await client.get("/ready?verbose")).text()
+
+
+class TestOfATarget:
+    """``?target=``: for load balancers that choose between targets."""
+
+    @pytest.mark.parametrize(
+        ("node", "ticks", "status", "text"),
+        [
+            pytest.param(lambda s: s.answer(NODE), 1, 200, "ready", id="in sync"),
+            pytest.param(lambda s: s.answer(NODE, 27), 2, 200, "ready", id="two bad probes"),
+            pytest.param(
+                lambda s: s.answer(NODE, 28),
+                3,
+                503,
+                "unready: node lagging: node is 28 s (70 blocks) behind the head of the chain."
+                " By `readiness.gates.lagging`.",
+                id="three",
+            ),
+            pytest.param(
+                lambda s: s.fail(NODE, Reason.QUERY_TIMEOUT, "no answer\nwithin 3 s"),
+                3,
+                503,
+                "unready: node down: node does not answer (no answer within 3 s).",
+                id="in one line",
+            ),
+        ],
+    )
+    async def test_by_its_hysteresis(
+        self, client: Client, scene: Scene, node: Any, ticks: int, status: int, text: str
+    ) -> None:
+        scene.healthy()
+        with_node(scene, lambda: node(scene), ticks)
+        answer = await client.get("/ready?target=node")
+        assert (answer.status, await answer.text()) == (status, f"{text}\n")
+
+    async def test_a_reference_is_counted_likewise(self, client: Client, scene: Scene) -> None:
+        scene.healthy()
+
+        def tick() -> None:
+            scene.answer(NODE)
+            scene.answer(PUBLIC, 28)
+            scene.answer(PROVIDER)
+
+        statuses = []
+        for _ in range(3):
+            scene.ticks(1, tick)
+            statuses.append((await client.get("/ready?target=public-1")).status)
+        for _ in range(2):
+            scene.ticks(1, scene.all_answer)
+            statuses.append((await client.get("/ready?target=public-1")).status)
+        assert statuses == [200, 200, 503, 503, 200]
+
+    async def test_the_quorum_does_not_matter(self, client: Client, scene: Scene) -> None:
+        scene.node_down()
+        assert (await client.get("/ready")).status == 503
+        assert (await client.get("/ready?target=public-1")).status == 200
+
+    @pytest.mark.parametrize(
+        ("query", "status", "text"),
+        [
+            pytest.param("lag=13s", 200, "ready", id="within the limit"),
+            pytest.param(
+                "lag=12s",
+                503,
+                "unready by these limits: node lagging: node is 12 s (30 blocks) behind the head"
+                " of the chain.",
+                id="beyond it",
+            ),
+            pytest.param(
+                "shard_client_lag=5",
+                503,
+                "unready by these limits: node shard lagging: node follows the masterchain, but its"
+                " shards lag it by 5 blocks (1.2 s): accounts and balances are that old or fail.",
+                id="beyond the other",
+            ),
+            pytest.param(
+                "verbose",
+                200,
+                "[+]node lagging: node is 12 s (30 blocks) behind the head of the chain.\nready",
+                id="verbose",
+            ),
+        ],
+    )
+    async def test_limits(
+        self, client: Client, scene: Scene, query: str, status: int, text: str
+    ) -> None:
+        scene.healthy()
+        with_node(scene, lambda: lagging_a_little(scene))
+        answer = await client.get(f"/ready?target=node&{query}")
+        assert (answer.status, await answer.text()) == (status, f"{text}\n")
+
+    async def test_never_probed(self, client: Client) -> None:
+        answer = await client.get("/ready?target=public-1")
+        text = "starting: public-1 unknown: There is no data on public-1: not probed yet.\n"
+        assert (answer.status, await answer.text()) == (503, text)
+
+    @pytest.mark.parametrize("query", ["", "&lag=1h"])
+    async def test_draining(self, client: Client, scene: Scene, query: str) -> None:
+        draining(scene)
+        answer = await client.get(f"/ready?target=node{query}")
+        assert (answer.status, await answer.text()) == (503, "draining\n")
+
+    async def test_not_ready_once_the_watcher_stops(self, client: Client, scene: Scene) -> None:
+        scene.healthy()
+        scene.clock.advance(10)
+        assert (await client.get("/ready?target=node")).status == 503
+
+    @pytest.mark.parametrize("name", ["node-9", "", "x%0a%1b"])
+    async def test_an_unknown_one_gets_the_known_names(
+        self, client: Client, scene: Scene, name: str
+    ) -> None:
+        scene.healthy()
+        answer = await client.get(f"/ready?target={name}")
+        text = await answer.text()
+        assert answer.status == 404
+        assert text.endswith("; there are node, public-1, toncenter\n")
+        assert len(text.splitlines()) == 1
+
+
+async def test_a_low_wallet_is_named_where_it_is_why(clock: Clock) -> None:
+    scene = WalletScene(clock, readiness={"gates": {"wallet_low": True}})
+    scene.all_healthy()
+    scene.read("hot", amount=1)
+    scene.watcher.evaluate()
+    async with served(scene) as client:
+        answer = await client.get("/ready?verbose")
+        lines = (await answer.text()).splitlines()
+        assert (await client.get("/ready?target=node")).status == 200
+    assert answer.status == 503
+    assert lines[-1] == (
+        "unready: 1 of 1 in sync, 1 needed, but a wallet is low. By `readiness.gates.wallet_low`."
+    )
 
 
 class TestLimitsInTheQuery:
@@ -191,8 +422,8 @@ class TestLimitsInTheQuery:
             pytest.param(
                 "lag=5s&shard_client_lag=4",
                 "[-]node lagging: node is 12 s (30 blocks) behind the head of the chain.\n"
-                "[-]node shard lagging: node follows the masterchain, but its shard client lags"
-                " 5 blocks: accounts and balances are that old or fail.\n"
+                "[-]node shard lagging: node follows the masterchain, but its shards lag it by"
+                " 5 blocks (1.2 s): accounts and balances are that old or fail.\n"
                 "unready by these limits: 0 of 1 in sync, 1 needed\n",
                 id="every limit that is broken is named",
             ),
@@ -242,6 +473,7 @@ class TestLimitsInTheQuery:
             ("lag=-5s", "lag: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
             ("shard_client_lag=0", "shard_client_lag: Input should be greater than or equal to 1"),
             ("shard_client_lag=5s", f"shard_client_lag: {NO_INTEGER}"),
+            ("target=node&quorum=any", "target and quorum exclude each other"),
             ("quorum=most", "quorum: Input should be 'majority', 'any' or 'all'"),
             ("lag=1s&lag=1h", "lag is given more than once"),
             ("behind=5s", "'behind' is no parameter"),

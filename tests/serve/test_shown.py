@@ -148,6 +148,7 @@ class TestNotJudged:
             "for_seconds": 60,
             "target": None,
             "account": None,
+            "impact": "What is shown may not be true any more.",
             "runbook": "runbooks/TonwatchNoData.md",
             "evidence": [],
         }

@@ -62,15 +62,18 @@ def test_each_begins_once_and_ends_once(log: Log) -> None:
 
 
 def test_a_line_has_all_fields_of_the_finding(log: Log) -> None:
-    [line] = log.see(DOWN)
+    impact = "Clients of node can neither read nor pay."
+    [line] = log.see(replace(DOWN, impact=impact))
     assert line == {
         "event": "finding begins",
         "log_level": "warning",
         "cause": Cause.NODE_DOWN,
         "target": "node",
         "sentence": "node refuses connections.",
+        "impact": impact,
     }
     [line] = log.see(WELL)
+    assert "impact" not in line
     assert (line["log_level"], line["sentence"]) == ("info", "node refuses connections.")
 
 
@@ -175,6 +178,15 @@ class TestOfAWatcher:
         assert (Cause.NODE_DOWN, "node", None) in causes
         assert (Cause.WALLET_LOW, None, "hot") in causes
         assert len(begun) == len(causes)
+
+    def test_another_server_is_logged_once(self, clock: Clock, lines: list[Any]) -> None:
+        scene = Scene(clock)
+        scene.healthy()
+        versions = iter((0x101, 0x102, 0x102))
+        scene.ticks(3, lambda: scene.answer(NODE, version=next(versions)))
+        [line] = [line for line in lines if line["event"] == "server"]
+        assert (line["target"], line["trait"]) == ("node", "protocol_version")
+        assert (line["was"], line["now"]) == ("1.1", "1.2")
 
     def test_a_target_that_flaps(self, clock: Clock, lines: list[Any]) -> None:
         scene = Scene(clock)

@@ -6,8 +6,10 @@ import pytest
 
 from tests.configs import make_target
 from tonwatch.config.models import Gates
+from tonwatch.samples.sample import Probe
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.readiness import Phase, ask
+from tonwatch.watch.states import State
 
 STARTING, READY, UNREADY = Phase.STARTING, Phase.READY, Phase.UNREADY
 
@@ -204,3 +206,27 @@ class TestAsk:
         play(trio, "gb")
         assert trio.readiness.phase is READY
         assert not ask(trio.judgement, "majority").ready
+
+
+def test_accounts_that_cannot_be_read_are_not_within_any_limit_of_a_request(scene: Any) -> None:
+    trio = scene()
+    play(trio, "g")
+    for _ in range(2):
+        trio.ask(trio.targets[0], Probe.ACCOUNT, Reason.SHARD_LAG)
+    play(trio, "g")
+    asked = ask(trio.judgement, "all", shard_client_lag=10_000)
+    assert asked.barred[trio.targets[0].name] == {State.SHARD_LAGGING}
+
+
+def test_references_are_counted_and_decide_nothing(scene: Any) -> None:
+    node, public = (
+        make_target("node", "liteserver", "primary"),
+        make_target("public", "liteserver", "reference"),
+    )
+    pair = scene(public, node)
+    play(pair, "gbbb")
+    assert pair.readiness.phase is READY
+    assert pair.readiness.standings.keys() == {"node"}
+    assert pair.readiness.standing("public").ready is False
+    assert pair.readiness.standing("node").ready is True
+    assert pair.readiness.standing("stranger") is None

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tests.configs import make_target
-from tonwatch.samples.sample import Probe
+from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.ton.errors import Reason
-from tonwatch.watch.store import BUCKETS, FAILURES, HISTORY
+from tonwatch.watch.store import BUCKETS, CHANGES, FAILURES, HISTORY, Store
 
 
 @pytest.fixture
@@ -70,6 +70,65 @@ def test_going_on_from_an_old_block_is_progress(trio: Any) -> None:
         trio.clock.advance(5.0)
         trio.answer(trio.targets[0], seqno=seqno)
     assert record(trio).advanced == trio.clock.monotonic_time
+
+
+class TestChangesOfAServer:
+    """What answers for a target is recognised by its key or address, and by its version."""
+
+    @staticmethod
+    def changes(*answers: tuple[str, int | None]) -> list[tuple[str, str, str, float]]:
+        """What has changed, after answers by these servers and versions, one a second."""
+        store = Store([make_target("node", "liteserver", "primary")])
+        for second, (server, version) in enumerate(answers):
+            head = Head(seqno=second, root_hash=b"", version=version)
+            store.add(
+                Sample(
+                    target="node",
+                    probe=Probe.HEAD,
+                    started=100.0 + second,
+                    finished=float(second),
+                    duration=0.1,
+                    head=head,
+                    server=server,
+                )
+            )
+        kept = store.snapshot(wall=0.0, monotonic=0.0).records["node"].changes
+        return [(str(change.trait), change.was, change.now, change.at) for change in kept]
+
+    @pytest.mark.parametrize(
+        ("answers", "expected"),
+        [
+            pytest.param([("a", 257), ("a", 257)], [], id="the same"),
+            pytest.param([("a", 257), ("b", 257)], [("server", "a", "b", 101.0)], id="another"),
+            pytest.param(
+                [("a", 257), ("a", 258)],
+                [("protocol_version", "1.1", "1.2", 101.0)],
+                id="another version",
+            ),
+            pytest.param(
+                [("a", 257), ("b", 258)],
+                [("server", "a", "b", 101.0), ("protocol_version", "1.1", "1.2", 101.0)],
+                id="both",
+            ),
+            pytest.param([("", None), ("a", 257)], [], id="known for the first time"),
+            pytest.param([("a", 257), ("", None), ("a", 257)], [], id="not known in between"),
+            pytest.param(
+                [("a", None), ("", None), ("b", None)],
+                [("server", "a", "b", 102.0)],
+                id="another after it was not known",
+            ),
+            pytest.param(
+                [("a", None), ("b", None), ("a", None), ("b", None)],
+                [("server", "a", "b", 101.0)],
+                id="servers that alternate",
+            ),
+        ],
+    )
+    def test_changes(self, answers: Any, expected: Any) -> None:
+        assert self.changes(*answers) == expected
+
+    def test_they_are_bounded(self) -> None:
+        assert len(self.changes(*((str(number), None) for number in range(50)))) == CHANGES
 
 
 def test_a_snapshot_does_not_change(trio: Any) -> None:

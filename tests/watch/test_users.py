@@ -143,10 +143,11 @@ class TestShards:
         def tick() -> None:
             for target in ALL:
                 trio.answer(target, shard_client_seqno=None)
-            head = trio.head()
-            add(trio, Probe.ACCOUNT, head=replace(head, seqno=head.seqno - blocks))
 
-        trio.ticks(6, tick)
+        trio.ticks(3, tick)
+        head = trio.head()
+        add(trio, Probe.ACCOUNT, head=replace(head, seqno=head.seqno - blocks))
+        trio.ticks(3, tick)
         assert node(trio).state is state
         assert trio.readiness.ready is ready
 
@@ -159,9 +160,10 @@ class TestShards:
         def tick() -> None:
             for target in ALL:
                 trio.answer(target, shard_client_seqno=None)
-            add(trio, Probe.ACCOUNT, state_time=int(trio.clock.wall_time) - age)
 
-        trio.ticks(6, tick)
+        trio.ticks(3, tick)
+        add(trio, Probe.ACCOUNT, state_time=int(trio.clock.wall_time) - age)
+        trio.ticks(3, tick)
         assert node(trio).state is state
 
     def test_a_masterchain_that_lags_itself_is_named_first(self, trio: Any) -> None:

@@ -1,4 +1,4 @@
-"""``tonwatch check``: runs every probe once and prints the results."""
+"""``tonwatch check``: runs every probe and prints the results."""
 
 import argparse
 import asyncio
@@ -18,7 +18,7 @@ from tonwatch.system.executors import Threads
 from tonwatch.system.internal_errors import InternalError
 from tonwatch.targets.cross_check import CrossCheck
 from tonwatch.targets.kind import OpenTarget
-from tonwatch.watch.findings import Cause
+from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.sentences import duration
 from tonwatch.watch.verdicts import Verdict
 from tonwatch.watch.view import View
@@ -46,6 +46,9 @@ _FIRST: Final = frozenset({Probe.HEAD, Probe.CONNECT, Probe.ACCOUNT})
 _LATER: Final = (Probe.FORK, Probe.BALANCE, Probe.COMPARE, Probe.WRITE)
 """The later probes, in this order: each needs the results of those before it."""
 
+_CONFIRMED: Final = frozenset({Probe.CONNECT, Probe.ACCOUNT, Probe.WRITE})
+"""Probes whose first failure proves nothing: it is confirmed."""
+
 _SECOND_CLIENTS: Final = 4
 """How many targets are asked with a second client at a time: they have a thread each."""
 
@@ -57,7 +60,9 @@ Please report it with all of the above."""
 async def check(
     config: Config, *, as_json: bool, cross_check: bool = False, out: TextIO = sys.stdout
 ) -> bool:
-    """Run every probe once, and read every wallet and contract. Payouts are not counted.
+    """Run every probe, and read every wallet and contract. Payouts are not counted.
+
+    Each runs once, or once more where a single failure proves nothing.
 
     Args:
         config: what to ask.
@@ -70,14 +75,14 @@ async def check(
     """
     second: Mapping[str, CrossCheck] | None = None
     async with running(config, counting=False) as runtime:
-        await _ask([job for job in runtime.jobs if job.probe in _FIRST], runtime)
+        await _ask_twice([job for job in runtime.jobs if job.probe in _FIRST], runtime)
         for probe in _LATER:
             runtime.watcher.evaluate()  # planning needs the verdicts
             jobs = [job for job in runtime.jobs if job.probe is probe]
             if probe is Probe.BALANCE:
                 await _read_all(jobs, runtime)
             else:
-                await _ask(jobs, runtime)
+                await _ask_twice(jobs, runtime)
         view = runtime.watcher.evaluate()
         if cross_check:
             second = await _cross_check(runtime, view)
@@ -101,6 +106,20 @@ async def _ask(jobs: Sequence[Job], runtime: Runtime) -> list[AccountKey]:
     planned = [(job, question) for job in jobs for question in asker.plan(job)]
     answers = await asyncio.gather(*(asker.ask(job, question) for job, question in planned))
     return [each.key for answer in answers for each in answer if isinstance(each, Reading)]
+
+
+async def _ask_twice(jobs: Sequence[Job], runtime: Runtime) -> None:
+    """Run all questions at once, and confirm failures of targets that answer otherwise."""
+    await _ask(jobs, runtime)
+    view = runtime.watcher.evaluate()
+
+    def is_doubtful(job: Job) -> bool:
+        records = (view.snapshot.records[name] for name in job.targets)
+        return job.probe in _CONFIRMED and any(
+            job.probe in record.failing and Probe.HEAD not in record.failing for record in records
+        )
+
+    await _ask([job for job in jobs if is_doubtful(job)], runtime)
 
 
 async def _read_all(jobs: Sequence[Job], runtime: Runtime) -> None:
@@ -151,10 +170,15 @@ def _text(view: View, errors: Sequence[InternalError]) -> str:
         tables.append(_table(_WALLETS, rows))
     if wallet_status.contracts:
         tables.append(_table(_CONTRACTS, map(_contract_row, wallet_status.contracts.values())))
-    lines = [f"{view.diagnosis.cause}: {view.diagnosis.sentence}"]
-    lines += [f"Also: {finding.sentence}" for finding in view.diagnosis.also]
+    lines = [f"{view.diagnosis.cause}: {_words(view.diagnosis.finding)}"]
+    lines += [f"Also: {_words(finding)}" for finding in view.diagnosis.also]
     lines += [f"tonwatch itself has a bug: its {error.component} failed." for error in errors]
     return "\n\n".join([*tables, "\n".join(lines)])
+
+
+def _words(finding: Finding) -> str:
+    """What is wrong, and what it means."""
+    return f"{finding.sentence} {finding.impact}".rstrip()
 
 
 def _table(columns: _Row, content: Iterable[_Row]) -> str:

@@ -106,6 +106,8 @@ class Watcher:
         changes, named = self._changes, view.diagnosis
         with self.errors.guard(Component.LOG, "targets"):
             changes.targets(view.judgement.verdicts.values(), now)
+        with self.errors.guard(Component.LOG, "servers"):
+            changes.servers(reversed(view.server_changes))
         with self.errors.guard(Component.LOG, "findings"):
             changes.findings((named.finding, *named.also), now)
         with self.errors.guard(Component.LOG, "diagnosis"):

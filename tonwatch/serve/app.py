@@ -131,6 +131,8 @@ class _Handlers:
             # What was last observed may no longer be true.
             return _text(_not_alive(shown_for(self._views.view.config)), ok=False)
         answer = ready.answer(self._views.view, question)
+        if not answer.found:
+            return _text(answer.text, status=HTTPStatus.NOT_FOUND)
         return _text(answer.text, ok=answer.ready)
 
     async def health(self, request: web.Request) -> web.Response:

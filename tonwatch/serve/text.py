@@ -1,5 +1,6 @@
 """States and numbers as text, the same on the page, in /health and in ?verbose."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from tonwatch.config.models import ReadinessConfig
@@ -68,6 +69,11 @@ def progress(standing: Standing | None, config: ReadinessConfig) -> str:
     if standing.ready is False and standing.good:
         return f"Recovering, {standing.good} of {config.recover_after} good probes."
     return ""
+
+
+def by_gates(gates: Sequence[str]) -> str:
+    """By which gates of readiness a target is not ready; empty where by none."""
+    return f"By {', '.join(f'`{gate}`' for gate in gates)}." if gates else ""
 
 
 def count(ready: int, of: int, needed: int) -> str:

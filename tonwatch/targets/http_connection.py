@@ -62,8 +62,11 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self.kept.opened(self._loop.time())
 
-    async def saw(self, seqno: int) -> None:
-        """Note its last block; replace the kept connections where they are old or stale."""
+    async def saw(self, seqno: int | None) -> None:
+        """Note its last block, or that it has reported none.
+
+        The kept connections are replaced where they are old or stale.
+        """
         now = self._loop.time()
         self.kept.saw(seqno, now)
         if not self.kept.is_due(now):

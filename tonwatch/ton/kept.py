@@ -13,8 +13,9 @@ GREATEST_AGE: Final = 300.0
 _SPREAD: Final = 0.2
 """Share of the age by which targets differ, so that not all connect again at once."""
 
-WITHOUT_PROGRESS: Final = 10.0
-"""Seconds without a higher seqno on a connection, after which it is replaced."""
+WITHOUT_PROGRESS: Final = 9.9
+"""Seconds without a higher seqno on a connection, after which it is replaced: two intervals of
+probes by default, whose ticks are not exact."""
 
 STEPS_BACK: Final = 5
 """Blocks by which the servers of one balancer may differ."""
@@ -51,6 +52,11 @@ class Kept:
     def saw_elsewhere(self, seqno: int) -> None:
         """A new connection has reported this last block: the kept one must follow."""
         self._seen_elsewhere = seqno
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether what the connection reports is old."""
+        return self._is_stale
 
     def is_due(self, now: float) -> bool:
         """Whether the connection is to be replaced."""

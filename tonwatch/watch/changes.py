@@ -15,6 +15,7 @@ from tonwatch.watch.diagnosis import Diagnosis
 from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.readiness import Phase, Readiness
 from tonwatch.watch.states import State
+from tonwatch.watch.store import ServerChange
 from tonwatch.watch.verdicts import Verdict
 from tonwatch.watch.wallet_findings import NAMED
 
@@ -102,6 +103,7 @@ class Changes:
         self._overall.begin("readiness", phase)
         self._findings = _Subjects()
         self._last: dict[_Key, Finding] = {}
+        self._servers: dict[ServerChange, None] = {}
 
     def targets(self, verdicts: Iterable[Verdict], now: float) -> None:
         """Log which targets are in another state; `now` is the event loop's clock, seconds."""
@@ -137,8 +139,16 @@ class Changes:
             elif self._findings.forget(key, now):
                 del self._last[key]
         self._last |= present
-        _write(begun, "finding begins", log.warning)
-        _write(ended, "finding ended", log.info)
+        _write(begun, "finding begins", log.warning, with_impact=True)
+        _write(ended, "finding ended", log.info, with_impact=False)
+
+    def servers(self, changes: Iterable[ServerChange]) -> None:
+        """Log each change of a target's server once, in the order given."""
+        known, self._servers = self._servers, dict.fromkeys(changes)
+        for change in self._servers:
+            if change not in known:
+                named = {"target": change.target, "trait": change.trait}
+                log.warning("server", **named, was=change.was, now=change.now)
 
     def _target(self, verdict: Verdict, now: float) -> None:
         change = self._states.change(verdict.target.name, verdict.state, now)
@@ -163,7 +173,9 @@ def _keys(finding: Finding) -> Iterable[_Key]:
     return (finding.key,)
 
 
-def _write(changed: Sequence[tuple[_Key, Finding, _Change]], event: str, write: Any) -> None:
+def _write(
+    changed: Sequence[tuple[_Key, Finding, _Change]], event: str, write: Any, *, with_impact: bool
+) -> None:
     """A line for each; where many have the same cause at once, one line for all but the first."""
     lines: dict[Cause, int] = {}
     others: dict[Cause, list[str]] = {}
@@ -173,7 +185,8 @@ def _write(changed: Sequence[tuple[_Key, Finding, _Change]], event: str, write: 
             others.setdefault(cause, []).append(target or account)
             continue
         whose = {"target": target, "account": account}
-        named = {name: value for name, value in whose.items() if value}
-        write(event, cause=cause, **named, sentence=finding.sentence, **change.more)
+        meant = {"impact": finding.impact if with_impact else ""}
+        rest = {name: value for name, value in (whose | meant).items() if value}
+        write(event, cause=cause, sentence=finding.sentence, **rest, **change.more)
     for cause, names in others.items():
         write(event, cause=cause, count=len(names), also_of=names)

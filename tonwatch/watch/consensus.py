@@ -18,9 +18,6 @@ from tonwatch.watch.store import Record
 _YOUNGEST_AGE: Final = 0.7
 """Age of the youngest of several blocks of a healthy chain, seconds."""
 
-_LOSSY_FOR: Final = 60.0
-"""Seconds within which each external target must have lost answers."""
-
 FORK_HISTORY: Final = 24
 """Head samples of each target that are searched for blocks that others reported as well."""
 
@@ -265,7 +262,9 @@ def egress_lossy(records: Mapping[str, Record], now: float) -> tuple[str, ...]:
     external = _external(records)
     if len(external) < 2:
         return ()
-    losing = all(history.loses_answers(record, now - _LOSSY_FOR) for record in external.values())
+    losing = all(
+        history.loses_answers(record, now - history.LOSSY_FOR) for record in external.values()
+    )
     return tuple(external) if losing else ()
 
 

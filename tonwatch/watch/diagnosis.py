@@ -101,6 +101,8 @@ def _findings(judgement: Judgement, thresholds: Thresholds) -> list[Finding]:
     if judgement.pace.slow and not judgement.stalled:
         findings.append(_chain_slow(judgement))
     findings += _queued(judgement)
+    if judgement.state_dir_error:
+        findings.append(_state_dir(judgement))
     unexplained = (verdict for verdict in verdicts if not _explained(verdict, judgement))
     findings += (_of_target(verdict, judgement) for verdict in unexplained)
     findings += wallet_findings(judgement, thresholds)
@@ -265,6 +267,14 @@ def _queued(judgement: Judgement) -> Iterator[Finding]:
         judgement.wall,
         evidence=(f"{target} reports the queue",),
     )
+
+
+def _state_dir(judgement: Judgement) -> Finding:
+    words = (
+        f"Checkpoints of payouts cannot be written: {judgement.state_dir_error}. Free or repair"
+        " the state directory."
+    )
+    return Finding(Cause.STATE_DIR_FAILING, words, judgement.wall)
 
 
 def _chain_stalled(judgement: Judgement, idle: float) -> Finding:

@@ -27,8 +27,11 @@ _LONE_FAILURE: Final = 1 / 3
 _CATCH_UP: Final = 3.0
 """Seconds by which lag must have shrunk to count as catching up; block times are whole."""
 
+LOSSY_FOR: Final = 180.0
+"""Seconds within which lost answers explain each other."""
+
 _LOSSES: Final = 3
-"""Answers that are lost from which on that is no chance."""
+"""Times that answers are lost from which on that is no chance."""
 
 _OFTEN: Final = 3
 """Failures in a row of readings of configured accounts that are not those of one account."""
@@ -128,7 +131,7 @@ def accounts_fail(record: Record, oldest: float, recent: float) -> Sample | None
         recent: likewise, of configured accounts.
     """
     newest = fails_twice(record, Probe.ACCOUNT, oldest)
-    if newest is not None and not _not_connected(newest):
+    if newest is not None and not _explained(record, newest):
         return newest
     for probe in (Probe.BALANCE, Probe.COMPARE):
         failing = record.failing.get(probe)
@@ -143,6 +146,23 @@ def accounts_fail(record: Record, oldest: float, recent: float) -> Sample | None
         if failing.last.reason not in _EXCUSED and not _not_connected(failing.last):
             return failing.last
     return None
+
+
+def _explained(record: Record, failed: Sample) -> bool:
+    """Whether accounts could not be read for the reason that the head could not be."""
+    if _not_connected(failed) or failed.finished < _answering_since(record):
+        return True
+    return got_no_answer(failed) and loses_answers(record, failed.finished - LOSSY_FOR)
+
+
+def _answering_since(record: Record) -> float:
+    """Event loop time of the first of the answers that the history ends with."""
+    since = math.inf
+    for sample in reversed(record.heads):
+        if not sample.ok:
+            return since
+        since = sample.finished
+    return -math.inf
 
 
 def _not_connected(sample: Sample) -> bool:
@@ -316,15 +336,20 @@ def interruptions(record: Record, oldest: float) -> float:
 
 
 def loses_answers(record: Record, oldest: float) -> bool:
-    """Whether answers of several probes were lost since `oldest`, and others came after one."""
-    lost = [
-        sample.finished
-        for sample in record.failures
-        if sample.finished >= oldest and (failure(sample.reason).silent or got_no_answer(sample))
-    ]
-    if len(lost) < _LOSSES:
+    """Whether answers were lost since `oldest`, and again after others had come.
+
+    A single outage is no loss of answers.
+    """
+    if not _failed_since(record, oldest):
         return False
-    return any(sample.ok and sample.finished > lost[0] for sample in record.heads)
+    runs = [
+        lost
+        for lost, _ in groupby(
+            (sample for sample in record.heads if sample.finished >= oldest),
+            key=lambda sample: failure(sample.reason).silent or got_no_answer(sample),
+        )
+    ]
+    return runs.count(True) >= _LOSSES
 
 
 def down_for(record: Record) -> float:

@@ -16,7 +16,7 @@ from tonwatch.watch.lag import Lags
 from tonwatch.watch.lifetimes import lifetime
 from tonwatch.watch.pace import USUAL_AGE, Pace, idle_times, measured
 from tonwatch.watch.states import MEANINGS, State
-from tonwatch.watch.store import Record, Snapshot
+from tonwatch.watch.store import ANEW, Record, Snapshot
 from tonwatch.watch.verdicts import Judgement, RolledBack, Verdict
 
 EGRESS_DOUBT: Final = 2
@@ -24,9 +24,6 @@ EGRESS_DOUBT: Final = 2
 
 _SETTLED: Final = 1 / 3
 """Part of the flapping window after which a lasting failure is not flapping any more."""
-
-_ROLLED_BACK: Final = 30
-"""Blocks by which the head must go back; servers behind one address differ by less."""
 
 _FRESH: Final = 4.0
 """Seconds by which a block of a healthy chain may be older than usual."""
@@ -100,7 +97,7 @@ def judge(
     # What lags says nothing about new blocks.
     at_head = [name for name in idles if not _lags_head(answers[name], head, thresholds)]
     idle = min((idles[name] for name in at_head), default=None)
-    stalled = idle is not None and idle >= pace.stalled_after(thresholds)
+    stalled = idle is not None and pace.is_stalled(idle, thresholds)
     sources_at_head = len({sources[name] for name in at_head})
     whole = Judgement(
         wall=snapshot.wall,
@@ -122,6 +119,7 @@ def judge(
         else consensus.egress_suspected(records, accepted, now - EGRESS_DOUBT * probe.interval),
         lossy=() if unreachable else consensus.egress_lossy(records, now),
         no_resources=_no_resources(snapshot, oldest),
+        state_dir_error=snapshot.state_dir_error,
         queue=_queue(snapshot, now - lifetime(Probe.ACCOUNT, probe)),
         zerostate=zerostate,
         verdicts={},
@@ -187,8 +185,7 @@ def _rollback(
 ) -> tuple[RolledBack | None, int | None]:
     """Whether the chain went back lately, and the highest seqno since.
 
-    All targets that answer must be far below the highest block, with a fresh one: a target that
-    lags has an old one.
+    All targets with a fresh block must be far below the highest one that was.
     """
     peak = previous.peak if previous is not None else None
     back = previous.rolled_back if previous is not None else None
@@ -196,14 +193,18 @@ def _rollback(
         back = None
     if head is None:
         return back, peak
-    if peak is None or head.seqno >= peak - _ROLLED_BACK:
+    if peak is None or head.seqno >= peak - ANEW:
         return back, max(head.seqno, peak or 0)
     usual = USUAL_AGE + pace.expected
-    for sample in trusted.values():
-        block_age = consensus.age(sample, offset)
-        is_fresh = block_age is not None and block_age < _FRESH + usual
-        if sample.head is None or not is_fresh or sample.head.seqno >= peak - _ROLLED_BACK:
-            return back, peak
+    fresh = [
+        sample.head.seqno
+        for sample in trusted.values()
+        if sample.head is not None
+        and (block_age := consensus.age(sample, offset)) is not None
+        and block_age < _FRESH + usual
+    ]
+    if not fresh or max(fresh) >= peak - ANEW:
+        return back, peak
     return RolledBack(snapshot.wall, snapshot.monotonic, peak, head.seqno), head.seqno
 
 
@@ -435,7 +436,7 @@ class _Judge:
         After a stall of the chain, targets that have not been probed since are not to blame: none
         was ahead of them when they answered.
         """
-        if idle is None or idle < self.whole.pace.stalled_after(self.thresholds):
+        if idle is None or not self.whole.pace.is_stalled(idle, self.thresholds):
             return False
         whole = self.whole
         alone = whole.sources_at_head == 1 and not _lags_head(sample, whole.head, self.thresholds)

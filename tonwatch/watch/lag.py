@@ -177,13 +177,11 @@ class Lags:
         read = record.latest.get(Probe.ACCOUNT)
         oldest = self.snapshot.monotonic - lifetime(Probe.ACCOUNT, self.probe)
         if read is not None and read.ok and read.finished >= oldest:
-            around = _heads_around(record, read)
-            if around and read.head is not None:
-                # The lower one: the chain may have gone back between them.
-                gaps.append(max(0, min(each.seqno for each in around) - read.head.seqno))
-            times = [each.gen_utime for each in around if each.gen_utime is not None]
-            if times and read.state_time is not None:
-                old = min(times) - read.state_time
+            before = _head_before(record, read)
+            if before is not None and read.head is not None:
+                gaps.append(max(0, before.seqno - read.head.seqno))
+            if before is not None and before.gen_utime is not None and read.state_time is not None:
+                old = before.gen_utime - read.state_time
                 if old >= _IDLE_SHARD:
                     seconds.append(old)
         if not gaps and not seconds:
@@ -193,13 +191,17 @@ class Lags:
         return ShardLag(blocks if gaps else None, max(0.0, *seconds), served)
 
 
-def _heads_around(record: Record, read: Sample) -> list[Head]:
-    """The last head that the target had reported when accounts were read, and the next one."""
-    after: list[Head] = []
+def _head_before(record: Record, read: Sample) -> Head | None:
+    """The last head that the target had reported when accounts were read.
+
+    None where the next one shows that the chain has gone back since.
+    """
+    after: Head | None = None
     for sample in reversed(record.heads):
         if sample.head is None:
             continue
         if sample.finished <= read.finished:
-            return [sample.head, *after]
-        after = [sample.head]
-    return []
+            went_back = after is not None and after.seqno < sample.head.seqno
+            return None if went_back else sample.head
+        after = sample.head
+    return None

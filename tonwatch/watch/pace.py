@@ -13,7 +13,7 @@ from typing import Final
 from tonwatch.config.models import ProbeConfig, Thresholds
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.watch import history
-from tonwatch.watch.store import Record
+from tonwatch.watch.store import ANEW, Record
 
 USUAL_AGE: Final = 1.5
 """Age of a healthy chain's last block when it is queried, seconds, besides the chain's pace."""
@@ -33,11 +33,11 @@ _SLOW_FROM: Final = 4.0
 _STEPS: Final = 3
 """Last steps of the chain whose median is its pace, so that one late block is not a slow chain."""
 
-_RESTART: Final = 30
-"""Blocks that a target goes back where it starts anew; balancers go back a few."""
-
 _GAPS: Final = 2.0
 """Times its present seconds a block after which a chain is stalled."""
+
+_JITTER: Final = 0.1
+"""Seconds; probes are not exactly an interval apart."""
 
 _LONGEST: Final = 10.0
 """Times the threshold up to which a slow chain delays that it counts as stalled."""
@@ -75,10 +75,11 @@ class Pace:
             return False
         return self.recent >= max(_SLOW_FROM, _FAR_SLOWER * self.usual)
 
-    def stalled_after(self, thresholds: Thresholds) -> float:
-        """Seconds without a block after which the chain is stalled: a slow chain has time."""
+    def is_stalled(self, idle: float, thresholds: Thresholds) -> bool:
+        """Whether so many seconds without a block are a stall: a slow chain has more time."""
         longest = _LONGEST * thresholds.stalled
-        return max(thresholds.stalled, min(longest, _GAPS * (self.recent or 0.0)))
+        after = max(thresholds.stalled, min(longest, _GAPS * (self.recent or 0.0)))
+        return idle >= after - _JITTER
 
 
 def measured(records: Iterable[Record], previous: Pace | None, now: float) -> Pace:
@@ -127,8 +128,10 @@ def idle_times(
         if sample.probe is not Probe.HEAD or record.advanced is None or sample.head is None:
             continue
         age = history.age_when_new(record, sample, epoch)
-        seen_late = 0.0 if age is None else age + (offset or 0.0) - USUAL_AGE
-        waits[name] = record.advanced - min(max(0.0, seen_late), probe.interval)
+        seen_late = 0.0 if age is None else max(0.0, age + (offset or 0.0) - USUAL_AGE)
+        if seen_late > probe.interval:
+            seen_late = 0.0  # it lags: when its next block is due is not known
+        waits[name] = record.advanced - seen_late
     idles = {}
     for name, since in waits.items():
         sample = answers[name]
@@ -162,7 +165,7 @@ def _blocks(record: Record) -> Iterator[tuple[int, int]]:
         head = sample.head
         if head is None or head.gen_utime is None:
             continue
-        if last is not None and head.seqno > last + _RESTART:
+        if last is not None and head.seqno > last + ANEW:
             return
         if last is None or head.seqno < last:
             yield head.seqno, head.gen_utime

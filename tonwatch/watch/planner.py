@@ -114,6 +114,15 @@ def comparison(judgement: Judgement) -> Round | None:
     return Round(seqno, [verdict.target.name for verdict in compared])
 
 
+def are_accounts_wrong(judgement: Judgement) -> bool:
+    """Whether a target that is compared fails to read accounts, or reads them falsely."""
+    wrong = (State.PROOF_INVALID, State.DISPROVED, State.ACCOUNTS_FAILING)
+    return any(
+        verdict.up and verdict.state in wrong and verdict.reason is not Reason.FALSE_TIME
+        for verdict in judgement.verdicts.values()
+    )
+
+
 def takes_messages(verdict: Verdict) -> bool:
     """Whether a failed write probe of a target counts against its handling of messages."""
     return verdict.up and MEANINGS[verdict.state].messages
@@ -140,25 +149,22 @@ def unprobed(wallet: WalletVerdict) -> Unprobed | None:
     return Unprobed.NO_GAS if (reading.amount or 0) < MESSAGE_GAS else None
 
 
+def idle_write_probe(wallet: WalletVerdict) -> Unprobed | None:
+    """Why a wallet with `write_probe` is sent no probe message; None where it is.
+
+    None also of a wallet that is frozen or not read: that is a finding of its own.
+    """
+    if not wallet.write_probe or wallet.frozen:
+        return None
+    why = unprobed(wallet)
+    return None if why is Unprobed.UNREAD else why
+
+
 def refusing(wallet: WalletVerdict) -> WalletKind | None:
     """The kind of a wallet that can reject a probe message; None where it cannot."""
     if wallet.reading is None or unprobed(wallet) is not None:
         return None
     return wallet.reading.kind
-
-
-def idle_write_probe(wallet: WalletVerdict) -> str:
-    """Why a wallet cannot be sent the probe messages that it is to get; empty where it can."""
-    reading = wallet.reading
-    if not wallet.write_probe or reading is None or wallet.frozen:
-        return ""
-    if refusing(wallet) is not None:
-        return ""
-    if reading.status is not AccountStatus.ACTIVE:
-        return f"it is {reading.status}"
-    if reading.kind is None:
-        return "its code is not of a wallet that is known"
-    return f"it holds less than {wallet.holdings[NATIVE].written(MESSAGE_GAS)}"
 
 
 def uncounted(wallet: WalletVerdict) -> list[Account]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from tonwatch.config.models import ReadinessConfig
+from tonwatch.ton.errors import Reason
 from tonwatch.watch.states import State
 from tonwatch.watch.verdicts import Judgement, Verdict
 
@@ -26,7 +27,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A primary's count of good and bad probes in a row.
+    """A target's count of good and bad probes in a row.
 
     Attributes:
         ready: None until the first decision.
@@ -49,16 +50,24 @@ class Readiness:
         phase: since `since`, Unix seconds.
         needed: how many primaries must be ready.
         standings: of the primaries, by name.
+        references: likewise, of the targets that do not decide.
+        held_by_wallets: only a low wallet keeps it from being ready.
     """
 
     phase: Phase
     since: float
     needed: int
     standings: Mapping[str, Standing] = field(default_factory=dict)
+    references: Mapping[str, Standing] = field(default_factory=dict)
+    held_by_wallets: bool = False
 
     @property
     def ready(self) -> bool:
         return self.phase is Phase.READY
+
+    def standing(self, target: str) -> Standing | None:
+        """Of any target, by name; None of one that is not configured."""
+        return self.standings.get(target) or self.references.get(target)
 
 
 def step(
@@ -81,15 +90,16 @@ def step(
         draining: whether it is about to stop.
     """
     deciding = _deciding(judgement)
-    before = previous.standings if previous else {}
-    standings = {
-        verdict.target.name: _count(before.get(verdict.target.name, Standing()), verdict, config)
-        for verdict in deciding
+    every = {
+        name: _count((previous and previous.standing(name)) or Standing(), verdict, config)
+        for name, verdict in judgement.verdicts.items()
     }
+    standings = {verdict.target.name: every.pop(verdict.target.name) for verdict in deciding}
     needed = _needed(config.quorum, len(deciding))
     phase = Phase.DRAINING if draining else _phase(standings, needed)
     low = any(wallet.low for wallet in judgement.wallet_status.wallets.values())
-    if phase is Phase.READY and low and config.gates.wallet_low:
+    held = phase is Phase.READY and low and config.gates.wallet_low
+    if held:
         phase = Phase.UNREADY
     in_grace = judgement.wall - started < config.startup_grace
     if phase is Phase.UNREADY and in_grace and (not previous or previous.phase is Phase.STARTING):
@@ -97,7 +107,7 @@ def step(
     since = judgement.wall
     if previous is not None and previous.phase is phase:
         since = previous.since
-    return Readiness(phase, since, needed, standings)
+    return Readiness(phase, since, needed, standings, every, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +141,30 @@ def ask(
             configured threshold.
         shard_client_lag: likewise, blocks.
     """
-    barred = {}
-    for verdict in _deciding(judgement):
-        states = set(verdict.barred)
-        if lag is not None and verdict.up:
-            states.discard(State.LAGGING)
-            if (verdict.lag_seconds or 0.0) >= lag:
-                states.add(State.LAGGING)
-        if shard_client_lag is not None and verdict.up:
-            states.discard(State.SHARD_LAGGING)
-            if (verdict.shard_client_lag or 0) >= shard_client_lag:
-                states.add(State.SHARD_LAGGING)
-        barred[verdict.target.name] = frozenset(states)
+    barred = {
+        verdict.target.name: barred_by(verdict, lag=lag, shard_client_lag=shard_client_lag)
+        for verdict in _deciding(judgement)
+    }
     needed = _needed(quorum, len(barred))
     ready = sum(not states for states in barred.values())
     return Asked(ready >= needed > 0, needed, barred)
+
+
+def barred_by(
+    verdict: Verdict, *, lag: float | None = None, shard_client_lag: int | None = None
+) -> frozenset[State]:
+    """The states that bar a target by the limits of a request; see `ask`."""
+    states = set(verdict.barred)
+    if lag is not None and verdict.up:
+        states.discard(State.LAGGING)
+        if (verdict.lag_seconds or 0.0) >= lag:
+            states.add(State.LAGGING)
+    unreadable = verdict.reason is Reason.SHARD_LAG  # however far its shards lag
+    if shard_client_lag is not None and verdict.up and not unreadable:
+        states.discard(State.SHARD_LAGGING)
+        if (verdict.shard_client_lag or 0) >= shard_client_lag:
+            states.add(State.SHARD_LAGGING)
+    return frozenset(states)
 
 
 def _deciding(judgement: Judgement) -> list[Verdict]:

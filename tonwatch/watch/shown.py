@@ -9,6 +9,7 @@ from tonwatch.samples.sample import Probe
 from tonwatch.watch.consensus import Forks
 from tonwatch.watch.diagnosis import Diagnosis
 from tonwatch.watch.findings import Cause, Finding
+from tonwatch.watch.impact import impact
 from tonwatch.watch.lifetimes import lifetime
 from tonwatch.watch.readiness import Phase, Standing
 from tonwatch.watch.sentences import rfc3339
@@ -76,6 +77,7 @@ def _not_evaluated(view: View, now: Snapshot) -> View:
         wallet_status=_read_failing(view.judgement.wallet_status),
     )
     phase = Phase.DRAINING if readiness.phase is Phase.DRAINING else Phase.UNREADY
+    finding = Finding(Cause.NO_DATA, f"{words[0].upper()}{words[1:]}.", since)
     return replace(
         view,
         snapshot=now,
@@ -85,10 +87,9 @@ def _not_evaluated(view: View, now: Snapshot) -> View:
             phase=phase,
             since=since,
             standings=dict.fromkeys(readiness.standings, Standing()),
+            references=dict.fromkeys(readiness.references, Standing()),
         ),
-        diagnosis=Diagnosis(
-            Finding(Cause.NO_DATA, f"{words[0].upper()}{words[1:]}.", since), since
-        ),
+        diagnosis=Diagnosis(replace(finding, impact=impact(finding, judgement)), since),
     )
 
 

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Final
 
 from tonwatch.samples.account import AccountKey, Reading, Watched
@@ -19,11 +20,21 @@ from tonwatch.watch.failures import failure
 STEP_BACK_SPAN: Final = 5
 """Last answers above which a seqno is progress: load balancers alternate between nodes."""
 
+ANEW: Final = 30
+"""Blocks below its last answer at which a target starts anew; servers behind one address differ by
+less."""
+
 HISTORY: Final = 120
 """Head samples kept of each target: ten minutes at the default interval."""
 
 FAILURES: Final = 10
 """Failed samples kept of each target, also those older than the history."""
+
+CHANGES: Final = 5
+"""Changes of its server kept of each target."""
+
+_KNOWN_SERVERS: Final = 16
+"""Last different values that are no change when they come again: balancers alternate."""
 
 BUCKETS: Final = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -58,6 +69,35 @@ class Failing:
     last: Sample
 
 
+class Trait(StrEnum):
+    """What a target's server is recognised by."""
+
+    SERVER = "server"
+    """Its key or its address; see `Sample.server`."""
+
+    PROTOCOL_VERSION = "protocol_version"
+    """Of the liteserver protocol, such as 1.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerChange:
+    """Another server answers for a target than before, or another version of it.
+
+    Attributes:
+        target: its configured name.
+        trait: which of its traits differs.
+        was: the value before.
+        now: the value since then.
+        at: when that was first seen, Unix seconds.
+    """
+
+    target: str
+    trait: Trait
+    was: str
+    now: str
+    at: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What is known of one target.
@@ -73,6 +113,7 @@ class Record:
         results: how many samples ended in each reason, by probe.
         durations: histogram of each probe.
         overruns: ticks that were skipped because a probe took too long, by probe.
+        changes: the last ones of its server, oldest first.
         answered: start of its last successful probe, Unix seconds.
         advanced: event loop time at which its seqno last grew, or it first reported one.
         steps_back: how often its seqno went back (load balancers do that).
@@ -89,6 +130,7 @@ class Record:
     results: Mapping[tuple[Probe, Reason], int]
     durations: Mapping[Probe, Histogram]
     overruns: Mapping[Probe, int]
+    changes: tuple[ServerChange, ...]
     answered: float | None
     advanced: float | None
     steps_back: int
@@ -145,6 +187,8 @@ class _Entry:
     results: Counter[tuple[Probe, Reason]] = field(default_factory=Counter)
     durations: dict[Probe, Histogram] = field(default_factory=dict)
     overruns: Counter[Probe] = field(default_factory=Counter)
+    traits: dict[Trait, deque[str]] = field(default_factory=dict)
+    changes: deque[ServerChange] = field(default_factory=lambda: deque(maxlen=CHANGES))
     seqnos: deque[int] = field(default_factory=lambda: deque(maxlen=STEP_BACK_SPAN))
     answered: float | None = None
     advanced: float | None = None
@@ -253,6 +297,7 @@ class Store:
                 entry.seqnos.clear()
                 entry.seqnos.extend(last if is_same else [])
             entry.heads.append(sample)
+            _recognise(entry, sample)
             if sample.head is not None:
                 _advance(entry, sample.head.seqno, sample.finished)
         elif sample.probe is Probe.FORK and sample.ok:
@@ -287,6 +332,7 @@ class Store:
                     results=dict(entry.results),
                     durations=dict(entry.durations),
                     overruns=dict(entry.overruns),
+                    changes=tuple(entry.changes),
                     answered=entry.answered,
                     advanced=entry.advanced,
                     steps_back=entry.steps_back,
@@ -301,14 +347,38 @@ class Store:
 
 
 def _advance(entry: _Entry, seqno: int, at: float) -> None:
-    """Count regressions; note progress: above all recent answers, or two steps up in a row."""
+    """Count regressions; note progress: above all recent answers, or two steps up in a row.
+
+    Far below them it starts anew.
+    """
     before = entry.seqnos
     if before and seqno < before[-1]:
         entry.steps_back += 1
+        if seqno < before[-1] - ANEW:
+            before.clear()
     climbing = len(before) > 1 and seqno > before[-1] > before[-2]
     if climbing or seqno > max(before, default=-1):
         entry.advanced = at
     before.append(seqno)
+
+
+def _recognise(entry: _Entry, sample: Sample) -> None:
+    """Note traits of the server that were not seen lately."""
+    version = sample.head.version if sample.head is not None else None
+    seen = {
+        Trait.SERVER: sample.server,
+        Trait.PROTOCOL_VERSION: "" if version is None else f"{version >> 8}.{version & 255}",
+    }
+    for trait, value in seen.items():
+        known = entry.traits.setdefault(trait, deque(maxlen=_KNOWN_SERVERS))
+        if not value:
+            continue
+        if value in known:
+            known.remove(value)
+        elif known:
+            change = ServerChange(sample.target, trait, known[-1], value, sample.started)
+            entry.changes.append(change)
+        known.append(value)
 
 
 def _observe(histogram: Histogram, seconds: float) -> Histogram:

@@ -103,6 +103,7 @@ class Judgement:
         queue: the target that reports a shard's outbound queue above its limit, the queue's size,
             and the limit; None where none does.
         zerostate: root hash of the configured network's.
+        state_dir_error: why checkpoints cannot be written; empty where they can.
         no_resources: what this machine has run out of, in one line; empty where nothing.
         verdicts: by target name, in the order of the configuration.
         wallet_status: wallets and contracts.
@@ -126,6 +127,7 @@ class Judgement:
     sources_at_head: int = 0
     lossy: tuple[str, ...] = ()
     no_resources: str = ""
+    state_dir_error: str = ""
     queue: tuple[str, int, int] | None = None
     zerostate: bytes = b""
     wallet_status: WalletStatus = field(default_factory=WalletStatus)

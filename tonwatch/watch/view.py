@@ -12,7 +12,7 @@ from tonwatch.watch.diagnosis import Diagnosis
 from tonwatch.watch.findings import Finding
 from tonwatch.watch.judge import judge
 from tonwatch.watch.readiness import Readiness
-from tonwatch.watch.store import Snapshot
+from tonwatch.watch.store import ServerChange, Snapshot
 from tonwatch.watch.verdicts import Judgement
 from tonwatch.watch.wallet_verdicts import judge_wallets
 
@@ -23,7 +23,7 @@ LIVE_WITHIN: Final = 10.0
 """Age of the newest view up to which tonwatch counts as alive, seconds."""
 
 HISTORY: Final = 20
-"""Ended diagnoses that are kept."""
+"""Ended diagnoses that are kept, and changes of servers that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,12 @@ class View:
     readiness: Readiness
     diagnosis: Diagnosis
     history: tuple[Ended, ...] = ()
+
+    @property
+    def server_changes(self) -> list[ServerChange]:
+        """Of all targets, the last one first."""
+        changes = (change for record in self.snapshot.records.values() for change in record.changes)
+        return sorted(changes, key=lambda change: change.at, reverse=True)[:HISTORY]
 
 
 def evaluate(

@@ -10,6 +10,7 @@ from tests.configs import make_target
 from tests.conftest import Clock
 from tests.serve.rendering import described, render, text_of
 from tests.serve.scene import NODE, OWN_BLOCK, PROVIDER, PUBLIC, Scene
+from tonwatch.samples.sample import Probe
 from tonwatch.serve.health.document import status
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.diagnosis import WITNESSES
@@ -39,6 +40,7 @@ def test_a_healthy_document(scene: Scene) -> None:
         "up": True,
         "usable": True,
         "barred_by": [],
+        "gates": [],
         "reason": "ok",
         "detail": None,
         "seqno": health["head"]["seqno"],
@@ -49,6 +51,7 @@ def test_a_healthy_document(scene: Scene) -> None:
         "in_sync_in_seconds": None,
         "shard_client_seqno": health["head"]["seqno"] - 1,
         "shard_client_lag_blocks": 1,
+        "shard_lag_seconds": 0.0,
         "clock_offset_seconds": 0.1,
         "latency_ms": 0.4,
         "idle_seconds": 0.0,
@@ -56,6 +59,7 @@ def test_a_healthy_document(scene: Scene) -> None:
         "protocol_version": "1.1",
         "steps_back": 0,
         "dropped_answers": 2,
+        "out_queue": None,
         "probes": 0,
         "failures": 0,
     }
@@ -67,8 +71,11 @@ def test_a_document_while_the_node_is_down(scene: Scene) -> None:
     health = described(scene)
     assert health["status"] == "fail"
     assert health["diagnosis"]["runbook"] == "runbooks/TonwatchNodeDown.md"
+    assert health["diagnosis"]["impact"] == "Clients of node can neither read nor pay."
     assert health["targets"][0]["why"] == health["diagnosis"]["sentence"]
     assert health["targets"][0]["barred_by"] == ["down"]
+    assert health["targets"][0]["gates"] == [], "no gate decides about one that does not answer"
+    assert health["readiness"]["by_policy"] is None
     assert health["targets"][0]["seqno"] is None
     failures = health["targets"][0]["failures"]
     assert [failure["reason"] for failure in failures] == ["connect_refused"] * 4
@@ -102,7 +109,84 @@ def test_what_else_is_wrong_has_evidence_of_its_own(scene: Scene) -> None:
         "toncenter",
         False,
     )
-    assert also["evidence"][0] == "toncenter: throttled (rate_limited: HTTP 429)"
+    assert re.fullmatch(
+        r"toncenter: throttled at block \d+ \(rate_limited: HTTP 429\)", also["evidence"][0]
+    )
+    assert also["runbook"] == "runbooks/TonwatchProviderThrottled.md"
+    assert also["impact"] == ("Some queries to toncenter are refused; others with this key too.")
+
+
+def test_a_primary_that_is_not_ok_and_ready_by_policy(clock: Clock) -> None:
+    scene = Scene(clock, readiness={"gates": {"lagging": False}})
+    scene.healthy()
+    scene.ticks(4, lambda: scene.others(lambda: scene.answer(NODE, 27)))
+    policy = "Ready by policy: `readiness.gates.lagging` is off."
+    assert described(scene)["readiness"]["by_policy"] == policy
+    assert "Ready by policy: readiness.gates.lagging is off." in text_of(render(scene))
+    assert "<code>readiness.gates.lagging</code>" in render(scene)
+
+
+def test_the_gate_by_which_a_target_is_not_ready(scene: Scene) -> None:
+    scene.healthy()
+    scene.ticks(3, lambda: scene.others(lambda: scene.answer(NODE, 27)))
+    health = described(scene)
+    assert health["targets"][0]["gates"] == ["readiness.gates.lagging"]
+    assert health["readiness"]["by_policy"] is None
+    assert "By readiness.gates.lagging" in text_of(render(scene))
+
+
+def test_the_page_says_what_a_finding_means_and_where_its_runbook_is(scene: Scene) -> None:
+    scene.healthy()
+
+    def tick() -> None:
+        scene.fail(NODE, Reason.CONNECT_REFUSED)
+        scene.answer(PUBLIC)
+        scene.fail(PROVIDER, Reason.RATE_LIMITED, "HTTP 429")
+
+    scene.ticks(3, tick)
+    text = text_of(render(scene))
+    assert "Clients of node can neither read nor pay." in text
+    assert "Some queries to toncenter are refused; others with this key too." in text
+    assert "runbooks/TonwatchProviderThrottled.md" in text
+
+
+def test_how_fast_blocks_come_and_how_many_sources_say_so(scene: Scene) -> None:
+    scene.ticks(6, scene.all_answer)
+    health = described(scene)
+    assert health["head"]["block_interval_seconds"] == pytest.approx(0.4, abs=0.05)
+    assert health["head"]["usual_block_interval_seconds"] == pytest.approx(0.4, abs=0.05)
+    assert health["independent_sources"] == 3
+
+
+def test_an_outbound_queue_is_shown_until_it_is_too_old(scene: Scene) -> None:
+    scene.healthy()
+    scene.put(NODE, Probe.ACCOUNT, {"query": 0.001}, out_queue=(812, 8000))
+    scene.watcher.evaluate()
+    assert described(scene)["targets"][0]["out_queue"] == {"messages": 812, "limit_messages": 8000}
+    scene.ticks(8, scene.all_answer)
+    assert described(scene)["targets"][0]["out_queue"] is None
+
+
+def test_another_server_of_a_target_is_in_the_history(scene: Scene) -> None:
+    scene.healthy()
+    scene.ticks(1, lambda: scene.others(lambda: scene.answer(NODE, version=0x102)))
+    scene.ticks(1, lambda: scene.others(lambda: scene.answer(NODE, version=0x103)))
+    scene.ticks(1, lambda: scene.others(lambda: scene.answer(NODE, version=0x103)))
+    assert described(scene)["server_changes"] == [
+        {
+            "time": time,
+            "target": "node",
+            "trait": "protocol_version",
+            "was": was,
+            "now": now,
+        }
+        for time, was, now in [
+            ("2027-01-15T08:00:25Z", "1.2", "1.3"),
+            ("2027-01-15T08:00:20Z", "1.1", "1.2"),
+        ]
+    ]
+    text = text_of(render(scene))
+    assert "node has another protocol version since 08:00:25 UTC : 1.3 , before it 1.2" in text
 
 
 def test_past_diagnoses_are_listed_newest_first(scene: Scene) -> None:

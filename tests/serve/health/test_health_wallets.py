@@ -17,6 +17,7 @@ from tonwatch.ton import address
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
+from tonwatch.watch.planner import Unprobed
 
 
 @pytest.fixture
@@ -43,6 +44,7 @@ def test_a_wallet(wallet_scene: WalletScene) -> None:
         "last_clean": None,
         "low": False,
         "frozen": False,
+        "write_probe_idle": None,
         "payouts_failed": 0,
         "payouts_bounced": 0,
         "assets": 0,
@@ -238,7 +240,11 @@ def test_a_further_finding_names_its_wallet(wallet_scene: WalletScene) -> None:
     wallet_scene.watcher.evaluate()
     content = described(wallet_scene)
     assert content["diagnosis"]["account"] == "cold"
-    assert [also["account"] for also in content["also"]] == ["hot"]
+    assert [(also["cause"], also["account"]) for also in content["also"]] == [
+        ("wallet_low", "hot"),
+        ("write_probe_idle", "hot"),
+    ]
+    assert content["wallets"][0]["write_probe_idle"] == Unprobed.NO_GAS
     wallet_scene.all_healthy()
     assert described(wallet_scene)["history"][0]["account"] == "cold"
 

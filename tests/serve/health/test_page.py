@@ -75,7 +75,7 @@ def test_a_hash_in_a_sentence_is_cut_short_on_the_page_alone(scene: Scene) -> No
         scene.answer(PROVIDER)
 
     scene.ticks(1, tick)
-    assert "the one with zerostate 5e5e5e5e…." in text_of(render(scene))
+    assert "the one with zerostate 5e5e5e5e…; configured is mainnet." in text_of(render(scene))
     assert "5e" * 32 in described(scene)["diagnosis"]["sentence"]
 
 

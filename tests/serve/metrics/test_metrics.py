@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from tests.configs import REASONS, make_target
 from tests.conftest import Clock
 from tests.serve.conftest import Client
-from tests.serve.scene import NODE, PROVIDER, Scene
+from tests.serve.scene import NODE, PROVIDER, PUBLIC, Scene
 from tests.serve.scraping import (
     ALL,
     Scrape,
@@ -34,6 +34,8 @@ from tonwatch.serve.metrics.family import Metric
 from tonwatch.serve.thresholds import UNITS
 from tonwatch.system.internal_errors import QUIET, Component
 from tonwatch.ton.errors import Reason
+from tonwatch.watch.diagnosis import Diagnosis
+from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
 from tonwatch.watch.store import Histogram
@@ -129,7 +131,7 @@ class TestValues:
 
     def test_every_state_that_rules_select_can_be_1(self, scene: Scene) -> None:
         scene.disagreeing()
-        assert scrape(scene).values("tonwatch_diagnosis") == [1]
+        assert scrape(scene).value("tonwatch_findings", cause="sources_disagree") == 1
 
     def test_state_sets_have_one_series_at_1(self, scene: Scene) -> None:
         scene.node_down()
@@ -137,8 +139,7 @@ class TestValues:
         assert len(seen.values("tonwatch_target_state", target="node")) == len(State)
         assert seen.holding("tonwatch_target_state", "state", target="node") == ["down"]
         assert seen.holding("tonwatch_diagnosis", "cause") == ["node_down"]
-        assert seen.values("tonwatch_diagnosis", cause="sources_disagree") == [0]
-        assert len(seen.values("tonwatch_diagnosis")) == 2, "no rule selects the others"
+        assert seen.values("tonwatch_diagnosis") == [1]
         assert len(seen.values("tonwatch_readiness")) == len(Phase)
         assert seen.holding("tonwatch_readiness", "readiness") == ["unready"]
         assert seen.value("tonwatch_ready") == 0
@@ -160,6 +161,96 @@ class TestValues:
         is_duration = Thresholds.model_fields[name].annotation is float
         assert len(families) == 1
         assert (families == ["seconds"]) is is_duration
+
+    def test_the_diagnosis_names_what_it_is_about_and_since_when(self, scene: Scene) -> None:
+        scene.node_down()
+        since = scene.watcher.view.diagnosis.since
+        about = {"cause": "node_down", "target": "node", "wallet": "", "contract": ""}
+        assert scrape(scene).value("tonwatch_diagnosis_since_timestamp_seconds", **about) == since
+
+    @pytest.mark.parametrize(
+        ("changed", "cause", "wallet", "contract"),
+        [
+            ({"name": "hot", "amount": 1}, "wallet_low", "hot", ""),
+            ({"name": "vault", "asset": "", "code_hash": None}, "contract_changed", "", "vault"),
+        ],
+    )
+    def test_a_wallet_and_a_contract_have_labels_of_their_own(
+        self, clock: Clock, changed: dict[str, Any], cause: str, wallet: str, contract: str
+    ) -> None:
+        wallet_scene = WalletScene(clock)
+        wallet_scene.all_healthy()
+        wallet_scene.read(**changed)
+        wallet_scene.watcher.evaluate()
+        assert scrape(wallet_scene).values(
+            "tonwatch_diagnosis_since_timestamp_seconds",
+            cause=cause,
+            target="",
+            wallet=wallet,
+            contract=contract,
+        )
+
+    def test_findings_below_the_diagnosis_are_counted(self, scene: Scene) -> None:
+        scene.healthy()
+
+        def tick() -> None:
+            scene.fail(NODE, Reason.CONNECT_REFUSED)
+            scene.fail(PUBLIC, Reason.CONNECT_REFUSED)
+            scene.fail(PROVIDER, Reason.RATE_LIMITED)
+
+        scene.ticks(3, tick)
+        seen = scrape(scene)
+        assert seen.value("tonwatch_findings", cause="node_down") == 2
+        assert seen.value("tonwatch_findings", cause="provider_throttled") == 1
+        assert seen.value("tonwatch_findings", cause="all_lagging") == 0
+        assert seen.values("tonwatch_findings", cause="provider_down") == []
+
+    def test_nothing_is_found_where_all_is_well(self, scene: Scene) -> None:
+        scene.healthy()
+        assert set(scrape(scene).values("tonwatch_findings")) == {0}
+
+    def test_a_finding_about_many_wallets_counts_each(self, scene: Scene) -> None:
+        many = Finding(Cause.WALLET_LOW, "3 more.", 0.0, others=("a", "b", "c"))
+        diagnosis = Diagnosis(replace(many, account="hot", others=()), 0.0, (many,))
+        view = replace(scene.healthy(), diagnosis=diagnosis)
+        context = ScrapeContext(view, "1.2.3", alive=True)
+        seen = Scrape(written(MetricsCollector(lambda: context, scene.watcher.errors)))
+        assert seen.value("tonwatch_findings", cause="wallet_low") == 4
+
+    def test_how_fast_blocks_come_and_how_many_sources_say_so(self, scene: Scene) -> None:
+        scene.ticks(6, scene.all_answer)
+        seen = scrape(scene)
+        for name in ("block_interval", "usual_block_interval"):
+            assert seen.value(f"tonwatch_chain_{name}_seconds") == pytest.approx(0.4, abs=0.05)
+        assert seen.value("tonwatch_independent_sources") == 3
+
+    def test_an_outbound_queue_until_it_is_too_old(self, scene: Scene) -> None:
+        scene.healthy()
+        scene.put(NODE, Probe.ACCOUNT, {"query": 0.001}, out_queue=(812, 8000))
+        scene.watcher.evaluate()
+        seen = scrape(scene)
+        assert seen.value("tonwatch_target_out_queue_messages", target="node") == 812
+        assert seen.value("tonwatch_target_out_queue_limit_messages", target="node") == 8000
+        scene.ticks(8, scene.all_answer)
+        assert scrape(scene).values("tonwatch_target_out_queue_messages") == []
+
+    def test_the_lag_of_shards_in_seconds(self, scene: Scene) -> None:
+        scene.healthy()
+        scene.ticks(1, lambda: scene.others(lambda: scene.answer(NODE, gap=52)))
+        seen = scrape(scene)
+        assert seen.value("tonwatch_target_shard_lag_seconds", target="node") == pytest.approx(
+            20, abs=3
+        )
+
+    def test_a_write_probe_that_cannot_run(self, clock: Clock) -> None:
+        wallet_scene = WalletScene(clock)
+        wallet_scene.all_healthy()
+        name = "tonwatch_wallet_write_probe_idle"
+        assert scrape(wallet_scene).value(name, wallet="hot") == 0
+        assert scrape(wallet_scene).values(name, wallet="cold") == [], "it has no write_probe"
+        wallet_scene.read("hot", amount=1)
+        wallet_scene.watcher.evaluate()
+        assert scrape(wallet_scene).value(name, wallet="hot") == 1
 
     def test_the_time_until_in_sync(self, scene: Scene) -> None:
         scene.catching_up()

@@ -60,12 +60,14 @@ class Node:
     Attributes:
         stands: connections that were opened before the loop's time was so late stay at the block
             of that time.
+        fails: such connections get an error instead.
         delay: seconds before an answer.
         handshake: seconds before a handshake is answered.
     """
 
     def __init__(self) -> None:
         self.stands = 0.0
+        self.fails = False
         self.delay = 0.0
         self.handshake = 0.0
 
@@ -79,6 +81,8 @@ class Node:
                 query = await peer.query()
                 until = self.stands if opened < self.stands else loop.time()
                 body = answer(lite_query(query), 1000 + int(until))
+                if self.fails and opened < self.stands:
+                    body = lite_error(651, "not in db")
                 answering.create_task(self.answered(peer, query, body))
 
     async def answered(self, peer: Peer, query: Message, body: bytes) -> None:
@@ -129,13 +133,15 @@ def seqno(sample: Sample) -> int:
     return sample.head.seqno
 
 
-def test_a_connection_that_stays_at_an_old_block_is_replaced() -> None:
+@pytest.mark.parametrize("fails", [False, True], ids=["old blocks", "errors"])
+def test_a_connection_that_brings_no_new_blocks_is_replaced(fails: bool) -> None:
     async def scene(it: Played) -> None:
         await it.target.head()
-        it.node.stands = it.loop.time() + 1.0
+        it.node.stands, it.node.fails = it.loop.time() + 1.0, fails
         await asyncio.sleep(5.0)
         stale = await it.target.head()
-        assert seqno(stale) < 1000 + it.loop.time() - 3
+        assert fails is not stale.ok
+        assert fails or seqno(stale) < 1000 + it.loop.time() - 3
         for _ in range(3):
             await asyncio.sleep(5.0)
             await it.target.head()

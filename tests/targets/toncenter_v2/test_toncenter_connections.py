@@ -47,6 +47,7 @@ class Provider:
     Attributes:
         stands: connections that were opened before the loop's time was so late stay at the block
             of that time.
+        fails: such connections get an error instead.
         delay: seconds before an answer.
         opened: when each connection was opened.
     """
@@ -54,6 +55,7 @@ class Provider:
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
         self.stands = 0.0
+        self.fails = False
         self.delay = 0.0
         self.opened: dict[Any, float] = {}
 
@@ -61,6 +63,8 @@ class Provider:
         now = self._loop.time()
         opened = self.opened.setdefault(request.transport, now)
         await asyncio.sleep(self.delay)
+        if self.fails and opened < self.stands:
+            return web.Response(status=502)
         seqno = 1000 + int(self.stands if opened < self.stands else now)
         asked = request.query.get("seqno")
         result = header(seqno=int(asked)) if asked else info(seqno=seqno)
@@ -122,9 +126,11 @@ def seqno(sample: Sample) -> int:
 
 
 class TestKept:
-    def test_one_that_stays_at_an_old_block_is_replaced(self) -> None:
+    @pytest.mark.parametrize("fails", [False, True], ids=["old blocks", "errors"])
+    def test_one_that_brings_no_new_blocks_is_replaced(self, fails: bool) -> None:
         async def scene(it: Played) -> None:
             await it.target.head()
+            it.provider.fails = fails
             it.provider.stands = it.loop.time() + 1.0
             for _ in range(4):
                 await asyncio.sleep(5.0)

@@ -173,8 +173,9 @@ class CompareAccounts:
         )
 
     def is_well(self) -> bool:
-        """Whether the last answers had no false claim, whose end would have to be seen soon."""
-        return self._contradicted is None
+        """Whether no target's accounts are wrong, whose end would have to be seen soon."""
+        judgement = self._context.view.judgement
+        return self._contradicted is None and not planner.are_accounts_wrong(judgement)
 
     def plan(self) -> Sequence[Question]:
         """The next account, where there are sources to compare; one with a false claim again."""

@@ -5,15 +5,17 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from tonwatch.samples.sample import Sample
+from tonwatch.samples.sample import Probe, Sample
 from tonwatch.serve.health import wallet_status
 from tonwatch.serve.text import evidence, why
 from tonwatch.system.internal_errors import InternalError
 from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.fork_evidence import ForkEvidence, fork_evidence
+from tonwatch.watch.lifetimes import lifetime
+from tonwatch.watch.policy import barring_gates, by_policy
 from tonwatch.watch.readiness import Phase, Standing
 from tonwatch.watch.sentences import rfc3339
-from tonwatch.watch.store import Record
+from tonwatch.watch.store import Record, ServerChange
 from tonwatch.watch.verdicts import Verdict
 from tonwatch.watch.view import Ended, View
 
@@ -76,11 +78,13 @@ def document(
             "for_seconds": _rounded(now - diagnosis.since, 0),
             "target": diagnosis.finding.target or None,
             "account": diagnosis.finding.account or None,
+            "impact": diagnosis.finding.impact or None,
             "runbook": diagnosis.finding.runbook,
             "evidence": list(diagnosis.finding.evidence),
         },
         "also": [_finding(finding) for finding in diagnosis.also],
         "history": [_ended(ended) for ended in view.history],
+        "server_changes": [_server_change(change) for change in view.server_changes],
         "head": head
         and {
             "seqno": head.seqno,
@@ -88,7 +92,10 @@ def document(
             "reported_by": head.target,
             "idle_seconds": _rounded(judgement.idle, 1),
             "stalled": judgement.stalled,
+            "block_interval_seconds": _rounded(judgement.pace.recent, 2),
+            "usual_block_interval_seconds": _rounded(judgement.pace.usual, 2),
         },
+        "independent_sources": judgement.sources,
         "clock_offset_seconds": _rounded(judgement.clock_offset, 1),
         "unreachable": list(judgement.unreachable),
         "forks": [_fork(fork) for fork in fork_evidence(view, view.config.zerostate)],
@@ -97,6 +104,10 @@ def document(
             "ready": readiness.ready,
             "since": rfc3339(readiness.since),
             "needed": readiness.needed,
+            "by_policy": by_policy(
+                diagnosis.finding, judgement, readiness, view.config.readiness.gates
+            )
+            or None,
             "targets": {
                 name: _standing(standing) for name, standing in readiness.standings.items()
             },
@@ -150,6 +161,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "target": finding.target or None,
         "account": finding.account or None,
         "primary": finding.primary,
+        "impact": finding.impact or None,
+        "runbook": finding.runbook,
         "evidence": evidence(finding, ALSO_EVIDENCE),
     }
 
@@ -163,6 +176,16 @@ def _ended(ended: Ended) -> dict[str, Any]:
         "for_seconds": _rounded(ended.until - ended.since, 0),
         "target": ended.finding.target or None,
         "account": ended.finding.account or None,
+    }
+
+
+def _server_change(change: ServerChange) -> dict[str, Any]:
+    return {
+        "time": rfc3339(change.at),
+        "target": change.target,
+        "trait": change.trait,
+        "was": change.was,
+        "now": change.now,
     }
 
 
@@ -195,6 +218,7 @@ def _target(verdict: Verdict, record: Record, view: View) -> dict[str, Any]:
         "up": verdict.up,
         "usable": verdict.usable,
         "barred_by": sorted(verdict.barred),
+        "gates": barring_gates(verdict, view.judgement),
         "reason": verdict.reason,
         "detail": verdict.detail or None,
         "seqno": known.seqno if known else None,
@@ -205,10 +229,12 @@ def _target(verdict: Verdict, record: Record, view: View) -> dict[str, Any]:
         "in_sync_in_seconds": _rounded(verdict.in_sync_in, 0),
         "shard_client_seqno": known.shard_client_seqno if known else None,
         "shard_client_lag_blocks": verdict.shard_client_lag,
+        "shard_lag_seconds": _rounded(verdict.shard_lag_seconds, 1),
         "clock_offset_seconds": _rounded(known.clock_offset if known else None, 1),
         "latency_ms": _milliseconds(verdict.latency),
         "idle_seconds": _rounded(verdict.idle, 1),
         "interruptions": _rounded(verdict.interruptions, 1),
+        "out_queue": _out_queue(record, view),
         "protocol_version": None if protocol is None else f"{protocol >> 8}.{protocol & 255}",
         "steps_back": record.steps_back,
         "dropped_answers": record.dropped_answers,
@@ -220,6 +246,16 @@ def _target(verdict: Verdict, record: Record, view: View) -> dict[str, Any]:
             {"probe": sample.probe, **_sample(sample, view)} for sample in reversed(record.failures)
         ],
     }
+
+
+def _out_queue(record: Record, view: View) -> dict[str, int] | None:
+    """The longest outbound queue of a shard, as last reported; None where that is too old."""
+    read = record.latest.get(Probe.ACCOUNT)
+    oldest = view.snapshot.monotonic - lifetime(Probe.ACCOUNT, view.config.probe)
+    if read is None or read.out_queue is None or read.finished < oldest:
+        return None
+    size, limit = read.out_queue
+    return {"messages": size, "limit_messages": limit}
 
 
 def _sample(sample: Sample, view: View) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tonwatch.config.models import Config
 from tonwatch.samples.sample import Probe, Sample
@@ -21,6 +21,7 @@ from tonwatch.serve.health.wallet_rows import account_rows
 from tonwatch.system.internal_errors import InternalError
 from tonwatch.watch.fork_evidence import fork_evidence
 from tonwatch.watch.lifetimes import lifetime
+from tonwatch.watch.policy import barring_gates, by_policy
 from tonwatch.watch.sentences import blocks, duration, rfc3339
 from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.store import FAILURES, HISTORY, Record
@@ -37,7 +38,9 @@ MAX_FINDINGS: Final = 8
 """Further findings, and lines of evidence; the others are in the table of targets."""
 
 MAX_HISTORY: Final = 10
-"""Ended diagnoses on the page."""
+"""Ended diagnoses on the page, and changes of servers."""
+
+_CODE: Final = re.compile(r"`([a-z_.]+)`")
 
 _HASH: Final = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 
@@ -98,6 +101,7 @@ def context(view: View, errors: Sequence[InternalError] = (), *, alive: bool) ->
         "alive": alive,
         "also": also,
         "history": view.history[:MAX_HISTORY],
+        "server_changes": view.server_changes[:MAX_HISTORY],
         "config": view.config,
         "forks": fork_evidence(view, view.config.zerostate),
         "errors": errors,
@@ -105,6 +109,12 @@ def context(view: View, errors: Sequence[InternalError] = (), *, alive: bool) ->
         "failures": _failure_rows(view),
         "kept": FAILURES,
         "now": view.snapshot.wall,
+        "policy": by_policy(
+            view.diagnosis.finding,
+            view.judgement,
+            view.readiness,
+            view.config.readiness.gates,
+        ),
         "place": "wallet" if any(finding.account for finding in further) else "target",
         "accounts": account_rows(view, further),
         "readiness_count": text.readiness_count(view.readiness),
@@ -136,6 +146,7 @@ def _template() -> Template:
     environment.filters |= {
         "blocks": blocks,
         "clock": text.time_of_day,
+        "code": code,
         "date": text.date,
         "duration": duration,
         "offset": text.offset,
@@ -192,6 +203,7 @@ def _note(view: View, verdict: Verdict, omitted: frozenset[str]) -> str:
         "" if forked_at is None else f"Other targets have another block {forked_at}.",
         _interrupted(verdict, view.config),
         text.progress(view.readiness.standings.get(name), view.config.readiness),
+        text.by_gates(barring_gates(verdict, view.judgement)),
     ]
     return " ".join(part for part in parts if part)
 
@@ -202,6 +214,11 @@ def _interrupted(verdict: Verdict, config: Config) -> str:
         return ""
     counted = "once" if times == 1 else f"{times} times"
     return f"Interrupted {counted} in the last {duration(config.thresholds.flapping_window)}."
+
+
+def code(sentence: str) -> Markup:
+    """A sentence whose names of settings stand between backticks, as HTML."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(sentence))))  # noqa: S704 - escaped
 
 
 def short_hashes(text: str) -> str:

@@ -11,6 +11,7 @@ from tonwatch.samples.account import Reading
 from tonwatch.samples.payouts import OTHER_CODE, PayoutProgress, Trouble
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.transactions import TransactionId
+from tonwatch.watch.planner import idle_write_probe
 from tonwatch.watch.sentences import rfc3339
 from tonwatch.watch.view import View
 from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
@@ -57,6 +58,7 @@ def _wallet(wallet: WalletVerdict, view: View) -> dict[str, Any]:
         "last_clean": _time(reading.last_clean if reading else None),
         "low": bool(wallet.low),
         "frozen": wallet.frozen,
+        "write_probe_idle": idle_write_probe(wallet),
         "payouts_failed": len(wallet.failed),
         "payouts_bounced": len(wallet.bounced),
         "assets": [_asset(holding, view) for holding in wallet.holdings.values()],

@@ -3,14 +3,16 @@
 The exposition and docs/metrics.md are both made from this, so they agree.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
 from tonwatch.serve.metrics import targets, wallets
 from tonwatch.serve.metrics.contexts import ScrapeContext
-from tonwatch.serve.metrics.family import Group, Metric, Point, current_state, one_of
+from tonwatch.serve.metrics.family import Group, Metric, Point, one_of
 from tonwatch.serve.thresholds import UNITS, Unit, unit_of
-from tonwatch.watch.findings import Cause
+from tonwatch.watch.findings import Cause, alert_of
+from tonwatch.watch.pace import Pace
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.states import State
 
@@ -22,6 +24,12 @@ def _egress(context: ScrapeContext) -> float | None:
     if len(outside) > 1 and all(verdict.state is not State.UNKNOWN for verdict in outside):
         return float(bool(judgement.unreachable))
     return None
+
+
+def _pace(context: ScrapeContext) -> Pace:
+    """How fast blocks come; known while a target reports them."""
+    judgement = context.view.judgement
+    return judgement.pace if judgement.head is not None else Pace()
 
 
 _CHAIN: Final[tuple[Metric[ScrapeContext], ...]] = (
@@ -46,6 +54,25 @@ _CHAIN: Final[tuple[Metric[ScrapeContext], ...]] = (
         lambda s: None if s.view.judgement.idle is None else float(s.view.judgement.stalled),
     ),
     Metric(
+        "tonwatch_chain_block_interval_seconds",
+        "gauge",
+        "Seconds from one masterchain block to the next, by the block times of the last ones.",
+        lambda s: _pace(s).recent,
+    ),
+    Metric(
+        "tonwatch_chain_usual_block_interval_seconds",
+        "gauge",
+        "Seconds from one masterchain block to the next that are usual, learnt over a day.",
+        lambda s: _pace(s).usual,
+    ),
+    Metric(
+        "tonwatch_independent_sources",
+        "gauge",
+        "Independent sources among the targets that answer: those of one operator, or that are one"
+        " server, are one.",
+        lambda s: s.view.judgement.sources,
+    ),
+    Metric(
         "tonwatch_local_clock_offset_seconds",
         "gauge",
         "Offset of the servers' clocks and block times from the local clock, in seconds: positive"
@@ -62,19 +89,61 @@ _CHAIN: Final[tuple[Metric[ScrapeContext], ...]] = (
     ),
 )
 
+_SELECTED: Final = (
+    Cause.LOCAL_RESOURCES,
+    Cause.EGRESS_LOSSY,
+    Cause.CHAIN_ROLLED_BACK,
+    Cause.ALL_LAGGING,
+    Cause.SOURCES_DISAGREE,
+    Cause.MESSAGES_QUEUED,
+    Cause.STATE_DIR_FAILING,
+    Cause.CHAIN_SLOW,
+)
+"""Causes whose alert rules select findings, as no other metric shows them."""
+
+
+def _findings(context: ScrapeContext) -> Iterable[Point]:
+    diagnosis = context.view.diagnosis
+    counts = Counter(dict.fromkeys(_SELECTED, 0))
+    for finding in (diagnosis.finding, *diagnosis.also):
+        if alert_of(finding.cause) is not None:
+            counts[finding.cause] += len(finding.others) or 1
+    for cause, count in counts.items():
+        yield (cause.value,), count
+
+
+def _since(context: ScrapeContext) -> Iterable[Point]:
+    diagnosis, status = context.view.diagnosis, context.view.judgement.wallet_status
+    finding = diagnosis.finding
+    is_contract = finding.account in status.contracts
+    wallet, contract = ("", finding.account) if is_contract else (finding.account, "")
+    yield (finding.cause.value, finding.target, wallet, contract), diagnosis.since
+
+
 _VERDICT: Final[tuple[Metric[ScrapeContext], ...]] = (
     Metric(
         "tonwatch_diagnosis",
         "gauge",
-        "1 for the cause that is diagnosed; `sources_disagree` is also there at 0.",
-        lambda s: current_state(s.view.diagnosis.cause, Cause.SOURCES_DISAGREE),
+        "1 for the cause that is diagnosed.",
+        lambda s: [((s.view.diagnosis.cause.value,), 1)],
         labels=("cause",),
     ),
     Metric(
         "tonwatch_diagnosis_since_timestamp_seconds",
         "gauge",
-        "When the cause was first diagnosed, Unix time in seconds.",
-        lambda s: s.view.diagnosis.since,
+        "When the cause was first diagnosed, Unix time in seconds, with the target, wallet or"
+        " contract that it is about now; labels that do not apply are empty.",
+        _since,
+        labels=("cause", "target", "wallet", "contract"),
+    ),
+    Metric(
+        "tonwatch_findings",
+        "gauge",
+        "What is wrong, by cause, the diagnosis and all else: how many targets, wallets and"
+        " contracts, and 1 for what is about all of them. Causes that alert rules select are also"
+        " there at 0.",
+        _findings,
+        labels=("cause",),
     ),
     Metric(
         "tonwatch_ready",

@@ -40,8 +40,8 @@ base units; points in time are Unix time in seconds, so that age is `time() - me
 - Names that end in `_amount_total`, and balances, are amounts in units of their asset, as floats;
   the exact ones are in `/health`. All other counters count what their names say.
 - State sets have a series at 1 for the value that holds. `tonwatch_target_state` and
-  `tonwatch_readiness` have one at 0 for every other value; `tonwatch_diagnosis`,
-  `tonwatch_wallet_status` and `tonwatch_contract_status` for those that alert rules select.
+  `tonwatch_readiness` have one at 0 for every other value; `tonwatch_wallet_status` and
+  `tonwatch_contract_status` for those that alert rules select.
 - `process_*` (CPU, memory, file descriptors, start time) are of tonwatch's own process.
 """
 

@@ -74,6 +74,12 @@ def _accepts_messages(context: TargetContext) -> float | None:
     return None if sent is None or not context.scrape.fresh(sent) else float(sent.ok)
 
 
+def _out_queue(context: TargetContext) -> tuple[int, int] | None:
+    """Size and limit, as last reported, while that is recent enough."""
+    read = context.record.latest.get(Probe.ACCOUNT)
+    return read.out_queue if read is not None and context.scrape.fresh(read) else None
+
+
 _TARGET: Final[tuple[Metric[TargetContext], ...]] = (
     Metric(
         "tonwatch_target_info",
@@ -128,9 +134,17 @@ _TARGET: Final[tuple[Metric[TargetContext], ...]] = (
         lambda s: s.verdict.shard_client_lag,
     ),
     Metric(
+        "tonwatch_target_shard_lag_seconds",
+        "gauge",
+        "Lag of the shards, from which accounts are read, to its own last masterchain block, in"
+        " seconds; what is usual counts as 0.",
+        lambda s: s.verdict.shard_lag_seconds,
+    ),
+    Metric(
         "tonwatch_target_lag_seconds",
         "gauge",
-        "Lag of its last masterchain block to the head of the chain, in seconds of block time.",
+        "Lag of its last masterchain block to the head of the chain, in seconds of block time; or"
+        " to the clock less what is usual, where that is more and counts as lagging.",
         lambda s: s.verdict.lag_seconds,
     ),
     Metric(
@@ -173,6 +187,18 @@ _TARGET: Final[tuple[Metric[TargetContext], ...]] = (
         " which it must; else 0. Absent where none is sent, and 2.5 `probe.write_interval` after"
         " the last.",
         _accepts_messages,
+    ),
+    Metric(
+        "tonwatch_target_out_queue_messages",
+        "gauge",
+        "Messages in the longest outbound queue of a shard, as it reports them.",
+        lambda s: queue[0] if (queue := _out_queue(s)) else None,
+    ),
+    Metric(
+        "tonwatch_target_out_queue_limit_messages",
+        "gauge",
+        "Messages in an outbound queue above which blocks include no external messages.",
+        lambda s: queue[1] if (queue := _out_queue(s)) else None,
     ),
     Metric(
         "tonwatch_target_protocol_version_info",

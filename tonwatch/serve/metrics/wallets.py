@@ -11,6 +11,7 @@ from tonwatch.serve.metrics import contexts
 from tonwatch.serve.metrics.contexts import PayoutContext, WalletContext
 from tonwatch.serve.metrics.family import Group, Metric, Point, current_state
 from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.watch.planner import idle_write_probe
 from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding
 
 UNKNOWN: Final = "unknown"
@@ -105,6 +106,13 @@ _WALLETS: Final[tuple[Metric[WalletContext], ...]] = (
         "1 while the balance of one of its assets cannot be read although a target answers, 0"
         " otherwise. /health names the asset.",
         lambda c: float(c.asked and bool(c.verdict.read_failing)),
+    ),
+    Metric(
+        "tonwatch_wallet_write_probe_idle",
+        "gauge",
+        "1 while it cannot reject the probe messages of its `write_probe`, so that none is sent, 0"
+        " otherwise; /health says why. Absent where it has none.",
+        lambda c: float(bool(idle_write_probe(c.verdict))) if c.verdict.write_probe else None,
     ),
     Metric(
         "tonwatch_wallet_recent_failed_payouts",

@@ -106,10 +106,8 @@ async def head(target: str, link: Link, *, timeout: float, wall: Callable[[], fl
             with suppress(QueryTimeout):
                 # A slow node has reported its head; the remaining fields stay unknown.
                 await _complete(client, info, probe.head, probe, budget, wall)
-        except LiteServerError:
-            raise
         except TonError as error:
-            if error.reason is Reason.NOT_SYNCED:
+            if isinstance(error, LiteServerError) or error.reason is Reason.NOT_SYNCED:
                 link.saw(None)
             else:
                 await link.drop()
@@ -132,9 +130,9 @@ async def account(
     """
 
     with Recording(source.name, Probe.ACCOUNT, wall) as probe:
+        _, info = await source.last()
         async with source.connected() as client:
             probe.server = client.connection.server
-            info = await source.last(client)
             probe.head = _head_of(info, wall())
             reader = source.reader_at(client, info.last)
             began = asyncio.get_running_loop().time()

@@ -52,15 +52,26 @@ class LiteServerSource:
         self._opening = asyncio.Lock()
 
     async def reader(self, seqno: int | None = None) -> Reader:
+        if seqno is None:
+            client, info = await self.last()
+            return self.reader_at(client, info.last)
         async with self.connected() as client:
-            if seqno is None:
-                block = (await self.last(client)).last
-            else:
-                block = (await client.lookup_block(seqno, self.timeout())).id
+            block = (await client.lookup_block(seqno, self.timeout())).id
         return self.reader_at(client, block)
 
-    async def last(self, client: LiteClient) -> MasterchainInfo:
-        """The liteserver's last block, on a connection to it."""
+    async def last(self) -> tuple[LiteClient, MasterchainInfo]:
+        """The liteserver's last block, and the connection that reported it.
+
+        Where that shows that the connection is stale, a new one is asked.
+        """
+        async with self.connected() as client:
+            info = await self._last(client)
+        if self._link.kept.is_stale:
+            async with self.connected() as client:
+                info = await self._last(client)
+        return client, info
+
+    async def _last(self, client: LiteClient) -> MasterchainInfo:
         info = await client.masterchain_info(self.timeout())
         self._link.saw(info.last.seqno)
         return info

@@ -53,7 +53,10 @@ class OpenLiteServer(OpenTarget):
     async def head(self) -> Sample:
         """Probe its head."""
         timeout, wall = self._services.timeout(), self._services.wall
-        return await probes.head(self._name, self._link, timeout=timeout, wall=wall)
+        sample = await probes.head(self._name, self._link, timeout=timeout, wall=wall)
+        if sample.head is not None:
+            self._accounts.kept.saw_elsewhere(sample.head.seqno)
+        return sample
 
     async def connect(self) -> Sample:
         """Probe a new connection. The kept ones are replaced where it shows that they are stale."""
@@ -78,6 +81,8 @@ class OpenLiteServer(OpenTarget):
         now = asyncio.get_running_loop().time()
         is_due = now >= self._queues_due
         sample = await probes.account(self._reading, wall=self._services.wall, queues=is_due)
+        if sample.head is not None:
+            self._link.kept.saw_elsewhere(sample.head.seqno)
         if is_due and sample.ok:
             self._queues_due = now + QUEUES_INTERVAL
             self._out_queue = sample.out_queue

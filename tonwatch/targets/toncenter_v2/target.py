@@ -36,8 +36,7 @@ class OpenToncenter(OpenTarget):
         """Probe its head."""
         timeout, wall = self._services.timeout(), self._services.wall
         sample = await probes.head(self._name, self._client, timeout=timeout, wall=wall)
-        if sample.head is not None:
-            await self._connection.saw(sample.head.seqno)
+        await self._connection.saw(sample.head.seqno if sample.head is not None else None)
         return sample
 
     async def connect(self) -> Sample:

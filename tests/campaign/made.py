@@ -50,6 +50,7 @@ _QUICK: Final = (0.005, 0.06)
 """Seconds that a probe takes where nothing is slow."""
 
 _QUEUE_LIMIT: Final = 8000
+_ROUNDS: Final = 60.0
 
 _OWNER: Final = Address(0, b"w" * 32)
 _KEY: Final = AccountKey("payouts", NATIVE)
@@ -144,6 +145,7 @@ class _Made:
         self._count = count()
         self._news = False
         self._compared = True
+        self._next_round = INTERVAL
         self._failing: set[tuple[str, Probe]] = set()
         self._view: View | None = None
 
@@ -436,12 +438,14 @@ class _Made:
     # Rounds of all targets.
 
     def _fork_round(self, time: float) -> None:
+        """A round each minute; each interval while a fork is known."""
+        self._later(time + INTERVAL, self._fork_round)
         judgement = self._view.judgement if self._view else None
-        planned = planner.fork_round(judgement) if judgement is not None else None
-        unsettled = judgement is not None and bool(
-            judgement.forks.undecided or judgement.forks.minority
-        )
-        self._later(time + (INTERVAL if unsettled else 60.0), self._fork_round)
+        if judgement is None or (time < self._next_round and not planner.is_forked(judgement)):
+            return
+        if time >= self._next_round:
+            self._next_round = time + _ROUNDS
+        planned = planner.fork_round(judgement)
         if planned is None:
             return
         for name in planned.targets:
@@ -477,7 +481,7 @@ class _Made:
             self._later(sample.finished, partial(self._add, sample))
         if samples:
             self._compared = all(sample.ok for sample in samples)
-        self._later(time + (60.0 if self._compared else INTERVAL), self._compare)
+        self._later(time + (_ROUNDS if self._compared else INTERVAL), self._compare)
 
     def _balance(self, time: float) -> None:
         at, well = time, False

@@ -495,7 +495,12 @@ def _untrue(situation: Situation, server: Server, now: Served, time: float) -> I
 def _forked(situation: Situation, server: Server, time: float) -> Iterator[Harm]:
     """On a fork; where the honest ones are no majority, nobody can say who."""
     all_now = [(each, served(situation, each, time)) for each in situation.servers]
-    answering = [(each, now) for each, now in all_now if now.answers and now.own_network]
+    # Rounds ask on new connections.
+    answering = [
+        (each, now)
+        for each, now in all_now
+        if now.answers and now.own_network and now.connect_seconds < _TIMEOUT
+    ]
     forked = [each for each, now in answering if now.forked]
     honest = [each for each, now in answering if not now.forked]
     outvoted = len(honest) > len(forked)
@@ -550,12 +555,14 @@ def everywhere(situation: Situation, time: float) -> Iterator[Harm]:
             ready_until=math.inf,
         )
     if len(situation.servers) > 1:
-        forked = [served(situation, server, time).forked for server in situation.servers]
+        all_now = [served(situation, server, time) for server in situation.servers]
+        forked = [now.forked for now in all_now]
+        asked = all(now.answers and now.connect_seconds < _TIMEOUT for now in all_now)
         if any(forked) and sum(forked) >= len(_well(situation, time)):
             # The liars are no minority: the honest ones may be called forked as well.
             yield Harm(
                 kind="disagreement",
-                within=BY_ROUND if _well(situation, time) else None,
+                within=BY_ROUND if asked and _well(situation, time) else None,
                 slow=True,
                 states=_states(State.FORKED),
                 causes=frozenset(

@@ -252,6 +252,9 @@ class Checks:
             accepted = {cause for spell in about for cause in _any_cause(spell.harm)}
             soon = [spell for spell in recent if spell.target in {*self._primaries, ""}]
             accepted |= {cause for spell in soon for cause in _any_cause(spell.harm)}
+            # What is true of all targets explains the rest, whatever is wrong with primaries.
+            every = {cause for spell in (*now, *recent) for cause in _any_cause(spell.harm)}
+            accepted |= every & {Cause.CHAIN_STALLED, Cause.ALL_LAGGING}
             other = named.cause not in accepted | _OF_A_WINDOW
             if other and self._too_long(time, "first", named.cause):
                 self._note(Invariant.CAUSE, time, f"{named.cause} is named first")

@@ -144,9 +144,9 @@ def harms(situation: Situation, server: Server, now: Served, time: float) -> Ite
     """What follows for a target from what its users get."""
     if now.egress:
         yield from _egress(situation, server, now)
-    elif not now.answers:
+    if not now.answers and not now.cut:
         yield from _no_answers(server, now, here(situation, time).descriptors)
-    elif now.losses:
+    elif now.losses and not now.egress:
         yield _losses(server, now)
     if now.flapping:
         yield _turns(server)
@@ -195,7 +195,7 @@ def _egress(situation: Situation, server: Server, now: Served) -> Iterator[Harm]
     if len(situation.external) < 2:
         causes |= _cause(server, "down", "flapping") | {Cause.NODE_NOT_SYNCED}
         states |= {State.FLAPPING}
-    if now.kept is not Reason.OK:
+    if now.cut:
         yield Harm(
             kind="egress broken",
             within=TIMED_OUT,

@@ -141,7 +141,8 @@ class Served:
         clock: seconds by which its clock is ahead of the true time.
         queue: messages that wait in the outbound queue.
         flapping: whether it refuses and answers by turns.
-        egress: whether the way to it is broken here.
+        egress: whether the way to it is broken here, or loses packets.
+        cut: whether it is broken.
     """
 
     new: Reason = Reason.OK
@@ -169,6 +170,7 @@ class Served:
     queue: int = 0
     flapping: bool = False
     egress: bool = False
+    cut: bool = False
 
     @property
     def reachable(self) -> bool:
@@ -326,7 +328,13 @@ def _from_here(situation: Situation, now: Served, time: float) -> Served:
         if not episode.at(time):
             continue
         if episode.fault == EGRESS_BROKEN:
-            now = replace(now, new=Reason.CONNECT_TIMEOUT, kept=Reason.CONNECT_TIMEOUT, egress=True)
+            now = replace(
+                now,
+                new=Reason.CONNECT_TIMEOUT,
+                kept=Reason.CONNECT_TIMEOUT,
+                egress=True,
+                cut=True,
+            )
         elif episode.fault == EGRESS_LOSSY:
             now = replace(now, losses=max(now.losses, episode.number or 0.0), egress=True)
     return now

@@ -14,9 +14,9 @@ from tonwatch.watch import consensus, history
 from tonwatch.watch.failures import failure
 from tonwatch.watch.lag import Lags
 from tonwatch.watch.lifetimes import lifetime
-from tonwatch.watch.pace import USUAL_AGE, Pace, idle_times, measured
+from tonwatch.watch.pace import USUAL_AGE, Pace, idle_by_clock, idle_times, measured
 from tonwatch.watch.states import MEANINGS, State
-from tonwatch.watch.store import ANEW, Record, Snapshot
+from tonwatch.watch.store import Record, Snapshot
 from tonwatch.watch.verdicts import Judgement, RolledBack, Verdict
 
 EGRESS_DOUBT: Final = 2
@@ -24,6 +24,9 @@ EGRESS_DOUBT: Final = 2
 
 _SETTLED: Final = 1 / 3
 """Part of the flapping window after which a lasting failure is not flapping any more."""
+
+_ROLLED_BACK: Final = 30
+"""Blocks by which the head must go back; those of a server that lags so far are not fresh."""
 
 _FRESH: Final = 4.0
 """Seconds by which a block of a healthy chain may be older than usual."""
@@ -96,6 +99,8 @@ def judge(
     back, peak = _rollback(snapshot, previous, head, trusted, offset, pace)
     # What lags says nothing about new blocks.
     at_head = [name for name in idles if not _lags_head(answers[name], head, thresholds)]
+    if len({sources[name] for name in at_head}) > 1:
+        idles |= idle_by_clock(at_head, records, answers, epoch, offset, pace)
     idle = min((idles[name] for name in at_head), default=None)
     stalled = idle is not None and pace.is_stalled(idle, thresholds)
     sources_at_head = len({sources[name] for name in at_head})
@@ -193,7 +198,7 @@ def _rollback(
         back = None
     if head is None:
         return back, peak
-    if peak is None or head.seqno >= peak - ANEW:
+    if peak is None or head.seqno >= peak - _ROLLED_BACK:
         return back, max(head.seqno, peak or 0)
     usual = USUAL_AGE + pace.expected
     fresh = [
@@ -203,7 +208,7 @@ def _rollback(
         and (block_age := consensus.age(sample, offset)) is not None
         and block_age < _FRESH + usual
     ]
-    if not fresh or max(fresh) >= peak - ANEW:
+    if not fresh or max(fresh) >= peak - _ROLLED_BACK:
         return back, peak
     return RolledBack(snapshot.wall, snapshot.monotonic, peak, head.seqno), head.seqno
 

@@ -146,6 +146,37 @@ def idle_times(
     return idles
 
 
+def idle_by_clock(
+    names: Iterable[str],
+    records: Mapping[str, Record],
+    answers: Mapping[str, Sample],
+    epoch: float,
+    offset: float | None,
+    pace: Pace,
+) -> dict[str, float]:
+    """Seconds without a new block at targets that are back, by the age of the block that they have.
+
+    They have not been seen before and after a block, so that only their agreement on an old one
+    shows that the chain is stalled.
+
+    Args:
+        names: of targets at the head of the chain, of two sources at least.
+        records: as `idle_times`, and so the others.
+        answers: likewise.
+        epoch: likewise.
+        offset: likewise.
+        pace: of the chain.
+    """
+    idles = {}
+    for name in names:
+        head = answers[name].head
+        if head is None or head.gen_utime is None or not history.is_back(records[name], head.seqno):
+            continue
+        sample = history.by_present_clock(answers[name], epoch)
+        idles[name] = sample.started + (offset or 0.0) - head.gen_utime - USUAL_AGE - pace.expected
+    return idles
+
+
 def _usual(before: Pace, recent: float, now: float) -> float:
     if before.usual is None:
         return recent if recent <= HEALTHY else _ASSUMED

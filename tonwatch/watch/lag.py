@@ -194,13 +194,14 @@ class Lags:
 def _head_before(record: Record, read: Sample) -> Head | None:
     """The last head that the target had reported when accounts were read.
 
-    None until the next one, which shows that the chain did not go back between them.
+    None where the next one shows that the chain has gone back since.
     """
     after: Head | None = None
     for sample in reversed(record.heads):
         if sample.head is None:
             continue
         if sample.finished <= read.finished:
-            return sample.head if after is not None and after.seqno >= sample.head.seqno else None
+            went_back = after is not None and after.seqno < sample.head.seqno
+            return None if went_back else sample.head
         after = sample.head
     return None

@@ -276,6 +276,8 @@ def refusing_messages(record: Record, oldest: float) -> Sample | None:
     why = failure(last.reason)
     if last.reason is Reason.RATE_LIMITED or why.proves_nothing or why.unreachable:
         return None
+    if got_no_answer(last) and last.finished < _answering_since(record):
+        return None  # it answered nothing else either
     return last if failing.count > 1 or why.of_messages else None
 
 

@@ -276,7 +276,8 @@ class _Judge:
         )
         if sample.ok and sample.head is not None:
             failed = history.new_connections_fail(record, now - lifetime(Probe.CONNECT, self.probe))
-            if failed is None or sample.probe is Probe.CONNECT:
+            other = sample.head.zerostate not in (None, self.zerostate)
+            if failed is None or sample.probe is Probe.CONNECT or other:
                 return self._standing(record, sample, sample.head, newest, interruptions, flapping)
             state, reason = failure(failed.reason).state, failed.reason
             detail = f"on a new connection: {failed.detail}"

@@ -13,7 +13,7 @@ from tonwatch.watch import history
 from tonwatch.watch.lifetimes import lifetime
 from tonwatch.watch.pace import USUAL_AGE
 from tonwatch.watch.states import State
-from tonwatch.watch.store import Record, Snapshot
+from tonwatch.watch.store import ANEW, Record, Snapshot
 from tonwatch.watch.verdicts import Judgement
 
 _LAG_HYSTERESIS: Final = 0.8
@@ -179,7 +179,14 @@ class Lags:
         if read is not None and read.ok and read.finished >= oldest:
             before = _head_before(record, read)
             if before is not None and read.head is not None:
-                gaps.append(max(0, before.seqno - read.head.seqno))
+                gap = before.seqno - read.head.seqno
+                if gap >= ANEW and record.heads[-1].finished <= read.finished:
+                    # Perhaps the chain has gone back since: the next head shows that.
+                    known = (
+                        self.previous.verdicts.get(record.target.name) if self.previous else None
+                    )
+                    gap = (known.shard_client_lag if known is not None else None) or 0
+                gaps.append(max(0, gap))
             if before is not None and before.gen_utime is not None and read.state_time is not None:
                 old = before.gen_utime - read.state_time
                 if old >= _IDLE_SHARD:

@@ -97,9 +97,14 @@ class Lags:
                 return None
             late = age
             at_head = self.whole.head is not None and self.whole.head.seqno <= sample.head.seqno
+            if at_head and self.whole.stalled:
+                return None  # the head is old, and the newest there is
             if at_head:
                 # It may have had the head late; others show when that was new.
                 late = min(late, self.newest)
+            if at_head and history.is_back(record, sample.head.seqno):
+                # It was not seen with a block that was new.
+                late = sample.started - sample.head.gen_utime
         usual = USUAL_AGE + self.whole.pace.expected
         return late + (self.whole.clock_offset or 0.0) - usual
 
@@ -210,14 +215,13 @@ class Lags:
 def _head_before(record: Record, read: Sample) -> Head | None:
     """The last head that the target had reported when accounts were read.
 
-    None where the next one shows that the chain has gone back since.
+    None where later ones show that the chain has gone back since.
     """
-    after: Head | None = None
+    lowest = math.inf
     for sample in reversed(record.heads):
         if sample.head is None:
             continue
         if sample.finished <= read.finished:
-            went_back = after is not None and after.seqno < sample.head.seqno
-            return None if went_back else sample.head
-        after = sample.head
+            return sample.head if lowest >= sample.head.seqno - _FAR else None
+        lowest = min(lowest, sample.head.seqno)
     return None

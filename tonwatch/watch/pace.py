@@ -192,10 +192,14 @@ def _last_seqno(record: Record) -> int:
 def _blocks(record: Record) -> Iterator[tuple[int, int]]:
     """Blocks that a target reported while they went up: seqno and time, the newest first."""
     last: int | None = None
+    network: bytes | None = None
     for sample in reversed(record.heads):
         head = sample.head
         if head is None or head.gen_utime is None:
             continue
+        if network is not None and head.zerostate not in (None, network):
+            return
+        network = network or head.zerostate
         if last is not None and head.seqno > last + ANEW:
             return
         if last is None or head.seqno < last:

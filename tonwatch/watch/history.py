@@ -303,7 +303,7 @@ def block_rate(record: Record) -> float:
     return max(0, last.head.seqno - first.head.seqno) / seconds if seconds > 0 else 0.0
 
 
-def catch_up_rate(record: Record, lag_warn: float) -> float | None:
+def catch_up_rate(record: Record, lag_warn: float, epoch: float) -> float | None:
     """Seconds of lag that a target makes up each second; None where it does not.
 
     Only the samples of the present lag count: answers in a row whose block was older than
@@ -313,7 +313,7 @@ def catch_up_rate(record: Record, lag_warn: float) -> float | None:
     for sample in reversed(record.heads):
         if not sample.ok or sample.head is None or sample.head.gen_utime is None:
             break
-        age = sample.started - sample.head.gen_utime
+        age = by_present_clock(sample, epoch).started - sample.head.gen_utime
         if age < lag_warn:
             break
         ages.append((sample.finished, age))

@@ -354,7 +354,7 @@ class _Judge:
             limited is not None and limited.count > 1 and limited.last.reason is Reason.RATE_LIMITED
         )
         lags = (lag or 0.0) >= self.lags.warned_from(record)
-        rate = history.catch_up_rate(record, limits.lag_warn) if lags else None
+        rate = history.catch_up_rate(record, limits.lag_warn, self.lags.epoch) if lags else None
         shard_lags = shards.lags(limits.shard_client_lag_warn, limits.lag_warn)
         # Blocks that are old for the shard client alone are no lag of the masterchain.
         own_lag = (lag or 0.0) - shards.served

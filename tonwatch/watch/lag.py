@@ -191,7 +191,10 @@ class Lags:
             if before is not None and read.head is not None:
                 gaps.append(self._account_gap(record, read, before.seqno - read.head.seqno))
             if before is not None and before.gen_utime is not None and read.state_time is not None:
-                old = before.gen_utime - read.state_time
+                # A head from the future says nothing about the age of shards.
+                read = history.by_present_clock(read, self.epoch)
+                made = min(before.gen_utime, read.started + (self.whole.clock_offset or 0.0))
+                old = made - (read.state_time or 0)
                 if old >= _IDLE_SHARD:
                     seconds.append(old)
         if not gaps and not seconds:

@@ -7,6 +7,8 @@ PYTEST_ARGS ?=
 # One more than there are cores: some tests wait while others compute.
 WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 BENCH_ARGS ?=
+SEEDS ?= 2000
+TIER ?= judge
 DEMO_ARGS ?=
 
 VENV ?= .venv
@@ -15,8 +17,8 @@ READY := $(VENV)/.ready
 MANIFESTS := $(wildcard deploy/kubernetes/*.yaml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-e2e test-browser coverage tools lint format bench \
-	dashboards docs lock clean python
+.PHONY: help demo test test-matrix test-e2e test-browser campaign coverage tools lint format \
+	bench dashboards docs lock clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -38,6 +40,9 @@ test-e2e: $(READY) ## only tests with real Prometheus and Alertmanager
 
 test-browser: $(READY) ## the page in a real browser alone
 	$(PYTEST) tests/serve/health/test_page_browser.py $(PYTEST_ARGS)
+
+campaign: $(READY) ## random faults against an oracle (SEEDS=2000 or FIRST:END, TIER=judge|sockets)
+	$(BIN)/python -m tests.campaign --tier $(TIER) --seeds $(SEEDS)
 
 coverage: $(READY) ## all tests, and their coverage of tonwatch
 	$(PYTEST) --cov --cov-report=term $(PYTEST_ARGS)

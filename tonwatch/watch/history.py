@@ -212,12 +212,18 @@ def youngest_age(record: Record, oldest: float, epoch: float) -> float | None:
 
 
 def is_back(record: Record, seqno: int) -> bool:
-    """Whether it has had no block but this one since it answers again, or since the start."""
+    """Whether it has had no block but this one since it answers again, or since the start.
+
+    Blocks of another network are no answers.
+    """
+    network: bytes | None = None
     for sample in reversed(record.heads):
         if not sample.ok:
             return True
-        if sample.head is not None and sample.head.seqno != seqno:
-            return False
+        if sample.head is None or sample.head.seqno == seqno:
+            network = sample.head.zerostate if sample.head is not None else None
+            continue
+        return network is not None and sample.head.zerostate not in (None, network)
     return True
 
 
@@ -276,8 +282,10 @@ def refusing_messages(record: Record, oldest: float) -> Sample | None:
     why = failure(last.reason)
     if last.reason is Reason.RATE_LIMITED or why.proves_nothing or why.unreachable:
         return None
-    if got_no_answer(last) and _explained(record, last):
-        return None  # it does not answer other queries either
+    if last.finished < _answering_since(record) or (
+        got_no_answer(last) and _explained(record, last)
+    ):
+        return None  # it did not answer other queries either
     return last if failing.count > 1 or why.of_messages else None
 
 

@@ -102,13 +102,15 @@ def judge(
     if len({sources[name] for name in at_head}) > 1:
         idles |= idle_by_clock(at_head, records, answers, epoch, offset, pace)
     idle = min((idles[name] for name in at_head), default=None)
-    stalled = idle is not None and pace.is_stalled(idle, thresholds)
+    # Two sources show a stall; the others were asked a little earlier, and must not contradict.
+    waiting = {sources[name] for name in at_head if pace.is_stalled(idles[name], thresholds)}
+    agree = idle is not None and pace.is_stalled(idle + probe.interval, thresholds)
     sources_at_head = len({sources[name] for name in at_head})
     whole = Judgement(
         wall=snapshot.wall,
         head=head,
         dated=_dated(head, previous, oldest),
-        stalled=stalled and sources_at_head > 1,
+        stalled=agree and len(waiting) > 1,
         idle=idle,
         pace=pace,
         peak=peak,
@@ -132,13 +134,23 @@ def judge(
     seen = [
         first
         for name, sample in trusted.items()
-        if head is not None and sample.head is not None and sample.head.seqno >= head.seqno
+        if head is not None and sample.head is not None and sample.head.seqno == head.seqno
         if (first := history.age_when_new(records[name], sample, epoch)) is not None
     ]
     newest = min(seen, default=math.inf)
     lags = Lags(snapshot, previous, whole, thresholds, probe, oldest, epoch, newest)
     judged = _Judge(
-        snapshot, previous, whole, zerostate, thresholds, probe, gates, lags, future, idles
+        snapshot,
+        previous,
+        whole,
+        zerostate,
+        thresholds,
+        probe,
+        gates,
+        lags,
+        future,
+        idles,
+        any(_is_fresh(sample, offset, pace, thresholds.lag_warn) for sample in trusted.values()),
     )
     verdicts = {name: judged.target(record, accepted.get(name)) for name, record in records.items()}
     return replace(whole, verdicts=verdicts)
@@ -200,17 +212,20 @@ def _rollback(
         return back, peak
     if peak is None or head.seqno >= peak - _ROLLED_BACK:
         return back, max(head.seqno, peak or 0)
-    usual = USUAL_AGE + pace.expected
     fresh = [
         sample.head.seqno
         for sample in trusted.values()
-        if sample.head is not None
-        and (block_age := consensus.age(sample, offset)) is not None
-        and block_age < _FRESH + usual
+        if sample.head is not None and _is_fresh(sample, offset, pace, _FRESH)
     ]
     if not fresh or max(fresh) >= peak - _ROLLED_BACK:
         return back, peak
     return RolledBack(snapshot.wall, snapshot.monotonic, peak, head.seqno), head.seqno
+
+
+def _is_fresh(sample: Sample, offset: float | None, pace: Pace, late: float) -> bool:
+    """Whether its block was not older than usual by `late` seconds."""
+    block_age = consensus.age(sample, offset)
+    return block_age is not None and block_age < late + USUAL_AGE + pace.expected
 
 
 def _excused(snapshot: Snapshot, previous: Judgement | None) -> dict[str, float]:
@@ -265,6 +280,7 @@ class _Judge:
     lags: Lags
     future: dict[str, float]
     idles: dict[str, float]
+    any_fresh: bool
 
     def target(self, record: Record, sample: Sample | None) -> Verdict:
         newest = record.latest.get(Probe.HEAD)
@@ -442,11 +458,13 @@ class _Judge:
         After a stall of the chain, targets that have not been probed since are not to blame: none
         was ahead of them when they answered.
         """
-        if idle is None or not self.whole.pace.is_stalled(idle, self.thresholds):
-            return False
         whole = self.whole
+        if whole.stalled and not _lags_head(sample, whole.head, self.thresholds):
+            return True
+        if idle is None or not whole.pace.is_stalled(idle, self.thresholds):
+            return False
         alone = whole.sources_at_head == 1 and not _lags_head(sample, whole.head, self.thresholds)
-        if whole.stalled or alone:
+        if whole.stalled or alone or not self.any_fresh:
             return True
         return any(
             other.head is not None

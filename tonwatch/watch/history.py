@@ -193,8 +193,11 @@ def slow_answer(record: Record, oldest: float, timeout: float) -> Sample | None:
         return None
     if not got_no_answer(failing.last):
         return None
-    waited = answered.phases.get("query", 0.0) >= timeout / 2
-    return answered if waited and answered.finished >= max(oldest, failing.first.asked) else None
+    if answered.phases.get("query", 0.0) < timeout / 2:
+        return None
+    # The head was not answered before, and again not since then.
+    during = failing.first.asked <= answered.finished <= failing.last.finished
+    return answered if during and answered.finished >= oldest else None
 
 
 def youngest_age(record: Record, oldest: float, epoch: float) -> float | None:
@@ -282,10 +285,10 @@ def refusing_messages(record: Record, oldest: float) -> Sample | None:
     why = failure(last.reason)
     if last.reason is Reason.RATE_LIMITED or why.proves_nothing or why.unreachable:
         return None
-    if last.finished < _answering_since(record) or (
-        got_no_answer(last) and _explained(record, last)
-    ):
+    if last.finished < _answering_since(record):
         return None  # it did not answer other queries either
+    if (why.silent or got_no_answer(last)) and interruptions(record, last.finished - LOSSY_FOR):
+        return None  # answers to other queries are lost as well
     return last if failing.count > 1 or why.of_messages else None
 
 

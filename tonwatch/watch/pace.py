@@ -136,13 +136,16 @@ def idle_times(
     for name, since in waits.items():
         sample = answers[name]
         seqno = sample.head.seqno if sample.head is not None else 0
-        others = (
+        back = history.is_back(records[name], seqno)
+        # Who had the same block earlier shows since when there is no newer one.
+        earlier = (
             waits[other]
             for other, rest in answers.items()
-            if other in waits and rest.head is not None and rest.head.seqno >= seqno
+            if other in waits
+            and rest.head is not None
+            and (rest.head.seqno == seqno or (back and rest.head.seqno > seqno))
         )
-        first = min(others) if history.is_back(records[name], seqno) else since
-        idles[name] = sample.finished - first
+        idles[name] = sample.finished - min(earlier, default=since)
     return idles
 
 

@@ -150,7 +150,7 @@ def accounts_fail(record: Record, oldest: float, recent: float) -> Sample | None
 
 def _explained(record: Record, failed: Sample) -> bool:
     """Whether accounts could not be read for the reason that the head could not be."""
-    if _not_connected(failed) or failed.finished < _answering_since(record):
+    if _not_connected(failed) or failed.asked < _answering_since(record):
         return True
     return got_no_answer(failed) and loses_answers(record, failed.finished - LOSSY_FOR)
 

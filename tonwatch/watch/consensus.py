@@ -222,7 +222,8 @@ def local_clock_offset(
     middle = median(offsets)
     if abs(middle) < thresholds.clock_warn:
         return None
-    agreeing = [offset for offset in offsets if abs(offset - middle) < thresholds.clock_warn]
+    near = thresholds.clock_warn / 2
+    agreeing = [offset for offset in offsets if abs(offset - middle) < near]
     if len(agreeing) * 2 <= len(offsets):
         return None
     if youngest is None:

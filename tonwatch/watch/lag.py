@@ -187,7 +187,7 @@ class Lags:
         read = record.latest.get(Probe.ACCOUNT)
         oldest = self.snapshot.monotonic - lifetime(Probe.ACCOUNT, self.probe)
         if read is not None and read.ok and read.finished >= oldest:
-            before = _head_before(record, read, head)
+            before = _head_before(record, read, head, self.probe.stale_after)
             if before is not None and read.head is not None:
                 gaps.append(self._account_gap(record, read, before.seqno - read.head.seqno))
             if before is not None and before.gen_utime is not None and read.state_time is not None:
@@ -215,17 +215,19 @@ class Lags:
         return (before.shard_client_lag or 0) if before is not None else 0
 
 
-def _head_before(record: Record, read: Sample, now: Head) -> Head | None:
+def _head_before(record: Record, read: Sample, now: Head, longest: float) -> Head | None:
     """The last head that the target had reported when accounts were read.
 
     None where later ones show that the chain has gone back since, and where it was of another
-    network than it is `now`.
+    network than it is `now`, or came `longest` seconds earlier.
     """
     lowest = math.inf
     for sample in reversed(record.heads):
         if sample.head is None:
             continue
         if sample.finished <= read.finished:
+            if sample.finished < read.finished - longest:
+                return None
             is_other = sample.head.zerostate not in (None, now.zerostate)
             return None if is_other or lowest < sample.head.seqno - _FAR else sample.head
         lowest = min(lowest, sample.head.seqno)

@@ -160,8 +160,9 @@ def harms(situation: Situation, server: Server, now: Served, time: float) -> Ite
         yield Harm(
             kind="wrong network",
             within=within,
-            states=_states(State.WRONG_NETWORK),
-            causes=frozenset({Cause.WRONG_NETWORK}),
+            # An account may be read on the other network between two heads of this one.
+            states=_states(State.WRONG_NETWORK, State.SHARD_LAGGING),
+            causes=frozenset({Cause.WRONG_NETWORK}) | _cause(server, "shard_lagging"),
             unready_within=_hard(within),
         )
         if now.stale_since is None:

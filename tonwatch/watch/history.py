@@ -177,7 +177,7 @@ def got_no_answer(sample: Sample) -> bool:
     return sample.reason in (Reason.NOT_SYNCED, Reason.QUERY_TIMEOUT)
 
 
-def slow_answer(record: Record, oldest: float, timeout: float) -> Sample | None:
+def slow_answer(record: Record, oldest: float, timeout: float, *, was_slow: bool) -> Sample | None:
     """The last connect sample, where it waited for an answer that the head probe did not get.
 
     None where no answer came there either, or at once.
@@ -186,6 +186,8 @@ def slow_answer(record: Record, oldest: float, timeout: float) -> Sample | None:
         record: of the target.
         oldest: event loop time before which nothing counts.
         timeout: of the head probe, seconds; its query has at least half of it.
+        was_slow: it was known to be slow; otherwise the head must not be answered after it either,
+            since an outage ends with one slow answer.
     """
     failing = record.failing.get(Probe.HEAD)
     answered = record.latest.get(Probe.CONNECT)
@@ -195,9 +197,9 @@ def slow_answer(record: Record, oldest: float, timeout: float) -> Sample | None:
         return None
     if answered.phases.get("query", 0.0) < timeout / 2:
         return None
-    # The head was not answered before, and again not since then.
-    during = failing.first.asked <= answered.finished <= failing.last.finished
-    return answered if during and answered.finished >= oldest else None
+    if not was_slow and failing.last.finished < answered.finished:
+        return None
+    return answered if answered.finished >= max(oldest, failing.first.asked) else None
 
 
 def youngest_age(record: Record, oldest: float, epoch: float) -> float | None:

@@ -58,7 +58,9 @@ def judge(
     oldest = now - lifetime(Probe.HEAD, probe)
     epoch = snapshot.wall - now
     accepted = {
-        name: history.by_present_clock(_standing_in(sample, record, now, probe), epoch)
+        name: history.by_present_clock(
+            _standing_in(sample, record, now, probe, _was(State.SLOW, name, previous)), epoch
+        )
         for name, record in records.items()
         if (sample := history.accepted(record, oldest)) is not None
     }
@@ -156,7 +158,14 @@ def judge(
     return replace(whole, verdicts=verdicts)
 
 
-def _standing_in(sample: Sample, record: Record, now: float, probe: ProbeConfig) -> Sample:
+def _was(state: State, name: str, previous: Judgement | None) -> bool:
+    before = previous.verdicts.get(name) if previous is not None else None
+    return before is not None and before.state is state
+
+
+def _standing_in(
+    sample: Sample, record: Record, now: float, probe: ProbeConfig, was_slow: bool
+) -> Sample:
     """The sample itself, or an answer that stands although the newest probe failed.
 
     What was known before a rate limit, or before this machine ran out of something, is still known
@@ -167,7 +176,7 @@ def _standing_in(sample: Sample, record: Record, now: float, probe: ProbeConfig)
         oldest = now - lifetime(Probe.HEAD, probe)
         return good if good is not None and good.finished >= oldest else sample
     oldest = now - lifetime(Probe.CONNECT, probe)
-    return history.slow_answer(record, oldest, probe.timeout) or sample
+    return history.slow_answer(record, oldest, probe.timeout, was_slow=was_slow) or sample
 
 
 def _lags_head(sample: Sample, head: consensus.ChainHead | None, thresholds: Thresholds) -> bool:

@@ -18,6 +18,7 @@ from tests.campaign.oracle import (
     Spell,
     spells,
 )
+from tests.campaign.served import served
 from tests.campaign.situation import Situation
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.states import State
@@ -41,6 +42,11 @@ _INTERRUPTS: Final = _COMES_AND_GOES | {
     "egress broken",
 }
 """Kinds of harm that are interruptions: two of them, confirmed, are flapping."""
+
+_OF_THE_CHAIN: Final = frozenset(
+    {Cause.CHAIN_STALLED, Cause.CHAIN_ROLLED_BACK, Cause.ALL_LAGGING, Cause.SOURCES_DISAGREE}
+)
+"""What concerns all targets, whoever shows it."""
 
 _OF_A_WINDOW: Final = frozenset({Cause.NODE_FLAPPING, Cause.PROVIDER_FLAPPING, Cause.EGRESS_LOSSY})
 """What is counted over a window, and may be named as long as it lies in that."""
@@ -201,6 +207,14 @@ class Checks:
             else:
                 self._note(Invariant.NOT_BLAMED, time, f"{name} is {state}")
 
+    def _were_not_compared(self, time: float) -> bool:
+        """Whether fewer than two targets have answered for long enough to be compared again."""
+        since = time - RECOVERY - NOTICED
+        answering = [
+            each for each in self._situation.servers if served(self._situation, each, since).answers
+        ]
+        return len(answering) < 2
+
     def _was_flapping(self, name: str, time: float) -> bool:
         """Whether enough interruptions lie in the window; of any target where `name` is empty."""
         before = [
@@ -240,6 +254,8 @@ class Checks:
                 continue
             if cause in _OF_A_WINDOW and self._was_flapping(finding.target, time):
                 continue
+            if cause is Cause.SOURCES_DISAGREE and self._were_not_compared(time):
+                continue
             if self._too_long(time, "cause", cause, finding.target):
                 what = f"{cause} is named: {finding.sentence}"
                 invariant = Invariant.CAUSE if now else Invariant.RECOVERED
@@ -252,9 +268,8 @@ class Checks:
             accepted = {cause for spell in about for cause in _any_cause(spell.harm)}
             soon = [spell for spell in recent if spell.target in {*self._primaries, ""}]
             accepted |= {cause for spell in soon for cause in _any_cause(spell.harm)}
-            # What is true of all targets explains the rest, whatever is wrong with primaries.
-            every = {cause for spell in (*now, *recent) for cause in _any_cause(spell.harm)}
-            accepted |= every & {Cause.CHAIN_STALLED, Cause.ALL_LAGGING}
+            # What is wrong with the chain explains more than what is wrong with a primary.
+            accepted |= {c for spell in now for c in _any_cause(spell.harm)} & _OF_THE_CHAIN
             other = named.cause not in accepted | _OF_A_WINDOW
             if other and self._too_long(time, "first", named.cause):
                 self._note(Invariant.CAUSE, time, f"{named.cause} is named first")

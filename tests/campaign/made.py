@@ -31,6 +31,7 @@ from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch import planner, view
+from tonwatch.watch.failures import failure
 from tonwatch.watch.store import Store
 from tonwatch.watch.view import View
 
@@ -146,6 +147,7 @@ class _Made:
         self._news = False
         self._compared = True
         self._next_round = INTERVAL
+        self._next_comparison = 2 * INTERVAL
         self._failing: set[tuple[str, Probe]] = set()
         self._view: View | None = None
 
@@ -463,6 +465,13 @@ class _Made:
         return self._answer(name, Probe.FORK, time, end, head if end.ok else None)
 
     def _compare(self, time: float) -> None:
+        """A comparison each minute; each interval while accounts are wrong."""
+        self._later(time + INTERVAL, self._compare)
+        wrong = self._view is not None and planner.are_accounts_wrong(self._view.judgement)
+        if time < self._next_comparison and self._compared and not wrong:
+            return
+        if time >= self._next_comparison:
+            self._next_comparison = time + _ROUNDS
         planned = planner.comparison(self._view.judgement) if self._view else None
         samples = []
         if planned is not None:
@@ -480,8 +489,7 @@ class _Made:
         for sample in samples:
             self._later(sample.finished, partial(self._add, sample))
         if samples:
-            self._compared = all(sample.ok for sample in samples)
-        self._later(time + (_ROUNDS if self._compared else INTERVAL), self._compare)
+            self._compared = not any(failure(sample.reason).false_claim for sample in samples)
 
     def _balance(self, time: float) -> None:
         at, well = time, False

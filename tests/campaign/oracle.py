@@ -160,8 +160,9 @@ def harms(situation: Situation, server: Server, now: Served, time: float) -> Ite
         yield Harm(
             kind="wrong network",
             within=within,
-            states=_states(State.WRONG_NETWORK),
-            causes=frozenset({Cause.WRONG_NETWORK}),
+            # An account may be read on the other network between two heads of this one.
+            states=_states(State.WRONG_NETWORK, State.SHARD_LAGGING),
+            causes=frozenset({Cause.WRONG_NETWORK}) | _cause(server, "shard_lagging"),
             unready_within=_hard(within),
         )
         if now.stale_since is None:
@@ -338,6 +339,10 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
         lagging |= {Cause.NODE_CATCHING_UP}
     if not _all_late(situation, time):
         lagging -= {Cause.ALL_LAGGING}
+    # Blocks from before the chain went back are those of another history.
+    went_back = any(each.fault == "rewind" and each.begins <= time for each in situation.episodes)
+    on_old_history = [State.FORKED] if went_back else []
+    of_old_history = _cause(server, "forked") if went_back else frozenset()
     if behind >= _LAG_WARN - min(unsure, 7.0):
         # How late blocks of a fork are means nothing.
         surely = now.behind >= _LAG_WARN + unsure and not now.forked and not now.time_error
@@ -349,8 +354,10 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
                 State.LAGGING,
                 *([State.STALLED] if stuck else []),
                 *([State.SHARD_LAGGING] if now.steps_back else []),
+                *on_old_history,
             ),
             causes=lagging
+            | of_old_history
             | (_stalled(situation, server, time) if stuck else frozenset())
             | (_cause(server, "shard_lagging") if now.steps_back else frozenset()),
         )
@@ -368,13 +375,16 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
             kind=("stalled with the chain" if of_all else "stalled")
             if stands
             else "perhaps stalled",
-            within=INTERVAL + NOTICED if stands else None,
-            states=_states(State.STALLED, State.LAGGING),
-            causes=_stalled(situation, server, time) | lagging,
+            # Lost answers and false times hide since when there is no new block.
+            within=INTERVAL + NOTICED if stands and not (now.egress or now.time_error) else None,
+            states=_states(State.STALLED, State.LAGGING, *on_old_history),
+            causes=_stalled(situation, server, time) | lagging | of_old_history,
             settles=2 * INTERVAL,
             states_then=_states(State.STALLED),
             causes_then=_stalled(situation, server, time),
-            unready_within=_hard(INTERVAL) if stands and (one or not of_all) else None,
+            unready_within=_hard(INTERVAL)
+            if stands and (one or not of_all) and not now.time_error
+            else None,
             ready_until=math.inf if by_chain and not one and now.state == now.head else 0.0,
         )
     if now.stale_since is not None and time - now.stale_since < BY_CONNECT + RECOVERY:

@@ -1,7 +1,7 @@
 """Random situations against the oracle; and the oracle against judges that are wrong.
 
-By default a few are played; CAMPAIGN in the environment sets how many on made samples. A
-fortieth of that is played on sockets.
+By default a few are played; CAMPAIGN in the environment sets how many on made samples, and a
+fiftieth of that is played on sockets.
 """
 
 import os
@@ -28,7 +28,7 @@ from tests.campaign.situation import (
 from tonwatch.simulator.scenarios.scenario import Scenario, parse
 
 MADE: Final = int(os.environ.get("CAMPAIGN", "80"))
-ON_SOCKETS: Final = max(3, MADE // 40)
+ON_SOCKETS: Final = max(3, MADE // 50)
 PARTS: Final = 4
 """Tests among which the situations are divided, for several workers."""
 

@@ -223,7 +223,9 @@ async def about_accounts(source: Source, network: WalletNetwork, seqno: int) -> 
         fine(sample)
     for reading in batch_read.readings:
         assert reading.reason is not Reason.PROBE_FAILED, reading.detail
-    for sample in await compare(network.owner(), [source], seqno, wall=time.time):
+    for sample in await compare(
+        network.owner(), [source], seqno, whose="wallet payouts", coin="TON", wall=time.time
+    ):
         fine(sample)
     sent = await write_path(source, network.owner(), WalletKind.V3R2, wall=time.time)
     if sent is not None:

@@ -23,7 +23,9 @@ async def network() -> AsyncIterator[WalletNetwork]:
 
 async def compared(network: WalletNetwork, sources: list[Any]) -> dict[str, Sample]:
     seqno = network.simulator.chain.head.seqno - 3
-    samples = await compare(network.owner(), sources, seqno, wall=time.time)
+    samples = await compare(
+        network.owner(), sources, seqno, whose="wallet payouts", coin="TON", wall=time.time
+    )
     assert {sample.probe for sample in samples} <= {Probe.COMPARE}
     return {sample.target: sample for sample in samples}
 
@@ -39,8 +41,9 @@ async def test_a_provider_is_contradicted_by_a_proof(network: WalletNetwork) -> 
     await network.simulator.set_fault("provider-1", Fault.FALSE_BALANCE)
     samples = await compared(network, network.sources)
     assert samples["provider-1"].reason is Reason.DISPROVED
-    assert "it claims 1007000000000 nano" in samples["provider-1"].detail
-    assert "proven is 1000000000000 nano" in samples["provider-1"].detail
+    assert "of wallet payouts at block" in samples["provider-1"].detail
+    assert "it claims 1,007 TON" in samples["provider-1"].detail
+    assert "proven is 1,000 TON" in samples["provider-1"].detail
     assert samples["node-1"].ok
 
 

@@ -89,7 +89,7 @@ class TestVerbose:
                 lambda s: s.answer(NODE, 28),
                 3,
                 "[-]node lagging: node is 28 s (70 blocks) behind the head of the chain."
-                " By `readiness.gates.lagging`.\n"
+                " Not usable by `readiness.gates.lagging`.\n"
                 "unready: 0 of 1 in sync, 1 needed\n",
                 id="unready",
             ),
@@ -226,7 +226,7 @@ class TestOfATarget:
                 3,
                 503,
                 "unready: node lagging: node is 28 s (70 blocks) behind the head of the chain."
-                " By `readiness.gates.lagging`.",
+                " Not usable by `readiness.gates.lagging`.",
                 id="three",
             ),
             pytest.param(

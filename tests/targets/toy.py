@@ -1,6 +1,7 @@
 """A target kind from outside tonwatch: one JSON document with the last block."""
 
 import json
+import time
 from collections.abc import Iterable
 from typing import ClassVar, Literal
 
@@ -92,7 +93,11 @@ class ToyServer:
     """
 
     def __init__(self) -> None:
-        self.block: dict[str, object] = {"seqno": 1, "root_hash": "aa" * 32, "time": 0}
+        self.block: dict[str, object] = {
+            "seqno": 1,
+            "root_hash": "aa" * 32,
+            "time": int(time.time()),
+        }
         self.status = 200
         self.asked = 0
 

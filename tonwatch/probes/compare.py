@@ -7,6 +7,7 @@ block. The proven state decides.
 import asyncio
 from collections.abc import Callable, Sequence
 
+from tonwatch.config.amounts import NATIVE_DECIMALS, written
 from tonwatch.probes.source import Source
 from tonwatch.samples.sample import Probe, Recording, Sample
 from tonwatch.ton.address import Address
@@ -15,7 +16,13 @@ from tonwatch.ton.errors import Reason, TonError
 
 
 async def compare(
-    account: Address, sources: Sequence[Source], seqno: int, *, wall: Callable[[], float]
+    account: Address,
+    sources: Sequence[Source],
+    seqno: int,
+    *,
+    whose: str,
+    coin: str,
+    wall: Callable[[], float],
 ) -> list[Sample]:
     """A sample for each source: ``disproved`` where it contradicts a proven answer.
 
@@ -26,6 +33,8 @@ async def compare(
         account: to be read.
         sources: those to compare.
         seqno: of a masterchain block that all of them have.
+        whose: the account as people call it, such as ``wallet payouts``.
+        coin: the native coin's configured name.
         wall: local clock, Unix seconds.
     """
     proving = [source for source in sources if source.proves]
@@ -58,7 +67,7 @@ async def compare(
             if proven is None:
                 unchecked.add(source.name)
             else:
-                _check(claimed, proven)
+                _check(claimed, proven, whose, coin)
         return probe.sample
 
     samples = await asyncio.gather(*(prove(source) for source in proving))
@@ -66,13 +75,13 @@ async def compare(
     return [sample for sample in samples if sample.target not in unchecked]
 
 
-def _check(claimed: AccountAt, proven: AccountAt) -> None:
+def _check(claimed: AccountAt, proven: AccountAt, whose: str, coin: str) -> None:
     """Raise `TonError` where a claim contradicts the proven account at the same block."""
     if _compared(claimed.account) != _compared(proven.account):
         raise TonError(
             Reason.DISPROVED,
-            f"at block {proven.seqno} it claims {_described(claimed.account)};"
-            f" proven is {_described(proven.account)}",
+            f"of {whose} at block {proven.seqno} it claims {_described(claimed.account, coin)};"
+            f" proven is {_described(proven.account, coin)}",
         )
 
 
@@ -81,6 +90,6 @@ def _compared(account: Account) -> tuple[int, int | None]:
     return account.balance, account.last.lt if account.last else None
 
 
-def _described(account: Account) -> str:
+def _described(account: Account, coin: str) -> str:
     last = f"after transaction {account.last.lt}" if account.last else "without a transaction"
-    return f"{account.balance} nano {last}"
+    return f"{written(account.balance, NATIVE_DECIMALS)} {coin} {last}"

@@ -72,8 +72,8 @@ def progress(standing: Standing | None, config: ReadinessConfig) -> str:
 
 
 def by_gates(gates: Sequence[str]) -> str:
-    """By which gates of readiness a target is not ready; empty where by none."""
-    return f"By {', '.join(f'`{gate}`' for gate in gates)}." if gates else ""
+    """By which gates of readiness a target cannot be used; empty where by none."""
+    return f"Not usable by {', '.join(f'`{gate}`' for gate in gates)}." if gates else ""
 
 
 def count(ready: int, of: int, needed: int) -> str:

@@ -137,8 +137,12 @@ def find_head(
     fresh = block_age is not None and block_age < thresholds.lag_warn
     if fresh and first.gen_utime - second.gen_utime >= thresholds.lag_warn:
         return first
-    # No block is later than one above it.
-    return replace(second, gen_utime=min(first.gen_utime, second.gen_utime))
+    if second.gen_utime > first.gen_utime:
+        # No block is later than one above it: the times are of two histories, or false.
+        second_age = age(answers[second.target], clock_offset)
+        is_fresh = second_age is not None and second_age < thresholds.lag_warn
+        return second if is_fresh else replace(second, gen_utime=first.gen_utime)
+    return second
 
 
 def find_forks(
@@ -218,7 +222,8 @@ def local_clock_offset(
     middle = median(offsets)
     if abs(middle) < thresholds.clock_warn:
         return None
-    agreeing = [offset for offset in offsets if abs(offset - middle) < thresholds.clock_warn]
+    near = thresholds.clock_warn / 2
+    agreeing = [offset for offset in offsets if abs(offset - middle) < near]
     if len(agreeing) * 2 <= len(offsets):
         return None
     if youngest is None:

@@ -150,7 +150,7 @@ def accounts_fail(record: Record, oldest: float, recent: float) -> Sample | None
 
 def _explained(record: Record, failed: Sample) -> bool:
     """Whether accounts could not be read for the reason that the head could not be."""
-    if _not_connected(failed) or failed.finished < _answering_since(record):
+    if _not_connected(failed) or failed.asked < _answering_since(record):
         return True
     return got_no_answer(failed) and loses_answers(record, failed.finished - LOSSY_FOR)
 
@@ -177,7 +177,7 @@ def got_no_answer(sample: Sample) -> bool:
     return sample.reason in (Reason.NOT_SYNCED, Reason.QUERY_TIMEOUT)
 
 
-def slow_answer(record: Record, oldest: float, timeout: float) -> Sample | None:
+def slow_answer(record: Record, oldest: float, timeout: float, *, was_slow: bool) -> Sample | None:
     """The last connect sample, where it waited for an answer that the head probe did not get.
 
     None where no answer came there either, or at once.
@@ -186,6 +186,8 @@ def slow_answer(record: Record, oldest: float, timeout: float) -> Sample | None:
         record: of the target.
         oldest: event loop time before which nothing counts.
         timeout: of the head probe, seconds; its query has at least half of it.
+        was_slow: it was known to be slow; otherwise the head must not be answered after it either,
+            since an outage ends with one slow answer.
     """
     failing = record.failing.get(Probe.HEAD)
     answered = record.latest.get(Probe.CONNECT)
@@ -193,8 +195,11 @@ def slow_answer(record: Record, oldest: float, timeout: float) -> Sample | None:
         return None
     if not got_no_answer(failing.last):
         return None
-    waited = answered.phases.get("query", 0.0) >= timeout / 2
-    return answered if waited and answered.finished >= max(oldest, failing.first.asked) else None
+    if answered.phases.get("query", 0.0) < timeout / 2:
+        return None
+    if not was_slow and failing.last.finished < answered.finished:
+        return None
+    return answered if answered.finished >= max(oldest, failing.first.asked) else None
 
 
 def youngest_age(record: Record, oldest: float, epoch: float) -> float | None:
@@ -212,12 +217,18 @@ def youngest_age(record: Record, oldest: float, epoch: float) -> float | None:
 
 
 def is_back(record: Record, seqno: int) -> bool:
-    """Whether it has had no block but this one since it answers again, or since the start."""
+    """Whether it has had no block but this one since it answers again, or since the start.
+
+    Blocks of another network are no answers.
+    """
+    network: bytes | None = None
     for sample in reversed(record.heads):
         if not sample.ok:
             return True
-        if sample.head is not None and sample.head.seqno != seqno:
-            return False
+        if sample.head is None or sample.head.seqno == seqno:
+            network = sample.head.zerostate if sample.head is not None else None
+            continue
+        return network is not None and sample.head.zerostate not in (None, network)
     return True
 
 
@@ -276,8 +287,10 @@ def refusing_messages(record: Record, oldest: float) -> Sample | None:
     why = failure(last.reason)
     if last.reason is Reason.RATE_LIMITED or why.proves_nothing or why.unreachable:
         return None
-    if got_no_answer(last) and last.finished < _answering_since(record):
-        return None  # it answered nothing else either
+    if last.finished < _answering_since(record):
+        return None  # it did not answer other queries either
+    if (why.silent or got_no_answer(last)) and interruptions(record, last.finished - LOSSY_FOR):
+        return None  # answers to other queries are lost as well
     return last if failing.count > 1 or why.of_messages else None
 
 
@@ -303,7 +316,7 @@ def block_rate(record: Record) -> float:
     return max(0, last.head.seqno - first.head.seqno) / seconds if seconds > 0 else 0.0
 
 
-def catch_up_rate(record: Record, lag_warn: float) -> float | None:
+def catch_up_rate(record: Record, lag_warn: float, epoch: float) -> float | None:
     """Seconds of lag that a target makes up each second; None where it does not.
 
     Only the samples of the present lag count: answers in a row whose block was older than
@@ -313,7 +326,7 @@ def catch_up_rate(record: Record, lag_warn: float) -> float | None:
     for sample in reversed(record.heads):
         if not sample.ok or sample.head is None or sample.head.gen_utime is None:
             break
-        age = sample.started - sample.head.gen_utime
+        age = by_present_clock(sample, epoch).started - sample.head.gen_utime
         if age < lag_warn:
             break
         ages.append((sample.finished, age))

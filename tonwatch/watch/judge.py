@@ -14,9 +14,9 @@ from tonwatch.watch import consensus, history
 from tonwatch.watch.failures import failure
 from tonwatch.watch.lag import Lags
 from tonwatch.watch.lifetimes import lifetime
-from tonwatch.watch.pace import USUAL_AGE, Pace, idle_times, measured
+from tonwatch.watch.pace import USUAL_AGE, Pace, idle_by_clock, idle_times, measured
 from tonwatch.watch.states import MEANINGS, State
-from tonwatch.watch.store import ANEW, Record, Snapshot
+from tonwatch.watch.store import Record, Snapshot
 from tonwatch.watch.verdicts import Judgement, RolledBack, Verdict
 
 EGRESS_DOUBT: Final = 2
@@ -24,6 +24,9 @@ EGRESS_DOUBT: Final = 2
 
 _SETTLED: Final = 1 / 3
 """Part of the flapping window after which a lasting failure is not flapping any more."""
+
+_ROLLED_BACK: Final = 30
+"""Blocks by which the head must go back; those of a server that lags so far are not fresh."""
 
 _FRESH: Final = 4.0
 """Seconds by which a block of a healthy chain may be older than usual."""
@@ -55,7 +58,9 @@ def judge(
     oldest = now - lifetime(Probe.HEAD, probe)
     epoch = snapshot.wall - now
     accepted = {
-        name: history.by_present_clock(_standing_in(sample, record, now, probe), epoch)
+        name: history.by_present_clock(
+            _standing_in(sample, record, now, probe, _was(State.SLOW, name, previous)), epoch
+        )
         for name, record in records.items()
         if (sample := history.accepted(record, oldest)) is not None
     }
@@ -96,14 +101,18 @@ def judge(
     back, peak = _rollback(snapshot, previous, head, trusted, offset, pace)
     # What lags says nothing about new blocks.
     at_head = [name for name in idles if not _lags_head(answers[name], head, thresholds)]
+    if len({sources[name] for name in at_head}) > 1:
+        idles |= idle_by_clock(at_head, records, answers, epoch, offset, pace)
     idle = min((idles[name] for name in at_head), default=None)
-    stalled = idle is not None and pace.is_stalled(idle, thresholds)
+    # Two sources show a stall; the others were asked a little earlier, and must not contradict.
+    waiting = {sources[name] for name in at_head if pace.is_stalled(idles[name], thresholds)}
+    agree = idle is not None and pace.is_stalled(idle + probe.interval, thresholds)
     sources_at_head = len({sources[name] for name in at_head})
     whole = Judgement(
         wall=snapshot.wall,
         head=head,
         dated=_dated(head, previous, oldest),
-        stalled=stalled and sources_at_head > 1,
+        stalled=agree and len(waiting) > 1,
         idle=idle,
         pace=pace,
         peak=peak,
@@ -127,19 +136,36 @@ def judge(
     seen = [
         first
         for name, sample in trusted.items()
-        if head is not None and sample.head is not None and sample.head.seqno >= head.seqno
+        if head is not None and sample.head is not None and sample.head.seqno == head.seqno
         if (first := history.age_when_new(records[name], sample, epoch)) is not None
     ]
     newest = min(seen, default=math.inf)
     lags = Lags(snapshot, previous, whole, thresholds, probe, oldest, epoch, newest)
     judged = _Judge(
-        snapshot, previous, whole, zerostate, thresholds, probe, gates, lags, future, idles
+        snapshot,
+        previous,
+        whole,
+        zerostate,
+        thresholds,
+        probe,
+        gates,
+        lags,
+        future,
+        idles,
+        any(_is_fresh(sample, offset, pace, thresholds.lag_warn) for sample in trusted.values()),
     )
     verdicts = {name: judged.target(record, accepted.get(name)) for name, record in records.items()}
     return replace(whole, verdicts=verdicts)
 
 
-def _standing_in(sample: Sample, record: Record, now: float, probe: ProbeConfig) -> Sample:
+def _was(state: State, name: str, previous: Judgement | None) -> bool:
+    before = previous.verdicts.get(name) if previous is not None else None
+    return before is not None and before.state is state
+
+
+def _standing_in(
+    sample: Sample, record: Record, now: float, probe: ProbeConfig, was_slow: bool
+) -> Sample:
     """The sample itself, or an answer that stands although the newest probe failed.
 
     What was known before a rate limit, or before this machine ran out of something, is still known
@@ -150,7 +176,7 @@ def _standing_in(sample: Sample, record: Record, now: float, probe: ProbeConfig)
         oldest = now - lifetime(Probe.HEAD, probe)
         return good if good is not None and good.finished >= oldest else sample
     oldest = now - lifetime(Probe.CONNECT, probe)
-    return history.slow_answer(record, oldest, probe.timeout) or sample
+    return history.slow_answer(record, oldest, probe.timeout, was_slow=was_slow) or sample
 
 
 def _lags_head(sample: Sample, head: consensus.ChainHead | None, thresholds: Thresholds) -> bool:
@@ -193,19 +219,22 @@ def _rollback(
         back = None
     if head is None:
         return back, peak
-    if peak is None or head.seqno >= peak - ANEW:
+    if peak is None or head.seqno >= peak - _ROLLED_BACK:
         return back, max(head.seqno, peak or 0)
-    usual = USUAL_AGE + pace.expected
     fresh = [
         sample.head.seqno
         for sample in trusted.values()
-        if sample.head is not None
-        and (block_age := consensus.age(sample, offset)) is not None
-        and block_age < _FRESH + usual
+        if sample.head is not None and _is_fresh(sample, offset, pace, _FRESH)
     ]
-    if not fresh or max(fresh) >= peak - ANEW:
+    if not fresh or max(fresh) >= peak - _ROLLED_BACK:
         return back, peak
     return RolledBack(snapshot.wall, snapshot.monotonic, peak, head.seqno), head.seqno
+
+
+def _is_fresh(sample: Sample, offset: float | None, pace: Pace, late: float) -> bool:
+    """Whether its block was not older than usual by `late` seconds."""
+    block_age = consensus.age(sample, offset)
+    return block_age is not None and block_age < late + USUAL_AGE + pace.expected
 
 
 def _excused(snapshot: Snapshot, previous: Judgement | None) -> dict[str, float]:
@@ -260,6 +289,7 @@ class _Judge:
     lags: Lags
     future: dict[str, float]
     idles: dict[str, float]
+    any_fresh: bool
 
     def target(self, record: Record, sample: Sample | None) -> Verdict:
         newest = record.latest.get(Probe.HEAD)
@@ -349,7 +379,7 @@ class _Judge:
             limited is not None and limited.count > 1 and limited.last.reason is Reason.RATE_LIMITED
         )
         lags = (lag or 0.0) >= self.lags.warned_from(record)
-        rate = history.catch_up_rate(record, limits.lag_warn) if lags else None
+        rate = history.catch_up_rate(record, limits.lag_warn, self.lags.epoch) if lags else None
         shard_lags = shards.lags(limits.shard_client_lag_warn, limits.lag_warn)
         # Blocks that are old for the shard client alone are no lag of the masterchain.
         own_lag = (lag or 0.0) - shards.served
@@ -437,11 +467,13 @@ class _Judge:
         After a stall of the chain, targets that have not been probed since are not to blame: none
         was ahead of them when they answered.
         """
-        if idle is None or not self.whole.pace.is_stalled(idle, self.thresholds):
-            return False
         whole = self.whole
+        if whole.stalled and not _lags_head(sample, whole.head, self.thresholds):
+            return True
+        if idle is None or not whole.pace.is_stalled(idle, self.thresholds):
+            return False
         alone = whole.sources_at_head == 1 and not _lags_head(sample, whole.head, self.thresholds)
-        if whole.stalled or alone:
+        if whole.stalled or alone or not self.any_fresh:
             return True
         return any(
             other.head is not None

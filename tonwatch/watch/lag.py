@@ -13,7 +13,7 @@ from tonwatch.watch import history
 from tonwatch.watch.lifetimes import lifetime
 from tonwatch.watch.pace import USUAL_AGE
 from tonwatch.watch.states import State
-from tonwatch.watch.store import ANEW, Record, Snapshot
+from tonwatch.watch.store import Record, Snapshot
 from tonwatch.watch.verdicts import Judgement
 
 _LAG_HYSTERESIS: Final = 0.8
@@ -21,6 +21,9 @@ _LAG_HYSTERESIS: Final = 0.8
 
 _IDLE_SHARD: Final = 30.0
 """Seconds; the last block of a shard without messages may be as old."""
+
+_FAR: Final = 30
+"""Blocks from which on a gap may also be a chain that went back."""
 
 _USUAL_GAP: Final = 2
 """Blocks that the shard client of a healthy node may lag its masterchain."""
@@ -94,9 +97,14 @@ class Lags:
                 return None
             late = age
             at_head = self.whole.head is not None and self.whole.head.seqno <= sample.head.seqno
+            if at_head and self.whole.stalled:
+                return None  # the head is old, and the newest there is
             if at_head:
                 # It may have had the head late; others show when that was new.
                 late = min(late, self.newest)
+            if at_head and history.is_back(record, sample.head.seqno):
+                # It was not seen with a block that was new.
+                late = sample.started - sample.head.gen_utime
         usual = USUAL_AGE + self.whole.pace.expected
         return late + (self.whole.clock_offset or 0.0) - usual
 
@@ -116,6 +124,8 @@ class Lags:
         lag = float(chain.gen_utime - made)
         if not self.whole.stalled:
             lag -= chain.seen - answered
+        # Between two blocks the age of the last one grows by the pace.
+        lag -= max(0.0, self.whole.pace.expected - 1.0)
         if lag >= self.thresholds.lag_warn:
             # The chain may have been stalled when it answered: no target was ahead of it then.
             lag = min(lag, self._ahead_then(record, answered, made + lag) - made)
@@ -177,18 +187,14 @@ class Lags:
         read = record.latest.get(Probe.ACCOUNT)
         oldest = self.snapshot.monotonic - lifetime(Probe.ACCOUNT, self.probe)
         if read is not None and read.ok and read.finished >= oldest:
-            before = _head_before(record, read)
+            before = _head_before(record, read, head, self.probe.stale_after)
             if before is not None and read.head is not None:
-                gap = before.seqno - read.head.seqno
-                if gap >= ANEW and record.heads[-1].finished <= read.finished:
-                    # Perhaps the chain has gone back since: the next head shows that.
-                    known = (
-                        self.previous.verdicts.get(record.target.name) if self.previous else None
-                    )
-                    gap = (known.shard_client_lag if known is not None else None) or 0
-                gaps.append(max(0, gap))
+                gaps.append(self._account_gap(record, read, before.seqno - read.head.seqno))
             if before is not None and before.gen_utime is not None and read.state_time is not None:
-                old = before.gen_utime - read.state_time
+                # A head from the future says nothing about the age of shards.
+                read = history.by_present_clock(read, self.epoch)
+                made = min(before.gen_utime, read.started + (self.whole.clock_offset or 0.0))
+                old = made - (read.state_time or 0)
                 if old >= _IDLE_SHARD:
                     seconds.append(old)
         if not gaps and not seconds:
@@ -197,18 +203,32 @@ class Lags:
         seconds.append(max(0, blocks - _USUAL_GAP) * pace)
         return ShardLag(blocks if gaps else None, max(0.0, *seconds), served)
 
+    def _account_gap(self, record: Record, read: Sample, gap: int) -> int:
+        """Blocks by which accounts were read below the head that was known then.
 
-def _head_before(record: Record, read: Sample) -> Head | None:
+        Where that is far, the chain may have gone back since: the next head shows that, and until
+        then what was known before counts.
+        """
+        if gap < _FAR or record.heads[-1].finished > read.finished:
+            return max(0, gap)
+        before = self.previous.verdicts.get(record.target.name) if self.previous else None
+        return (before.shard_client_lag or 0) if before is not None else 0
+
+
+def _head_before(record: Record, read: Sample, now: Head, longest: float) -> Head | None:
     """The last head that the target had reported when accounts were read.
 
-    None where the next one shows that the chain has gone back since.
+    None where later ones show that the chain has gone back since, and where it was of another
+    network than it is `now`, or came `longest` seconds earlier.
     """
-    after: Head | None = None
+    lowest = math.inf
     for sample in reversed(record.heads):
         if sample.head is None:
             continue
         if sample.finished <= read.finished:
-            went_back = after is not None and after.seqno < sample.head.seqno
-            return None if went_back else sample.head
-        after = sample.head
+            if sample.finished < read.finished - longest:
+                return None
+            is_other = sample.head.zerostate not in (None, now.zerostate)
+            return None if is_other or lowest < sample.head.seqno - _FAR else sample.head
+        lowest = min(lowest, sample.head.seqno)
     return None

@@ -136,13 +136,47 @@ def idle_times(
     for name, since in waits.items():
         sample = answers[name]
         seqno = sample.head.seqno if sample.head is not None else 0
-        others = (
+        back = history.is_back(records[name], seqno)
+        # Who had the same block earlier shows since when there is no newer one.
+        earlier = (
             waits[other]
             for other, rest in answers.items()
-            if other in waits and rest.head is not None and rest.head.seqno >= seqno
+            if other in waits
+            and rest.head is not None
+            and (rest.head.seqno == seqno or (back and rest.head.seqno > seqno))
         )
-        first = min(others) if history.is_back(records[name], seqno) else since
-        idles[name] = sample.finished - first
+        idles[name] = sample.finished - min(earlier, default=since)
+    return idles
+
+
+def idle_by_clock(
+    names: Iterable[str],
+    records: Mapping[str, Record],
+    answers: Mapping[str, Sample],
+    epoch: float,
+    offset: float | None,
+    pace: Pace,
+) -> dict[str, float]:
+    """Seconds without a new block at targets that are back, by the age of the block that they have.
+
+    They have not been seen before and after a block, so that only their agreement on an old one
+    shows that the chain is stalled.
+
+    Args:
+        names: of targets at the head of the chain, of two sources at least.
+        records: as `idle_times`, and so the others.
+        answers: likewise.
+        epoch: likewise.
+        offset: likewise.
+        pace: of the chain.
+    """
+    idles = {}
+    for name in names:
+        head = answers[name].head
+        if head is None or head.gen_utime is None or not history.is_back(records[name], head.seqno):
+            continue
+        sample = history.by_present_clock(answers[name], epoch)
+        idles[name] = sample.started + (offset or 0.0) - head.gen_utime - USUAL_AGE - pace.expected
     return idles
 
 
@@ -161,10 +195,14 @@ def _last_seqno(record: Record) -> int:
 def _blocks(record: Record) -> Iterator[tuple[int, int]]:
     """Blocks that a target reported while they went up: seqno and time, the newest first."""
     last: int | None = None
+    network: bytes | None = None
     for sample in reversed(record.heads):
         head = sample.head
         if head is None or head.gen_utime is None:
             continue
+        if network is not None and head.zerostate not in (None, network):
+            return
+        network = network or head.zerostate
         if last is not None and head.seqno > last + ANEW:
             return
         if last is None or head.seqno < last:

@@ -20,7 +20,7 @@ from tonwatch.watch.failures import failure
 STEP_BACK_SPAN: Final = 5
 """Last answers above which a seqno is progress: load balancers alternate between nodes."""
 
-ANEW: Final = 30
+ANEW: Final = 10
 """Blocks below its last answer at which a target starts anew; servers behind one address differ by
 less."""
 
@@ -289,13 +289,13 @@ class Store:
             before = entry.failing.get(sample.probe, Failing(0, sample, sample))
             entry.failing[sample.probe] = replace(before, count=before.count + 1, last=sample)
         if sample.probe is Probe.HEAD:
-            if len(entry.heads) > 1 and not entry.heads[-1].ok and not entry.heads[-2].ok:
+            is_back = len(entry.heads) > 1 and not entry.heads[-1].ok and not entry.heads[-2].ok
+            if is_back and sample.head is not None:
                 # Up again after an outage, perhaps at an older block: progress starts anew. The
                 # block that it had before is no progress.
-                last = [entry.seqnos[-1]] if entry.seqnos else []
-                is_same = sample.head is not None and last == [sample.head.seqno]
+                last = [seqno for seqno in entry.seqnos if seqno == sample.head.seqno]
                 entry.seqnos.clear()
-                entry.seqnos.extend(last if is_same else [])
+                entry.seqnos.extend(last)
             entry.heads.append(sample)
             _recognise(entry, sample)
             if sample.head is not None:

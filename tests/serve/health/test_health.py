@@ -132,7 +132,7 @@ def test_the_gate_by_which_a_target_is_not_ready(scene: Scene) -> None:
     health = described(scene)
     assert health["targets"][0]["gates"] == ["readiness.gates.lagging"]
     assert health["readiness"]["by_policy"] is None
-    assert "By readiness.gates.lagging" in text_of(render(scene))
+    assert "Not usable by readiness.gates.lagging" in text_of(render(scene))
 
 
 def test_the_page_says_what_a_finding_means_and_where_its_runbook_is(scene: Scene) -> None:

@@ -189,8 +189,15 @@ class CompareAccounts:
     async def _compare(self, watched: Watched, planned: Round) -> Sequence[Sample]:
         sources = self._context.sources
         compared = [sources[name] for name in planned.targets if name in sources]
-        account, wall = self._address(watched), self._context.wall
-        samples = await compare(account, compared, planned.seqno, wall=wall)
+        asset = "" if watched.master is None else f"the {watched.key.asset} wallet of "
+        samples = await compare(
+            self._address(watched),
+            compared,
+            planned.seqno,
+            whose=f"{asset}wallet {watched.key.name}",
+            coin=self._context.config.coin,
+            wall=self._context.wall,
+        )
         false = any(failure(sample.reason).false_claim for sample in samples)
         self._contradicted = watched if false else None
         return samples

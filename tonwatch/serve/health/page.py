@@ -42,7 +42,7 @@ MAX_HISTORY: Final = 10
 
 _CODE: Final = re.compile(r"`([a-z_.]+)`")
 
-_HASH: Final = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
+_HASH: Final = re.compile(r"\b([0-9A-Fa-f]{8})[0-9A-Fa-f]{56}\b")
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,10 @@ class OpenLiteServer(OpenTarget):
         if sample.head is not None:
             self._link.kept.saw_elsewhere(sample.head.seqno)
         if is_due and sample.ok:
-            self._queues_due = now + QUEUES_INTERVAL
             self._out_queue = sample.out_queue
+            size, limit = sample.out_queue or (0, 0)
+            # The end of a queue that is too long has to be seen soon.
+            self._queues_due = now + (QUEUES_INTERVAL if size <= limit else 0.0)
         return replace(sample, out_queue=self._out_queue) if sample.ok else sample
 
     async def block_at(self, seqno: int) -> Sample:

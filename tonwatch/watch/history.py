@@ -143,7 +143,7 @@ def accounts_fail(record: Record, oldest: float, recent: float) -> Sample | None
         read_since = read is not None and read.ok and read.finished > failing.last.finished
         if got_no_answer(failing.last) and read_since:
             continue
-        if failing.last.reason not in _EXCUSED and not _not_connected(failing.last):
+        if failing.last.reason not in _EXCUSED and not _explained(record, failing.last):
             return failing.last
     return None
 

@@ -5,7 +5,16 @@ import asyncio
 import logging
 import sys
 
-from benchmarks import daemon, dependencies, latency, metrics, readers, throughput, wallets
+from benchmarks import (
+    daemon,
+    dependencies,
+    judging,
+    latency,
+    metrics,
+    readers,
+    throughput,
+    wallets,
+)
 from benchmarks.report import Goal, machine, table
 
 MEASUREMENTS = {
@@ -14,6 +23,7 @@ MEASUREMENTS = {
     "metrics": metrics.measure,
     "readers": readers.measure,
     "wallets": wallets.measure,
+    "judging": judging.measure,
     "daemon": daemon.measure,
     "dependencies": dependencies.measure,
 }

@@ -163,18 +163,22 @@ def find_forks(
         zerostate: of the right network.
         oldest: event loop time before which nothing counts.
     """
+    blocks = {
+        (sample.head.seqno, sample.head.root_hash)
+        for record in records.values()
+        for sample in (*record.forks, *record.heads[-FORK_HISTORY:])
+        if sample.head is not None
+    }
+    if len(blocks) == len({seqno for seqno, _ in blocks}):
+        return Forks()  # no block has two hashes
     claims: dict[int, dict[str, bytes]] = defaultdict(dict)
-    blocks: set[tuple[int, bytes]] = set()
     for name, record in records.items():
         for sample in (*record.forks, *record.heads[-FORK_HISTORY:]):
             head = sample.head
             if head is None or sample.finished < oldest:
                 continue
-            if head.zerostate is None or head.zerostate == zerostate:
+            if head.zerostate in (None, zerostate):
                 claims[head.seqno][name] = head.root_hash
-                blocks.add((head.seqno, head.root_hash))
-    if len(blocks) == len(claims):
-        return Forks()  # no block has two hashes
     minority: dict[str, int] = {}
     undecided: dict[str, int] = {}
     hashes: dict[str, bytes] = {}

@@ -18,7 +18,7 @@ from tonwatch.watch.store import ANEW, Record
 USUAL_AGE: Final = 1.5
 """Age of a healthy chain's last block when it is queried, seconds, besides the chain's pace."""
 
-HEALTHY: Final = 5.0
+_HEALTHY: Final = 5.0
 """Seconds a block; no healthy TON chain has been slower."""
 
 _ASSUMED: Final = 2.5
@@ -28,7 +28,7 @@ _FAR_SLOWER: Final = 3.0
 """Times the usual seconds a block from which on the chain is slow."""
 
 _SLOW_FROM: Final = 4.0
-"""Seconds a block that are never slow."""
+"""Seconds a block below which a chain is never slow."""
 
 _STEPS: Final = 3
 """Last steps of the chain whose median is its pace, so that one late block is not a slow chain."""
@@ -182,7 +182,7 @@ def idle_by_clock(
 
 def _usual(before: Pace, recent: float, now: float) -> float:
     if before.usual is None:
-        return recent if recent <= HEALTHY else _ASSUMED
+        return recent if recent <= _HEALTHY else _ASSUMED
     patience = _FASTER_IN if recent < before.usual else _SLOWER_IN
     share = 1 - math.exp(-max(0.0, now - before.at) / patience)
     return before.usual + share * (recent - before.usual)

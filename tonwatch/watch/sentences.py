@@ -9,6 +9,9 @@ from tonwatch.ton.networks import network_name
 from tonwatch.watch.states import State
 from tonwatch.watch.verdicts import Verdict
 
+_SHORT: Final = 16
+"""Hex digits of a hash that people compare."""
+
 
 def duration(seconds: float) -> str:
     """Seconds in a readable unit: 4.2 s, 48 s, 12 min, 3.5 h, 2 days."""
@@ -26,6 +29,12 @@ def duration(seconds: float) -> str:
 def sentence(verdict: Verdict) -> str:
     """The sentence for a verdict that is not ``ok``."""
     return _SENTENCES[verdict.state](verdict)
+
+
+def short_network(zerostate: bytes) -> str:
+    """The network's name, or the beginning of its zerostate's hash, which is enough to compare."""
+    name = network_name(zerostate)
+    return name if len(name) < _SHORT else f"{name[:_SHORT]}…"
 
 
 def blocks(count: int) -> str:
@@ -86,7 +95,7 @@ def _flapping(verdict: Verdict) -> str:
 
 def _wrong_network(verdict: Verdict) -> str:
     served = verdict.head.zerostate if verdict.head else None
-    network = network_name(served) if served else "unknown"
+    network = short_network(served) if served else "unknown"
     return f"{verdict.target.name} serves another network, the one with zerostate {network}."
 
 

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from tonwatch.samples.sample import Sample
 from tonwatch.ton.errors import Reason
-from tonwatch.watch import consensus, history, judge, lag, wallet_verdicts
+from tonwatch.watch import consensus, history, judge, lag, target_judge, wallet_verdicts
 from tonwatch.watch.consensus import ChainHead, Forks
 from tonwatch.watch.store import Record
 
@@ -69,7 +69,7 @@ def _highest(answers: Mapping[str, Sample], *_: Any) -> ChainHead | None:
     return max(heads, key=lambda head: head.gen_utime or 0, default=None)
 
 
-_stuck = judge._Judge._is_stuck
+_stuck = target_judge.TargetJudge._is_stuck
 _standing_in = judge._standing_in
 
 
@@ -99,7 +99,9 @@ MUTATIONS: Final = (
     Mutation("fork votes ignored", ((consensus, "find_forks", _no_forks),)),
     Mutation("write refusals ignored", ((history, "refusing_messages", _nothing),)),
     Mutation("old balances shown", ((wallet_verdicts, "lifetime", _for_ever),)),
-    Mutation("stall of a single source ignored", ((judge._Judge, "_is_stuck", _never_alone),)),
+    Mutation(
+        "stall of a single source ignored", ((target_judge.TargetJudge, "_is_stuck", _never_alone),)
+    ),
     Mutation("false claims ignored", ((history, "false_claim", _nothing),)),
     Mutation("local clock trusted", ((consensus, "local_clock_offset", _nothing),)),
     Mutation("egress never suspected", ((consensus, "egress_broken", _empty_tuple),)),

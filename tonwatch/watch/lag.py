@@ -10,6 +10,7 @@ from typing import Final
 from tonwatch.config.models import ProbeConfig, Thresholds
 from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.watch import history
+from tonwatch.watch.consensus import ChainHead
 from tonwatch.watch.lifetimes import lifetime
 from tonwatch.watch.pace import USUAL_AGE
 from tonwatch.watch.states import State
@@ -27,6 +28,15 @@ _FAR: Final = 30
 
 _USUAL_GAP: Final = 2
 """Blocks that the shard client of a healthy node may lag its masterchain."""
+
+
+def lags_head(sample: Sample, head: ChainHead | None, thresholds: Thresholds) -> bool:
+    """Whether a target's block is far older than the head."""
+    if head is None or head.gen_utime is None:
+        return False
+    if sample.head is None or sample.head.gen_utime is None:
+        return False
+    return head.gen_utime - sample.head.gen_utime >= thresholds.lag_warn
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -101,12 +102,12 @@ def _chunks(seeds: Iterable[int]) -> Iterator[list[int]]:
 
 
 def _part(tier: str, seeds: list[int]) -> Report:
-    be_quiet()
     report = Report()
     for seed in seeds:
         situation = generated(seed)
         try:
-            checks = TIERS[tier](situation)
+            with _quiet():
+                checks = TIERS[tier](situation)
         except Unplayable:
             report.left_out += 1
             continue
@@ -121,14 +122,19 @@ def _part(tier: str, seeds: list[int]) -> Report:
     return report
 
 
-def be_quiet() -> None:
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Log nothing of what the daemon notices: it is of no use for thousands of faults."""
+    before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def shown(tier: str, report: Report) -> Iterator[str]:
     """A minimal scenario for some violations of each invariant."""
-    be_quiet()
     counts: Counter[tuple[Invariant, tuple[str, ...]]] = Counter()
     per_invariant: Counter[Invariant] = Counter()
     for failure in sorted(report.failures, key=lambda each: len(each.faults)):
@@ -143,7 +149,8 @@ def shown(tier: str, report: Report) -> Iterator[str]:
 def explained(tier: str, failure: Failure) -> str:
     """A violation and the simplest situation that has it."""
     play = TIERS[tier]
-    simplest = minimal(generated(failure.seed), failure.invariant, play)
-    wrong = play(simplest).wrong.get(failure.invariant)
+    with _quiet():
+        simplest = minimal(generated(failure.seed), failure.invariant, play)
+        wrong = play(simplest).wrong.get(failure.invariant)
     text = str(wrong) if wrong is not None else failure.what
     return f"seed {failure.seed}: {text}\n{simplest}\n\n{written(simplest)}"

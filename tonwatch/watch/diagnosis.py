@@ -10,6 +10,7 @@ from typing import Final
 
 from tonwatch.config.models import Thresholds
 from tonwatch.ton.errors import Reason
+from tonwatch.ton.networks import network_name
 from tonwatch.watch.failures import failure
 from tonwatch.watch.findings import Cause, Finding
 from tonwatch.watch.impact import impact
@@ -18,7 +19,6 @@ from tonwatch.watch.sentences import (
     duration,
     rfc3339,
     sentence,
-    short_network,
     standing,
 )
 from tonwatch.watch.states import MEANINGS, State
@@ -166,15 +166,14 @@ def _of_target(verdict: Verdict, judgement: Judgement) -> Finding:
     if verdict.state is State.STALLED and judgement.sources_at_head == 1:
         words = f"{words.removesuffix('.')}. Chain or {target.category}: one source cannot tell."
     if verdict.state is State.WRONG_NETWORK:
-        words = f"{words.removesuffix('.')}; configured is {short_network(judgement.zerostate)}."
+        words = f"{words.removesuffix('.')}; configured is {network_name(judgement.zerostate)}."
     return Finding(
         cause,
         words,
         verdict.since,
         target.name,
         primary=target.role == "primary",
-        # The sentence has its detail.
-        evidence=_evidence([replace(verdict, detail=""), *islice(ok, WITNESSES)]),
+        evidence=(standing(verdict, in_short=True), *_evidence(islice(ok, WITNESSES))),
     )
 
 

@@ -9,9 +9,6 @@ from tonwatch.ton.networks import network_name
 from tonwatch.watch.states import State
 from tonwatch.watch.verdicts import Verdict
 
-_SHORT: Final = 16
-"""Hex digits of a hash that people compare."""
-
 
 def duration(seconds: float) -> str:
     """Seconds in a readable unit: 4.2 s, 48 s, 12 min, 3.5 h, 2 days."""
@@ -29,12 +26,6 @@ def duration(seconds: float) -> str:
 def sentence(verdict: Verdict) -> str:
     """The sentence for a verdict that is not ``ok``."""
     return _SENTENCES[verdict.state](verdict)
-
-
-def short_network(zerostate: bytes) -> str:
-    """The network's name, or the beginning of its zerostate's hash, which is enough to compare."""
-    name = network_name(zerostate)
-    return name if len(name) < _SHORT else f"{name[:_SHORT]}…"
 
 
 def blocks(count: int) -> str:
@@ -95,7 +86,7 @@ def _flapping(verdict: Verdict) -> str:
 
 def _wrong_network(verdict: Verdict) -> str:
     served = verdict.head.zerostate if verdict.head else None
-    network = short_network(served) if served else "unknown"
+    network = network_name(served) if served else "unknown"
     return f"{verdict.target.name} serves another network, the one with zerostate {network}."
 
 
@@ -214,15 +205,20 @@ _SENTENCES: Final[dict[State, Callable[[Verdict], str]]] = {
 }
 
 
-def standing(verdict: Verdict) -> str:
-    """A target's state in a few words, as evidence: ``node: ok at block 4711``."""
+def standing(verdict: Verdict, *, in_short: bool = False) -> str:
+    """A target's state in a few words, as evidence: ``node: ok at block 4711``.
+
+    Args:
+        verdict: on the target.
+        in_short: without the detail, which a sentence has already.
+    """
     words = verdict.state.replace("_", " ")
     if verdict.head is not None:
         words += f" at block {verdict.head.seqno}"
     if verdict.lag_seconds:
         words += f", {duration(verdict.lag_seconds)} behind"
     if verdict.detail:
-        words += f" ({verdict.reason}: {verdict.detail})"
+        words += f" ({verdict.reason})" if in_short else f" ({verdict.reason}: {verdict.detail})"
     return f"{verdict.target.name}: {words}"
 
 

@@ -86,7 +86,7 @@ def test_a_diagnosis_comes_with_its_evidence(scene: Scene) -> None:
     scene.node_down()
     diagnosis = described(scene)["diagnosis"]
     assert diagnosis["target"] == "node"
-    assert diagnosis["evidence"][0] == "node: down (connect_refused: TCP connection refused)"
+    assert diagnosis["evidence"][0] == "node: down (connect_refused)"
     assert [line.split(":")[0] for line in diagnosis["evidence"]] == [
         "node",
         "public-1",
@@ -109,9 +109,7 @@ def test_what_else_is_wrong_has_evidence_of_its_own(scene: Scene) -> None:
         "toncenter",
         False,
     )
-    assert re.fullmatch(
-        r"toncenter: throttled at block \d+ \(rate_limited: HTTP 429\)", also["evidence"][0]
-    )
+    assert re.fullmatch(r"toncenter: throttled at block \d+ \(rate_limited\)", also["evidence"][0])
     assert also["runbook"] == "runbooks/TonwatchProviderThrottled.md"
     assert also["impact"] == ("Some queries to toncenter are refused; others with this key too.")
 

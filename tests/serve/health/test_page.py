@@ -62,7 +62,7 @@ def test_the_page_shows_evidence_below_the_sentence(scene: Scene) -> None:
     scene.node_down()
     text = text_of(render(scene))
     sentence = text.index("node refuses connections")
-    evidence = text.index("node down (connect_refused: TCP connection refused)")
+    evidence = text.index("node down (connect_refused)")
     assert sentence < evidence < text.index("Targets")
 
 

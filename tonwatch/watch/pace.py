@@ -122,7 +122,7 @@ def idle_times(
         offset: true time less local time; None where the local clock is right.
         probe: how often targets are probed.
     """
-    waits = {}
+    waits, seqnos = {}, {}
     for name, sample in answers.items():
         record = records[name]
         if sample.probe is not Probe.HEAD or record.advanced is None or sample.head is None:
@@ -131,21 +131,18 @@ def idle_times(
         seen_late = 0.0 if age is None else max(0.0, age + (offset or 0.0) - USUAL_AGE)
         if seen_late > probe.interval:
             seen_late = 0.0  # it lags: when its next block is due is not known
-        waits[name] = record.advanced - seen_late
-    idles = {}
+        waits[name], seqnos[name] = record.advanced - seen_late, sample.head.seqno
+    # Who had the same block earlier shows since when there is no newer one.
+    earliest: dict[int, float] = {}
     for name, since in waits.items():
-        sample = answers[name]
-        seqno = sample.head.seqno if sample.head is not None else 0
-        back = history.is_back(records[name], seqno)
-        # Who had the same block earlier shows since when there is no newer one.
-        earlier = (
-            waits[other]
-            for other, rest in answers.items()
-            if other in waits
-            and rest.head is not None
-            and (rest.head.seqno == seqno or (back and rest.head.seqno > seqno))
-        )
-        idles[name] = sample.finished - min(earlier, default=since)
+        seqno = seqnos[name]
+        earliest[seqno] = min(since, earliest.get(seqno, since))
+    idles = {}
+    for name, seqno in seqnos.items():
+        first = earliest[seqno]
+        if history.is_back(records[name], seqno):
+            first = min(since for above, since in earliest.items() if above >= seqno)
+        idles[name] = answers[name].finished - first
     return idles
 
 

@@ -105,6 +105,25 @@ class TestAccounts:
         trio.ticks(1, lambda: tick(Reason.OK))
         assert node(trio).state is State.OK
 
+    @pytest.mark.parametrize("lost", [1, 2])
+    def test_one_lost_head_explains_nothing(self, trio: Any, lost: int) -> None:
+        """An outage explains why accounts could not be read; a single lost answer does not."""
+
+        def tick(account: Reason | None, head: Reason = Reason.OK) -> None:
+            for target in ALL[1:]:
+                trio.answer(target)
+            if head is Reason.OK:
+                trio.answer(NODE)
+            else:
+                trio.fail(NODE, head)
+            if account is not None:
+                add(trio, Probe.ACCOUNT, account)
+
+        trio.ticks(3, lambda: tick(Reason.SERVER_ERROR))
+        trio.ticks(lost, lambda: tick(None, Reason.BAD_ANSWER))
+        trio.ticks(1, lambda: tick(None))
+        assert (node(trio).state is State.ACCOUNTS_FAILING) is (lost == 1)
+
 
 class TestShards:
     """Accounts are older than the masterchain."""

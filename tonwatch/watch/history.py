@@ -156,12 +156,18 @@ def _explained(record: Record, failed: Sample) -> bool:
 
 
 def _answering_since(record: Record) -> float:
-    """Event loop time of the first of the answers that the history ends with."""
+    """Event loop time of the first of the answers since the last outage.
+
+    A single lost answer is no outage.
+    """
     since = math.inf
+    failed = False
     for sample in reversed(record.heads):
-        if not sample.ok:
+        if sample.ok:
+            since = sample.finished
+        elif failed:
             return since
-        since = sample.finished
+        failed = not sample.ok
     return -math.inf
 
 

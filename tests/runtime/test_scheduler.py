@@ -407,6 +407,32 @@ class TestChange:
         virtual_time.run(play)
         assert events == ["old ends", "new begins"]
 
+    @pytest.mark.parametrize("steps", range(8))
+    def test_what_a_removed_job_finds_is_not_stored(self, steps: int) -> None:
+        """However many steps of the event loop after its answer the job is removed."""
+
+        async def play(__: VirtualLoop) -> None:
+            async def ask() -> Sequence[Observation]:
+                await answered.wait()
+                return (sample("node"),)
+
+            target = make_target("node", "liteserver", "primary")
+            answered, store, seen = asyncio.Event(), Store([target]), errors()
+            scheduler = Scheduler(Asker(store, seen), Random(1))
+            await scheduler.change([a_job("node", 10.0, ask, delay=0.0)])
+            running = asyncio.create_task(scheduler.run())
+            await asyncio.sleep(1.0)
+            answered.set()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            store.change([target], [], forget=["node"])
+            await scheduler.change([])
+            assert seen.seen() == ()
+            assert store.snapshot(wall=0.0, monotonic=0.0).records["node"].latest == {}
+            running.cancel()
+
+        virtual_time.run(play)
+
 
 class TestFaults:
     """A failure in a job costs that job one sample, and is counted."""

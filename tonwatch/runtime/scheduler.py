@@ -197,7 +197,7 @@ class Scheduler:
         self._random = random
         self._jobs: tuple[Job, ...] = ()
         self._group: asyncio.TaskGroup | None = None
-        self._running: dict[Job, asyncio.Task[None]] = {}
+        self._running: dict[Job, _Running] = {}
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -212,9 +212,8 @@ class Scheduler:
         self._jobs = tuple(jobs)
         if self._group is None:
             return
-        ending = [task for job, task in self._running.items() if job not in self._jobs]
-        for task in ending:
-            task.cancel()
+        ended = [running for job, running in self._running.items() if job not in self._jobs]
+        ending = [running.end() for running in ended]
         if ending:
             await asyncio.wait(ending, timeout=2 * _CLOSING)
         self._start(self._group)
@@ -231,29 +230,38 @@ class Scheduler:
 
     def _start(self, group: asyncio.TaskGroup) -> None:
         """Start the jobs that are not running."""
-        self._running = {job: t for job, t in self._running.items() if job in self._jobs}
+        self._running = {job: it for job, it in self._running.items() if job in self._jobs}
         for job in self._jobs:
             if job in self._running:
                 continue
             # A few jobs start within a second; many are spread further.
             spread = min(job.interval, max(FIRST_TICK_WITHIN, len(self._jobs) * 0.02))
             delay = self._random.uniform(0, spread) if job.delay is None else job.delay
-            running = _Running(job, self._asker)
-            self._running[job] = group.create_task(running.repeat(delay), name=job.name)
+            self._running[job] = _Running(job, self._asker, group, delay)
 
 
 class _Running:
-    """A running job."""
+    """A job that runs in `group`, with its first tick after `delay` seconds."""
 
-    def __init__(self, job: Job, asker: Asker) -> None:
+    def __init__(self, job: Job, asker: Asker, group: asyncio.TaskGroup, delay: float) -> None:
         self._job = job
         self._asker = asker
+        self._questions: set[asyncio.Task[None]] = set()
         self._waiting: list[Question] = []
         self._asking: set[str] = set()
         self._extra: set[str] = set()
         self._failing: set[str] = set()
+        self._task = group.create_task(self._repeat(delay), name=job.name)
 
-    async def repeat(self, delay: float) -> None:
+    def end(self) -> asyncio.Task[None]:
+        """Cancel the job; nothing is stored from now on. Returns the task to wait for."""
+        self._task.cancel()
+        # The group would cancel them one step of the event loop later.
+        for question in self._questions:
+            question.cancel()
+        return self._task
+
+    async def _repeat(self, delay: float) -> None:
         """Ask what is planned at each tick, and between two while not all is well."""
         job, loop = self._job, asyncio.get_running_loop()
         tick = loop.time() + delay
@@ -284,7 +292,9 @@ class _Running:
         while self._waiting and len(self._asking) < job.at_once:
             first = self._waiting.pop()
             self._asking.add(first.name)
-            group.create_task(self._ask_all(first), name=f"{job.name}: {first.name}")
+            task = group.create_task(self._ask_all(first), name=f"{job.name}: {first.name}")
+            self._questions.add(task)
+            task.add_done_callback(self._questions.discard)
 
     def _is_well(self) -> bool:
         """Whether there is nothing to repeat."""

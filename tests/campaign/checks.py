@@ -247,7 +247,7 @@ class Checks:
             ):
                 continue
             if any(
-                cause in spell.harm.causes or cause in spell.harm.causes_then
+                cause in spell.harm.causes_after
                 for spell in recent
                 if of is None or spell.target in of
             ):

@@ -56,6 +56,9 @@ STEP: Final = 1.0
 """Seconds from look to look at the truth."""
 
 
+_LATE: Final = frozenset({Cause.NODE_LAGGING, Cause.NODE_STALLED, Cause.ALL_LAGGING})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harm:
     """What is wrong for a user of a target, or for all, and what tonwatch makes of it.
@@ -85,6 +88,12 @@ class Harm:
     def named_after(self, seconds: float) -> frozenset[Cause]:
         """What may be named `seconds` after it began."""
         return self.causes if seconds < self.settles else self.causes_then
+
+    @property
+    def causes_after(self) -> frozenset[Cause]:
+        """What may be named soon after its end: who was late then catches up."""
+        causes = self.causes | self.causes_then
+        return causes | {Cause.NODE_CATCHING_UP} if causes & _LATE else causes
 
     def state_after(self, seconds: float) -> frozenset[State]:
         """What the target may be called then."""
@@ -145,7 +154,7 @@ def harms(situation: Situation, server: Server, now: Served, time: float) -> Ite
     if now.egress:
         yield from _egress(situation, server, now)
     if not now.answers and not now.cut:
-        yield from _no_answers(server, now, here(situation, time).descriptors)
+        yield from _no_answers(situation, server, now, time)
     elif now.losses and not now.egress:
         yield _losses(server, now)
     if now.flapping:
@@ -211,8 +220,9 @@ def _egress(situation: Situation, server: Server, now: Served) -> Iterator[Harm]
         yield Harm(kind="egress lossy", states=frozenset(states), causes=frozenset(causes))
 
 
-def _no_answers(server: Server, now: Served, descriptors: bool) -> Iterator[Harm]:
+def _no_answers(situation: Situation, server: Server, now: Served, time: float) -> Iterator[Harm]:
     """A new or a kept connection gets no answers."""
+    descriptors = here(situation, time).descriptors
     down = _states(State.DOWN, *([State.FLAPPING] if now.flapping else []))
     named = _cause(server, "down", *(["flapping"] if now.flapping else []))
     if not descriptors:
@@ -256,6 +266,11 @@ def _no_answers(server: Server, now: Served, descriptors: bool) -> Iterator[Harm
         )
     else:
         within = TIMED_OUT if now.kept in SILENT else HARD
+        if now.kept in SILENT and _was_very_slow(situation, server, time):
+            # Only what asks with patience tells silence from answers that are very late.
+            within = BY_CONNECT
+            down |= {State.SLOW}
+            named |= _cause(server, "slow")
         yield Harm(
             kind="down",
             within=within,
@@ -263,6 +278,13 @@ def _no_answers(server: Server, now: Served, descriptors: bool) -> Iterator[Harm
             causes=named,
             unready_within=_hard(within),
         )
+
+
+def _was_very_slow(situation: Situation, server: Server, time: float) -> bool:
+    """Whether its answers took longer than a probe waits, lately."""
+    steps = range(math.ceil(BY_CONNECT / STEP))
+    before = (served(situation, server, time - step * STEP) for step in steps)
+    return any(now.answer_seconds > 0.8 * _TIMEOUT for now in before)
 
 
 def _losses(server: Server, now: Served) -> Harm:
@@ -333,9 +355,9 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
     chain = chain_of(situation)
     pace = chain.gap(time)
     unsure = pace + 2.0
-    behind = now.behind + now.steps_back * situation.pace
+    behind = _behind(situation, server, time)
     lagging = _cause(server, "lagging") | {Cause.ALL_LAGGING}
-    if now.catching_up:
+    if now.catching_up or _gained(situation, server, time):
         lagging |= {Cause.NODE_CATCHING_UP}
     if not _all_late(situation, time):
         lagging -= {Cause.ALL_LAGGING}
@@ -369,7 +391,7 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
     if now.idle >= threshold - INTERVAL:
         stands = now.idle >= threshold
         of_all = _all_idle(situation, time)
-        one = len(situation.servers) == 1
+        one = len(_met(situation, time)) == 1
         by_chain = of_all and len(_ahead(situation, time)) == len(situation.servers)
         yield Harm(
             kind=("stalled with the chain" if of_all else "stalled")
@@ -387,6 +409,12 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
             else None,
             ready_until=math.inf if by_chain and not one and now.state == now.head else 0.0,
         )
+    elif now.idle < _without_progress(situation, server, time) >= threshold - INTERVAL:
+        yield Harm(
+            kind="no progress",
+            states=_states(State.STALLED),
+            causes=_cause(server, "stalled") | {Cause.CHAIN_STALLED},
+        )
     if now.stale_since is not None and time - now.stale_since < BY_CONNECT + RECOVERY:
         # Who keeps a connection is late until a new one shows it.
         yield Harm(
@@ -397,14 +425,36 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
         )
 
 
+def _behind(situation: Situation, server: Server, time: float) -> float:
+    """Seconds by which the older of its answers is behind."""
+    now = served(situation, server, time)
+    return now.behind + now.steps_back * situation.pace
+
+
+def _gained(situation: Situation, server: Server, time: float) -> bool:
+    """Whether it has been later within the last minute."""
+    before = (_behind(situation, server, time - step * STEP) for step in range(60))
+    return max(before) > served(situation, server, time).behind + 3.0
+
+
+def _without_progress(situation: Situation, server: Server, time: float) -> float:
+    """Seconds for which it has had no block above all that it had: one that falls back has none."""
+    highest, since = -math.inf, 0.0
+    for step in range(math.floor(time / STEP) + 1):
+        place = served(situation, server, step * STEP).head.place
+        if place > highest:
+            highest, since = place, step * STEP
+    return time - since
+
+
 def _stalled(situation: Situation, server: Server, time: float) -> frozenset[Cause]:
     """Who may be called stalled: the chain where all have no new blocks."""
     if not _all_idle(situation, time):
         return _cause(server, "stalled")
-    if len(_ahead(situation, time)) == len(situation.servers) > 1:
-        return frozenset({Cause.CHAIN_STALLED})
-    if len(situation.servers) == 1:
+    if len(_met(situation, time)) == 1:
         return _cause(server, "stalled")
+    if len(_ahead(situation, time)) == len(situation.servers):
+        return frozenset({Cause.CHAIN_STALLED})
     return _cause(server, "stalled") | {Cause.CHAIN_STALLED}
 
 
@@ -545,6 +595,16 @@ def everywhere(situation: Situation, time: float) -> Iterator[Harm]:
                 else frozenset(),
                 ready_until=math.inf,
             )
+    if len(situation.external) > 1:
+        outside = [served(situation, s, time) for s in situation.servers if not s.local]
+        if not any(now.reachable for now in outside):
+            # From here it looks like the way to them.
+            yield Harm(
+                kind="no external target",
+                states=_states(State.DOWN, State.UNKNOWN),
+                causes=frozenset({Cause.EGRESS_BROKEN, Cause.EGRESS_LOSSY}),
+                ready_until=math.inf,
+            )
     for episode in situation.of(CHAIN):
         if episode.fault == "rewind" and time >= episode.begins:
             # Named for an hour, longer than any situation lasts.
@@ -608,6 +668,10 @@ def _local_clock(situation: Situation, error: float, time: float) -> Harm:
         causes |= {Cause.ALL_LAGGING, Cause.NODE_LAGGING, Cause.PROVIDER_LAGGING}
         causes |= {Cause.NODE_STALLED, Cause.PROVIDER_STALLED}
         states |= {State.LAGGING}
+        if any(served(situation, s, time).clock for s in situation.servers):
+            # With both clocks wrong, even a true block seems to come from the future.
+            causes |= {Cause.NODE_DISPROVED, Cause.NODE_CLOCK_SKEWED}
+            states |= {State.DISPROVED, State.CLOCK_SKEWED}
     if abs(error) <= chain_of(situation).gap(time) + 2.0:
         # Blocks that far apart do not show which of two clocks is right.
         causes |= {Cause.NODE_CLOCK_SKEWED}
@@ -662,6 +726,16 @@ def _well(situation: Situation, time: float) -> list[Server]:
         and now.answer_seconds < 0.8 * _TIMEOUT
         and abs(now.clock) < _CLOCK_WARN
         and not now.time_error
+    ]
+
+
+def _met(situation: Situation, time: float) -> list[Server]:
+    """Targets that have let a new connection in so far: what the others have is unknown."""
+    steps = [step * STEP for step in range(math.floor(time / STEP) + 1)]
+    return [
+        server
+        for server in situation.servers
+        if any(served(situation, server, step).answers for step in steps)
     ]
 
 

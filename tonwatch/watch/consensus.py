@@ -3,9 +3,11 @@
 Pure functions over the accepted samples, by target name.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from statistics import median
 from typing import Final
 
@@ -13,12 +15,12 @@ from tonwatch.config.models import Thresholds
 from tonwatch.samples.sample import Probe, Sample
 from tonwatch.watch import history
 from tonwatch.watch.failures import failure
-from tonwatch.watch.store import Record
+from tonwatch.watch.store import ANEW, Record
 
 _YOUNGEST_AGE: Final = 0.7
 """Age of the youngest of several blocks of a healthy chain, seconds."""
 
-FORK_HISTORY: Final = 24
+_FORK_HISTORY: Final = 24
 """Head samples of each target that are searched for blocks that others reported as well."""
 
 
@@ -145,6 +147,22 @@ def find_head(
     return second
 
 
+def reported_blocks(record: Record) -> list[Sample]:
+    """The samples in which a target reported a block that it still stands for.
+
+    Where its head went back by more than `ANEW` blocks, those from before are of a history that
+    it has left: restored from a backup, or back from a fork.
+    """
+    heads = [sample for sample in record.heads[-_FORK_HISTORY:] if sample.head is not None]
+    since = -math.inf
+    for before, after in pairwise(heads):
+        if after.head and before.head and after.head.seqno < before.head.seqno - ANEW:
+            since = after.finished
+    return [
+        sample for sample in (*record.forks, *heads) if sample.head and sample.finished >= since
+    ]
+
+
 def find_forks(
     records: Mapping[str, Record],
     voters: Collection[str],
@@ -163,17 +181,18 @@ def find_forks(
         zerostate: of the right network.
         oldest: event loop time before which nothing counts.
     """
+    reported_by = {name: reported_blocks(record) for name, record in records.items()}
     blocks = {
-        (sample.head.seqno, sample.head.root_hash)
-        for record in records.values()
-        for sample in (*record.forks, *record.heads[-FORK_HISTORY:])
-        if sample.head is not None
+        (head.seqno, head.root_hash)
+        for samples in reported_by.values()
+        for sample in samples
+        if (head := sample.head) is not None
     }
     if len(blocks) == len({seqno for seqno, _ in blocks}):
         return Forks()  # no block has two hashes
     claims: dict[int, dict[str, bytes]] = defaultdict(dict)
-    for name, record in records.items():
-        for sample in (*record.forks, *record.heads[-FORK_HISTORY:]):
+    for name, samples in reported_by.items():
+        for sample in samples:
             head = sample.head
             if head is None or sample.finished < oldest:
                 continue
@@ -201,6 +220,25 @@ def find_forks(
     return Forks(minority, undecided, hashes)
 
 
+def confirmed_age(ages: Mapping[str, float], sources: Mapping[str, str]) -> float | None:
+    """Age of the youngest block, seconds; of the second youngest where there are three sources.
+
+    One source with false block times does not decide alone which clock is right.
+
+    Args:
+        ages: of the youngest block of each target, by the local clock.
+        sources: see `find_sources`.
+    """
+    by_source: dict[str, float] = {}
+    for name, block_age in ages.items():
+        source = sources.get(name, name)
+        by_source[source] = min(block_age, by_source.get(source, math.inf))
+    youngest = sorted(by_source.values())[:2]
+    if not youngest:
+        return None
+    return youngest[-1] if len(by_source) > 2 else youngest[0]
+
+
 def local_clock_offset(
     answers: Mapping[str, Sample], youngest: float | None, thresholds: Thresholds
 ) -> float | None:
@@ -211,7 +249,7 @@ def local_clock_offset(
 
     Args:
         answers: of targets of this network.
-        youngest: age of the youngest block lately, by the local clock; None without one.
+        youngest: see `confirmed_age`; None without one.
         thresholds: from which offset on a clock is wrong.
     """
     offsets = [

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tonwatch.watch.consensus import FORK_HISTORY
+from tonwatch.watch.consensus import reported_blocks
 from tonwatch.watch.store import Record
 from tonwatch.watch.view import View
 
@@ -52,7 +52,7 @@ def fork_evidence(view: View, zerostate: bytes) -> list[ForkEvidence]:
 def _reported(record: Record, seqno: int, zerostate: bytes) -> bytes | None:
     """The root hash that a target last reported for `seqno`; None where it did not."""
     found = None
-    for sample in (*record.forks, *record.heads[-FORK_HISTORY:]):
+    for sample in reported_blocks(record):
         head = sample.head
         if head is not None and head.seqno == seqno and head.zerostate in (None, zerostate):
             found = head.root_hash

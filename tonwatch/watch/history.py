@@ -27,6 +27,9 @@ _LONE_FAILURE: Final = 1 / 3
 _CATCH_UP: Final = 3.0
 """Seconds by which lag must have shrunk to count as catching up; block times are whole."""
 
+_CATCHES_UP_WITHIN: Final = 60.0
+"""Seconds over which lag must have shrunk: a node that syncs moves in steps."""
+
 LOSSY_FOR: Final = 180.0
 """Seconds within which lost answers explain each other."""
 
@@ -325,11 +328,13 @@ def block_rate(record: Record) -> float:
 def catch_up_rate(record: Record, lag_warn: float, epoch: float) -> float | None:
     """Seconds of lag that a target makes up each second; None where it does not.
 
-    Only the samples of the present lag count: answers in a row whose block was older than
+    Only the last samples of the present lag count: answers in a row whose block was older than
     `lag_warn` seconds.
     """
-    ages = []
+    ages: list[tuple[float, float]] = []
     for sample in reversed(record.heads):
+        if len(ages) > 2 and ages[0][0] - sample.finished > _CATCHES_UP_WITHIN:
+            break
         if not sample.ok or sample.head is None or sample.head.gen_utime is None:
             break
         age = by_present_clock(sample, epoch).started - sample.head.gen_utime

@@ -68,14 +68,12 @@ def judge(
     }
     sources = consensus.find_sources(records)
     before = previous.pace if previous is not None else Pace()
-    youngest = min(
-        (
-            block_age
-            for name in answers
-            if (block_age := history.youngest_age(records[name], oldest, epoch)) is not None
-        ),
-        default=None,
-    )
+    ages = {
+        name: block_age
+        for name in answers
+        if (block_age := history.youngest_age(records[name], oldest, epoch)) is not None
+    }
+    youngest = consensus.confirmed_age(ages, sources)
     offset = consensus.local_clock_offset(answers, youngest, thresholds)
     future = consensus.from_the_future(answers, offset, thresholds)
     back = previous.rolled_back if previous is not None else None

@@ -32,6 +32,7 @@ from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
 from tonwatch.watch import planner, view
 from tonwatch.watch.failures import failure
+from tonwatch.watch.states import State
 from tonwatch.watch.store import Store
 from tonwatch.watch.view import View
 
@@ -149,6 +150,7 @@ class _Made:
         self._next_round = INTERVAL
         self._next_comparison = 2 * INTERVAL
         self._failing: set[tuple[str, Probe]] = set()
+        self._due: dict[tuple[str, Probe], float] = {}
         self._view: View | None = None
 
     def play(self, look: Callable[[float, View], None], bounds: Sequence[float]) -> None:
@@ -356,21 +358,30 @@ class _Made:
 
     def _single(self, name: str, probe: Probe, time: float) -> None:
         """A slow probe of one target: confirmed where it fails, and repeated until it is well."""
+        due, failing = self._due.get((name, probe), 0.0), (name, probe) in self._failing
+        if time < due and not failing and not self._lags_behind_head(name, probe):
+            self._later(time + INTERVAL, partial(self._single, name, probe))
+            return
+        if time >= due:
+            self._due[name, probe] = time + _INTERVALS[probe]
         make = self._connect if probe is Probe.CONNECT else self._account
         sample = make(name, time)
         self._later(sample.finished, partial(self._add, sample))
-        well = sample.ok or sample.reason is Reason.RATE_LIMITED
-        failing = (name, probe) in self._failing
-        wait = _INTERVALS[probe]
-        if well:
+        wait = INTERVAL
+        if sample.ok:
             self._failing.discard((name, probe))
-        elif not failing:
+        elif sample.reason is not Reason.RATE_LIMITED and not failing:
             self._failing.add((name, probe))
             wait = _CONFIRM_AFTER
-        else:
-            wait = INTERVAL
         again = max(time + wait, sample.finished)
         self._later(again, partial(self._single, name, probe))
+
+    def _lags_behind_head(self, name: str, probe: Probe) -> bool:
+        """Whether its accounts are known to be older than its head."""
+        if probe is not Probe.ACCOUNT or self._view is None:
+            return False
+        verdict = self._view.judgement.verdicts.get(name)
+        return verdict is not None and verdict.state is State.SHARD_LAGGING
 
     def _connect(self, name: str, time: float) -> Sample:
         now, state = self._now(name, time), self._states[name]

@@ -366,8 +366,9 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
     on_old_history = [State.FORKED] if went_back else []
     of_old_history = _cause(server, "forked") if went_back else frozenset()
     if behind >= _LAG_WARN - min(unsure, 7.0):
-        # How late blocks of a fork are means nothing.
-        surely = now.behind >= _LAG_WARN + unsure and not now.forked and not now.time_error
+        # How late blocks of a fork are means nothing. A false clock makes them look fresh.
+        surely = now.behind >= _LAG_WARN + unsure
+        surely = surely and not (now.forked or now.time_error or now.clock)
         stuck = now.idle >= _LAG_WARN
         yield Harm(
             kind="late" if surely else "perhaps late",
@@ -390,6 +391,9 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
     threshold = max(_STALLED, 1.5 * chain.gap(time - now.idle - 0.01))
     if now.idle >= threshold - INTERVAL:
         stands = now.idle >= threshold
+        # Who was stuck shows an old block as a new one.
+        surely = stands and _without_progress(situation, server, time) >= threshold
+        very_slow = now.answer_seconds > 0.8 * _TIMEOUT
         of_all = _all_idle(situation, time)
         one = len(_met(situation, time)) == 1
         by_chain = of_all and len(_ahead(situation, time)) == len(situation.servers)
@@ -398,14 +402,16 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
             if stands
             else "perhaps stalled",
             # Lost answers and false times hide since when there is no new block.
-            within=INTERVAL + NOTICED if stands and not (now.egress or now.time_error) else None,
+            within=(BY_CONNECT if very_slow else INTERVAL) + NOTICED
+            if surely and not (now.egress or now.time_error)
+            else None,
             states=_states(State.STALLED, State.LAGGING, *on_old_history),
             causes=_stalled(situation, server, time) | lagging | of_old_history,
             settles=2 * INTERVAL,
             states_then=_states(State.STALLED),
             causes_then=_stalled(situation, server, time),
-            unready_within=_hard(INTERVAL)
-            if stands and (one or not of_all) and not now.time_error
+            unready_within=_hard(BY_CONNECT if very_slow else INTERVAL)
+            if surely and (one or not of_all) and not now.time_error
             else None,
             ready_until=math.inf if by_chain and not one and now.state == now.head else 0.0,
         )
@@ -541,8 +547,16 @@ def _untrue(situation: Situation, server: Server, now: Served, time: float) -> I
             states=_states(State.CLOCK_SKEWED, State.PROOF_INVALID, State.LAGGING, State.DISPROVED),
             causes=frozenset(causes),
         )
+    # Old blocks fit a local clock that is ahead.
+    alone = len(situation.servers) == 1 and now.behind
+    unsure = bool(alone) or abs(now.clock) <= chain_of(situation).gap(time) + 2.0
+    if not server.is_node and now.clock and unsure:
+        yield Harm(
+            kind="clock of a provider",
+            causes=frozenset({Cause.LOCAL_CLOCK_SKEWED}),
+            ready_until=math.inf,
+        )
     if server.is_node and abs(now.clock) >= _CLOCK_WARN - 1.0:
-        unsure = abs(now.clock) <= chain_of(situation).gap(time) + 2.0
         ours = {Cause.LOCAL_CLOCK_SKEWED} if unsure else set()
         yield Harm(
             kind="clock",

@@ -230,6 +230,11 @@ class TestRepetition:
             pytest.param(
                 [Reason.RATE_LIMITED] * 3, [0.0, 30.0, 60.0], id="a rate limit is not repeated"
             ),
+            pytest.param(
+                [*[Reason.QUERY_TIMEOUT] * 2, Reason.RATE_LIMITED, Reason.OK, Reason.OK],
+                [0.0, 1.0, 5.0, 10.0, 30.0],
+                id="a rate limit ends no failure",
+            ),
         ],
     )
     def test_when(self, reasons: list[Reason], times: list[float]) -> None:
@@ -245,6 +250,12 @@ class TestRepetition:
         forked = lambda now: not 28.0 < now < 41.0  # noqa: E731
         times, _ = self.asked_at([Reason.OK] * 6, forked)
         assert times == [0.0, 30.0, 35.0, 40.0, 60.0, 90.0]
+
+    def test_a_failure_counts_whatever_the_job_says(self) -> None:
+        times, _ = self.asked_at(
+            [*[Reason.QUERY_TIMEOUT] * 3, Reason.OK, Reason.OK], lambda _: True
+        )
+        assert times == [0.0, 1.0, 5.0, 10.0, 30.0]
 
 
 class Played:

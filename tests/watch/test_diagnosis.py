@@ -211,6 +211,20 @@ class TestSeveralTargets:
         assert trio.diagnosis.cause is Cause.NODE_CATCHING_UP
         assert "catching up: in sync in about 98 s" in trio.diagnosis.sentence
 
+    def test_no_longer_catching_up(self, trio: Any) -> None:
+        """What was gained more than a minute ago says nothing of when it will be in sync."""
+        lag = iter([340.0, 325.0, *[310.0] * 14])
+
+        def tick() -> None:
+            trio.answer(trio.targets[0], lag=next(lag))
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
+        trio.ticks(12, tick)
+        assert trio.diagnosis.cause is Cause.NODE_CATCHING_UP
+        trio.ticks(4, tick)
+        assert trio.diagnosis.cause is Cause.NODE_LAGGING
+
     def test_flapping(self, trio: Any) -> None:
         healthy(trio)
         for _ in range(4):

@@ -444,6 +444,19 @@ class TestClock:
         )
         assert node(judgement).state is node_state
 
+    def test_false_block_times_of_one_source_do_not_decide(self, trio: Any) -> None:
+        """The local clock is 20 s ahead; one block is as fresh by it as a true one would be."""
+
+        def tick() -> None:
+            for target, lag in zip(trio.targets, (0.0, 20.0, 20.0), strict=True):
+                gen_utime = int(trio.clock.wall_time - 1.0 - lag)
+                trio.answer(target, lag=20.0, gen_utime=gen_utime, clock_offset=-20.0)
+
+        judgement = trio.ticks(2, tick)
+        assert judgement.clock_offset == pytest.approx(-20.0)
+        assert node(judgement).state is State.DISPROVED
+        assert judgement.verdicts["other"].state is State.OK
+
 
 class TestClockSet:
     """The local clock is set while samples are in the store: they are read by the new time."""
@@ -507,6 +520,18 @@ class TestForks:
         self.round(trio, b"b", b"a", b"a")
         self.round(trio, b"a", b"a", b"a", after=2)
         assert node(trio.judge()).state is State.OK
+
+    def test_blocks_of_a_history_that_it_has_left_do_not_count(self, trio: Any) -> None:
+        """It was on a fork, went back, and now others reach the blocks that it had there."""
+        trio.ticks(3, lambda: trio.answer(trio.targets[0], lag=-40.0, root_hash=b"b"))
+
+        def tick() -> None:
+            trio.answer(trio.targets[0], lag=2.0)
+            trio.answer(trio.targets[1])
+            trio.answer(trio.targets[2])
+
+        states = {node(trio.ticks(1, tick)).state for _ in range(9)}
+        assert states == {State.OK}
 
     def test_two_targets_have_no_majority(self, scene: Any) -> None:
         duo = scene(*scene().targets[:2])

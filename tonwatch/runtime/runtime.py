@@ -234,7 +234,7 @@ class Runtime:
             services = Services(self.threads.names.resolve, self.files, timeout, self.wall)
             self._opener[kind] = kind(services)
         target = self._opener[kind].open(section)
-        regular = tuple(RegularProbe(section.name, each) for each in target.regular())
+        regular = tuple(RegularProbe(section.name, each, self) for each in target.regular())
         return _Open(section, target, regular, SendMessages(section.name, self))
 
     def _described(self, config: Config) -> list[Target]:

@@ -63,7 +63,8 @@ class Job:
         confirms: whether a first failure is confirmed by asking again soon.
         repeats: seconds between repetitions from a failure until all is well, where that is less
             than `interval`; then the job is back on its grid. None for no repetitions.
-        is_well: whether all is well; None for: no question has failed.
+        is_well: whether all is well that its questions are about; None where only their failures
+            count. A failure counts where it `confirms`.
         about: anything else that identifies it: a change restarts the job.
     """
 
@@ -298,8 +299,10 @@ class _Running:
 
     def _is_well(self) -> bool:
         """Whether there is nothing to repeat."""
-        is_well = self._job.is_well
-        return not self._failing if is_well is None else is_well()
+        job = self._job
+        if job.confirms and self._failing:
+            return False
+        return job.is_well is None or job.is_well()
 
     async def _ask_all(self, question: Question) -> None:
         """Ask a question, and then those that are waiting."""
@@ -321,16 +324,21 @@ class _Running:
             await asyncio.sleep(started + CONFIRM_AFTER - loop.time())
             found = await self._asker.ask(self._job, question)
         self._extra.discard(name)
-        if _is_well(found):
-            self._failing.discard(name)
-        else:
+        if not _is_well(found):
             self._failing.add(name)
+        elif not _is_throttled(found):
+            # A rate limit does not show that a failure has ended.
+            self._failing.discard(name)
 
 
 def _is_well(found: Sequence[Observation]) -> bool:
     """Whether there is no failure to confirm."""
     samples = (each for each in found if isinstance(each, Sample))
     return all(sample.ok or sample.reason is Reason.RATE_LIMITED for sample in samples)
+
+
+def _is_throttled(found: Sequence[Observation]) -> bool:
+    return any(isinstance(each, Sample) and each.reason is Reason.RATE_LIMITED for each in found)
 
 
 def next_tick(tick: float, interval: float, now: float) -> tuple[float, int]:

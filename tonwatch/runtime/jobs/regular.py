@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 from tonwatch.config.models import Config
+from tonwatch.runtime.jobs.context import Context
 from tonwatch.runtime.scheduler import Job, Question, last_resort
+from tonwatch.samples.sample import Probe
 from tonwatch.targets.kind import Regular
+from tonwatch.watch.states import State
 
 _QUERIES = 8
 """Maximum of sequential queries in a probe."""
@@ -16,9 +19,11 @@ class RegularProbe:
     Args:
         target: its name.
         regular: the probe.
+        context: of the runtime.
     """
 
-    def __init__(self, target: str, regular: Regular) -> None:
+    def __init__(self, target: str, regular: Regular, context: Context) -> None:
+        self._context = context
         self._target = target
         self._regular = regular
         self._deadline = 0.0
@@ -35,7 +40,13 @@ class RegularProbe:
             confirms=True,
             # Whoever waits for the end of a failure does not wait for a slow probe's interval.
             repeats=config.probe.interval,
+            is_well=self.is_well if self._regular.probe is Probe.ACCOUNT else None,
         )
+
+    def is_well(self) -> bool:
+        """Whether accounts are as fresh as the head, or nothing is known."""
+        verdict = self._context.view.judgement.verdicts.get(self._target)
+        return verdict is None or verdict.state is not State.SHARD_LAGGING
 
     @property
     def _name(self) -> str:

@@ -14,6 +14,7 @@ from tests.campaign.oracle import (
     STALE_AFTER,
     STARTED,
     STEP,
+    TIMED_OUT,
     Harm,
     Spell,
     spells,
@@ -133,6 +134,9 @@ class Checks:
                 spell for spell in now if spell.target == name and self._must_be_named(spell, time)
             ]
             state = verdicts[name].state
+            if state is State.OK and not self._too_long(time, "ok", name, longest=TIMED_OUT):
+                # Now and then an answer comes.
+                must = [spell for spell in must if spell.harm.kind != "nearly silent"]
             if must and server.primary:
                 hurt = True
                 if state is State.OK:
@@ -333,13 +337,13 @@ class Checks:
                     what = f"{holding.asset} is {reading.amount}, proven; true is {true}"
                     self._note(Invariant.BALANCE, time, what)
 
-    def _too_long(self, time: float, *key: str) -> bool:
-        """Whether the same has been said for more than one interval, or again and again."""
+    def _too_long(self, time: float, *key: str, longest: float = INTERVAL) -> bool:
+        """Whether the same has been said for longer than `longest`, or again and again."""
         self._seen.add(key)
         if key not in self._since:
             self._since[key] = time
             self._times[key] += 1
-        return time - self._since[key] > INTERVAL or self._times[key] > _AGAIN
+        return time - self._since[key] > longest or self._times[key] > _AGAIN
 
     def _note(self, invariant: Invariant, time: float, what: str) -> None:
         if invariant not in self.wrong:

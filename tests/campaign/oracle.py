@@ -390,11 +390,15 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
             yield Harm(kind="not too late", ready_until=math.inf)
     threshold = max(_STALLED, 1.5 * chain.gap(time - now.idle - 0.01))
     if now.idle >= threshold - INTERVAL:
+        of_all = _all_idle(situation, time)
         stands = now.idle >= threshold
         # Who was stuck shows an old block as a new one.
         surely = stands and _without_progress(situation, server, time) >= threshold
-        very_slow = now.answer_seconds > 0.8 * _TIMEOUT
-        of_all = _all_idle(situation, time)
+        surely = surely and _undisturbed(situation, server, time, threshold)
+        late_by = BY_CONNECT if now.answer_seconds > 0.8 * _TIMEOUT else INTERVAL
+        if not of_all and _all_idle(situation, time - 2 * INTERVAL):
+            # That the chain goes on must be seen first.
+            late_by = max(late_by, 2 * INTERVAL)
         one = len(_met(situation, time)) == 1
         by_chain = of_all and len(_ahead(situation, time)) == len(situation.servers)
         yield Harm(
@@ -402,15 +406,13 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
             if stands
             else "perhaps stalled",
             # Lost answers and false times hide since when there is no new block.
-            within=(BY_CONNECT if very_slow else INTERVAL) + NOTICED
-            if surely and not (now.egress or now.time_error)
-            else None,
+            within=late_by + NOTICED if surely and not (now.egress or now.time_error) else None,
             states=_states(State.STALLED, State.LAGGING, *on_old_history),
             causes=_stalled(situation, server, time) | lagging | of_old_history,
             settles=2 * INTERVAL,
             states_then=_states(State.STALLED),
             causes_then=_stalled(situation, server, time),
-            unready_within=_hard(BY_CONNECT if very_slow else INTERVAL)
+            unready_within=_hard(late_by)
             if surely and (one or not of_all) and not now.time_error
             else None,
             ready_until=math.inf if by_chain and not one and now.state == now.head else 0.0,
@@ -435,6 +437,13 @@ def _behind(situation: Situation, server: Server, time: float) -> float:
     """Seconds by which the older of its answers is behind."""
     now = served(situation, server, time)
     return now.behind + now.steps_back * situation.pace
+
+
+def _undisturbed(situation: Situation, server: Server, time: float, seconds: float) -> bool:
+    """Whether it has answered for so long, and what it said did not fall back."""
+    steps = range(math.ceil(seconds / STEP))
+    before = [served(situation, server, time - step * STEP) for step in steps]
+    return all(now.answers and now.own_network and not now.steps_back for now in before)
 
 
 def _gained(situation: Situation, server: Server, time: float) -> bool:
@@ -518,6 +527,12 @@ def _untrue(situation: Situation, server: Server, now: Served, time: float) -> I
             unready_within=_hard(BY_CONNECT),
             slow=True,
         )
+    elif now.state != now.head and _had_false_proofs(situation, server, time):
+        yield Harm(
+            kind="nothing after false proofs",
+            states=_states(State.PROOF_INVALID),
+            causes=frozenset({Cause.PROOF_INVALID}),
+        )
     if not now.balances:
         state, cause = State.PROOF_INVALID, Cause.PROOF_INVALID
         if not server.is_node:
@@ -564,6 +579,18 @@ def _untrue(situation: Situation, server: Server, now: Served, time: float) -> I
             causes=frozenset({Cause.NODE_CLOCK_SKEWED, *ours}),
             ready_until=math.inf,
         )
+
+
+def _had_false_proofs(situation: Situation, server: Server, time: float) -> bool:
+    """Whether its last answers about accounts were false: they count until others follow."""
+    while time >= 0:
+        now = served(situation, server, time)
+        if not now.proofs:
+            return True
+        if now.answers and now.state == now.head:
+            return False
+        time -= STEP
+    return False
 
 
 def _forked(situation: Situation, server: Server, time: float) -> Iterator[Harm]:
@@ -622,7 +649,9 @@ def everywhere(situation: Situation, time: float) -> Iterator[Harm]:
     for episode in situation.of(CHAIN):
         if episode.fault == "rewind" and time >= episode.begins:
             # Named for an hour, longer than any situation lasts.
-            many = len(situation.servers) > 1 and len(_well(situation, time)) > 1
+            # The blocks before and after must be seen, before the chain has made as many again.
+            many = len(_well(situation, time)) > 1
+            many = many and len(_well(situation, episode.begins + INTERVAL)) > 1
             seen = many and episode.begins > STARTED
             yield Harm(
                 kind="rolled back",

@@ -109,7 +109,7 @@ class Lags:
             at_head = self.whole.head is not None and self.whole.head.seqno <= sample.head.seqno
             if at_head and self.whole.stalled:
                 return None  # the head is old, and the newest there is
-            if at_head:
+            if self.whole.head is not None and self.whole.head.seqno == sample.head.seqno:
                 # It may have had the head late; others show when that was new.
                 late = min(late, self.newest)
             if at_head and history.is_back(record, sample.head.seqno):

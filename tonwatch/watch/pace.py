@@ -93,10 +93,11 @@ def measured(records: Iterable[Record], previous: Pace | None, now: float) -> Pa
     before = previous or Pace()
     newest = max(records, key=_last_seqno, default=None)
     blocks = islice(_blocks(newest), _STEPS + 1) if newest is not None else ()
-    steps = [
-        max(0.0, late_time - early_time) / (late - early)
-        for (late, late_time), (early, early_time) in pairwise(blocks)
-    ]
+    steps = []
+    for (late, late_time), (early, early_time) in pairwise(blocks):
+        if late_time < early_time:
+            break  # the times are of two histories, or one is false
+        steps.append((late_time - early_time) / (late - early))
     if not steps:
         return Pace(before.usual, before.recent, now)
     recent = median_low(steps)

@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.campaign.served import SILENT, Served, chain_of, here, served
 from tests.campaign.situation import CLOCK, EGRESS_BROKEN, EGRESS_LOSSY, LOCAL, Server, Situation
+from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import CHAIN
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.findings import Cause
@@ -243,8 +244,11 @@ def _no_answers(situation: Situation, server: Server, now: Served, time: float) 
         yield Harm(
             kind="throttled",
             within=SOFT,
-            states=_states(State.THROTTLED),
-            causes=_cause(server, "throttled"),
+            # A new connection is not even made in time.
+            states=_states(State.THROTTLED)
+            | (down if now.connect_seconds > _TIMEOUT else _states()),
+            causes=_cause(server, "throttled")
+            | (named if now.connect_seconds > _TIMEOUT else _NONE),
             unready_within=STALE_AFTER + SOFT + HYSTERESIS,
             ready_until=STALE_AFTER - INTERVAL - NOTICED,
         )
@@ -269,6 +273,10 @@ def _no_answers(situation: Situation, server: Server, now: Served, time: float) 
         if now.kept in SILENT and _was_very_slow(situation, server, time):
             # Only what asks with patience tells silence from answers that are very late.
             within = BY_CONNECT
+            down |= {State.SLOW}
+            named |= _cause(server, "slow")
+        if any(e.fault == Fault.SLOW_DRIP and e.at(time) for e in situation.of(server.name)):
+            # All of it may come in the end.
             down |= {State.SLOW}
             named |= _cause(server, "slow")
         yield Harm(

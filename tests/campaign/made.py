@@ -458,12 +458,11 @@ class _Made:
             return
         if time >= self._next_round:
             self._next_round = time + _ROUNDS
-        planned = planner.fork_round(judgement)
-        if planned is None:
-            return
-        for name in planned.targets:
-            sample = self._block_at(name, planned.seqno, time)
-            self._later(sample.finished, partial(self._add, sample))
+        for seqno, names in planner.fork_rounds(judgement):
+            samples = [self._block_at(name, seqno, time) for name in names]
+            for sample in samples:
+                self._later(sample.finished, partial(self._add, sample))
+            time = max(sample.finished for sample in samples)
 
     def _block_at(self, name: str, seqno: int, time: float) -> Sample:
         now = self._now(name, time)

@@ -414,7 +414,9 @@ def _late(situation: Situation, server: Server, now: Served, time: float) -> Ite
             if stands
             else "perhaps stalled",
             # Lost answers and false times hide since when there is no new block.
-            within=late_by + NOTICED if surely and not (now.egress or now.time_error) else None,
+            within=late_by + NOTICED
+            if surely and not (now.egress or now.time_error or now.losses)
+            else None,
             states=_states(State.STALLED, State.LAGGING, *on_old_history),
             causes=_stalled(situation, server, time) | lagging | of_old_history,
             settles=2 * INTERVAL,
@@ -503,7 +505,7 @@ def _accounts(situation: Situation, server: Server, now: Served, time: float) ->
     if not blocks:
         return
     # Block times are whole seconds, and a healthy head is some seconds old itself.
-    unsure = min(chain_of(situation).gap(time), situation.pace) + 3.5
+    unsure = 3 * min(chain_of(situation).gap(time), situation.pace) + 3.5
     counted = server.is_node and blocks >= _SHARD_BLOCKS_WARN + 2 and seconds >= _LAG_WARN / 2
     surely = counted or seconds >= _LAG_WARN + unsure
     if not surely and seconds < _LAG_WARN - min(unsure, 7.0) and blocks < _SHARD_BLOCKS_WARN - 2:
@@ -608,7 +610,11 @@ def _forked(situation: Situation, server: Server, time: float) -> Iterator[Harm]
     answering = [
         (each, now)
         for each, now in all_now
-        if now.answers and now.own_network and now.connect_seconds < _TIMEOUT
+        if now.answers
+        and now.own_network
+        and now.connect_seconds < _TIMEOUT
+        and now.losses < 0.5
+        and now.behind < _LAG_WARN
     ]
     forked = [each for each, now in answering if now.forked]
     honest = [each for each, now in answering if not now.forked]

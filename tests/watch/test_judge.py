@@ -9,6 +9,7 @@ from tests.configs import make_target
 from tonwatch.samples.target import Target
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.networks import ZEROSTATES
+from tonwatch.watch.planner import fork_rounds, is_forked
 from tonwatch.watch.states import State
 
 TESTNET = ZEROSTATES["testnet"]
@@ -340,6 +341,22 @@ class TestStall:
         assert all(verdict.usable for verdict in judgement.verdicts.values())
         assert all(verdict.lag_seconds == 0.0 for verdict in judgement.verdicts.values())
 
+    def test_a_lost_answer_does_not_end_it(self, trio: Any) -> None:
+        """What a target said before its answer was lost does not contradict the others."""
+        stuck = trio.head()
+
+        def tick(*targets: Target) -> None:
+            for target in targets:
+                trio.answer(target, seqno=stuck.seqno, gen_utime=stuck.gen_utime)
+
+        trio.ticks(3, lambda: tick(*trio.targets))
+        for _ in range(2):
+            judgement = trio.ticks(1, lambda: tick(*trio.targets[:2]))
+            trio.clock.advance(4.0)
+            trio.fail(trio.targets[2], Reason.QUERY_TIMEOUT)
+            judgement = trio.judge()
+            assert judgement.stalled
+
     def test_a_stalled_chain_makes_unready_where_configured(self, scene: Any) -> None:
         gated = scene(gates={"chain_stalled": True})
         stuck = gated.head()
@@ -532,6 +549,31 @@ class TestForks:
 
         states = {node(trio.ticks(1, tick)).state for _ in range(9)}
         assert states == {State.OK}
+
+    def test_who_lags_far_does_not_hide_the_newest_blocks(self, trio: Any) -> None:
+        """Those near the head are compared at a newer block than all of them are."""
+
+        def tick() -> None:
+            for target, lag in zip(trio.targets, (2.0, 1.0, 600.0), strict=True):
+                trio.answer(target, lag=lag)
+
+        near, whole = fork_rounds(trio.ticks(2, tick))
+        assert list(near.targets) == ["node", "other"]
+        assert list(whole.targets) == ["node", "other", "provider"]
+        assert near.seqno > whole.seqno
+        for target, root_hash in zip(trio.targets[:2], (b"b", b"a"), strict=True):
+            trio.fork(target, near.seqno - 1, root_hash)
+        assert set(trio.judge().forks.undecided) == {"node", "other"}
+
+    def test_a_tie_without_all_of_them_is_unsettled(self, trio: Any) -> None:
+        """The third has not answered the round: the next one comes soon, and settles it."""
+        trio.ticks(1, everyone(trio))
+        for target, root_hash in zip(trio.targets[:2], (b"b", b"a"), strict=True):
+            trio.fork(target, trio.head().seqno + 1, root_hash)
+        assert trio.judge().forks.unsettled
+        assert is_forked(trio.judge())
+        self.round(trio, b"a", b"a", b"a", after=2)
+        assert not trio.judge().forks.unsettled
 
     def test_two_targets_have_no_majority(self, scene: Any) -> None:
         duo = scene(*scene().targets[:2])

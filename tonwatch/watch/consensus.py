@@ -23,6 +23,10 @@ _YOUNGEST_AGE: Final = 0.7
 _FORK_HISTORY: Final = 24
 """Head samples of each target that are searched for blocks that others reported as well."""
 
+NEAR_HEAD: Final = 25
+"""Blocks of lag above which a target does not have what others are compared by: they are compared
+without it as well, at blocks that it does not have yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
@@ -49,11 +53,13 @@ class Forks:
         minority: the seqno at which each of these targets differs from a majority.
         undecided: the seqno at which each of these differs from as many others.
         hashes: the root hash that each of both reported at its seqno.
+        unsettled: whether some differ in a comparison that does not count yet.
     """
 
     minority: Mapping[str, int] = field(default_factory=dict)
     undecided: Mapping[str, int] = field(default_factory=dict)
     hashes: Mapping[str, bytes] = field(default_factory=dict)
+    unsettled: bool = False
 
 
 def find_sources(records: Mapping[str, Record]) -> Mapping[str, str]:
@@ -172,7 +178,7 @@ def find_forks(
 ) -> Forks:
     """Compare root hashes wherever targets reported the same seqno; the newest comparison counts.
 
-    A tie counts only where all voters reported: otherwise the next round decides.
+    A tie counts only where all voters reported: otherwise the next round decides, which is soon.
 
     Args:
         records: of all targets; those of another network are ignored.
@@ -202,12 +208,14 @@ def find_forks(
     undecided: dict[str, int] = {}
     hashes: dict[str, bytes] = {}
     compared: set[str] = set()
+    unsettled = False
     for seqno in sorted((seqno for seqno in claims if len(claims[seqno]) > 1), reverse=True):
         reported = claims[seqno]
         ballots = {(sources.get(name, name), root) for name, root in reported.items()}
         votes = Counter(root for _, root in ballots).most_common()
         tie = len(votes) > 1 and votes[0][1] == votes[1][1]
         if tie and not reported.keys() >= set(voters):
+            unsettled = unsettled or not compared >= reported.keys()
             continue
         for name, root_hash in reported.items():
             if name in compared:
@@ -217,7 +225,7 @@ def find_forks(
                 continue
             (undecided if tie else minority)[name] = seqno
             hashes[name] = root_hash
-    return Forks(minority, undecided, hashes)
+    return Forks(minority, undecided, hashes, unsettled)
 
 
 def confirmed_age(ages: Mapping[str, float], sources: Mapping[str, str]) -> float | None:

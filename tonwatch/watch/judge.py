@@ -79,7 +79,7 @@ def judge(
     back = previous.rolled_back if previous is not None else None
     forks = consensus.find_forks(
         records,
-        answers.keys(),
+        _voters(answers, previous),
         sources,
         zerostate,
         max(now - lifetime(Probe.FORK, probe), back.at if back is not None else -math.inf),
@@ -99,9 +99,13 @@ def judge(
     if len({sources[name] for name in at_head}) > 1:
         idles |= idle_by_clock(at_head, records, answers, epoch, offset, pace)
     idle = min((idles[name] for name in at_head), default=None)
-    # Two sources show a stall; the others were asked a little earlier, and must not contradict.
+    # Two sources show a stall; the others were asked a little earlier, or have lost an answer
+    # since, and must not contradict.
     waiting = {sources[name] for name in at_head if pace.is_stalled(idles[name], thresholds)}
-    agree = idle is not None and pace.is_stalled(idle + probe.interval, thresholds)
+    agree = all(
+        pace.is_stalled(idles[name] + max(probe.interval, now - answers[name].finished), thresholds)
+        for name in at_head
+    )
     sources_at_head = len({sources[name] for name in at_head})
     whole = Judgement(
         wall=snapshot.wall,
@@ -151,6 +155,17 @@ def judge(
     )
     verdicts = {name: judged.target(record, accepted.get(name)) for name, record in records.items()}
     return replace(whole, verdicts=verdicts)
+
+
+def _voters(answers: dict[str, Sample], previous: Judgement | None) -> list[str]:
+    """The targets that have the blocks by which they are compared."""
+    head = previous.head if previous is not None else None
+    lowest = head.seqno - consensus.NEAR_HEAD if head is not None else -math.inf
+    return [
+        name
+        for name, sample in answers.items()
+        if sample.head is not None and sample.head.seqno >= lowest
+    ]
 
 
 def _was(state: State, name: str, previous: Judgement | None) -> bool:

@@ -13,6 +13,7 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
+from tonwatch.watch.consensus import NEAR_HEAD
 from tonwatch.watch.states import MEANINGS, State
 from tonwatch.watch.verdicts import Judgement, Verdict
 from tonwatch.watch.wallet_verdicts import Holding, WalletVerdict
@@ -52,16 +53,28 @@ class Account(NamedTuple):
     wallet: WalletVerdict
 
 
-def fork_round(judgement: Judgement) -> Round | None:
-    """The targets to query for one block; None where there are not two to compare."""
+def fork_rounds(judgement: Judgement) -> list[Round]:
+    """Whom to query for which block: all targets, and before that those near the head alone.
+
+    The newest block that all have may be older than a fork, where one of them lags.
+    """
+    if judgement.head is None:
+        return []
     compared = comparable(judgement)
-    seqno = _common_seqno(compared)
-    return None if seqno is None else Round(seqno, [verdict.target.name for verdict in compared])
+    lowest = judgement.head.seqno - NEAR_HEAD
+    near = [v for v in compared if v.head is not None and v.head.seqno >= lowest]
+    rounds = []
+    for verdicts in (near, compared) if len(near) < len(compared) else (compared,):
+        seqno = _common_seqno(verdicts)
+        if seqno is not None:
+            rounds.append(Round(seqno, [verdict.target.name for verdict in verdicts]))
+    return rounds
 
 
 def is_forked(judgement: Judgement) -> bool:
     """Whether targets have different blocks at one seqno."""
-    return bool(judgement.forks.minority or judgement.forks.undecided)
+    forks = judgement.forks
+    return bool(forks.minority or forks.undecided) or forks.unsettled
 
 
 def comparable(judgement: Judgement) -> list[Verdict]:

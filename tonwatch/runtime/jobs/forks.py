@@ -1,4 +1,4 @@
-"""Queries all targets at once for the block at a seqno that all of them have."""
+"""Queries targets at once for the block at a seqno that all of them have."""
 
 import asyncio
 from collections.abc import Sequence
@@ -44,16 +44,19 @@ class ForkRounds:
         return not planner.is_forked(self._context.view.judgement)
 
     def plan(self) -> Sequence[Question]:
-        """A round, where there are two targets to compare."""
-        planned = planner.fork_round(self._context.view.judgement)
-        if planned is None:
+        """Rounds, one after the other, where there are two targets to compare."""
+        planned = planner.fork_rounds(self._context.view.judgement)
+        if not planned:
             return ()
-        deadline = last_resort(self._context.config, _QUERIES)
+        deadline = last_resort(self._context.config, _QUERIES * len(planned))
         return (Question(Probe.FORK, partial(self._ask, planned), deadline),)
 
-    async def _ask(self, planned: Round) -> Sequence[Sample]:
+    async def _ask(self, planned: Sequence[Round]) -> Sequence[Sample]:
         targets = self._context.targets
-        answers = await asyncio.gather(
-            *(targets[name].block_at(planned.seqno) for name in planned.targets if name in targets)
-        )
-        return [answer for answer in answers if answer is not None]
+        found = []
+        for seqno, names in planned:
+            answers = await asyncio.gather(
+                *(targets[name].block_at(seqno) for name in names if name in targets)
+            )
+            found += [answer for answer in answers if answer is not None]
+        return found

@@ -20,9 +20,9 @@ from tonwatch.commands import logs
 from tonwatch.commands.options import OK, PROBLEM, Loading
 from tonwatch.config.models import Config
 from tonwatch.runtime.runtime import running
-from tonwatch.runtime.state_dir import StateDirError
 from tonwatch.serve.app import build
 from tonwatch.serve.listener import CannotListen, listening
+from tonwatch.state.directory import StateDirError
 from tonwatch.system.internal_errors import Component, InternalErrors
 from tonwatch.targets.registry import KINDS, Kinds
 

@@ -24,9 +24,9 @@ from tonwatch.runtime.jobs.messages import SendMessages
 from tonwatch.runtime.jobs.payouts import CountPayouts
 from tonwatch.runtime.jobs.regular import RegularProbe
 from tonwatch.runtime.scheduler import Asker, Job, Scheduler
-from tonwatch.runtime.state_dir import StateDir
 from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.target import Target
+from tonwatch.state.state import State
 from tonwatch.system import executors
 from tonwatch.system.executors import Executors
 from tonwatch.system.internal_errors import InternalErrors
@@ -59,9 +59,9 @@ class _Open:
 
 @dataclass(frozen=True, slots=True)
 class _Counting:
-    """The payout job, and its state directory."""
+    """The payout job, and where its checkpoints are kept."""
 
-    state_dir: StateDir
+    state: State
     job: CountPayouts
 
 
@@ -191,9 +191,9 @@ class Runtime:
         await self.scheduler.change(self._planned(config))
         for each in gone.values():
             await each.target.close()
-        if was is not None and (counting is None or counting.state_dir is not was.state_dir):
+        if was is not None and (counting is None or counting.state is not was.state):
             self.store.state_dir_failed("")
-            await was.state_dir.close()
+            await was.state.close()
         await self.files.refresh(secret_files.FIRST_WITHIN)
 
     async def run(self) -> None:
@@ -209,7 +209,7 @@ class Runtime:
             await each.target.close()
         self._open = {}
         if self._counting is not None:
-            await self._counting.state_dir.close()
+            await self._counting.state.close()
         self.files.close_all()
 
     def _dropped_answers(self, name: str) -> int:
@@ -256,22 +256,15 @@ class Runtime:
             return None
         if not any(wallet.payouts for wallet in config.wallets):
             return None
-        state_dir = was.state_dir if was is not None else None
-        if state_dir is None or state_dir.path != config.state_dir:
-            state_dir = StateDir(config.state_dir)
-            await state_dir.open()
+        state = was.state if was is not None else None
+        if state is None or state.path != config.state_dir:
+            state = State(config.state_dir, self.wall, self.store.state_dir_failed)
+            await state.open()
         elif was is not None and config.zerostate == before.zerostate:
             known = {wallet.name: wallet for wallet in before.wallets}
             same = {wallet.name for wallet in config.wallets if known.get(wallet.name) == wallet}
-            return _Counting(state_dir, was.job.successor(same))
-        checkpoints = Checkpoints(
-            state_dir.path,
-            config.zerostate,
-            self.wall,
-            state_dir.thread,
-            self.store.state_dir_failed,
-        )
-        return _Counting(state_dir, CountPayouts(self, checkpoints))
+            return _Counting(state, was.job.successor(same))
+        return _Counting(state, CountPayouts(self, Checkpoints(state, config.zerostate)))
 
     def _still_counted(self, was: _Counting | None, config: Config) -> set[str]:
         """The wallets whose payouts go on being counted with the same checkpoints."""

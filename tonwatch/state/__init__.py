@@ -1,0 +1,1 @@
+"""State that outlives restarts: checkpoints and key blocks, in one database."""

@@ -81,6 +81,7 @@ def checkpoints(state: State) -> Checkpoints:
 
 def aside(state: State) -> list[tuple[bytes, str]]:
     """Content and reason of what is set aside, the oldest first."""
+    assert state.path is not None
     with sqlite3.connect(state.path / NAME) as connection:
         query = "SELECT content, reason FROM checkpoints_set_aside WHERE at = 5.0 ORDER BY id"
         found = connection.execute(query).fetchall()
@@ -293,18 +294,21 @@ async def test_where_it_cannot_be_set_aside(
     assert len(aside(state)) == 1
 
 
-async def test_one_that_cannot_be_read_for_now(checkpoints: Checkpoints, state: State) -> None:
+async def test_one_that_cannot_be_read_for_now(
+    checkpoints: Checkpoints, state: State, tmp_path: Path
+) -> None:
     """It may be intact: counting does not begin anew."""
     await checkpoints.save(KEY, WALLET, NEW)
     state._store.close()
-    (state.path / NAME).rename(state.path / "elsewhere")
-    (state.path / NAME).mkdir()
+    database, elsewhere = tmp_path / NAME, tmp_path / "elsewhere"
+    database.rename(elsewhere)
+    database.mkdir()
     with capture_logs() as logs:
         for _ in range(3):
             with pytest.raises(Unreadable, match="a directory where a file is expected"):
                 await checkpoints.load(KEY, WALLET)
-        (state.path / NAME).rmdir()
-        (state.path / "elsewhere").rename(state.path / NAME)
+        database.rmdir()
+        elsewhere.rename(database)
         assert await checkpoints.load(KEY, WALLET) == NEW
         assert await checkpoints.load(KEY, WALLET) == NEW
     assert [line["event"].split(":")[0] for line in logs] == [
@@ -340,12 +344,14 @@ async def test_a_disk_that_cannot_be_written_is_logged_once_for_each_account(
     assert await checkpoints.load(KEY, WALLET) == NEW
 
 
-async def test_lost_ones_are_noticed(checkpoints: Checkpoints, state: State) -> None:
+async def test_lost_ones_are_noticed(
+    checkpoints: Checkpoints, state: State, tmp_path: Path
+) -> None:
     """So that those which are known are saved again."""
     await checkpoints.save(KEY, WALLET, NEW)
     assert not checkpoints.were_lost()
     state._store.close()
-    (state.path / NAME).unlink()
+    (tmp_path / NAME).unlink()
     with capture_logs() as logs:
         await checkpoints.save(AccountKey("payroll", "usdt"), WALLET, NEW)
     assert [line["event"] for line in logs] == ["the database was removed: a new one is written"]

@@ -353,13 +353,10 @@ class TestPayouts:
             assert before > 0
             it.wallet()["payouts"] = False
             await it.apply()
-            other = KeptState(tmp_path / "state")
-            await other.open()
             await asyncio.sleep(30.0)
             assert (
                 it.runtime.view.snapshot.accounts[AccountKey("wallet-1", "native")].progress is None
             )
-            await other.close()
             it.wallet()["payouts"] = True
             await it.apply()
             await asyncio.sleep(30.0)

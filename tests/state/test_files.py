@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tonwatch.samples.account import AccountKey
-from tonwatch.state import files
+from tonwatch.state.files import OlderFiles
 from tonwatch.state.sqlite import NAME, SqliteStore
 from tonwatch.state.store import Changes, Unreadable
 
@@ -55,7 +55,7 @@ def test_killed_before_they_are_renamed(
     """What was counted since then is newer."""
     (tmp_path / "hot@native.json").write_bytes(b"1")
     with monkeypatch.context() as patch, capture_logs():
-        patch.setattr(files, "set_aside", lambda *_: None)
+        patch.setattr(OlderFiles, "set_aside", lambda *_: None)
         store.open()
     store.write(Changes({KEY: b"2"}))
     store.close()
@@ -70,16 +70,16 @@ def test_killed_before_all_are_taken_over(
 ) -> None:
     """It is one transaction."""
     for key in (KEY, OTHER):
-        files.path(tmp_path, key).write_bytes(key.asset.encode())
-    real = files.read
+        OlderFiles(tmp_path).path(key).write_bytes(key.asset.encode())
+    real = OlderFiles.read
 
-    def read(state_dir: Path, key: AccountKey) -> bytes:
+    def read(files: OlderFiles, key: AccountKey) -> bytes:
         if key == OTHER:
             raise KeyboardInterrupt
-        return real(state_dir, key)
+        return real(files, key)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "read", read)
+        patch.setattr(OlderFiles, "read", read)
         with pytest.raises(KeyboardInterrupt):
             store.open()
     assert names(tmp_path) == {"hot@native.json", "hot@usdt.json"}
@@ -132,7 +132,7 @@ def test_one_that_cannot_be_renamed(
         raise PermissionError(1, "Operation not permitted")
 
     with monkeypatch.context() as patch, capture_logs() as logs:
-        patch.setattr(files, "set_aside", refuse)
+        patch.setattr(OlderFiles, "set_aside", refuse)
         store.open()
     assert [line["log_level"] for line in logs] == ["warning", "info"]
     assert store.checkpoint(KEY) == b"1"

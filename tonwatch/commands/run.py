@@ -66,11 +66,11 @@ async def run(
 
     Raises:
         CannotListen: the port is taken.
-        StateDirError: payouts are to be counted, and checkpoints cannot be kept.
+        StateDirError: state cannot be kept.
     """
     async with running(config, kinds=kinds, wall=wall) as runtime:
         _count_unhandled(runtime.errors)
-        app = build(runtime.watcher, runtime.threads, runtime.errors)
+        app = build(runtime.watcher, lambda: runtime.record, runtime.threads, runtime.errors)
         targets = len(runtime.targets)
         lookups = runtime.threads.lookups
         async with (

@@ -1,1 +1,1 @@
-"""State that outlives restarts: checkpoints and key blocks, in one database."""
+"""State that outlives restarts: checkpoints, key blocks and incidents, in one database."""

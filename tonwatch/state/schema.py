@@ -30,10 +30,30 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             checksum INTEGER NOT NULL
         )""",
     ),
+    (
+        """CREATE TABLE incidents (
+            id TEXT PRIMARY KEY,
+            network BLOB NOT NULL,
+            kind TEXT NOT NULL,
+            cause TEXT NOT NULL,
+            since REAL NOT NULL,
+            seen REAL NOT NULL,
+            until REAL,
+            cut_off INTEGER NOT NULL,
+            target TEXT NOT NULL,
+            account TEXT NOT NULL,
+            others TEXT NOT NULL,
+            is_primary INTEGER NOT NULL,
+            sentence TEXT NOT NULL,
+            impact TEXT NOT NULL,
+            evidence TEXT NOT NULL
+        )""",
+        "CREATE INDEX incidents_by_time ON incidents (since)",
+    ),
 )
 
 VERSION: Final = len(MIGRATIONS)
 """Of the schema that this tonwatch writes."""
 
-TABLES: Final = frozenset({"checkpoints", "checkpoints_set_aside", "key_blocks"})
+TABLES: Final = frozenset({"checkpoints", "checkpoints_set_aside", "key_blocks", "incidents"})
 """The tables of that version."""

@@ -1,4 +1,4 @@
-"""State in a SQLite database in the state directory.
+"""State in a SQLite database in the state directory, or in memory.
 
 A rollback journal, not a write-ahead log: the log needs memory that processes share, which network
 volumes do not have, and with it a database goes on being written after its directory was removed.
@@ -18,7 +18,9 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from tonwatch.samples.account import AccountKey
-from tonwatch.state import files
+from tonwatch.samples.incident import Incident, IncidentQuery
+from tonwatch.state import records
+from tonwatch.state.files import OlderFiles
 from tonwatch.state.schema import MIGRATIONS, TABLES, VERSION
 from tonwatch.state.store import Changes, Newer, Unreadable
 from tonwatch.system import regular_file
@@ -57,14 +59,15 @@ class SqliteStore:
     A damaged one is set aside; a new one begins with what can be read of it.
 
     Args:
-        state_dir: where it is.
+        state_dir: where it is; None for in memory, until it is closed.
         wall: local clock, Unix seconds.
     """
 
-    def __init__(self, state_dir: Path, wall: Callable[[], float] = time.time) -> None:
-        self.path = state_dir / NAME
+    def __init__(self, state_dir: Path | None, wall: Callable[[], float] = time.time) -> None:
+        self.path = Path(":memory:") if state_dir is None else state_dir / NAME
         self.lost = 0
         self._dir = state_dir
+        self._files = OlderFiles(state_dir)
         self._wall = wall
         self._connection: sqlite3.Connection | None = None
         self._was_open = False
@@ -111,6 +114,10 @@ class SqliteStore:
 
         return self._run(read)
 
+    def incidents(self, query: IncidentQuery) -> list[Incident]:
+        """See `StateStore`."""
+        return self._run(lambda connection: records.read(connection, query))
+
     def write(self, changes: Changes) -> None:
         """See `StateStore`."""
 
@@ -126,6 +133,9 @@ class SqliteStore:
                         for network, content in changes.key_blocks.items()
                     ),
                 )
+                records.write(connection, changes.incidents)
+                if changes.retention is not None:
+                    records.prune(connection, changes.retention)
 
         self._run(written)
 
@@ -157,10 +167,12 @@ class SqliteStore:
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            is_new = self._examine()
+            is_new = self._dir is None or self._examine(self._dir)
             connection = _connect(self.path)
             try:
                 self._prepare(connection)
+                if not self._was_open:
+                    records.cut_off(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -170,7 +182,7 @@ class SqliteStore:
             self._connection, self._was_open = connection, True
         return self._connection
 
-    def _examine(self) -> bool:
+    def _examine(self, state_dir: Path) -> bool:
         """Look at the file before SQLite opens it; returns whether there is none.
 
         Raises:
@@ -179,7 +191,7 @@ class SqliteStore:
             Unreadable: its directory is missing, or it is of a newer tonwatch.
         """
         try:
-            self._dir.stat()
+            state_dir.stat()
         except OSError as error:
             raise Unreadable(f"its directory: {error.strerror}") from None
         for suffix in _SIDE_FILES:
@@ -195,7 +207,7 @@ class SqliteStore:
         version = int.from_bytes(header[60:64], "big")
         if header.startswith(b"SQLite format 3\0") and version > VERSION:
             raise Newer(
-                f"state_dir {self._dir} is of a newer tonwatch: its schema has version {version},"
+                f"state_dir {state_dir} is of a newer tonwatch: its schema has version {version},"
                 f" and this tonwatch knows {VERSION}; run the newer one, or give this one another"
                 " directory. Nothing was changed"
             )
@@ -204,7 +216,7 @@ class SqliteStore:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Bring the schema up to date, and take over the files of older versions."""
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        keys = list(files.found(self._dir))
+        keys = list(self._files.found())
         if version < VERSION or keys:
             with _transaction(connection):
                 _migrate(connection)
@@ -223,7 +235,7 @@ class SqliteStore:
         taken = []
         for key in keys:
             with suppress(Unreadable):  # `checkpoint` tries again, and says so
-                _insert(connection, [(key, files.read(self._dir, key))], keep=True)
+                _insert(connection, [(key, self._files.read(key))], keep=True)
                 taken.append(key)
         return taken
 
@@ -233,9 +245,9 @@ class SqliteStore:
         Raises:
             Unreadable: the file cannot be read.
         """
-        if not files.exists(self._dir, key):
+        if not self._files.exists(key):
             return False
-        content = files.read(self._dir, key)
+        content = self._files.read(key)
         with _transaction(connection):
             _insert(connection, [(key, content)], keep=True)
         self._rename([key])
@@ -244,11 +256,11 @@ class SqliteStore:
     def _rename(self, keys: list[AccountKey]) -> None:
         for key in keys:
             try:
-                files.set_aside(self._dir, key)
+                self._files.set_aside(key)
             except OSError as error:
                 log.warning(
                     "a file that was taken over cannot be renamed",
-                    file=str(files.path(self._dir, key)),
+                    file=str(self._files.path(key)),
                     reason=error.strerror,
                 )
 

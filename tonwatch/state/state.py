@@ -4,14 +4,16 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from tonwatch.samples.account import AccountKey
+from tonwatch.samples.incident import Incident, IncidentQuery
 from tonwatch.state.directory import StateDirError, locked
 from tonwatch.state.sqlite import SqliteStore
 from tonwatch.state.store import Changes, DiskHangs, Newer, StateStore, Unreadable, together
-from tonwatch.system.executors import Threads
+from tonwatch.system.executors import Busy, Threads
 
 OPENS_WITHIN: Final = 5.0
 """Seconds that the start waits for the disk."""
@@ -19,8 +21,14 @@ OPENS_WITHIN: Final = 5.0
 DISK_WITHIN: Final = 10.0
 """Seconds after which a disk that does not answer counts as hanging."""
 
+READ_WITHIN: Final = 5.0
+"""Likewise for incidents, for which a client waits."""
+
 _LAST_WRITE: Final = 2.0
 """Seconds that the last write has to complete at the end."""
+
+_READING: Final = 8
+"""Readings of incidents at a time: they must not delay checkpoints for long."""
 
 T = TypeVar("T")
 
@@ -34,20 +42,20 @@ class _Batch:
 
 
 class State:
-    """State in a directory that is locked until it is closed.
+    """State in a directory that is locked until it is closed, or in memory.
 
     Args:
-        path: of the directory.
+        path: of the directory; None for in memory.
         wall: local clock, Unix seconds.
         reported: called after each attempt to write, with what failed or an empty text.
 
     Attributes:
-        path: of the directory.
+        path: of the directory; None for in memory.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         wall: Callable[[], float] = time.time,
         reported: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -56,10 +64,11 @@ class State:
         self._store: StateStore = SqliteStore(path, wall)
         # Of this directory alone: a disk that hangs delays nothing else.
         self._thread = Threads("state", 1)
-        self._lock = locked(path)
+        self._lock = nullcontext() if path is None else locked(path)
         self._hanging: asyncio.Future[Any] | None = None
         self._next: _Batch | None = None
         self._taking = threading.Lock()
+        self._reading = 0
 
     @property
     def lost(self) -> int:
@@ -114,6 +123,21 @@ class State:
         """
         return await self._in_thread(lambda: self._store.key_block(network))
 
+    async def incidents(self, query: IncidentQuery) -> list[Incident]:
+        """Those of the record, the newest first.
+
+        Raises:
+            Unreadable: it cannot be read for now.
+            Busy: too many are being read.
+        """
+        if self._reading >= _READING:
+            raise Busy("the record of incidents is being read too often")
+        self._reading += 1
+        try:
+            return await self._in_thread(lambda: self._store.incidents(query), READ_WITHIN)
+        finally:
+            self._reading -= 1
+
     async def write(self, changes: Changes) -> str:
         """Write all of it or nothing; returns what failed, or an empty text.
 
@@ -146,19 +170,20 @@ class State:
         if batch is not None:
             self._store.write(together(batch.changes))
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T], within: float | None = None) -> T:
         self._ensure_answering()
-        return await self._answer(asyncio.get_running_loop().run_in_executor(self._thread, work))
+        call = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await self._answer(call, within)
 
     def _ensure_answering(self) -> None:
         # While one call hangs no other is started: they would pile up behind it.
         if self._hanging is not None and not self._hanging.done():
             raise DiskHangs("the disk does not answer")
 
-    async def _answer(self, call: asyncio.Future[T]) -> T:
+    async def _answer(self, call: asyncio.Future[T], within: float | None = None) -> T:
         # Where nobody waits any more, a failure is no error that was overlooked.
         call.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        done, _ = await asyncio.wait({call}, timeout=DISK_WITHIN)
+        done, _ = await asyncio.wait({call}, timeout=within or DISK_WITHIN)
         if not done:
             self._hanging = call
             raise DiskHangs("the disk does not answer")

@@ -1,10 +1,11 @@
 """What a place for state does, and how it fails."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from tonwatch.samples.account import AccountKey
+from tonwatch.samples.incident import Incident, IncidentQuery
 
 
 class Unreadable(Exception):
@@ -20,6 +21,19 @@ class Newer(Unreadable):
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """What of the incidents is kept.
+
+    Attributes:
+        since: those that last or ended later, Unix seconds.
+        number: so many of them, the newest.
+    """
+
+    since: float
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What is written in one transaction.
 
@@ -28,11 +42,15 @@ class Changes:
         set_aside: accounts whose checkpoint is moved out of the way, and why; before the others.
         key_blocks: the last verified key block, encoded, by the root hash of the network's
             zerostate.
+        incidents: that begin, last or end.
+        retention: what of the incidents is kept from now on; None for all.
     """
 
     checkpoints: Mapping[AccountKey, bytes] = field(default_factory=dict)
     set_aside: Mapping[AccountKey, str] = field(default_factory=dict)
     key_blocks: Mapping[bytes, bytes] = field(default_factory=dict)
+    incidents: Sequence[Incident] = ()
+    retention: Retention | None = None
 
 
 def together(all_changes: Iterable[Changes]) -> Changes:
@@ -40,11 +58,15 @@ def together(all_changes: Iterable[Changes]) -> Changes:
     checkpoints: dict[AccountKey, bytes] = {}
     set_aside: dict[AccountKey, str] = {}
     key_blocks: dict[bytes, bytes] = {}
+    incidents: list[Incident] = []
+    retention: Retention | None = None
     for changes in all_changes:
         checkpoints |= changes.checkpoints
         set_aside |= changes.set_aside
         key_blocks |= changes.key_blocks
-    return Changes(checkpoints, set_aside, key_blocks)
+        incidents += changes.incidents
+        retention = changes.retention or retention
+    return Changes(checkpoints, set_aside, key_blocks, incidents, retention)
 
 
 class StateStore(Protocol):
@@ -55,7 +77,9 @@ class StateStore(Protocol):
         """How often what was stored was lost since the start, in part at least."""
 
     def open(self) -> None:
-        """Get ready. Where that fails for now it is logged, and the other methods try again.
+        """Get ready, and end the incidents that lasted when tonwatch ended.
+
+        Where that fails for now it is logged, and the other methods try again.
 
         Raises:
             Newer: it is of a newer tonwatch.
@@ -79,6 +103,13 @@ class StateStore(Protocol):
 
         Raises:
             Unreadable: unknown whether there is one.
+        """
+
+    def incidents(self, query: IncidentQuery) -> list[Incident]:
+        """Those of the record, the newest first.
+
+        Raises:
+            Unreadable: it cannot be read for now.
         """
 
     def write(self, changes: Changes) -> None:

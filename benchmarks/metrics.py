@@ -257,7 +257,7 @@ async def _scrape(large: LargeSetup) -> dict[tuple[str, bool], _Scrapes]:
     """
     async with executors.running() as threads:
         runner = web.AppRunner(
-            app.build(large.watcher, threads, large.watcher.errors), access_log=None
+            app.build(large.watcher, lambda: None, threads, large.watcher.errors), access_log=None
         )
         await runner.setup()
         try:

@@ -43,7 +43,7 @@ async def _attacked(large: LargeSetup) -> tuple[float, float, int, list[float], 
     serve = Serve(host="127.0.0.1", port=0)
     async with AsyncExitStack() as stack:
         threads = await stack.enter_async_context(executors.running())
-        application = app.build(large.watcher, threads, large.watcher.errors)
+        application = app.build(large.watcher, lambda: None, threads, large.watcher.errors)
         url = await stack.enter_async_context(
             listening(application, serve, threads.lookups, large.watcher.errors, targets=1)
         )

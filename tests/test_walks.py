@@ -68,7 +68,7 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> set[CodeType]:
                 threading.setprofile(note)
                 working = asyncio.create_task(runtime.run())
                 await asyncio.sleep(40.0)
-                app = build(runtime.watcher, runtime.threads, runtime.errors)
+                app = build(runtime.watcher, lambda: None, runtime.threads, runtime.errors)
                 async with TestClient(TestServer(app)) as client:
                     assert (await client.get("/health?format=html")).status == 200
                 working.cancel()

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tonwatch import cli
-from tonwatch.payouts import checkpoints
 from tonwatch.serve.health import document as health_document
 from tonwatch.serve.metrics.collector import MetricsCollector
+from tonwatch.state.sqlite import SqliteStore
 from tonwatch.system import regular_file
 from tonwatch.ton import names
 
-POOLS = ("names", "secrets", "checkpoints", "scrapes", "pages")
+POOLS = ("names", "secrets", "state", "scrapes", "pages")
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
 
     names._look_up = hang("names")
     regular_file.read = hang("secrets")
-    checkpoints._content = hang("checkpoints")
+    SqliteStore.checkpoint = hang("state")  # type: ignore[method-assign]
     MetricsCollector.write = hang("scrapes")  # type: ignore[method-assign]
     health_document.document = hang("pages")
     return cli.main(arguments)

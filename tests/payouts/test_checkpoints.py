@@ -1,34 +1,23 @@
-"""Checkpoints on disk: saving is atomic, and unusable files are set aside."""
+"""Checkpoints: what is saved is loaded, and what is unusable is set aside."""
 
-import asyncio
-import errno
 import json
-import os
-import threading
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from tests.conftest import Clock
 from tests.payouts.transactions import FRIEND, WALLET
-from tonwatch.payouts import checkpoints as module
-from tonwatch.payouts.checkpoints import (
-    BEGINNING,
-    KEPT_ASIDE,
-    Checkpoint,
-    Checkpoints,
-    DiskHangs,
-    Unreadable,
-)
+from tonwatch.payouts.checkpoints import BEGINNING, Checkpoint, Checkpoints
 from tonwatch.samples.account import AccountKey
 from tonwatch.samples.payouts import OTHER_CODE, Totals, Trouble, TroubleKind
-from tonwatch.system.executors import Threads
+from tonwatch.state import sqlite
+from tonwatch.state.sqlite import KEPT_ASIDE, NAME
+from tonwatch.state.state import State
+from tonwatch.state.store import Changes, Unreadable
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.networks import ZEROSTATES
 
@@ -78,23 +67,35 @@ LARGEST: Final = Checkpoint(
 
 
 @pytest.fixture
-def thread() -> Iterator[Threads]:
-    made = Threads("checkpoints", 1)
+async def state(tmp_path: Path) -> AsyncIterator[State]:
+    made = State(tmp_path, lambda: 5.0)
+    await made.open()
     yield made
-    made.shutdown()
+    await made.close()
 
 
 @pytest.fixture
-def checkpoints(tmp_path: Path, clock: Clock, thread: Threads) -> Checkpoints:
-    return Checkpoints(tmp_path, MAINNET, clock.wall, thread)
+def checkpoints(state: State) -> Checkpoints:
+    return Checkpoints(state, MAINNET)
 
 
-def aside(checkpoints: Checkpoints) -> list[str]:
-    folder = checkpoints.path(KEY).parent
-    return sorted(path.name for path in folder.iterdir() if ".corrupt-" in path.name)
+def aside(state: State) -> list[tuple[bytes, str]]:
+    """Content and reason of what is set aside, the oldest first."""
+    assert state.path is not None
+    with sqlite3.connect(state.path / NAME) as connection:
+        query = "SELECT content, reason FROM checkpoints_set_aside WHERE at = 5.0 ORDER BY id"
+        found = connection.execute(query).fetchall()
+    connection.close()
+    return found
 
 
-async def test_no_file(checkpoints: Checkpoints) -> None:
+async def written(state: State) -> bytes:
+    content = await state.checkpoint(KEY)
+    assert content is not None
+    return content
+
+
+async def test_nothing_saved(checkpoints: Checkpoints) -> None:
     with capture_logs() as logs:
         assert await checkpoints.load(KEY, WALLET) is None
     assert not logs
@@ -104,24 +105,52 @@ async def test_no_file(checkpoints: Checkpoints) -> None:
 async def test_what_is_saved_is_loaded(checkpoints: Checkpoints, checkpoint: Checkpoint) -> None:
     assert await checkpoints.save(KEY, WALLET, checkpoint)
     assert await checkpoints.load(KEY, WALLET) == checkpoint
-    assert [path.name for path in checkpoints.path(KEY).parent.iterdir()] == ["payroll@native.json"]
 
 
-async def test_the_first_versions_file_has_nothing_in_flight(checkpoints: Checkpoints) -> None:
+async def test_the_first_format_has_nothing_in_flight(
+    checkpoints: Checkpoints, state: State
+) -> None:
     """What was counted before stays counted."""
     await checkpoints.save(KEY, WALLET, NEW)
-    path = checkpoints.path(KEY)
-    whole = json.loads(await asyncio.to_thread(path.read_text))
+    whole = json.loads(await written(state))
     del whole["totals"]["in_flight_amount"]
-    await asyncio.to_thread(path.write_text, json.dumps(whole))
+    await state.write(Changes({KEY: json.dumps(whole).encode()}))
     assert await checkpoints.load(KEY, WALLET) == replace(
         NEW, totals=replace(NEW.totals, in_flight_amount=0)
     )
 
 
-async def test_integers_are_strings(checkpoints: Checkpoints) -> None:
+async def test_a_file_of_the_version_before_is_counted_on(tmp_path: Path) -> None:
+    def text(number: int) -> dict[str, str]:
+        return {"lt": str(number), "hash": "05" * 32}
+
+    sums = ("transactions", "sent_amount", "received_amount", "bounced_amount", "fees_amount")
+    counts = ("sent_messages", "skipped_messages", "bounced_messages", "history_gaps")
+    lists: dict[str, Any] = {"failed_transactions": [], "compute_skipped": {}, "recent": []}
+    totals = dict.fromkeys((*sums, *counts, "in_flight_amount"), "7")
+    whole = {
+        "version": 1,
+        "network": MAINNET.hex(),
+        "address": str(WALLET),
+        "cursor": text(5),
+        "since": "1700000000",
+        "opening": "12",
+        "totals": totals | lists | {"last_time": None, "last_gap": None},
+    }
+    (tmp_path / "payroll@native.json").write_text(json.dumps(whole, indent=1))
+    state = State(tmp_path)
+    with capture_logs() as logs:
+        await state.open()
+        loaded = await Checkpoints(state, MAINNET).load(KEY, WALLET)
+        await state.close()
+    assert loaded is not None
+    assert loaded == replace(OLD, totals=loaded.totals)
+    assert loaded.totals.sent_amount == loaded.totals.in_flight_amount == 7
+    assert [line["log_level"] for line in logs] == ["info"]
+
+
+async def test_integers_are_strings(checkpoints: Checkpoints, state: State) -> None:
     await checkpoints.save(KEY, WALLET, NEW)
-    text = await asyncio.to_thread(checkpoints.path(KEY).read_text)
 
     def numbers(value: Any) -> list[Any]:
         if isinstance(value, dict):
@@ -130,10 +159,10 @@ async def test_integers_are_strings(checkpoints: Checkpoints) -> None:
             return [each for item in value for each in numbers(item)]
         return [value] if isinstance(value, int | float) else []
 
-    assert numbers(json.loads(text)) == [1]  # the format's version
+    assert numbers(json.loads(await written(state))) == [1]  # the format's version
 
 
-async def test_each_account_has_a_file(checkpoints: Checkpoints) -> None:
+async def test_each_account_has_its_own(checkpoints: Checkpoints) -> None:
     keys = [AccountKey(*names) for names in (("a", "b"), ("a.b", "c"), ("a", "b.c"), ("a-b", "c"))]
     for number, key in enumerate(keys):
         await checkpoints.save(key, WALLET, replace(OLD, since=number))
@@ -165,7 +194,6 @@ DAMAGED: Final[dict[str, Callable[[bytes], bytes]]] = {
     "null": lambda _: b"null",
     "an empty object": lambda _: b"{}",
     "nested": lambda _: b"[" * 60_000,
-    "large": lambda content: content + b" " * 70_000,
     "a giant number": lambda _: b'{"version":' + b"9" * 5000 + b"}",
     "another version": changed(version=2),
     "another network": changed(network="00" * 32),
@@ -189,10 +217,10 @@ DAMAGED: Final[dict[str, Callable[[bytes], bytes]]] = {
         failed_transactions=[["action", str(-(2**32)), "1"]]
     ),
     "a trouble beyond all time": lambda content: content.replace(
-        b'"time": "1800000001"', b'"time": "253402300800"'
+        b'"time":"1800000001"', b'"time":"253402300800"'
     ),
     "a trouble's lt of more than 64 bits": lambda content: content.replace(
-        b'"lt": "78"', b'"lt": "18446744073709551616"'
+        b'"lt":"78"', b'"lt":"18446744073709551616"'
     ),
     "coins in flight that are no number": in_totals(in_flight_amount="all"),
     "a sum missing": lambda content: content.replace(b'"fees_amount"', b'"fee"'),
@@ -210,327 +238,122 @@ DAMAGED: Final[dict[str, Callable[[bytes], bytes]]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED.keys())
-async def test_an_unusable_file_is_set_aside(
-    checkpoints: Checkpoints, clock: Clock, damage: Callable[[bytes], bytes]
+async def test_an_unusable_one_is_set_aside(
+    checkpoints: Checkpoints, state: State, damage: Callable[[bytes], bytes]
 ) -> None:
     await checkpoints.save(KEY, WALLET, NEW)
-    path = checkpoints.path(KEY)
-    content = damage(await asyncio.to_thread(path.read_bytes))
-    await asyncio.to_thread(path.write_bytes, content)
+    content = damage(await written(state))
+    await state.write(Changes({KEY: content}))
     with capture_logs() as logs:
         assert await checkpoints.load(KEY, WALLET) is None
     assert [line["log_level"] for line in logs] == ["warning"]
     assert "set aside" in logs[0]["event"]
-    assert aside(checkpoints) == [f"payroll@native.json.corrupt-{int(clock.wall())}"]
-    kept = path.with_name(aside(checkpoints)[0])
-    assert await asyncio.to_thread(kept.read_bytes) == content
+    assert aside(state) == [(content, logs[0]["reason"])]
     assert await checkpoints.load(KEY, WALLET) is None, "and that is that"
     assert await checkpoints.save(KEY, WALLET, OLD)
     assert await checkpoints.load(KEY, WALLET) == OLD
+    assert len(aside(state)) == 1
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_any_damage_ends_in_a_checkpoint_or_none(
-    tmp_path: Path, thread: Threads, data: st.DataObject
-) -> None:
-    async def damaged() -> None:
-        checkpoints = Checkpoints(tmp_path, MAINNET, lambda: 5.0, thread)
-        await checkpoints.save(KEY, WALLET, NEW)
-        path = checkpoints.path(KEY)
-        content = bytearray(await asyncio.to_thread(path.read_bytes))
-        place = data.draw(st.integers(0, len(content) - 1))
-        length = data.draw(st.integers(0, 20))
-        content[place : place + length] = data.draw(st.binary(max_size=20))
-        await asyncio.to_thread(path.write_bytes, bytes(content))
-        checkpoint = await checkpoints.load(KEY, WALLET)
-        assert checkpoint is None or isinstance(checkpoint, Checkpoint)
-
-    asyncio.run(damaged())
-
-
-async def test_few_are_kept_aside(checkpoints: Checkpoints, clock: Clock) -> None:
-    other = checkpoints.path(KEY).with_name("payroll@native.json.corrupt-mine")
-    await asyncio.to_thread(other.write_text, "not ours to remove")
-    for _ in range(KEPT_ASIDE + 3):
-        clock.advance(10)
-        await asyncio.to_thread(checkpoints.path(KEY).write_text, "broken")
+async def test_few_are_kept_aside(checkpoints: Checkpoints, state: State) -> None:
+    other = AccountKey("payroll", "usdt")
+    await state.write(Changes({other: b"broken"}))
+    await checkpoints.load(other, WALLET)
+    for number in range(KEPT_ASIDE + 3):
+        await state.write(Changes({KEY: b"broken %d" % number}))
         await checkpoints.load(KEY, WALLET)
-    now = int(clock.wall())
-    names = [f"payroll@native.json.corrupt-{now - 10 * back}" for back in range(KEPT_ASIDE)]
-    assert aside(checkpoints) == sorted([*names, other.name])
+    kept = [content for content, _ in aside(state)]
+    assert kept == [b"broken", *(b"broken %d" % number for number in range(3, KEPT_ASIDE + 3))]
+
+
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's connections from now on."""
+    real = sqlite._connect
+
+    def connect(path: Path) -> sqlite3.Connection:
+        connection = real(path)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    monkeypatch.setattr(sqlite, "_connect", connect)
 
 
 async def test_where_it_cannot_be_set_aside(
-    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+    checkpoints: Checkpoints, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise the next save would overwrite it once the disk is writable again."""
-    await asyncio.to_thread(checkpoints.path(KEY).write_text, "broken")
+    await state.write(Changes({KEY: b"broken"}))
+    state._store.close()
     with capture_logs() as logs, monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", fails(OSError(30, "Read-only file system")))
+        read_only(patch)
         for _ in range(3):
-            with pytest.raises(Unreadable, match=r"damaged.*Read-only file system"):
+            with pytest.raises(Unreadable, match=r"damaged.*readonly database"):
                 await checkpoints.load(KEY, WALLET)
     assert [line["event"].split(":")[0] for line in logs] == ["payouts cannot be counted"]
     assert await checkpoints.load(KEY, WALLET) is None
-    assert len(aside(checkpoints)) == 1
+    assert len(aside(state)) == 1
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES, errno.ESTALE])
-@pytest.mark.parametrize("call", ["open", "fstat"])
-async def test_a_file_that_cannot_be_read_for_now_is_intact(
-    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, number: int, call: str
+async def test_one_that_cannot_be_read_for_now(
+    checkpoints: Checkpoints, state: State, tmp_path: Path
 ) -> None:
+    """It may be intact: counting does not begin anew."""
     await checkpoints.save(KEY, WALLET, NEW)
+    state._store.close()
+    database, elsewhere = tmp_path / NAME, tmp_path / "elsewhere"
+    database.rename(elsewhere)
+    database.mkdir()
     with capture_logs() as logs:
-        with monkeypatch.context() as patch:
-            patch.setattr(os, call, fails(OSError(number, os.strerror(number))))
-            for _ in range(3):
-                with pytest.raises(Unreadable, match=os.strerror(number)):
-                    await checkpoints.load(KEY, WALLET)
+        for _ in range(3):
+            with pytest.raises(Unreadable, match="a directory where a file is expected"):
+                await checkpoints.load(KEY, WALLET)
+        database.rmdir()
+        elsewhere.rename(database)
         assert await checkpoints.load(KEY, WALLET) == NEW
         assert await checkpoints.load(KEY, WALLET) == NEW
-    assert not aside(checkpoints)
     assert [line["event"].split(":")[0] for line in logs] == [
         "payouts cannot be counted",
         "what is counted already can be read again",
     ]
 
 
-async def test_a_missing_volume(checkpoints: Checkpoints) -> None:
-    """The checkpoint may be on it."""
-    path = checkpoints.path(KEY)
-    await asyncio.to_thread(path.symlink_to, "gone/away")
-    with pytest.raises(Unreadable, match="a broken link"):
-        await checkpoints.load(KEY, WALLET)
-    await asyncio.to_thread(path.unlink)
-    await asyncio.to_thread(path.parent.rmdir)
-    with pytest.raises(Unreadable, match="No such file"):
-        await checkpoints.load(KEY, WALLET)
-
-
-async def test_each_account_has_its_own_errors(
-    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+async def test_a_disk_that_cannot_be_written_is_logged_once_for_each_account(
+    checkpoints: Checkpoints, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One account fails and one works, in turn."""
-    other, real = AccountKey("payroll", "usdt"), module._write
-
-    def written(path: Path, content: bytes) -> str:
-        return "Permission denied" if path == checkpoints.path(KEY) else real(path, content)
-
-    monkeypatch.setattr(module, "_write", written)
-    with capture_logs() as logs:
-        for _ in range(5):
+    other = AccountKey("payroll", "usdt")
+    await checkpoints.save(KEY, WALLET, OLD)
+    state._store.close()
+    with capture_logs() as logs, monkeypatch.context() as patch:
+        read_only(patch)
+        for _ in range(3):
             assert not await checkpoints.save(KEY, WALLET, NEW)
-            assert await checkpoints.save(other, WALLET, NEW)
-        monkeypatch.setattr(module, "_write", real)
+            assert not await checkpoints.save(other, WALLET, NEW)
+    assert [(line["asset"], line["reason"]) for line in logs] == [
+        ("native", "attempt to write a readonly database"),
+        ("usdt", "attempt to write a readonly database"),
+    ]
+    assert await checkpoints.load(KEY, WALLET) == OLD
+    with capture_logs() as logs:
         for _ in range(2):
             assert await checkpoints.save(KEY, WALLET, NEW)
-    assert [(line["event"].split(":")[0], line["file"]) for line in logs] == [
-        ("payouts cannot be saved", str(checkpoints.path(KEY))),
-        ("payouts are saved again", str(checkpoints.path(KEY))),
+            assert await checkpoints.save(other, WALLET, NEW)
+    assert [(line["event"], line["asset"]) for line in logs] == [
+        ("payouts are saved again", "native"),
+        ("payouts are saved again", "usdt"),
     ]
-
-
-class Killed(BaseException):
-    """The process ends here: nothing after this line runs, nothing is cleaned up."""
-
-
-def fails(error: BaseException) -> Callable[..., Any]:
-    def fail(*_: Any, **__: Any) -> Any:
-        raise error
-
-    return fail
-
-
-def on_call(number: int, error: BaseException, real: Callable[..., Any]) -> Callable[..., Any]:
-    calls = 0
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            raise error
-        return real(*args, **kwargs)
-
-    return call
-
-
-STEPS: Final[dict[str, tuple[str, int, Checkpoint]]] = {
-    "before the new file is on disk": ("fsync", 1, OLD),
-    "before it takes the old one's place": ("replace", 1, OLD),
-    "before the directory is on disk": ("fsync", 2, NEW),
-    "before the directory is opened": ("open", 1, NEW),
-}
-
-
-@pytest.mark.parametrize(("step", "call", "left"), STEPS.values(), ids=STEPS.keys())
-async def test_killed_at_any_step(
-    checkpoints: Checkpoints,
-    thread: Threads,
-    monkeypatch: pytest.MonkeyPatch,
-    step: str,
-    call: int,
-    left: Checkpoint,
-) -> None:
-    await checkpoints.save(KEY, WALLET, OLD)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, step, on_call(call, Killed(), getattr(os, step)))
-        patch.setattr(Path, "unlink", fails(Killed()))
-        with pytest.raises(RuntimeError) as ended:
-            await checkpoints.save(KEY, WALLET, NEW)
-    assert isinstance(ended.value.__cause__, Killed)
-    restarted = Checkpoints(checkpoints.path(KEY).parent, MAINNET, lambda: 0.0, thread)
-    with capture_logs() as logs:
-        assert await restarted.load(KEY, WALLET) == left
-    assert not logs
-    assert await restarted.save(KEY, WALLET, NEW)
-    assert await restarted.load(KEY, WALLET) == NEW
-    assert len(list(checkpoints.path(KEY).parent.iterdir())) == 1
-
-
-async def test_killed_while_writing(checkpoints: Checkpoints) -> None:
-    await checkpoints.save(KEY, WALLET, OLD)
-    half = checkpoints.path(KEY).with_name("payroll@native.json.new")
-    await asyncio.to_thread(half.write_bytes, b'{"version": 1, "net')
-    assert await checkpoints.load(KEY, WALLET) == OLD
-    assert await checkpoints.save(KEY, WALLET, NEW)
-    assert await checkpoints.load(KEY, WALLET) == NEW
-    assert not await asyncio.to_thread(half.exists)
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-async def test_a_full_disk_is_logged_once_and_retried(
-    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    await checkpoints.save(KEY, WALLET, OLD)
-    with capture_logs() as logs, monkeypatch.context() as patch:
-        patch.setattr(os, step, fails(OSError(28, "No space left on device")))
-        assert not await checkpoints.save(KEY, WALLET, NEW)
-        assert not await checkpoints.save(KEY, WALLET, NEW)
-    assert [line["reason"] for line in logs] == ["No space left on device"]
-    assert await checkpoints.load(KEY, WALLET) == OLD
-    assert len(list(checkpoints.path(KEY).parent.iterdir())) == 1, "nothing is left behind"
-    with capture_logs() as logs:
-        assert await checkpoints.save(KEY, WALLET, NEW)
-        assert await checkpoints.save(KEY, WALLET, NEW)
-    assert [line["event"] for line in logs] == ["payouts are saved again"]
     assert await checkpoints.load(KEY, WALLET) == NEW
 
 
-async def test_each_attempt_to_write_is_reported(
-    tmp_path: Path, thread: Threads, monkeypatch: pytest.MonkeyPatch
+async def test_lost_ones_are_noticed(
+    checkpoints: Checkpoints, state: State, tmp_path: Path
 ) -> None:
-    reports: list[str] = []
-    checkpoints = Checkpoints(tmp_path, MAINNET, lambda: 0.0, thread, reports.append)
-    await checkpoints.save(KEY, WALLET, OLD)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fails(OSError(28, "No space left on device")))
-        await checkpoints.save(KEY, WALLET, NEW)
+    """So that those which are known are saved again."""
     await checkpoints.save(KEY, WALLET, NEW)
-    assert reports == ["", f"{tmp_path}: No space left on device", ""]
-
-
-async def test_a_removed_directory(checkpoints: Checkpoints) -> None:
-    await asyncio.to_thread(checkpoints.path(KEY).parent.rmdir)
+    assert not checkpoints.were_lost()
+    state._store.close()
+    (tmp_path / NAME).unlink()
     with capture_logs() as logs:
-        assert not await checkpoints.save(KEY, WALLET, NEW)
-    assert [line["reason"] for line in logs] == ["No such file or directory"]
-
-
-async def test_the_last_save_wins(checkpoints: Checkpoints) -> None:
-    saves = [
-        asyncio.create_task(checkpoints.save(KEY, WALLET, replace(OLD, since=n))) for n in range(50)
-    ]
-    await asyncio.sleep(0)
-    for task in saves[:40]:
-        task.cancel()
-    await asyncio.gather(*saves, return_exceptions=True)
-    assert await checkpoints.load(KEY, WALLET) == replace(OLD, since=49)
-
-
-class TestADiskThatHangs:
-    """Nothing is lost, nothing piles up, and counting does not begin anew."""
-
-    @pytest.fixture
-    def hanging(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-        """The disk, until the event is set."""
-        gate = threading.Event()
-
-        def hang(function: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*args: Any) -> Any:
-                gate.wait()
-                return function(*args)
-
-            return call
-
-        monkeypatch.setattr(module, "DISK_WITHIN", 0.02)
-        monkeypatch.setattr(module, "_write", hang(module._write))
-        monkeypatch.setattr(module, "_content", hang(module._content))
-        yield gate
-        gate.set()
-
-    async def test_saving(
-        self, checkpoints: Checkpoints, thread: Threads, hanging: threading.Event
-    ) -> None:
-        with capture_logs() as logs:
-            for _ in range(5):
-                assert not await checkpoints.save(KEY, WALLET, OLD)
-            assert thread._calls == 1
-            hanging.set()
-            async with asyncio.timeout(10):
-                while not await checkpoints.save(KEY, WALLET, NEW):
-                    await asyncio.sleep(0.005)
-            assert await checkpoints.load(KEY, WALLET) == NEW
-        assert [line["event"].split(":")[0] for line in logs] == [
-            "payouts cannot be saved",
-            "payouts are saved again",
-        ]
-
-    @pytest.mark.usefixtures("hanging")
-    async def test_loading(self, checkpoints: Checkpoints) -> None:
-        """Beginning anew would lose what was counted."""
-        with capture_logs() as logs:
-            for _ in range(5):
-                with pytest.raises(DiskHangs):
-                    await checkpoints.load(KEY, WALLET)
-        assert len(logs) == 1
-
-
-def put(kind: str, place: Path) -> None:
-    if kind == "a named pipe":
-        os.mkfifo(place)
-    elif kind == "a device":
-        place.symlink_to("/dev/zero")
-    else:
-        place.mkdir()
-
-
-KINDS: Final = ["a named pipe", "a device", "a directory"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_a_checkpoint_that_is_no_file(checkpoints: Checkpoints, kind: str) -> None:
-    """Such as a wrong mount: it is left for the operator to remove."""
-    path = checkpoints.path(KEY)
-    await asyncio.to_thread(put, kind, path)
-    before = await asyncio.to_thread(path.lstat)
-    with capture_logs() as logs:
-        with pytest.raises(Unreadable, match=kind):
-            await checkpoints.load(KEY, WALLET)
-        assert not await checkpoints.save(KEY, WALLET, NEW)
-    assert await asyncio.to_thread(path.lstat) == before
-    assert await asyncio.to_thread(os.listdir, path.parent) == [path.name]
-    assert [kind in line["reason"] for line in logs] == [True, True]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_no_file_where_the_next_one_is_write(checkpoints: Checkpoints, kind: str) -> None:
-    """It is replaced, or saving fails with an error; nothing blocks."""
-    path = checkpoints.path(KEY)
-    await asyncio.to_thread(put, kind, path.with_name(path.name + ".new"))
-    with capture_logs() as logs:
-        assert await checkpoints.load(KEY, WALLET) is None
-        saved = await checkpoints.save(KEY, WALLET, NEW)
-    assert saved == (kind != "a directory")
-    assert saved or "cannot be saved" in logs[-1]["event"]
+        await checkpoints.save(AccountKey("payroll", "usdt"), WALLET, NEW)
+    assert [line["event"] for line in logs] == ["the database was removed: a new one is written"]
+    assert checkpoints.were_lost()
+    assert not checkpoints.were_lost()

@@ -1,7 +1,7 @@
 """Applying a new configuration: what has not changed goes on undisturbed."""
 
 import asyncio
-import os
+import sqlite3
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
 from pathlib import Path
@@ -14,12 +14,15 @@ from tests import virtual_time
 from tests.configs import configured
 from tests.virtual_time import VirtualLoop
 from tonwatch.runtime.runtime import Runtime, running
-from tonwatch.runtime.state_dir import StateDir, StateDirError
 from tonwatch.samples.account import AccountKey
 from tonwatch.samples.payouts import PayoutProgress
 from tonwatch.samples.sample import Probe
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.network import Simulator
+from tonwatch.state.directory import StateDirError
+from tonwatch.state.sqlite import NAME, SqliteStore
+from tonwatch.state.state import State as KeptState
+from tonwatch.state.store import Unreadable
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.states import State
 from tonwatch.watch.store import Record
@@ -310,22 +313,39 @@ class TestPayouts:
     def test_a_directory_that_cannot_be_written(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def full(_: int) -> None:
-            raise OSError(28, "No space left on device")
+        def full(*_: object) -> None:
+            raise Unreadable("database or disk is full")
 
         async def scene(it: Live) -> None:
             errors = [it.runtime.view.snapshot.state_dir_error]
             with monkeypatch.context() as patch:
-                patch.setattr(os, "fsync", full)
+                patch.setattr(SqliteStore, "write", full)
                 it.simulator.world.pay("wallet-1", 1_000_000_000)
                 await asyncio.sleep(60.0)
                 errors.append(it.runtime.view.snapshot.state_dir_error)
             # Without another payout: what could not be saved is tried again.
             await asyncio.sleep(5.0)
             errors.append(it.runtime.view.snapshot.state_dir_error)
-            assert errors == ["", f"{tmp_path / 'state'}: No space left on device", ""]
+            assert errors == ["", f"{tmp_path / 'state'}: database or disk is full", ""]
 
         play(scene, tmp_path)
+
+    def test_a_database_that_is_removed_is_written_anew(self, tmp_path: Path) -> None:
+        """With what is known of all accounts, also of those that have no new transactions."""
+
+        async def scene(it: Live) -> None:
+            database = tmp_path / "state" / NAME
+            before = set(it.runtime.view.snapshot.accounts)
+            database.unlink()
+            it.simulator.world.pay("wallet-1", 1_000_000_000)
+            await asyncio.sleep(60.0)
+            connection = sqlite3.connect(database)
+            kept = set(connection.execute("SELECT wallet, asset FROM checkpoints"))
+            connection.close()
+            assert kept == before
+            assert len(kept) > 1
+
+        play(scene, tmp_path, payouts_per_minute=0)
 
     def test_counting_is_switched_off_and_on_again(self, tmp_path: Path) -> None:
         async def scene(it: Live) -> None:
@@ -333,13 +353,10 @@ class TestPayouts:
             assert before > 0
             it.wallet()["payouts"] = False
             await it.apply()
-            other = StateDir(tmp_path / "state")
-            await other.open()
             await asyncio.sleep(30.0)
             assert (
                 it.runtime.view.snapshot.accounts[AccountKey("wallet-1", "native")].progress is None
             )
-            await other.close()
             it.wallet()["payouts"] = True
             await it.apply()
             await asyncio.sleep(30.0)
@@ -355,8 +372,8 @@ class TestPayouts:
             it.content["state_dir"] = str(tmp_path / "other")
             await it.apply()
             await asyncio.sleep(30.0)
-            assert (tmp_path / "other" / "wallet-1@native.json").exists()
-            other = StateDir(tmp_path / "state")
+            assert (tmp_path / "other" / NAME).exists()
+            other = KeptState(tmp_path / "state")
             await other.open()
             await other.close()
 
@@ -367,7 +384,7 @@ class TestPayouts:
             before = it.runtime.config
             it.content["state_dir"] = str(tmp_path / "taken")
             it.content["providers"].clear()
-            taken = StateDir(tmp_path / "taken")
+            taken = KeptState(tmp_path / "taken")
             await taken.open()
             with pytest.raises(StateDirError, match="is used by another tonwatch"):
                 await it.apply()

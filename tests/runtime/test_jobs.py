@@ -103,7 +103,7 @@ async def test_a_wallet_just_frozen_is_no_fault_of_a_target(tmp_path: Any) -> No
     """Its refusal is not the expected one, and no fault of the target that relayed it."""
     async with Simulator(wallets=1, automatic=False) as simulator:
         content = simulator.config() | {"state_dir": str(tmp_path)}
-        async with running(configured(content), counting=False) as parts:
+        async with running(configured(content), keeping=False) as parts:
 
             async def ask(probe: Probe) -> list[Any]:
                 jobs = [job for job in parts.jobs if job.probe is probe]

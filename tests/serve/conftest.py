@@ -9,7 +9,7 @@ from aiohttp.web import Application, Request
 
 from tests.conftest import Clock
 from tests.serve.scene import Scene
-from tonwatch.serve.app import build
+from tonwatch.serve.app import Record, build
 from tonwatch.system import executors
 
 Client = TestClient[Request, Application]
@@ -21,11 +21,13 @@ def scene(clock: Clock) -> Scene:
 
 
 @asynccontextmanager
-async def served(scene: Scene) -> AsyncIterator[Client]:
-    """A client of the application that serves the view of `scene`."""
+async def served(scene: Scene, record: Record | None = None) -> AsyncIterator[Client]:
+    """A client of the application that serves the view of `scene`, and a record of incidents."""
     async with (
         executors.running() as threads,
-        TestClient(TestServer(build(scene.watcher, threads, scene.watcher.errors))) as made,
+        TestClient(
+            TestServer(build(scene.watcher, lambda: record, threads, scene.watcher.errors))
+        ) as made,
     ):
         yield made
 

@@ -114,7 +114,7 @@ async def test_other_methods_are_refused(client: Client, method: str) -> None:
     response = await client.request(method, "/metrics", data=b"x")
     assert response.status == 405
     assert response.headers["Allow"] == "GET, HEAD"
-    assert await response.text() == "only GET and HEAD, on /metrics /live /ready /health\n"
+    assert await response.text() == f"only GET and HEAD, on {' '.join(app.PATHS)}\n"
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -160,7 +160,7 @@ async def test_unknown_paths_list_the_valid_ones(client: Client, path: str) -> N
     response = await client.get(path)
     assert response.status == 404
     assert response.content_type == "text/plain"
-    assert await response.text() == "no such path; there are /metrics /live /ready /health\n"
+    assert await response.text() == f"no such path; there are {' '.join(app.PATHS)}\n"
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/live", "/ready", "/health", "/nowhere"])

@@ -467,10 +467,10 @@ class TestLimitsInTheQuery:
     @pytest.mark.parametrize(
         ("query", "problem"),
         [
-            ("lag=10", "lag: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
-            ("lag=", "lag: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
+            ("lag=10", "lag: write a duration with its unit, such as 500ms, 15s, 2m, 1h or 90d"),
+            ("lag=", "lag: write a duration with its unit, such as 500ms, 15s, 2m, 1h or 90d"),
             ("lag=0s", "lag: Input should be greater than 0"),
-            ("lag=-5s", "lag: write a duration with its unit, such as 500ms, 15s, 2m or 1h"),
+            ("lag=-5s", "lag: write a duration with its unit, such as 500ms, 15s, 2m, 1h or 90d"),
             ("shard_client_lag=0", "shard_client_lag: Input should be greater than or equal to 1"),
             ("shard_client_lag=5s", f"shard_client_lag: {NO_INTEGER}"),
             ("target=node&quorum=any", "target and quorum exclude each other"),

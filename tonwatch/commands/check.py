@@ -74,7 +74,7 @@ async def check(
         Whether all is healthy, tonwatch itself too. A stall is not detected: that takes longer.
     """
     second: Mapping[str, CrossCheck] | None = None
-    async with running(config, counting=False) as runtime:
+    async with running(config, keeping=False) as runtime:
         await _ask_twice([job for job in runtime.jobs if job.probe in _FIRST], runtime)
         for probe in _LATER:
             runtime.watcher.evaluate()  # planning needs the verdicts

@@ -20,9 +20,9 @@ from tonwatch.commands import logs
 from tonwatch.commands.options import OK, PROBLEM, Loading
 from tonwatch.config.models import Config
 from tonwatch.runtime.runtime import running
-from tonwatch.runtime.state_dir import StateDirError
 from tonwatch.serve.app import build
 from tonwatch.serve.listener import CannotListen, listening
+from tonwatch.state.directory import StateDirError
 from tonwatch.system.internal_errors import Component, InternalErrors
 from tonwatch.targets.registry import KINDS, Kinds
 
@@ -66,11 +66,11 @@ async def run(
 
     Raises:
         CannotListen: the port is taken.
-        StateDirError: payouts are to be counted, and checkpoints cannot be kept.
+        StateDirError: state cannot be kept.
     """
     async with running(config, kinds=kinds, wall=wall) as runtime:
         _count_unhandled(runtime.errors)
-        app = build(runtime.watcher, runtime.threads, runtime.errors)
+        app = build(runtime.watcher, lambda: runtime.record, runtime.threads, runtime.errors)
         targets = len(runtime.targets)
         lookups = runtime.threads.lookups
         async with (

@@ -167,6 +167,17 @@ class ReadinessConfig(Section):
     )
 
 
+class IncidentsConfig(Section):
+    """How long the record of incidents is kept."""
+
+    retention: PositiveDuration = Field(
+        90 * 86_400.0, description="after which one that has ended is removed"
+    )
+    limit: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
+        10_000, description="how many are kept, the newest"
+    )
+
+
 class Serve(Section):
     """Where to listen."""
 
@@ -200,11 +211,12 @@ class Config(Section):
     wallets: tuple[Wallet, ...] = ()
     contracts: tuple[Contract, ...] = ()
     state_dir: FilePath | None = Field(
-        None, description="persistent directory for the checkpoints of payouts"
+        None, description="persistent directory: the checkpoints of payouts, and past incidents"
     )
     probe: ProbeConfig = ProbeConfig()
     thresholds: Thresholds = Thresholds()
     readiness: ReadinessConfig = ReadinessConfig()
+    incidents: IncidentsConfig = IncidentsConfig()
     serve: Serve = Serve()
     log: Log = Log()
 

@@ -1,20 +1,14 @@
 """Checkpoints: how far each account's transactions are counted, kept across restarts.
 
-One small file for each account, replaced atomically. A file that is damaged, or is about another
-account or network, is set aside, and counting begins anew. One that cannot be read may be intact:
-it stays where it is, and nothing is counted until it can be read.
+One that is damaged, or is about another account or network, is set aside, and counting begins
+anew. One that cannot be read may be intact: nothing is counted until it can be read.
 """
 
-import asyncio
 import json
-import os
 import re
 from collections.abc import Callable
-from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import structlog
 
@@ -29,31 +23,22 @@ from tonwatch.samples.payouts import (
     Trouble,
     TroubleKind,
 )
-from tonwatch.system import regular_file
+from tonwatch.state.state import State
+from tonwatch.state.store import Changes, Unreadable
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.transactions import TransactionId
 
 log = structlog.get_logger(__name__)
 
 VERSION: Final = 1
-"""Of the file's format."""
-
-KEPT_ASIDE: Final = 3
-"""Files set aside that are kept for each account."""
+"""Of the format."""
 
 BEGINNING: Final = TransactionId(0, bytes(32))
 """The cursor before an account's first transaction."""
 
-DISK_WITHIN: Final = 10.0
-"""Seconds after which a disk that does not answer counts as hanging."""
-
-_MAX_SIZE: Final = 64 * 1024
 _NUMBER: Final = re.compile(r"-?[0-9]{1,60}")
 _YEAR_10000: Final = 253_402_300_800
 """Unix seconds; later times have no date."""
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,50 +58,24 @@ class Checkpoint:
     totals: Totals = field(default_factory=Totals)
 
 
-class Unreadable(Exception):
-    """A checkpoint cannot be read for now; the text says why."""
-
-
-class DiskHangs(Unreadable):
-    """The disk does not answer."""
-
-
 class _Unusable(Exception):
-    """A file is not a checkpoint of this account; the text says why."""
+    """It is not a checkpoint of this account; the text says why."""
 
 
 class Checkpoints:
-    """The files of all accounts.
+    """The checkpoints of all accounts.
 
     Args:
-        state_dir: where the files are.
+        state: where they are kept.
         network: root hash of the network's zerostate.
-        wall: local clock, Unix seconds.
-        thread: reads and writes, one file after another: a disk that hangs then delays nothing
-            but the counting.
-        saved: called after each attempt to write, with what failed or an empty text.
     """
 
-    def __init__(
-        self,
-        state_dir: Path,
-        network: bytes,
-        wall: Callable[[], float],
-        thread: Executor,
-        saved: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        self._dir = state_dir
+    def __init__(self, state: State, network: bytes) -> None:
+        self._state = state
         self._network = network
-        self._wall = wall
-        self._thread = thread
-        self._saved = saved
-        self._hanging: asyncio.Future[Any] | None = None
+        self._lost = state.lost
         self._read_failing: set[AccountKey] = set()
         self._unsaved: set[AccountKey] = set()
-
-    def path(self, key: AccountKey) -> Path:
-        """The file of an account. Names hold no ``@``, so no two accounts share one."""
-        return self._dir / f"{key.name}@{key.asset}.json"
 
     async def load(self, key: AccountKey, address: Address) -> Checkpoint | None:
         """The account's checkpoint; None where there is no usable one.
@@ -128,22 +87,41 @@ class Checkpoints:
         Raises:
             Unreadable: unknown whether there is one. Logged when that begins and when it ends.
         """
-        file = str(self.path(key))
+        names = {"wallet": key.name, "asset": key.asset}
         try:
-            checkpoint = await self._in_thread(lambda: self._load(self.path(key), address))
+            checkpoint = await self._load(key, address)
         except Unreadable as error:
             if key not in self._read_failing:
                 log.warning(
                     "payouts cannot be counted: what is counted already cannot be read",
-                    file=file,
+                    **names,
                     reason=str(error),
                 )
             self._read_failing.add(key)
             raise
         if key in self._read_failing:
             self._read_failing.remove(key)
-            log.info("what is counted already can be read again", file=file)
+            log.info("what is counted already can be read again", **names)
         return checkpoint
+
+    async def _load(self, key: AccountKey, address: Address) -> Checkpoint | None:
+        content = await self._state.checkpoint(key)
+        if content is None:
+            return None
+        try:
+            return _decode(content, self._network, address)
+        except _Unusable as error:
+            reason = str(error)
+        # Otherwise the next one would overwrite it.
+        if error_text := await self._state.write(Changes(set_aside={key: reason})):
+            raise Unreadable(f"{reason}; it cannot be set aside: {error_text}")
+        log.warning(
+            "payouts are counted from now on: the unusable checkpoint is set aside",
+            wallet=key.name,
+            asset=key.asset,
+            reason=reason,
+        )
+        return None
 
     async def save(self, key: AccountKey, address: Address, checkpoint: Checkpoint) -> bool:
         """Write the account's checkpoint; False where that failed. Arguments as for `load`.
@@ -151,129 +129,25 @@ class Checkpoints:
         An account's failures are logged when they begin and when they end. If cancelled, the
         checkpoint may or may not be written.
         """
-        content = json.dumps(_encode(checkpoint, self._network, address), indent=1).encode()
-        try:
-            error_text = await self._in_thread(lambda: _write(self.path(key), content))
-        except DiskHangs as error:
-            error_text = str(error)
-        self._saved(f"{self._dir}: {error_text}" if error_text else "")
+        content = json.dumps(_encode(checkpoint, self._network, address), separators=(",", ":"))
+        error_text = await self._state.write(Changes(checkpoints={key: content.encode()}))
         if error_text and key not in self._unsaved:
             self._unsaved.add(key)
             log.warning(
                 "payouts cannot be saved: counting goes on, but a restart would count them again",
-                file=str(self.path(key)),
+                wallet=key.name,
+                asset=key.asset,
                 reason=error_text,
             )
         elif key in self._unsaved and not error_text:
             self._unsaved.remove(key)
-            log.info("payouts are saved again", file=str(self.path(key)))
+            log.info("payouts are saved again", wallet=key.name, asset=key.asset)
         return not error_text
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        # While one call hangs no other is started: they would pile up behind it.
-        if self._hanging is None or self._hanging.done():
-            call = asyncio.get_running_loop().run_in_executor(self._thread, work)
-            done, _ = await asyncio.wait({call}, timeout=DISK_WITHIN)
-            if done:
-                return call.result()
-            self._hanging = call
-        raise DiskHangs("the disk does not answer")
-
-    def _load(self, path: Path, address: Address) -> Checkpoint | None:
-        try:
-            content = _content(path)
-        except FileNotFoundError:
-            _ensure_missing(path)
-            return None
-        except (OSError, regular_file.NotRegular) as error:
-            raise Unreadable(_reason(error)) from None
-        except ValueError as error:
-            self._set_aside(path, str(error))
-            return None
-        try:
-            return _decode(content, self._network, address)
-        except _Unusable as error:
-            self._set_aside(path, str(error))
-        return None
-
-    def _set_aside(self, path: Path, reason: str) -> None:
-        """Rename a file, so that the next one does not overwrite it.
-
-        Raises:
-            Unreadable: it cannot be renamed.
-        """
-        aside = path.with_name(f"{path.name}.corrupt-{int(self._wall())}")
-        try:
-            path.replace(aside)
-        except OSError as error:
-            raise Unreadable(f"{reason}; it cannot be set aside: {_reason(error)}") from None
-        try:
-            _remove_oldest(path)
-        except OSError as error:
-            reason = f"{reason}; older ones cannot be removed: {_reason(error)}"
-        log.warning(
-            "payouts are counted from now on: the unusable checkpoint is set aside",
-            file=str(path),
-            aside=str(aside),
-            reason=reason,
-        )
-
-
-def _ensure_missing(path: Path) -> None:
-    """Distinguish an account that was never counted from a volume that is not there.
-
-    Raises:
-        Unreadable: the directory is missing, or the file is a broken link.
-    """
-    try:
-        if path.is_symlink():
-            raise Unreadable("a broken link")
-        path.parent.stat()
-    except OSError as error:
-        raise Unreadable(f"its directory: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
-
-
-def _remove_oldest(path: Path) -> None:
-    prefix = f"{path.name}.corrupt-"
-    found = [
-        (int(entry.name.removeprefix(prefix)), entry)
-        for entry in path.parent.iterdir()
-        if re.fullmatch(re.escape(prefix) + "[0-9]{1,15}", entry.name)
-    ]
-    for _, entry in sorted(found)[:-KEPT_ASIDE]:
-        entry.unlink()
-
-
-def _write(path: Path, content: bytes) -> str:
-    """Replace the file atomically; returns an error text, empty on success."""
-    # One writer at a time: one name is enough, and a crash leaves at most one such file.
-    new_file = path.with_name(f"{path.name}.new")
-    try:
-        regular_file.ensure_regular_or_missing(path)
-        # It may be something else: opening a named pipe would block.
-        with suppress(FileNotFoundError):
-            os.unlink(new_file)  # noqa: PTH108
-        with new_file.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new_file, path)  # noqa: PTH105  like the fsync calls
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except regular_file.NotRegular as error:
-        return str(error)
-    except OSError as error:
-        with suppress(OSError):
-            new_file.unlink()
-        return _reason(error)
-    return ""
+    def were_lost(self) -> bool:
+        """Whether checkpoints that had been saved were lost since the last call."""
+        before, self._lost = self._lost, self._state.lost
+        return self._lost != before
 
 
 def _encode(checkpoint: Checkpoint, network: bytes, address: Address) -> dict[str, Any]:
@@ -328,10 +202,6 @@ _SUMS: Final = (
 
 def _text(number: int | None) -> str | None:
     return None if number is None else str(number)
-
-
-def _content(path: Path) -> bytes:
-    return regular_file.read(path, _MAX_SIZE)
 
 
 def _decode(content: bytes, network: bytes, address: Address) -> Checkpoint:

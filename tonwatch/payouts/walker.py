@@ -101,6 +101,10 @@ class TransactionWalker:
         """Whether what is counted has been saved."""
         return self._saved
 
+    def was_lost(self) -> None:
+        """What was saved is lost: save it again at the next attempt."""
+        self._saved = False
+
     async def save_again(self) -> None:
         """Save what is counted, where the last attempt failed."""
         if not self._saved:

@@ -23,17 +23,18 @@ from tonwatch.runtime.jobs.forks import ForkRounds
 from tonwatch.runtime.jobs.messages import SendMessages
 from tonwatch.runtime.jobs.payouts import CountPayouts
 from tonwatch.runtime.jobs.regular import RegularProbe
+from tonwatch.runtime.recorder import Recorder
 from tonwatch.runtime.scheduler import Asker, Job, Scheduler
-from tonwatch.runtime.state_dir import StateDir
 from tonwatch.runtime.watcher import Watcher
 from tonwatch.samples.target import Target
+from tonwatch.state.state import State
 from tonwatch.system import executors
 from tonwatch.system.executors import Executors
 from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.targets.kind import Kind, OpenTarget, Services
 from tonwatch.targets.registry import KINDS, Kinds, kind_of
 from tonwatch.watch.store import Store
-from tonwatch.watch.view import View
+from tonwatch.watch.view import Ended, View
 
 # Targets are opened in the event loop, which imports would block.
 for _kind in KINDS:
@@ -57,21 +58,13 @@ class _Open:
     messages: SendMessages
 
 
-@dataclass(frozen=True, slots=True)
-class _Counting:
-    """The payout job, and its state directory."""
-
-    state_dir: StateDir
-    job: CountPayouts
-
-
 class Runtime:
     """Watches what a configuration says, and applies changes of it. Open it with `running`.
 
     Args:
         config: the first one; nothing is watched before `apply`.
         kinds: of targets.
-        counting: count payouts, where the configuration asks for it, and keep checkpoints.
+        keeping: keep state: count payouts, where the configuration says so, and record incidents.
         threads: for blocking calls.
         errors: counts internal errors.
         wall: local clock, Unix seconds.
@@ -89,7 +82,7 @@ class Runtime:
         config: Config,
         kinds: Kinds,
         *,
-        counting: bool,
+        keeping: bool,
         threads: Executors,
         errors: InternalErrors,
         wall: Callable[[], float],
@@ -103,7 +96,7 @@ class Runtime:
         self.store = Store(dropped_answers=self._dropped_answers)
         self.asker = Asker(self.store, errors)
         self._kinds = kinds
-        self._counts = counting
+        self._keeps = keeping
         self.scheduler = Scheduler(self.asker, random)
         self._watcher: Watcher | None = None
         self._opener: dict[type[Kind[Any]], Kind[Any]] = {}
@@ -112,7 +105,8 @@ class Runtime:
         self._forks = ForkRounds(self)
         self._accounts = ReadAccounts(self, self._jetton_wallets)
         self._comparison = CompareAccounts(self, self._jetton_wallets)
-        self._counting: _Counting | None = None
+        self._recorder: Recorder | None = None
+        self._counting: CountPayouts | None = None
 
     @property
     def watcher(self) -> Watcher:
@@ -124,6 +118,11 @@ class Runtime:
         if self._watcher is None:
             raise RuntimeError("apply a configuration first")
         return self._watcher
+
+    @property
+    def record(self) -> State | None:
+        """Where incidents are recorded; None where no state is kept."""
+        return self._recorder.state if self._recorder is not None else None
 
     @property
     def view(self) -> View:
@@ -161,11 +160,15 @@ class Runtime:
             config: as `loader.load` returns it.
 
         Raises:
-            StateDirError: payouts cannot be counted; nothing has changed then.
+            StateDirError: state cannot be kept; nothing has changed then.
         """
         before = self.config
-        counting = await self._changed_counting(before, config)
         is_other_network = config.zerostate != before.zerostate
+        recorder = await self._changed_recorder(config)
+        history: tuple[Ended, ...] = ()
+        if recorder is not None and (is_other_network or self._watcher is None):
+            history = await recorder.history(config.zerostate)
+        counting = self._changed_counting(before, config, recorder)
         if is_other_network:
             self._opener = {}
             self._jetton_wallets.clear()
@@ -173,6 +176,7 @@ class Runtime:
         self.config = config
         gone = self._change_targets(config, keep=not is_other_network)
         was, self._counting = self._counting, counting
+        recorded_by, self._recorder = self._recorder, recorder
         self.store.change(
             self._described(config),
             watched(config),
@@ -182,18 +186,24 @@ class Runtime:
         if self._watcher is None:
             monotonic = asyncio.get_running_loop().time
             self._watcher = Watcher(
-                config, self.store, wall=self.wall, monotonic=monotonic, errors=self.errors
+                config,
+                self.store,
+                wall=self.wall,
+                monotonic=monotonic,
+                errors=self.errors,
+                history=history,
+                observe=self._observe,
             )
         else:
-            self._watcher.change(config)
+            self._watcher.change(config, history)
             self._watcher.evaluate()
         # Jobs of targets that are gone end before their connections.
         await self.scheduler.change(self._planned(config))
         for each in gone.values():
             await each.target.close()
-        if was is not None and (counting is None or counting.state_dir is not was.state_dir):
+        if recorded_by is not None and recorder is not recorded_by:
             self.store.state_dir_failed("")
-            await was.state_dir.close()
+            await recorded_by.close()
         await self.files.refresh(secret_files.FIRST_WITHIN)
 
     async def run(self) -> None:
@@ -208,9 +218,13 @@ class Runtime:
         for each in self._open.values():
             await each.target.close()
         self._open = {}
-        if self._counting is not None:
-            await self._counting.state_dir.close()
+        if self._recorder is not None:
+            await self._recorder.close()
         self.files.close_all()
+
+    def _observe(self, view: View) -> None:
+        if self._recorder is not None:
+            self._recorder.observe(view)
 
     def _dropped_answers(self, name: str) -> int:
         return self._open[name].target.dropped_answers if name in self._open else 0
@@ -245,38 +259,38 @@ class Runtime:
             for each in self._open.values()
         ]
 
-    async def _changed_counting(self, before: Config, config: Config) -> _Counting | None:
-        """The payout job for `config`; None without one.
+    async def _changed_recorder(self, config: Config) -> Recorder | None:
+        """What keeps the state that `config` asks for; None where none is kept.
 
         Raises:
             StateDirError: the directory cannot be used.
         """
-        was = self._counting
-        if not self._counts or config.state_dir is None:
+        if not self._keeps:
             return None
-        if not any(wallet.payouts for wallet in config.wallets):
+        was = self._recorder
+        if was is not None and was.state.path == config.state_dir:
+            return was
+        state = State(config.state_dir, self.wall, self.store.state_dir_failed)
+        await state.open()
+        return Recorder(state, lambda: self.config.incidents, asyncio.get_running_loop().time)
+
+    def _changed_counting(
+        self, before: Config, config: Config, recorder: Recorder | None
+    ) -> CountPayouts | None:
+        """The payout job for `config`; None without one."""
+        if recorder is None or not any(wallet.payouts for wallet in config.wallets):
             return None
-        state_dir = was.state_dir if was is not None else None
-        if state_dir is None or state_dir.path != config.state_dir:
-            state_dir = StateDir(config.state_dir)
-            await state_dir.open()
-        elif was is not None and config.zerostate == before.zerostate:
+        is_same = recorder is self._recorder and config.zerostate == before.zerostate
+        if self._counting is not None and is_same:
             known = {wallet.name: wallet for wallet in before.wallets}
             same = {wallet.name for wallet in config.wallets if known.get(wallet.name) == wallet}
-            return _Counting(state_dir, was.job.successor(same))
-        checkpoints = Checkpoints(
-            state_dir.path,
-            config.zerostate,
-            self.wall,
-            state_dir.thread,
-            self.store.state_dir_failed,
-        )
-        return _Counting(state_dir, CountPayouts(self, checkpoints))
+            return self._counting.successor(same)
+        return CountPayouts(self, Checkpoints(recorder.state, config.zerostate))
 
-    def _still_counted(self, was: _Counting | None, config: Config) -> set[str]:
+    def _still_counted(self, was: CountPayouts | None, config: Config) -> set[str]:
         """The wallets whose payouts go on being counted with the same checkpoints."""
         now = self._counting
-        if was is None or now is None or now.job.checkpoints is not was.job.checkpoints:
+        if was is None or now is None or now.checkpoints is not was.checkpoints:
             return set()
         return {wallet.name for wallet in config.wallets if wallet.payouts}
 
@@ -291,7 +305,7 @@ class Runtime:
         if any(wallet.write_probe for wallet in config.wallets):
             jobs += [self._open[name].messages.job(config) for name in self.sources]
         if self._counting is not None:
-            jobs.append(self._counting.job.job(config))
+            jobs.append(self._counting.job(config))
         return jobs
 
 
@@ -300,7 +314,7 @@ async def running(
     config: Config,
     *,
     kinds: Kinds = KINDS,
-    counting: bool = True,
+    keeping: bool = True,
     wall: Callable[[], float] = time.time,
     random: Random | None = None,
 ) -> AsyncIterator[Runtime]:
@@ -311,19 +325,19 @@ async def running(
     Args:
         config: as `loader.load` returns it.
         kinds: of targets.
-        counting: count payouts, where the configuration asks for it, and keep checkpoints.
+        keeping: keep state: count payouts, where the configuration says so, and record incidents.
         wall: local clock, Unix seconds.
         random: source of the jitter between jobs.
 
     Raises:
-        StateDirError: payouts are to be counted, and checkpoints cannot be kept.
+        StateDirError: state cannot be kept.
     """
     errors = InternalErrors(wall=wall, monotonic=asyncio.get_running_loop().time)
     async with executors.running() as threads, AsyncExitStack() as stack:
         runtime = Runtime(
             config,
             kinds,
-            counting=counting,
+            keeping=keeping,
             threads=threads,
             errors=errors,
             wall=wall,

@@ -10,7 +10,7 @@ from tonwatch.watch import view
 from tonwatch.watch.changes import Changes
 from tonwatch.watch.readiness import Phase
 from tonwatch.watch.store import Store
-from tonwatch.watch.view import INTERVAL, LIVE_WITHIN, View
+from tonwatch.watch.view import INTERVAL, LIVE_WITHIN, Ended, View
 
 
 class Watcher:
@@ -22,6 +22,8 @@ class Watcher:
         wall: local clock, Unix seconds.
         monotonic: the event loop's clock, seconds.
         errors: counts internal errors.
+        history: diagnoses of earlier processes, the last one first.
+        observe: called with each view.
     """
 
     def __init__(
@@ -32,6 +34,8 @@ class Watcher:
         wall: Callable[[], float],
         monotonic: Callable[[], float],
         errors: InternalErrors,
+        history: tuple[Ended, ...] = (),
+        observe: Callable[[View], None] = lambda _: None,
     ) -> None:
         self._config = config
         self._store = store
@@ -40,7 +44,8 @@ class Watcher:
         self._started = wall()
         self._draining = False
         self.errors = errors
-        self.view = self._evaluate(None)
+        self._observe = observe
+        self.view = replace(self._evaluate(None), history=history)
         self._changes = Changes(
             self.view.judgement.verdicts.values(),
             self.view.diagnosis.cause,
@@ -56,15 +61,19 @@ class Watcher:
         """Seconds since a view was made."""
         return self._monotonic() - view.snapshot.monotonic
 
-    def change(self, config: Config) -> None:
+    def change(self, config: Config, history: tuple[Ended, ...] = ()) -> None:
         """Use another configuration from the next evaluation on.
 
         Verdicts about another network are dropped.
+
+        Args:
+            config: thresholds and policies.
+            history: of the other network.
         """
         is_other = config.zerostate != self._config.zerostate
         self._config = config
         if is_other:
-            self.view = self._evaluate(None)
+            self.view = replace(self._evaluate(None), history=history)
 
     def evaluate(self) -> View:
         """Make the current view, and log what has changed since the last one.
@@ -74,6 +83,8 @@ class Watcher:
         """
         self.view = self._evaluate(self.view)
         self._log_changes(self.view, self.view.snapshot.monotonic)
+        with self.errors.guard(Component.LOG, "incidents"):
+            self._observe(self.view)
         return self.view
 
     def drain(self) -> View:

@@ -1,4 +1,4 @@
-"""The HTTP server: /metrics, /live, /ready, /health. No request makes a probe run."""
+"""The HTTP server: /metrics, /live, /ready, /health, /incidents. No request makes a probe run."""
 
 import asyncio
 import zlib
@@ -9,7 +9,8 @@ from typing import Any, Final, Protocol, TypeVar
 
 from aiohttp import hdrs, web
 
-from tonwatch.serve import ready
+from tonwatch.samples.incident import Incident, IncidentQuery
+from tonwatch.serve import incidents, ready
 from tonwatch.serve.bodies import Bodies, Body, Run
 from tonwatch.serve.health import document, page
 from tonwatch.serve.metrics.collector import MetricsCollector
@@ -17,12 +18,13 @@ from tonwatch.serve.metrics.contexts import ScrapeContext
 from tonwatch.serve.metrics.exposition import format_for
 from tonwatch.serve.negotiation import prefers_page, takes_gzip
 from tonwatch.serve.traffic import TRAFFIC, Traffic
+from tonwatch.state.store import Unreadable
 from tonwatch.system.executors import Busy, Executors, Threads
 from tonwatch.system.internal_errors import Component, InternalErrors
 from tonwatch.watch.shown import shown, shown_for
 from tonwatch.watch.view import LIVE_WITHIN, View
 
-PATHS: Final = ("/metrics", "/live", "/ready", "/health")
+PATHS: Final = ("/metrics", "/live", "/ready", "/health", "/incidents")
 
 WITHIN: Final = 10.0
 """Seconds that writing a response may take, waiting for a thread included."""
@@ -63,15 +65,33 @@ class Views(Protocol):
         """Seconds since a view was made."""
 
 
-def build(views: Views, executors: Executors, errors: InternalErrors) -> web.Application:
+class Record(Protocol):
+    """Where incidents are recorded."""
+
+    async def incidents(self, query: IncidentQuery) -> list[Incident]:
+        """The newest first.
+
+        Raises:
+            Unreadable: it cannot be read for now.
+            Busy: too many are being read.
+        """
+
+
+def build(
+    views: Views,
+    record: Callable[[], Record | None],
+    executors: Executors,
+    errors: InternalErrors,
+) -> web.Application:
     """The application; it shows the newest view.
 
     Args:
         views: what is shown.
+        record: returns where incidents are recorded; None where they are not.
         executors: write metrics and pages.
         errors: counts tonwatch's own failures, and is shown.
     """
-    handlers = _Handlers(views, executors, errors)
+    handlers = _Handlers(views, record, executors, errors)
     app = web.Application(middlewares=[_plain_errors(errors), _without_bodies])
     app[TRAFFIC] = handlers.traffic
     app.on_response_prepare.append(handlers.headers)
@@ -80,12 +100,20 @@ def build(views: Views, executors: Executors, errors: InternalErrors) -> web.App
     app.router.add_get("/live", handlers.live)
     app.router.add_get("/ready", handlers.ready)
     app.router.add_get("/health", handlers.health)
+    app.router.add_get("/incidents", handlers.incidents)
     return app
 
 
 class _Handlers:
-    def __init__(self, views: Views, executors: Executors, errors: InternalErrors) -> None:
+    def __init__(
+        self,
+        views: Views,
+        record: Callable[[], Record | None],
+        executors: Executors,
+        errors: InternalErrors,
+    ) -> None:
         self._views = views
+        self._record = record
         self._executors = executors
         self._errors = errors
         self.traffic = Traffic()
@@ -163,6 +191,34 @@ class _Handlers:
             response.headers["Content-Security-Policy"] = page.content_security_policy()
             return response
         return self._respond(body, "application/health+json; charset=utf-8")
+
+    async def incidents(self, request: web.Request) -> web.Response:
+        try:
+            question = incidents.parse(request.query.items())
+        except ValueError as error:
+            return _text(str(error), status=HTTPStatus.BAD_REQUEST)
+        zipped = takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+        read: list[Incident] = []
+
+        async def run(make: Callable[[], Body]) -> Body:
+            record = self._record()
+            if record is not None:
+                read.extend(await record.incidents(question.query(self._network())))
+            return await _in_thread(self._executors.pages, WITHIN, make)
+
+        def make(view: View) -> Body:
+            text = incidents.render(read, question, view.snapshot.wall)
+            return Body(_compressed([text.encode(errors="replace")], zipped=zipped))
+
+        kind = ("incidents", question, self._network(), zipped)
+        try:
+            body = await self._written("/incidents", run, kind, make)
+        except Unreadable as error:
+            return _text(f"the record cannot be read: {error}", ok=False)
+        return self._respond(body, "application/json; charset=utf-8")
+
+    def _network(self) -> bytes:
+        return self._views.view.config.zerostate
 
     def _respond(self, body: Body, content_type: str) -> web.Response:
         headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}

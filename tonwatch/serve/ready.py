@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tonwatch.config.durations import PositiveDuration
 from tonwatch.samples.sample import Probe
+from tonwatch.serve.query import parsed
 from tonwatch.serve.text import by_gates, count, plain, progress, readiness_count, why
 from tonwatch.watch.policy import barring_gates, by_policy
 from tonwatch.watch.readiness import Phase, Quorum, Standing, ask, barred_by
@@ -69,19 +70,7 @@ def parse(query: Iterable[tuple[str, str]]) -> Question:
     Raises:
         ValueError: a name is unknown or given twice, or a value is invalid; names what is valid.
     """
-    given: dict[str, str] = {}
-    for name, value in query:
-        if name not in Question.model_fields:
-            raise ValueError(f"{name[:40]!r} is no parameter; {VALID}")
-        if name in given:
-            raise ValueError(f"{name} is given more than once; {VALID}")
-        given[name] = value
-    try:
-        return Question.model_validate(given)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        words = ": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")])
-        raise ValueError(f"{words}; {VALID}") from None
+    return parsed(Question, query, VALID)
 
 
 def is_on(flag: str) -> bool:

@@ -277,8 +277,7 @@ def _queued(judgement: Judgement) -> Iterator[Finding]:
 
 def _state_dir(judgement: Judgement) -> Finding:
     words = (
-        f"Checkpoints of payouts cannot be written: {judgement.state_dir_error}. Free or repair"
-        " the state directory."
+        f"State cannot be written: {judgement.state_dir_error}. Free or repair the state directory."
     )
     return Finding(Cause.STATE_DIR_FAILING, words, judgement.wall)
 

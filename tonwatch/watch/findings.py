@@ -65,6 +65,12 @@ def alert_of(cause: Cause) -> str | None:
     return "Tonwatch" + "".join(word.capitalize() for word in cause.split("_"))
 
 
+def runbook_of(cause: str) -> str | None:
+    """Path of a cause's runbook below the documentation's root; None where there is none."""
+    alert = alert_of(Cause(cause)) if cause in frozenset(Cause) else None
+    return f"runbooks/{alert}.md" if alert else None
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One problem, or that there is none.
@@ -99,5 +105,4 @@ class Finding:
     @property
     def runbook(self) -> str | None:
         """Path of its runbook below the documentation's root; None where there is none."""
-        alert = alert_of(self.cause)
-        return f"runbooks/{alert}.md" if alert else None
+        return runbook_of(self.cause)

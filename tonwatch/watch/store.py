@@ -162,8 +162,7 @@ class Snapshot:
         records: by target name, in the order of the configuration.
         accounts: of wallets and contracts, in the order of the configuration.
         payout_overruns: intervals at which payouts were still being counted since the one before.
-        state_dir_error: why the last file in the state directory could not be written; empty where
-            it was.
+        state_dir_error: why the last state could not be written; empty where it was.
     """
 
     wall: float
@@ -312,7 +311,7 @@ class Store:
         self._payout_overruns += ticks
 
     def state_dir_failed(self, why: str) -> None:
-        """A file in the state directory could not be written; an empty text: it was."""
+        """State could not be written; an empty text: it was."""
         self._state_dir_error = why
 
     def snapshot(self, *, wall: float, monotonic: float) -> Snapshot:

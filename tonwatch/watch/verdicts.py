@@ -103,7 +103,7 @@ class Judgement:
         queue: the target that reports a shard's outbound queue above its limit, the queue's size,
             and the limit; None where none does.
         zerostate: root hash of the configured network's.
-        state_dir_error: why checkpoints cannot be written; empty where they can.
+        state_dir_error: why state cannot be written; empty where it can.
         no_resources: what this machine has run out of, in one line; empty where nothing.
         verdicts: by target name, in the order of the configuration.
         wallet_status: wallets and contracts.

@@ -7,7 +7,7 @@ from typing import Final
 
 from tonwatch.config.models import Config
 from tonwatch.config.wallets import NATIVE
-from tonwatch.payouts.checkpoints import Checkpoints, Unreadable
+from tonwatch.payouts.checkpoints import Checkpoints
 from tonwatch.payouts.paging import PageSource
 from tonwatch.payouts.totals import count_jetton, count_native
 from tonwatch.payouts.walker import BUDGET, TransactionWalker
@@ -17,6 +17,7 @@ from tonwatch.runtime.scheduler import Job, Question, last_resort
 from tonwatch.samples.account import AccountKey
 from tonwatch.samples.payouts import PayoutProgress, Totals
 from tonwatch.samples.sample import Probe
+from tonwatch.state.store import Unreadable
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.transactions import Transaction
 from tonwatch.watch import planner
@@ -62,6 +63,9 @@ class CountPayouts:
 
     def plan(self) -> Sequence[Question]:
         """Every account with uncounted transactions, or with totals that could not be saved."""
+        if self.checkpoints.were_lost():
+            for walker in self._walkers.values():
+                walker.was_lost()
         planned = {question.name: question for question in self._counted()}
         for key, walker in self._walkers.items():
             name = _title(key)

@@ -1,6 +1,9 @@
 """The state directory: created where missing, checked, and locked."""
 
+import asyncio
+import fcntl
 import os
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -8,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.configs import configured
-from tonwatch.runtime import state_dir
 from tonwatch.runtime.runtime import running
-from tonwatch.runtime.state_dir import StateDirError, locked
+from tonwatch.state import state
+from tonwatch.state.directory import LOCK, StateDirError, locked
 
 KEY = "n4VDnSCUuSpjnCyUk9e3QOOd6o0ItSWYbTnW3Wnn8wk="
 
@@ -69,7 +72,7 @@ async def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """The start waits a limited time, and fails with the reason."""
     answers = threading.Event()
     monkeypatch.setattr(os, "fsync", lambda _: answers.wait())
-    monkeypatch.setattr(state_dir, "OPENS_WITHIN", 0.05)
+    monkeypatch.setattr(state, "OPENS_WITHIN", 0.05)
     config = configured(
         {
             "state_dir": str(tmp_path),
@@ -83,7 +86,60 @@ async def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     answers.set()
 
 
-def test_a_pipe_in_the_place_of_the_lock(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "lock")
+@pytest.mark.parametrize("place", [LOCK, f"{LOCK}/held"])
+def test_a_pipe_in_the_place_of_the_lock(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    os.mkfifo(tmp_path / place)
+    with locked(tmp_path):
+        pass
+
+
+class TestVersionsWithAFileForEachAccount:
+    """They lock a file, and would count anew beside a database that they do not know."""
+
+    @staticmethod
+    def older(state_dir: Path) -> int:
+        """Lock the directory as they do."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+        lock = os.open(state_dir / "lock", flags, 0o666)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock
+
+    def test_one_that_runs_keeps_the_directory(self, tmp_path: Path) -> None:
+        lock = self.older(tmp_path)
+        for _ in range(2):
+            with (
+                pytest.raises(StateDirError, match="is used by another tonwatch"),
+                locked(tmp_path),
+            ):
+                pass
+        assert (tmp_path / "lock").is_file()
+        os.close(lock)
+        with locked(tmp_path):
+            pass
+
+    def test_they_refuse_a_directory_that_was_used_since(self, tmp_path: Path) -> None:
+        """Their words: cannot write to state_dir: Is a directory."""
+        os.close(self.older(tmp_path))
+        with locked(tmp_path), pytest.raises(IsADirectoryError):
+            self.older(tmp_path)
+        with pytest.raises(IsADirectoryError):
+            self.older(tmp_path)
+
+
+def test_state_of_a_newer_tonwatch(tmp_path: Path) -> None:
+    """It is refused at the start, in words, and the directory is free again."""
+
+    async def opened() -> None:
+        made = state.State(tmp_path)
+        await made.open()
+        await made.close()
+
+    asyncio.run(opened())
+    connection = sqlite3.connect(tmp_path / "tonwatch.sqlite3")
+    connection.execute("PRAGMA user_version = 1000")
+    connection.close()
+    with pytest.raises(StateDirError, match=r"of a newer tonwatch.*version 1000.*run the newer"):
+        asyncio.run(opened())
     with locked(tmp_path):
         pass

@@ -1,0 +1,1 @@
+"""State that outlives restarts: checkpoints, key blocks and incidents, in one database."""

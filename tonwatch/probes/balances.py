@@ -205,7 +205,7 @@ async def _read(
             jetton_wallets.forget(owner, master)
             raise
     kind = wallets.kind_of(at.account.code_hash) if master is None else None
-    state = _wallet_data(kind, at.account)
+    state = _wallet_data(kind, at.account, at.time if at.time is not None else int(started))
     return Reading(
         key=watched.key,
         source=source.name,
@@ -220,8 +220,12 @@ async def _read(
         last=at.account.last,
         code_hash=at.account.code_hash,
         kind=kind,
-        seqno=state.seqno if state else None,
-        last_clean=state.last_clean if state else None,
+        seqno=state.seqno,
+        last_clean=state.last_clean,
+        subwallet=state.subwallet,
+        signers=state.signers,
+        threshold=state.threshold,
+        locked=state.locked,
     )
 
 
@@ -253,9 +257,12 @@ async def _jettons(
     return balance, False
 
 
-def _wallet_data(kind: wallets.WalletKind | None, account: Account) -> wallets.WalletData | None:
+def _wallet_data(
+    kind: wallets.WalletKind | None, account: Account, time: int
+) -> wallets.WalletData:
+    """What a wallet stores; nothing of another contract, or where its layout is another."""
     if kind is None or account.data is None:
-        return None
+        return wallets.WalletData()
     with suppress(BadAnswer):
-        return wallets.read_data(kind, account.data)
-    return None
+        return wallets.read_data(kind, account.data, time)
+    return wallets.WalletData()

@@ -53,6 +53,10 @@ class Reading:
         kind: of wallet, by its code.
         seqno: a wallet's next one.
         last_clean: when a highload wallet last removed old queries, Unix seconds.
+        subwallet: a wallet's number among those of its key.
+        signers: how many can sign, of a multisig wallet.
+        threshold: how many of them have to.
+        locked: nanocoins that a vesting or lockup wallet does not send to everybody yet.
         bug: the traceback of an internal error. For the log only.
     """
 
@@ -73,6 +77,10 @@ class Reading:
     kind: WalletKind | None = None
     seqno: int | None = None
     last_clean: int | None = None
+    subwallet: int | None = None
+    signers: int | None = None
+    threshold: int | None = None
+    locked: int | None = None
     bug: str = ""
 
     @property

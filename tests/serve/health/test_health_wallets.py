@@ -42,6 +42,10 @@ def test_a_wallet(wallet_scene: WalletScene) -> None:
         "kind": "v4r2",
         "seqno": 4711,
         "last_clean": None,
+        "subwallet": None,
+        "signers": None,
+        "threshold": None,
+        "locked": None,
         "low": False,
         "frozen": False,
         "write_probe_idle": None,
@@ -53,6 +57,17 @@ def test_a_wallet(wallet_scene: WalletScene) -> None:
     assert cold["address"] == COLD.friendly()
     assert cold["assets"][0]["payouts"] is None
     assert described(wallet_scene)["status"] == "pass"
+
+
+def test_what_a_wallet_stores(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
+    wallet_scene.read(
+        "hot", kind=WalletKind.VESTING, subwallet=7, signers=3, threshold=2, locked=1_500_000_000
+    )
+    wallet_scene.watcher.evaluate()
+    hot = described(wallet_scene)["wallets"][0]
+    assert (hot["kind"], hot["locked"]) == ("vesting", "1.5")
+    assert (hot["subwallet"], hot["signers"], hot["threshold"]) == (7, 3, 2)
 
 
 def test_an_asset(wallet_scene: WalletScene) -> None:

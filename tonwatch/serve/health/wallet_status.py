@@ -5,7 +5,7 @@ For each asset ``amount`` is in smallest units and ``balance`` is the same in wh
 
 from typing import Any, Final
 
-from tonwatch.config.amounts import written
+from tonwatch.config.amounts import NATIVE_DECIMALS, written
 from tonwatch.config.models import Config
 from tonwatch.samples.account import Reading
 from tonwatch.samples.payouts import OTHER_CODE, PayoutProgress, Trouble
@@ -56,6 +56,10 @@ def _wallet(wallet: WalletVerdict, view: View) -> dict[str, Any]:
         "kind": reading.kind if reading else None,
         "seqno": reading.seqno if reading else None,
         "last_clean": _time(reading.last_clean if reading else None),
+        "subwallet": reading.subwallet if reading else None,
+        "signers": reading.signers if reading else None,
+        "threshold": reading.threshold if reading else None,
+        "locked": _decimal(reading.locked if reading else None, NATIVE_DECIMALS),
         "low": bool(wallet.low),
         "frozen": wallet.frozen,
         "write_probe_idle": idle_write_probe(wallet),

@@ -46,10 +46,16 @@ def find(root: Cell, key: int, bits: int) -> Slice | None:
         key &= (1 << bits) - 1
 
 
-def items(root: Cell, bits: int) -> Iterator[tuple[int, Slice]]:
-    """All keys, in ascending order, and their values; arguments and errors as of `find`."""
+def items(root: Cell, bits: int, most: int) -> Iterator[tuple[int, Slice]]:
+    """All keys, in ascending order, and their values; arguments and errors as of `find`.
+
+    Raises `BadAnswer` also where there are more than `most`: branches may be the same cell, so
+    that a few cells hold any number of keys.
+    """
     left = [(root, 0, bits)]
     while left:
+        if most < len(left):
+            raise BadAnswer("a dictionary of too many keys")
         at, key, more = left.pop()
         node = Slice(at)
         label, length = _label(node, more)
@@ -59,6 +65,7 @@ def items(root: Cell, bits: int) -> Iterator[tuple[int, Slice]]:
         key = key << length | label
         if not more:
             yield key, node
+            most -= 1
             continue
         if len(at.refs) < 2:
             raise BadAnswer("a dictionary's fork has less than two branches")

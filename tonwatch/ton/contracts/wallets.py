@@ -235,6 +235,10 @@ def _seqno_and_subwallet(fields: Slice) -> WalletData:
     return WalletData(seqno=seqno, subwallet=subwallet)
 
 
+_MAX_PARTS: Final = 512
+"""Locked parts of a lockup wallet that are read; with more it has not the gas to free them."""
+
+
 def _vested(terms: Slice, at: int) -> int:
     """What a vesting wallet still locks, by the contract's ``get_locked_amount``."""
     start, total, period, cliff = terms.uint(64), terms.uint(32), terms.uint(32), terms.uint(32)
@@ -252,7 +256,8 @@ def _locked(fields: Slice, at: int) -> int:
     """A sum that a lockup wallet locks, without parts that it frees with its next message."""
     amount, parts = fields.coins(), fields.maybe_ref()
     if parts is not None:
-        amount -= sum([value.coins() for until, value in items(parts, 32) if until <= at])
+        locked = items(parts, 32, _MAX_PARTS)
+        amount -= sum([value.coins() for until, value in locked if until <= at])
     if amount < 0:
         raise BadAnswer("a lockup wallet frees more than it locks")
     return amount

@@ -20,7 +20,7 @@ from tonwatch.targets.cross_check import CrossCheck
 from tonwatch.targets.kind import OpenTarget
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.watch.findings import Cause, Finding
-from tonwatch.watch.planner import UNKNOWN_CODE
+from tonwatch.watch.planner import UNCLAIMED, UNKNOWN_CODE
 from tonwatch.watch.sentences import duration
 from tonwatch.watch.verdicts import Verdict
 from tonwatch.watch.view import View
@@ -244,8 +244,11 @@ def _proven_and_source(reading: Reading | None) -> tuple[str, str]:
 
 def _detail(reading: Reading | None, trouble: str) -> str:
     """Why a wallet's account is not known, or what cannot be done with it."""
-    unknown = reading is not None and reading.kind is WalletKind.UNKNOWN
-    return UNKNOWN_CODE if unknown else _trouble(reading, trouble)
+    if reading is not None and reading.kind is WalletKind.UNKNOWN:
+        return UNKNOWN_CODE
+    if reading is not None and reading.claimed is False:
+        return UNCLAIMED
+    return _trouble(reading, trouble)
 
 
 def _trouble(reading: Reading | None, trouble: str) -> str:

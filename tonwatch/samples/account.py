@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.jettons import JettonKind
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
@@ -56,6 +57,8 @@ class Reading:
         subwallet: a wallet's number among those of its key.
         signers: how many can sign, of a multisig wallet.
         threshold: how many of them have to.
+        jetton: kind of jetton wallet, by its code.
+        claimed: of a mintless jetton, whether its airdrop is claimed.
         locked: nanocoins that a vesting or lockup wallet does not send to everybody yet.
         bug: the traceback of an internal error. For the log only.
     """
@@ -81,6 +84,8 @@ class Reading:
     signers: int | None = None
     threshold: int | None = None
     locked: int | None = None
+    jetton: JettonKind | None = None
+    claimed: bool | None = None
     bug: str = ""
 
     @property

@@ -131,6 +131,9 @@ def takes_messages(verdict: Verdict) -> bool:
 UNKNOWN_CODE: Final = "unknown code: its seqno cannot be read, nor can it take a write probe"
 """What cannot be done with a wallet whose contract is not known; all else is as of others."""
 
+UNCLAIMED: Final = "mintless: what is not claimed yet is not in the balance"
+"""Said of a mintless jetton whose airdrop is not claimed, or that has none for this wallet."""
+
 
 class Unprobed(StrEnum):
     """Why a wallet cannot be sent a probe message."""

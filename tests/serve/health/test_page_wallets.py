@@ -191,6 +191,14 @@ def test_a_row(wallet_scene: WalletScene, reading: dict[str, Any], shown: str) -
     assert shown in words(wallet_scene)
 
 
+@pytest.mark.parametrize(("claimed", "is_said"), [(None, False), (True, False), (False, True)])
+def test_an_airdrop(wallet_scene: WalletScene, claimed: bool | None, is_said: bool) -> None:
+    wallet_scene.all_healthy()
+    wallet_scene.read("hot", "usdt", claimed=claimed)
+    said = "usdt mintless: what is not claimed yet is not in the balance"
+    assert (said in words(wallet_scene)) is is_said
+
+
 def test_trouble_is_counted_within_the_window(wallet_scene: WalletScene) -> None:
     wallet_scene.all_healthy()
     wallet_scene.count_payouts("hot", totals=wallet_scene.failed(2))

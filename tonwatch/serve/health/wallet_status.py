@@ -82,6 +82,8 @@ def _asset(holding: Holding, view: View) -> dict[str, Any]:
         "low": holding.low,
         "account": friendly(account, view.config) if account else None,
         "state": reading.status if reading else None,
+        "jetton": reading.jetton if reading else None,
+        "claimed": reading.claimed if reading else None,
         **_read(reading, holding.trouble, view),
         "payouts": _payouts(holding, holding.progress) if holding.progress else None,
     }

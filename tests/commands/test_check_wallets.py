@@ -135,6 +135,16 @@ async def test_a_write_probe_that_can_never_run(config_file: Any, simulator: Sim
     assert "write_probe_idle: The write path is not probed with wallet vault: its code is" in out
 
 
+async def test_a_wallet_of_unknown_code(config_file: Any, simulator: Simulator) -> None:
+    address = simulator.config()["contracts"][0]["address"]
+    wallets = [{"name": "vault", "address": address}]
+    code, out, _ = await finished("check", "--config", config_file(wallets=wallets, contracts=[]))
+    assert code == 0
+    assert rows(out, "WALLET")[0][-1] == (
+        "unknown code: its seqno cannot be read, nor can it take a write probe"
+    )
+
+
 async def test_the_coin_has_its_configured_name(config_file: Any) -> None:
     code, out, _ = await finished("check", "--config", config_file(coin="Gram"))
     assert code == 0

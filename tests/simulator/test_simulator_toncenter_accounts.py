@@ -229,7 +229,7 @@ class TestMethods:
         assert exit_code == 0
         assert data is not None
         assert answer.hash == jettons.owner_argument(it.wallet.jettons.address).hash
-        assert jettons.balance_in(data, it.wallet.address, master.address)
+        assert jettons.read_data(data, it.wallet.address, master.address)
 
     async def test_none_such(self) -> None:
         async with scene() as it:

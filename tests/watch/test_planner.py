@@ -47,7 +47,13 @@ def wallet(observed: dict[str, Any] | None) -> WalletVerdict:
         pytest.param(
             {"kind": None, "status": AccountStatus.MISSING}, None, Unprobed.NOT_ACTIVE, id="missing"
         ),
-        pytest.param({"kind": None}, None, Unprobed.UNKNOWN_CODE, id="another contract"),
+        pytest.param({"kind": None}, None, Unprobed.UNKNOWN_CODE, id="without code"),
+        pytest.param(
+            {"kind": WalletKind.UNKNOWN}, None, Unprobed.UNKNOWN_CODE, id="another contract"
+        ),
+        pytest.param(
+            {"kind": WalletKind.MULTISIG_V2}, None, Unprobed.NO_MESSAGE, id="takes no message"
+        ),
         pytest.param(
             {"kind": WalletKind.V3R2, "amount": MESSAGE_GAS - 1}, None, Unprobed.NO_GAS, id="empty"
         ),

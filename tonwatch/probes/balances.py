@@ -17,6 +17,7 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell, Slice
 from tonwatch.ton.contracts import jettons, wallets
 from tonwatch.ton.contracts.accounts import Account, AccountAt, AccountStatus
+from tonwatch.ton.contracts.jettons import JettonData
 from tonwatch.ton.errors import BadAnswer, Reason, TonError
 
 _OF_THE_ACCOUNT: Final = frozenset(
@@ -197,15 +198,15 @@ async def _read(
     owner, master = watched.account, watched.master
     address = owner if master is None else await jetton_wallets.find(reader, owner, master)
     at = await reader.account(address)
-    amount, proven = at.account.balance, at.proven
+    amount, claimed, proven = at.account.balance, None, at.proven
     if master is not None:
         try:
-            amount, proven = await _jettons(reader, at, owner, master)
+            (amount, claimed), proven = await _jettons(reader, at, owner, master)
         except BadAnswer:
             jetton_wallets.forget(owner, master)
             raise
     kind = wallets.kind_of(at.account.code_hash) if master is None else None
-    state = _wallet_data(kind, at.account)
+    state = _wallet_data(kind, at.account, at.time if at.time is not None else int(started))
     return Reading(
         key=watched.key,
         source=source.name,
@@ -220,25 +221,31 @@ async def _read(
         last=at.account.last,
         code_hash=at.account.code_hash,
         kind=kind,
-        seqno=state.seqno if state else None,
-        last_clean=state.last_clean if state else None,
+        seqno=state.seqno,
+        last_clean=state.last_clean,
+        subwallet=state.subwallet,
+        signers=state.signers,
+        threshold=state.threshold,
+        locked=state.locked,
+        jetton=jettons.kind_of(at.account.code_hash) if master is not None else None,
+        claimed=claimed,
     )
 
 
 async def _jettons(
     reader: Reader, at: AccountAt, owner: Address, master: Address
-) -> tuple[int, bool]:
-    """A jetton wallet's balance, and whether it is proven.
+) -> tuple[JettonData, bool]:
+    """What a jetton wallet stores, and whether it is proven.
 
     It is read from the account's data where the layout is known: the result of a get method is
     unproven.
     """
     account = at.account
     if account.status is not AccountStatus.ACTIVE or account.data is None:
-        return 0, at.proven
-    amount = jettons.balance_in(account.data, owner, master)
-    if amount is not None:
-        return amount, at.proven
+        return JettonData(0), at.proven
+    stored = jettons.read_data(account.data, owner, master)
+    if stored is not None:
+        return stored, at.proven
     result = await reader.run_method(account.address, "get_wallet_data", [])
     if result.exit_code or len(result.stack) < 3:
         raise TonError(
@@ -250,12 +257,15 @@ async def _jettons(
     named = [Slice(party).address() if isinstance(party, Cell) else None for party in parties]
     if not isinstance(balance, int) or balance < 0 or named != [owner, master]:
         raise BadAnswer("get_wallet_data returned another owner or another jetton")
-    return balance, False
+    return JettonData(balance), False
 
 
-def _wallet_data(kind: wallets.WalletKind | None, account: Account) -> wallets.WalletData | None:
+def _wallet_data(
+    kind: wallets.WalletKind | None, account: Account, time: int
+) -> wallets.WalletData:
+    """What a wallet stores; nothing of another contract, or where its layout is another."""
     if kind is None or account.data is None:
-        return None
+        return wallets.WalletData()
     with suppress(BadAnswer):
-        return wallets.read_data(kind, account.data)
-    return None
+        return wallets.read_data(kind, account.data, time)
+    return wallets.WalletData()

@@ -33,6 +33,7 @@ from tonwatch.system.executors import Executors
 from tonwatch.system.internal_errors import InternalErrors
 from tonwatch.targets.kind import Kind, OpenTarget, Services
 from tonwatch.targets.registry import KINDS, Kinds, kind_of
+from tonwatch.ton.parsing import Parsing
 from tonwatch.watch.store import Store
 from tonwatch.watch.view import Ended, View
 
@@ -91,6 +92,7 @@ class Runtime:
         self.config = config
         self.wall = wall
         self.threads = threads
+        self._parsing = Parsing(threads.parsing)
         self.errors = errors
         self.files = SecretFiles(threads.secrets, errors)
         self.store = Store(dropped_answers=self._dropped_answers)
@@ -245,7 +247,9 @@ class Runtime:
         kind = kind_of(section, self._kinds)
         if kind not in self._opener:
             timeout: Callable[[], float] = lambda: self.config.probe.timeout  # noqa: E731
-            services = Services(self.threads.names.resolve, self.files, timeout, self.wall)
+            services = Services(
+                self.threads.names.resolve, self.files, timeout, self.wall, self._parsing
+            )
             self._opener[kind] = kind(services)
         target = self._opener[kind].open(section)
         regular = tuple(RegularProbe(section.name, each, self) for each in target.regular())

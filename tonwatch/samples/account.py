@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.jettons import JettonKind
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
@@ -53,6 +54,12 @@ class Reading:
         kind: of wallet, by its code.
         seqno: a wallet's next one.
         last_clean: when a highload wallet last removed old queries, Unix seconds.
+        subwallet: a wallet's number among those of its key.
+        signers: how many can sign, of a multisig wallet.
+        threshold: how many of them have to.
+        jetton: kind of jetton wallet, by its code.
+        claimed: of a mintless jetton, whether its airdrop is claimed.
+        locked: nanocoins that a vesting or lockup wallet does not send to everybody yet.
         bug: the traceback of an internal error. For the log only.
     """
 
@@ -73,6 +80,12 @@ class Reading:
     kind: WalletKind | None = None
     seqno: int | None = None
     last_clean: int | None = None
+    subwallet: int | None = None
+    signers: int | None = None
+    threshold: int | None = None
+    locked: int | None = None
+    jetton: JettonKind | None = None
+    claimed: bool | None = None
     bug: str = ""
 
     @property

@@ -201,6 +201,8 @@ class Executors:
             with its state; `spare` limits how often.
         pages: renders /health.
         secrets: reads secret files, each in one thread at most.
+        parsing: parses large answers, one at a time: two would take the interpreter's lock from
+            the event loop for twice as long.
     """
 
     names: Names
@@ -208,6 +210,7 @@ class Executors:
     scrapes: Threads
     pages: Threads
     secrets: Threads
+    parsing: Threads
 
 
 @asynccontextmanager
@@ -222,10 +225,11 @@ async def running() -> AsyncIterator[Executors]:
         scrapes=Threads("scrapes", 1, waiting=8, spare=3),
         pages=Threads("pages", 2, waiting=32),
         secrets=Threads("secrets", 64),
+        parsing=Threads("parsing", 1),
     )
     try:
         yield made
     finally:
         made.names.close()
-        for pool in (quick, slow, made.scrapes, made.pages, made.secrets):
+        for pool in (quick, slow, made.scrapes, made.pages, made.secrets, made.parsing):
             pool.shutdown()

@@ -13,6 +13,7 @@ from tonwatch.targets.http_provider import HttpProviderSection
 from tonwatch.ton.http import HttpClient, open_session
 from tonwatch.ton.kept import Kept
 from tonwatch.ton.names import Resolve
+from tonwatch.ton.parsing import Parsing
 
 
 class Connection:
@@ -24,6 +25,7 @@ class Connection:
         resolve: finds the addresses of its host.
         key_header: name of the header that carries the API key.
         key_prefix: prefix of the key in that header.
+        parsing: parses answers that may be large.
 
     Attributes:
         http: sends requests, on kept connections where there are any.
@@ -38,6 +40,7 @@ class Connection:
         *,
         key_header: str = "X-API-Key",
         key_prefix: str = "",
+        parsing: Parsing | None = None,
     ) -> None:
         self._files = files
         self._key_file: SecretFile[str] | None = None
@@ -57,6 +60,7 @@ class Connection:
             api_key=api_key,
             key_header=key_header,
             key_prefix=key_prefix,
+            parsing=parsing,
         )
         self.http = self._client(self._session)
         self._loop = asyncio.get_running_loop()

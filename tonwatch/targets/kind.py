@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from tonwatch.config.models import ProbeConfig
@@ -12,6 +12,7 @@ from tonwatch.samples.sample import Head, Probe, Sample
 from tonwatch.samples.target import Category, Target
 from tonwatch.ton.errors import Reason
 from tonwatch.ton.names import Resolve
+from tonwatch.ton.parsing import Parsing
 
 # The configuration is checked without what it takes to open a target.
 if TYPE_CHECKING:
@@ -37,12 +38,14 @@ class Services:
         files: reads keys and secrets.
         timeout: returns the currently configured probe timeout, seconds.
         wall: local clock, Unix seconds.
+        parsing: parses answers that may be large.
     """
 
     resolve: Resolve
     files: "SecretFiles"
     timeout: Callable[[], float]
     wall: Callable[[], float]
+    parsing: Parsing = field(default_factory=Parsing)
 
     def patience(self) -> float:
         """Seconds for an answer on a new connection: slow ones are measured, not lost."""

@@ -31,6 +31,7 @@ from tonwatch.ton.errors import (
 )
 from tonwatch.ton.local_resources import raise_exhausted
 from tonwatch.ton.names import Resolve, SocketAddress, addresses_only
+from tonwatch.ton.parsing import Parsing
 
 MAX_BODY: Final = 256 * 1024
 """Bytes of an answer's body, unless a request says otherwise."""
@@ -118,6 +119,7 @@ class HttpClient:
         key_prefix: prefix of the key in that header.
         patience: seconds that an answer may take once a connection stands; None for half of a
             request's timeout, or what is left of it where that is more.
+        parsing: parses answers, which may be large.
     """
 
     def __init__(
@@ -130,10 +132,12 @@ class HttpClient:
         key_header: str = "X-API-Key",
         key_prefix: str = "",
         patience: float | None = None,
+        parsing: Parsing | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self.session = session
         self._patience = patience
+        self._parsing = parsing or Parsing()
         self._limiter = limiter
         self._api_key = api_key
         self._key_header = key_header
@@ -216,7 +220,7 @@ class HttpClient:
             if response.status in _REDIRECTS:
                 text = "redirects to another address: configure the final URL"
                 raise ProviderError(Reason.BAD_ANSWER, response.status, text)
-            return parse(response.status, body, api_key)
+            return await self._parsing.run(len(body), parse, response.status, body, api_key)
         except TonError as error:
             if api_key and api_key in error.detail:
                 error.detail = redacted(error.detail, api_key)

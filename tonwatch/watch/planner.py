@@ -11,7 +11,7 @@ from tonwatch.config.wallets import NATIVE
 from tonwatch.samples.account import AccountKey
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import AccountStatus
-from tonwatch.ton.contracts.wallets import WalletKind
+from tonwatch.ton.contracts.wallets import REJECTIONS, WalletKind
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.consensus import NEAR_HEAD
 from tonwatch.watch.states import MEANINGS, State
@@ -141,12 +141,20 @@ def takes_messages(verdict: Verdict) -> bool:
     return verdict.up and MEANINGS[verdict.state].messages
 
 
+UNKNOWN_CODE: Final = "unknown code: its seqno cannot be read, nor can it take a write probe"
+"""What cannot be done with a wallet whose contract is not known; all else is as of others."""
+
+UNCLAIMED: Final = "mintless: what is not claimed yet is not in the balance"
+"""Said of a mintless jetton whose airdrop is not claimed, or that has none for this wallet."""
+
+
 class Unprobed(StrEnum):
     """Why a wallet cannot be sent a probe message."""
 
     UNREAD = "it has not been read yet"
     NOT_ACTIVE = "it is not deployed, or frozen"
     UNKNOWN_CODE = "its code is not that of a known kind of wallet"
+    NO_MESSAGE = "no message is known that its kind of wallet must refuse"
     NO_GAS = "it has too little to run its checks"
 
 
@@ -157,8 +165,10 @@ def unprobed(wallet: WalletVerdict) -> Unprobed | None:
         return Unprobed.UNREAD
     if reading.status is not AccountStatus.ACTIVE:
         return Unprobed.NOT_ACTIVE
-    if reading.kind is None:
+    if reading.kind is None or reading.kind is WalletKind.UNKNOWN:
         return Unprobed.UNKNOWN_CODE
+    if reading.kind not in REJECTIONS:
+        return Unprobed.NO_MESSAGE
     return Unprobed.NO_GAS if (reading.amount or 0) < MESSAGE_GAS else None
 
 

@@ -15,6 +15,7 @@ from tonwatch.serve.health import wallet_status
 from tonwatch.serve.health.document import as_text, document
 from tonwatch.ton import address
 from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.jettons import JettonKind
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.planner import Unprobed
@@ -42,6 +43,10 @@ def test_a_wallet(wallet_scene: WalletScene) -> None:
         "kind": "v4r2",
         "seqno": 4711,
         "last_clean": None,
+        "subwallet": None,
+        "signers": None,
+        "threshold": None,
+        "locked": None,
         "low": False,
         "frozen": False,
         "write_probe_idle": None,
@@ -53,6 +58,24 @@ def test_a_wallet(wallet_scene: WalletScene) -> None:
     assert cold["address"] == COLD.friendly()
     assert cold["assets"][0]["payouts"] is None
     assert described(wallet_scene)["status"] == "pass"
+
+
+def test_what_a_wallet_stores(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
+    wallet_scene.read(
+        "hot", kind=WalletKind.VESTING, subwallet=7, signers=3, threshold=2, locked=1_500_000_000
+    )
+    wallet_scene.watcher.evaluate()
+    hot = described(wallet_scene)["wallets"][0]
+    assert (hot["kind"], hot["locked"]) == ("vesting", "1.5")
+    assert (hot["subwallet"], hot["signers"], hot["threshold"]) == (7, 3, 2)
+
+
+def test_a_mintless_jetton(wallet_scene: WalletScene) -> None:
+    wallet_scene.all_healthy()
+    wallet_scene.read("hot", "usdt", jetton=JettonKind.MINTLESS, claimed=False)
+    _, usdt = assets_of_hot(wallet_scene)
+    assert (usdt["jetton"], usdt["claimed"]) == ("mintless", False)
 
 
 def test_an_asset(wallet_scene: WalletScene) -> None:
@@ -68,6 +91,8 @@ def test_an_asset(wallet_scene: WalletScene) -> None:
         "low": False,
         "account": HOT_USDT.friendly(),
         "state": "active",
+        "jetton": None,
+        "claimed": None,
         "proven": True,
         "source": "node",
         "block_seqno": 40_000_000,

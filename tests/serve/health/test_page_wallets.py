@@ -13,6 +13,7 @@ from tests.serve.wallet_scene import HOT, MASTER, WalletScene
 from tonwatch.samples.sample import Probe
 from tonwatch.serve.health import page, wallet_rows
 from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.view import View
 
@@ -165,6 +166,21 @@ def test_a_stale_balance_is_unknown(wallet_scene: WalletScene) -> None:
             "native uninitialized",
             id="state",
         ),
+        pytest.param(
+            {"kind": WalletKind.UNKNOWN, "seqno": None},
+            "EQAR…EeYT unknown code: its seqno cannot be read, nor can it take a write probe",
+            id="unknown code",
+        ),
+        pytest.param(
+            {"kind": WalletKind.VESTING, "locked": 1_500_000_000},
+            "vesting, seqno 4711, 1.5 TON locked",
+            id="locked",
+        ),
+        pytest.param(
+            {"kind": WalletKind.MULTISIG_V1, "seqno": None, "signers": 3, "threshold": 2},
+            "multisig_v1, 2 of 3 signers",
+            id="multisig",
+        ),
         pytest.param({"amount": 10**27 + 1}, "1,000,000,000,000,000,000.000000001 TON", id="exact"),
         pytest.param({"amount": 0}, "native 0 TON below minimum 250 TON", id="nothing left"),
     ],
@@ -173,6 +189,14 @@ def test_a_row(wallet_scene: WalletScene, reading: dict[str, Any], shown: str) -
     wallet_scene.all_healthy()
     wallet_scene.read("hot", **reading)
     assert shown in words(wallet_scene)
+
+
+@pytest.mark.parametrize(("claimed", "is_said"), [(None, False), (True, False), (False, True)])
+def test_an_airdrop(wallet_scene: WalletScene, claimed: bool | None, is_said: bool) -> None:
+    wallet_scene.all_healthy()
+    wallet_scene.read("hot", "usdt", claimed=claimed)
+    said = "usdt mintless: what is not claimed yet is not in the balance"
+    assert (said in words(wallet_scene)) is is_said
 
 
 def test_trouble_is_counted_within_the_window(wallet_scene: WalletScene) -> None:

@@ -12,6 +12,7 @@ from tests.serve.wallet_scene import CODE, WalletScene
 from tonwatch.samples.payouts import OTHER_CODE, Totals
 from tonwatch.samples.sample import Probe
 from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.ton.errors import Reason
 from tonwatch.watch.findings import Cause
 from tonwatch.watch.wallet_findings import NAMED, wallet_findings
@@ -50,11 +51,14 @@ class TestWallets:
         for name in ("info", "balance", "balance_timestamp_seconds", "backlog_transactions"):
             assert seen.values(f"tonwatch_wallet_{name}") == [], name
 
-    def test_a_wallet_of_unknown_version(self, wallet_scene: WalletScene) -> None:
-        wallet_scene.read("hot", kind=None)
+    @pytest.mark.parametrize(("kind", "version"), [(None, "none"), (WalletKind.UNKNOWN, "unknown")])
+    def test_a_wallet_of_unknown_version(
+        self, wallet_scene: WalletScene, kind: WalletKind | None, version: str
+    ) -> None:
+        wallet_scene.read("hot", kind=kind)
         wallet_scene.watcher.evaluate()
         assert scrape(wallet_scene).values(
-            "tonwatch_wallet_info", wallet_version="other", **HOT
+            "tonwatch_wallet_info", wallet_version=version, **HOT
         ) == [1]
 
     @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from tests.ton.peers import (
 )
 from tonwatch.probes.write_path import write_path
 from tonwatch.samples.sample import Head, Probe, Sample
+from tonwatch.simulator.contracts.wallets.kinds import KINDS
 from tonwatch.targets.liteserver import probes
 from tonwatch.targets.liteserver.source import LiteServerSource
 from tonwatch.ton.address import Address
@@ -421,7 +422,7 @@ NOT_ACCEPTED: Final = "External message was not accepted: cannot run message on 
 class TestWriteProbe:
     """What a node of v2026.06 answered to the very messages that the probe sends."""
 
-    @pytest.mark.parametrize("kind", WalletKind)
+    @pytest.mark.parametrize("kind", KINDS)
     async def test_each_wallets_refusal_is_ok(self, kind: WalletKind) -> None:
         refusal = recorded(NEWER_ERRORS)[f"sendMessage tonwatch probe to {kind}"].answer
         code, text = tl.decode_error(refusal)

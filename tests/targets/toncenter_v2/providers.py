@@ -20,6 +20,7 @@ from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.errors import TonError
 from tonwatch.ton.http import HttpClient, Timing, open_session
 from tonwatch.ton.names import Resolve, addresses_only
+from tonwatch.ton.parsing import Parsing
 
 TIMEOUT: Final = 5.0
 ROOT_HASH: Final = bytes(range(32))
@@ -138,9 +139,12 @@ async def client_of(
     api_key: Callable[[], str | None] = lambda: None,
     limiter: Any = None,
     resolve: Resolve = addresses_only,
+    parsing: Parsing | None = None,
 ) -> AsyncIterator[ToncenterClient]:
     async with open_session(resolve) as session:
-        yield ToncenterClient(HttpClient(url, session, limiter or AsyncLimiter(1000, 1), api_key))
+        yield ToncenterClient(
+            HttpClient(url, session, limiter or AsyncLimiter(1000, 1), api_key, parsing=parsing)
+        )
 
 
 @asynccontextmanager
@@ -203,10 +207,12 @@ class Asked:
 
 
 @asynccontextmanager
-async def answering(*results: Any) -> AsyncIterator[tuple[Asked, ToncenterClient]]:
+async def answering(
+    *results: Any, parsing: Parsing | None = None
+) -> AsyncIterator[tuple[Asked, ToncenterClient]]:
     """A client of a provider with these results, or statuses and bodies, in turn."""
     asked = Asked(*(item if isinstance(item, tuple) else (200, ok(item)) for item in results))
-    async with serving(asked) as url, client_of(url) as client:
+    async with serving(asked) as url, client_of(url, parsing=parsing) as client:
         yield asked, client
 
 

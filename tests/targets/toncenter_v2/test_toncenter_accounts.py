@@ -20,14 +20,16 @@ from tests.targets.toncenter_v2.providers import (
     name_of,
     ok,
 )
+from tests.ton.large_accounts import HIGHLOAD_CODE, CountingThreads, highload_data
 from tonwatch.targets.toncenter_v2.answers import AddressInformation, Transactions
 from tonwatch.targets.toncenter_v2.envelope import parse_answer
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell, boc, cell
-from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.accounts import MAX_STATE_CELLS, AccountAt, AccountStatus
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.errors import Reason, TonError
 from tonwatch.ton.http import Timing
+from tonwatch.ton.parsing import Parsing
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -276,6 +278,41 @@ PRUNED: Final = (
 )
 
 
+class TestLargeAnswers:
+    async def read(self, data: Cell, threads: CountingThreads) -> AccountAt:
+        answer = information(code=b64(HIGHLOAD_CODE), data=b64(data))
+        async with answering(answer, parsing=Parsing(threads)) as (_, client):
+            return await client.account(WALLET, TIMEOUT, Timing())
+
+    @pytest.mark.parametrize(
+        ("queries", "calls"),
+        [
+            pytest.param(0, 0, id="small"),
+            pytest.param(3000, 1, id="6,010 cells"),
+            pytest.param(MAX_STATE_CELLS // 2 - 1, 1, id="as many as there can be"),
+        ],
+    )
+    async def test_a_highload_wallet_that_remembers_queries(self, queries: int, calls: int) -> None:
+        data = highload_data(queries) if queries else DATA
+        with CountingThreads() as threads:
+            found = await self.read(data, threads)
+            assert threads.calls == calls
+        assert found.account.data is not None
+        assert found.account.data.hash == data.hash
+
+    async def test_more_than_that_are_refused(self) -> None:
+        with CountingThreads() as threads:
+            error = await error_of(self.read(highload_data(MAX_STATE_CELLS), threads))
+        assert str(error.detail).startswith("data: a bag of")
+
+    async def test_many_small_parts_are_not_parsed(self) -> None:
+        """The interpreter's lock would be held meanwhile."""
+        body = b"[" + b"0," * (600 * 1024) + b"0]"
+        async with answering((200, body)) as (_, client):
+            error = await error_of(client.account(WALLET, TIMEOUT, Timing()))
+        assert error.reason is R.ANSWER_TOO_LARGE
+
+
 class TestTransactions:
     async def test_in_order(self) -> None:
         async with answering(ITEMS) as (asked, client):
@@ -401,7 +438,7 @@ class TestTransactions:
         assert caught.value.reason is R.BAD_ANSWER
 
     async def test_an_endless_answer_is_cut(self) -> None:
-        async with answering((200, b" " * (1024 * 1024 + 1))) as (_, client):
+        async with answering((200, b" " * (4 * 1024 * 1024 + 1))) as (_, client):
             error = await error_of(client.transactions(WALLET, NEWEST, 1, TIMEOUT, Timing()))
         assert error.reason is R.ANSWER_TOO_LARGE
 

@@ -1,8 +1,11 @@
 """Wallet contracts: recognised by code, read, and never accepting the probe's message."""
 
+import json
 import random
-from collections.abc import Callable
-from typing import Any
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -13,7 +16,7 @@ from pytoniq_core.boc.cell import Cell as PytoniqCell
 from pytoniq_core.tlb.transaction import MessageAny
 
 from tonwatch.simulator.chain.external_messages import ContractThrew
-from tonwatch.simulator.contracts.wallets.kinds import CODES, accept_external, wallet_data
+from tonwatch.simulator.contracts.wallets.kinds import CODES, KINDS, accept_external, wallet_data
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.boc import read_one
 from tonwatch.ton.cells.cell import Cell, Slice, cell
@@ -22,6 +25,7 @@ from tonwatch.ton.contracts.wallets import (
     CODE_HASHES,
     NOISE,
     REJECTIONS,
+    WalletData,
     WalletKind,
     exit_code,
     kind_of,
@@ -44,7 +48,8 @@ YEAR_2020 = 1_577_836_800
 ADDRESS = Address(0, bytes(range(32)))
 KEY = SigningKey(b"\x01" * 32)
 
-kinds = pytest.mark.parametrize("kind", WalletKind)
+kinds = pytest.mark.parametrize("kind", KINDS)
+"""Those of which the simulator has wallets; of all others there is what a TVM made of them."""
 words = st.integers(0, (1 << 32) - 1)
 seqnos = words | st.sampled_from([0, 0xFFFFFFFE, 0xFFFFFFFF])
 times = st.integers(YEAR_2020, (1 << 32) - 2)
@@ -57,19 +62,167 @@ def test_a_kind_is_recognised_by_its_code(kind: WalletKind) -> None:
     assert CODES[kind].hash == PYTONIQ_CODES[kind].hash
 
 
-@pytest.mark.parametrize("code_hash", [None, bytes(32)], ids=["no code", "other code"])
-def test_what_is_no_known_wallet_has_no_kind(code_hash: bytes | None) -> None:
-    assert kind_of(code_hash) is None
+class Run(NamedTuple):
+    """What a TVM made of a wallet's code: `npm @ton/sandbox` 0.41.0, with the network's config.
+
+    Attributes:
+        data: the wallet's storage, which is made up.
+        at: the time for which locked coins were asked, Unix seconds.
+        values: results of its get methods: `seqno`, `subwallet`, `last_clean` and `locked`.
+        exit_code: with which it refused `Recorded.message`; None where it is sent none.
+    """
+
+    data: Cell
+    at: int
+    values: Mapping[str, int]
+    exit_code: int | None
 
 
-@given(kind=st.sampled_from(WalletKind), seqno=seqnos, subwallet=words, seconds=words)
+class Recorded(NamedTuple):
+    """A wallet's code, from a public library or repository, the probe's message, and runs."""
+
+    code: bytes
+    message: bytes | None
+    runs: tuple[Run, ...]
+
+
+def recorded_wallet(kind: WalletKind) -> Recorded:
+    found = RECORDED_WALLETS[kind]
+    message = found.get("message")
+    runs = []
+    for run in found.get("runs", ()):
+        values = {name: value for name, value in run.items() if name in WalletData._fields}
+        data = read_one(b64decode(run["data"]))
+        runs.append(Run(data, run["at"], values, run.get("exit_code")))
+    return Recorded(b64decode(found["code"]), b64decode(message) if message else None, tuple(runs))
+
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+RECORDED_WALLETS = json.loads((FIXTURES / "wallet-codes.json").read_text())
+every_kind = pytest.mark.parametrize(
+    "kind", [kind for kind in WalletKind if kind is not WalletKind.UNKNOWN]
+)
+
+
+@every_kind
+def test_every_kind_has_the_hash_of_its_published_code(kind: WalletKind) -> None:
+    code = recorded_wallet(kind).code
+    assert kind_of(PytoniqCell.one_from_boc(code).hash) is kind
+    assert kind_of(read_one(code).hash) is kind
+
+
+def test_every_hash_is_that_of_a_published_code() -> None:
+    published = {
+        read_one(recorded_wallet(kind).code).hash for kind in map(WalletKind, RECORDED_WALLETS)
+    }
+    library = read_one(recorded_wallet(WalletKind.V5_BETA).code).body[3:]
+    assert set(CODE_HASHES) == published | {library}
+
+
+@every_kind
+def test_a_tvm_reads_the_same_from_its_storage(kind: WalletKind) -> None:
+    for run in recorded_wallet(kind).runs:
+        read = read_data(kind, run.data, run.at)._asdict()
+        assert {name: read[name] for name in run.values} == run.values
+
+
+@every_kind
+def test_a_tvm_refuses_the_probes_message_with_these_exit_codes(kind: WalletKind) -> None:
+    """Also where the wallet stores the message's own seqno and subwallet."""
+    recorded = recorded_wallet(kind)
+    if recorded.message is None:
+        assert kind not in REJECTIONS
+        with pytest.raises(ValueError, match="no message is known"):
+            unacceptable_message(kind, ADDRESS, bytes(NOISE))
+        return
+    noise = bytes(range(NOISE))
+    assert unacceptable_message(kind, Address(0, bytes(32)), noise) == recorded.message
+    assert {run.exit_code for run in recorded.runs} == REJECTIONS[kind]
+
+
+@pytest.mark.parametrize(
+    ("code_hash", "kind"),
+    [(None, None), (bytes(32), WalletKind.UNKNOWN)],
+    ids=["no code", "other code"],
+)
+def test_what_is_no_known_wallet(code_hash: bytes | None, kind: WalletKind | None) -> None:
+    assert kind_of(code_hash) is kind
+
+
+def test_nothing_is_read_of_an_unknown_contract() -> None:
+    with pytest.raises(BadAnswer, match="unknown contract"):
+        read_data(WalletKind.UNKNOWN, cell())
+
+
+SUBWALLET = (698983191).to_bytes(4, "big")
+PLUGIN = cell(b"plugin")
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "read"),
+    [
+        pytest.param(
+            WalletKind.V5_BETA,
+            # As @ton/ton's WalletContractV5Beta stores it: network -239, workchain 0, version 0.
+            cell(bytes.fromhex("00000005ffffff11000000000009") + bytes(32), head="0", tail="0"),
+            WalletData(seqno=5, subwallet=9),
+            id="v5 beta",
+        ),
+        pytest.param(
+            WalletKind.V5_BETA,
+            cell(
+                bytes.fromhex("00000005ffffff11000000000009") + bytes(32),
+                PLUGIN,
+                head="1",
+                tail="1",
+            ),
+            WalletData(seqno=5, subwallet=9),
+            id="v5 beta without its key",
+        ),
+        pytest.param(
+            WalletKind.V4R1,
+            cell(b"\0\0\0\5" + SUBWALLET + bytes(32), PLUGIN, tail="1"),
+            WalletData(seqno=5, subwallet=698983191),
+            id="v4r1 with a plugin",
+        ),
+        pytest.param(
+            WalletKind.MULTISIG_V1,
+            # As @ton/ton's MultisigWallet stores it: three owners, two have to sign.
+            cell(SUBWALLET + b"\3\2" + bytes(8), PLUGIN, tail="10"),
+            WalletData(last_clean=0, subwallet=698983191, signers=3, threshold=2),
+            id="multisig v1",
+        ),
+        pytest.param(
+            WalletKind.MULTISIG_V2,
+            # As multisig-contract-v2's multisigConfigToCell stores it.
+            cell(bytes(31) + b"\7\2", PLUGIN, PLUGIN, tail=f"{3:08b}10"),
+            WalletData(signers=3, threshold=2),
+            id="multisig v2 with proposers",
+        ),
+    ],
+)
+def test_what_is_stored(kind: WalletKind, data: Cell, read: WalletData) -> None:
+    assert read_data(kind, data) == read
+
+
+def test_a_lockup_wallet_cannot_free_more_than_it_locks() -> None:
+    # A dictionary of one key, 0, and the value of a coin.
+    parts = cell(b"", head="110100000" + "0001" + "00000001")
+    data = cell(bytes(4 + 4 + 32 + 32), parts, tail="0" + "0000" + "1" + "0000" + "0")
+    with pytest.raises(BadAnswer, match="frees more than it locks"):
+        read_data(WalletKind.LOCKUP, data, 1)
+
+
+@given(kind=st.sampled_from(KINDS), seqno=seqnos, subwallet=words, seconds=words)
 def test_storage_tells_seqno_or_last_clean(
     kind: WalletKind, seqno: int, subwallet: int, seconds: int
 ) -> None:
     data = wallet_data(
         kind, bytes(KEY.verify_key), seqno=seqno, subwallet=subwallet, last_clean=seconds
     )
-    assert read_data(kind, data) == ((None, seconds) if kind in HIGHLOAD else (seqno, None))
+    read = read_data(kind, data)
+    assert (read.seqno, read.last_clean) == ((None, seconds) if kind in HIGHLOAD else (seqno, None))
+    assert read.subwallet == subwallet
 
 
 PYTONIQ_STORAGE: dict[WalletKind, Callable[..., Any]] = {
@@ -89,7 +242,7 @@ def test_storage_is_what_pytoniq_writes(kind: WalletKind) -> None:
     assert wallet_data(kind, key, subwallet=77).hash == theirs.hash
 
 
-@given(kind=st.sampled_from(WalletKind), data=st.binary(max_size=127), refs=st.integers(0, 3))
+@given(kind=st.sampled_from(KINDS), data=st.binary(max_size=127), refs=st.integers(0, 3))
 def test_other_storage_is_a_bad_answer(kind: WalletKind, data: bytes, refs: int) -> None:
     try:
         read_data(kind, cell(data, *[cell()] * refs))
@@ -109,7 +262,7 @@ def message_body(bag: bytes) -> Cell:
 
 
 @given(
-    kind=st.sampled_from(WalletKind),
+    kind=st.sampled_from(KINDS),
     seqno=seqnos,
     subwallet=words,
     key=st.binary(min_size=32, max_size=32),
@@ -137,7 +290,7 @@ def test_no_wallet_accepts_the_probes_message(
     assert refused.value.code in REJECTIONS[kind]
 
 
-@given(kind=st.sampled_from(WalletKind), timeout=st.integers(0, (1 << 22) - 1), now=times)
+@given(kind=st.sampled_from(KINDS), timeout=st.integers(0, (1 << 22) - 1), now=times)
 def test_not_even_with_the_right_signature(kind: WalletKind, timeout: int, now: int) -> None:
     """Even with a key leaked and everything stored as the message says."""
     noise = bytes(NOISE)
@@ -149,7 +302,7 @@ def test_not_even_with_the_right_signature(kind: WalletKind, timeout: int, now: 
         accept_external(kind, data, signed(kind, to_sign(kind, body)), now)
 
 
-@given(kind=st.sampled_from(WalletKind), noise=st.binary(min_size=NOISE, max_size=NOISE))
+@given(kind=st.sampled_from(KINDS), noise=st.binary(min_size=NOISE, max_size=NOISE))
 def test_not_even_before_it_expired(kind: WalletKind, noise: bytes) -> None:
     """In 1970, with everything stored as the message says: its signature is none."""
     data = wallet_data(
@@ -165,7 +318,7 @@ def test_not_even_before_it_expired(kind: WalletKind, noise: bytes) -> None:
 
 
 @given(
-    kind=st.sampled_from(WalletKind),
+    kind=st.sampled_from(KINDS),
     seqno=seqnos,
     subwallet=words,
     timeout=st.integers(1, (1 << 22) - 1),
@@ -215,7 +368,7 @@ def test_what_is_wrong_has_its_exit_code(kind: WalletKind, wrong: str) -> None:
     assert refused.value.code == code
 
 
-@given(kind=st.sampled_from(WalletKind), data=st.binary(max_size=127), refs=st.integers(0, 3))
+@given(kind=st.sampled_from(KINDS), data=st.binary(max_size=127), refs=st.integers(0, 3))
 def test_a_wallet_that_gets_anything_throws(kind: WalletKind, data: bytes, refs: int) -> None:
     stored = wallet_data(kind, bytes(KEY.verify_key))
     with pytest.raises(ContractThrew):
@@ -290,6 +443,8 @@ def request(kind: WalletKind, *, seqno: int, subwallet: int, timeout: int, now: 
         case WalletKind.HIGHLOAD_V3:
             tail = f"{0:08b}{77:023b}{now:064b}{timeout:022b}"
             return cell(subwallet.to_bytes(4, "big"), cell(), tail=tail)
+        case _:
+            raise ValueError(kind)
 
 
 def signed(kind: WalletKind, asked: Cell, key: SigningKey = KEY) -> Cell:

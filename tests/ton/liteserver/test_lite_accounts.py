@@ -9,7 +9,14 @@ from pytoniq_core.tl.block import BlockIdExt
 from pytoniq_core.tlb.vm_stack import VmStack
 
 from tests.effort import effort
-from tests.ton.liteserver.small_chain import SmallChain, account
+from tests.ton.large_accounts import (
+    HIGHLOAD_CODE,
+    LAST_CLEAN,
+    CountingThreads,
+    cells_below,
+    highload_data,
+)
+from tests.ton.liteserver.small_chain import SmallChain, account, active
 from tests.ton.peers import (
     Peer,
     Server,
@@ -24,13 +31,21 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.adnl import wire
 from tonwatch.ton.adnl.wire import Message
 from tonwatch.ton.cells.boc import read_boc, read_one
-from tonwatch.ton.cells.cell import boc, cell
-from tonwatch.ton.contracts.accounts import AccountStatus, MethodResult
+from tonwatch.ton.cells.cell import Cell, boc, cell
+from tonwatch.ton.contracts.accounts import (
+    MAX_ACCOUNT_CELLS,
+    MAX_STATE_CELLS,
+    AccountAt,
+    AccountStatus,
+    MethodResult,
+)
 from tonwatch.ton.contracts.transactions import TransactionId
+from tonwatch.ton.contracts.wallets import WalletKind, read_data
 from tonwatch.ton.errors import BadAnswer, LiteServerError, ProofInvalid, Reason
 from tonwatch.ton.liteserver import tl
 from tonwatch.ton.liteserver.client import LiteClient
 from tonwatch.ton.liteserver.proofs import KnownBlocks
+from tonwatch.ton.parsing import Parsing
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -114,6 +129,68 @@ class TestAccount:
         async with node(answers) as client:
             found = [await client.account(block, address, known, TIMEOUT) for address in addresses]
         assert [each.account.balance for each in found] == 20 * [7]
+
+
+async def read_large(data: Cell, threads: CountingThreads) -> AccountAt:
+    """An account with this data, as a client reads it that has threads."""
+    chain = SmallChain({WALLET: active(WALLET, 7, HIGHLOAD_CODE, data)})
+    block = chain.master.id
+    asked = {"id": block.to_dict(), "account": {"workchain": 0, "id": WALLET.hash.hex()}}
+    answers = {lite("getAccountState", asked): lite("accountState", chain.answer(WALLET))}
+    async with Server(replay(answers)) as server:
+        connection = await server.connect()
+        try:
+            client = LiteClient(connection, Parsing(threads))
+            return await client.account(block, WALLET, KnownBlocks(), TIMEOUT)
+        finally:
+            await connection.close()
+
+
+class TestLargeAccounts:
+    @pytest.mark.parametrize(
+        ("queries", "calls"), [pytest.param(3000, 1, id="large"), pytest.param(10, 0, id="small")]
+    )
+    async def test_a_highload_wallet_that_remembers_queries(self, queries: int, calls: int) -> None:
+        """6,010 cells with 3,000 queries: parsed in a thread."""
+        data = highload_data(queries)
+        with CountingThreads() as threads:
+            found = await read_large(data, threads)
+            assert threads.calls == calls
+        assert found.proven
+        assert found.account.balance == 7
+        assert found.account.data is not None
+        assert found.account.data.hash == data.hash
+        assert read_data(WalletKind.HIGHLOAD_V2, found.account.data).last_clean == LAST_CLEAN
+
+    async def test_as_many_cells_as_an_account_can_have(self) -> None:
+        data = highload_data((MAX_STATE_CELLS - cells_below(HIGHLOAD_CODE)) // 2)
+        assert cells_below(HIGHLOAD_CODE) + cells_below(data) >= MAX_STATE_CELLS - 2
+        with CountingThreads() as threads:
+            found = await read_large(data, threads)
+        assert found.account.data is not None
+        assert found.account.data.hash == data.hash
+
+    async def test_more_than_that_are_refused(self) -> None:
+        data = highload_data(MAX_ACCOUNT_CELLS // 2)
+        with CountingThreads() as threads, pytest.raises(BadAnswer) as caught:
+            await read_large(data, threads)
+        assert caught.value.reason is R.ANSWER_TOO_LARGE
+
+    async def test_large_transactions_are_parsed_in_a_thread(self) -> None:
+        """A list that is none, of as many bytes, is refused there as well."""
+        asked = {
+            "count": 1, "account": {"workchain": 0, "id": WALLET.hash.hex()},
+            "lt": LAST.lt, "hash": LAST.hash.hex(),
+        }  # fmt: skip
+        answer = listed(highload_data(3000))
+        async with Server(replay({lite("getTransactions", asked): answer})) as server:
+            connection = await server.connect()
+            with CountingThreads() as threads:
+                client = LiteClient(connection, Parsing(threads))
+                with pytest.raises(ProofInvalid, match="hashes differ"):
+                    await client.transactions(WALLET, LAST, 1, TIMEOUT)
+                assert threads.calls == 1
+            await connection.close()
 
 
 def listed(*roots: Any, ids: int = 0) -> bytes:
@@ -228,11 +305,8 @@ class TestTransactions:
             await ask(TRANSACTIONS.answer, count=1)
 
     async def test_more_cells_than_are_read_at_once(self) -> None:
-        tops = [cell(bytes(8)) for _ in range(8)]
-        for index in range(3100):
-            tops[index % 8] = cell(b"", cell(index.to_bytes(2, "big")), tops[index % 8])
         with pytest.raises(BadAnswer) as caught:
-            await ask(listed(*tops))
+            await ask(listed(highload_data(MAX_STATE_CELLS)))
         assert caught.value.reason is R.ANSWER_TOO_LARGE
 
 

@@ -18,11 +18,17 @@ from tonwatch.simulator.chain.merkle import pruned
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.boc import read_boc, read_one
 from tonwatch.ton.cells.cell import Cell, Slice, boc, cell
-from tonwatch.ton.contracts.accounts import Account, AccountStatus, missing, parse_account
+from tonwatch.ton.contracts.accounts import (
+    Account,
+    AccountAt,
+    AccountStatus,
+    missing,
+    parse_account,
+)
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.errors import BadAnswer, ProofInvalid, Reason
 from tonwatch.ton.liteserver import tl
-from tonwatch.ton.liteserver.proofs import KnownBlocks, account_at
+from tonwatch.ton.liteserver.proofs import KnownBlocks, proven_account
 from tonwatch.ton.liteserver.tl import Fields
 
 CODE: Final = cell(b"code", cell(b"more code"))
@@ -52,6 +58,12 @@ FORK: Final = SmallChain(
 )  # fmt: skip
 """Another chain's block with the same seqno."""
 BLOCK: Final = HONEST_CHAIN.master.id
+
+
+def account_at(
+    fields: Fields, block: BlockIdExt, address: Address, known: KnownBlocks
+) -> AccountAt:
+    return proven_account(fields, block, address, known).read(fields["state"])
 
 
 def read(fields: Fields, address: Address = WALLET, known: KnownBlocks | None = None) -> Account:

@@ -4,10 +4,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tonwatch.config.amounts import NATIVE_DECIMALS, written
+from tonwatch.samples.account import Reading
 from tonwatch.samples.payouts import RECENT, PayoutProgress, TroubleKind
 from tonwatch.serve.health.wallet_status import age, friendly
 from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.watch.findings import Cause, Finding
+from tonwatch.watch.planner import UNCLAIMED, UNKNOWN_CODE
 from tonwatch.watch.view import View
 from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
@@ -83,7 +87,7 @@ class WalletRow:
     Attributes:
         level: severity: ok, warn, bad or unknown.
         label: its state.
-        kind: of wallet, and its seqno; empty where not known.
+        kind: of wallet, and what it stores; empty where it is not deployed.
         counted: its payouts are counted, or will be.
         note: findings that are not above the tables.
     """
@@ -194,9 +198,6 @@ def _wallet_row(
     omitted: Sequence[Finding],
 ) -> WalletRow:
     reading = wallet.reading
-    kind = ""
-    if reading is not None and reading.kind is not None:
-        kind = reading.kind if reading.seqno is None else f"{reading.kind}, seqno {reading.seqno}"
     since = view.snapshot.wall - view.config.thresholds.payout_window
     mine = [finding for finding in omitted if finding.account == wallet.name]
     notes = [finding.sentence for finding in mine if finding.cause in _LABELS]
@@ -205,11 +206,26 @@ def _wallet_row(
         address=Shortened(friendly(wallet.account, view.config)),
         level=level[0],
         label=level[1],
-        kind=kind,
+        kind=_kind(reading, view.config.coin) if reading is not None else "",
         counted=wallet.name in counted,
         assets=tuple(_asset_row(holding, view, since) for holding in wallet.holdings.values()),
         note=" ".join(notes),
     )
+
+
+def _kind(reading: Reading, coin: str) -> str:
+    if reading.kind is None:
+        return ""
+    if reading.kind is WalletKind.UNKNOWN:
+        return UNKNOWN_CODE
+    parts: list[str] = [reading.kind]
+    if reading.seqno is not None:
+        parts.append(f"seqno {reading.seqno}")
+    if reading.signers is not None:
+        parts.append(f"{reading.threshold} of {reading.signers} signers")
+    if reading.locked:
+        parts.append(f"{written(reading.locked, NATIVE_DECIMALS)} {coin} locked")
+    return ", ".join(parts)
 
 
 def _asset_row(holding: Holding, view: View, since: float) -> AssetRow:
@@ -222,7 +238,7 @@ def _asset_row(holding: Holding, view: View, since: float) -> AssetRow:
         proof=_proof(proven=reading.proven) if reading else "",
         source=reading.source if reading else "",
         age=age(view, reading),
-        state=_state(reading.status) if reading else "",
+        state=_asset_state(reading) if reading else "",
     )
     return row if holding.progress is None else _with_payouts(row, holding, holding.progress, since)
 
@@ -271,6 +287,10 @@ def _with_payouts(
 
 def _proof(*, proven: bool) -> str:
     return "proven" if proven else "not proven"
+
+
+def _asset_state(reading: Reading) -> str:
+    return _state(reading.status) or (UNCLAIMED if reading.claimed is False else "")
 
 
 def _state(status: AccountStatus | None) -> str:

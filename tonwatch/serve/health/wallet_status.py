@@ -5,7 +5,7 @@ For each asset ``amount`` is in smallest units and ``balance`` is the same in wh
 
 from typing import Any, Final
 
-from tonwatch.config.amounts import written
+from tonwatch.config.amounts import NATIVE_DECIMALS, written
 from tonwatch.config.models import Config
 from tonwatch.samples.account import Reading
 from tonwatch.samples.payouts import OTHER_CODE, PayoutProgress, Trouble
@@ -56,6 +56,10 @@ def _wallet(wallet: WalletVerdict, view: View) -> dict[str, Any]:
         "kind": reading.kind if reading else None,
         "seqno": reading.seqno if reading else None,
         "last_clean": _time(reading.last_clean if reading else None),
+        "subwallet": reading.subwallet if reading else None,
+        "signers": reading.signers if reading else None,
+        "threshold": reading.threshold if reading else None,
+        "locked": _decimal(reading.locked if reading else None, NATIVE_DECIMALS),
         "low": bool(wallet.low),
         "frozen": wallet.frozen,
         "write_probe_idle": idle_write_probe(wallet),
@@ -78,6 +82,8 @@ def _asset(holding: Holding, view: View) -> dict[str, Any]:
         "low": holding.low,
         "account": friendly(account, view.config) if account else None,
         "state": reading.status if reading else None,
+        "jetton": reading.jetton if reading else None,
+        "claimed": reading.claimed if reading else None,
         **_read(reading, holding.trouble, view),
         "payouts": _payouts(holding, holding.progress) if holding.progress else None,
     }

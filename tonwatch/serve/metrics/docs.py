@@ -5,7 +5,7 @@ from typing import Final
 
 from tonwatch.serve.metrics import catalogue
 from tonwatch.serve.metrics.collector import ERRORS, ERRORS_HELP
-from tonwatch.serve.metrics.wallets import ACCOUNT_STATUSES, OTHER
+from tonwatch.serve.metrics.wallets import ACCOUNT_STATUSES, NO_CODE, OTHER
 from tonwatch.serve.traffic import Refusal
 from tonwatch.system.internal_errors import Component
 from tonwatch.targets.registry import Kinds
@@ -87,7 +87,7 @@ def documentation(kinds: Kinds) -> str:
         f"- `status`, of the account of a wallet or contract: {_words(ACCOUNT_STATUSES)}",
         f"- `cause`, in the order of blame: {_words(Cause)}",
         f"- `readiness`: {_words(Phase)}",
-        f"- `wallet_version`: {_words(WalletKind)}; `{OTHER}` for other contracts",
+        f"- `wallet_version`: {_words(WalletKind)}, every other code; `{NO_CODE}` without code",
         "- `proven`: `true`, `false`",
         f"- `skip_reason`, why a compute phase was skipped: {_words(SKIPPED)}",
         f"- `component` of tonwatch: {_words(Component)}",

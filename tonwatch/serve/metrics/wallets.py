@@ -19,6 +19,8 @@ UNKNOWN: Final = "unknown"
 ACCOUNT_STATUSES: Final = (*AccountStatus, UNKNOWN)
 
 OTHER: Final = "other"
+NO_CODE: Final = "none"
+"""The version of a wallet that is not deployed."""
 """All further exit codes, once too many different ones have occurred; contracts that are no known
 version of a wallet."""
 
@@ -34,7 +36,7 @@ def _info(context: WalletContext) -> Iterable[Point]:
         version = wallet.reading.kind
         known = [h.reading for h in wallet.holdings.values() if h.reading is not None]
         proven = all(reading.proven for reading in known)
-        yield (version.value if version is not None else OTHER, str(proven).lower()), 1
+        yield (version.value if version is not None else NO_CODE, str(proven).lower()), 1
 
 
 def _balance_time(context: WalletContext) -> float | None:

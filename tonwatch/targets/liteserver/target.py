@@ -15,11 +15,15 @@ from tonwatch.targets.liteserver import comparison, probes, second_client
 from tonwatch.targets.liteserver.config import LiteServer
 from tonwatch.targets.liteserver.source import LiteServerSource
 from tonwatch.ton.adnl.keys import decode_key, read_key_file
-from tonwatch.ton.liteserver.link import Link
+from tonwatch.ton.contracts.accounts import MAX_STATE_BYTES
+from tonwatch.ton.liteserver.link import MAX_FRAME, Link
 from tonwatch.ton.liteserver.proofs import KnownBlocks
 
 QUEUES_INTERVAL: Final = 60.0
 """Seconds between two queries for the outbound queues."""
+
+_MAX_ACCOUNT_FRAME: Final = MAX_STATE_BYTES + MAX_FRAME
+"""Bytes of an answer about an account: the largest state, and its proofs."""
 
 
 class OpenLiteServer(OpenTarget):
@@ -38,7 +42,9 @@ class OpenLiteServer(OpenTarget):
         self._key_file: SecretFile[bytes] | None = None
         self._server_key = key = self._key(section)
         self._link = Link(section.host, section.port, key, services.resolve)
-        self._accounts = Link(section.host, section.port, key, services.resolve)
+        self._accounts = Link(
+            section.host, section.port, key, services.resolve, _MAX_ACCOUNT_FRAME, services.parsing
+        )
         self._reading = LiteServerSource(self._name, self._accounts, known, services.timeout)
         self.source = self._reading
         self._out_queue: tuple[int, int] | None = None

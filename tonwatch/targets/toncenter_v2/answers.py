@@ -24,12 +24,18 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.cells.boc import read_one
 from tonwatch.ton.cells.cell import Cell
 from tonwatch.ton.cells.stack import MAX_DEPTH
-from tonwatch.ton.contracts.accounts import Account, AccountAt, AccountStatus, MethodResult
+from tonwatch.ton.contracts.accounts import (
+    MAX_STATE_CELLS,
+    Account,
+    AccountAt,
+    AccountStatus,
+    MethodResult,
+)
 from tonwatch.ton.contracts.transactions import Transaction, TransactionId, parse_transaction
 from tonwatch.ton.errors import BadAnswer, ProofInvalid
 
-_MAX_CELLS: Final = 16 * 1024
-"""Cells of a transaction, or of an account's code or data."""
+_PIECE: Final = 1 << 18
+"""Characters of base64 that are decoded at once: for longer the interpreter's lock is held."""
 
 _NOT_THERE: Final = -1
 """The balance that tonlib gives to an account that does not exist."""
@@ -59,7 +65,8 @@ def _whole(value: object) -> int:
 def _base64(value: object) -> bytes:
     if not isinstance(value, str):
         raise ValueError(f"not base64 but {type(value).__name__}")  # noqa: TRY004
-    return base64.b64decode(value, validate=True)
+    pieces = (value[at : at + _PIECE] for at in range(0, len(value), _PIECE))
+    return b"".join(base64.b64decode(piece, validate=True) for piece in pieces)
 
 
 Hash = Annotated[Base64Bytes, AfterValidator(_hash_size)]
@@ -237,7 +244,7 @@ def _stack_cell(field: str, value: object) -> Cell:
 
 def _cell(field: str, data: bytes) -> Cell:
     try:
-        return read_one(data, max_cells=_MAX_CELLS)
+        return read_one(data, max_cells=MAX_STATE_CELLS)
     except (BadAnswer, ProofInvalid) as error:
         raise BadAnswer(f"{field}: {error.detail}") from None
 

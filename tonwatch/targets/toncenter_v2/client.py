@@ -5,9 +5,9 @@ Sources: toncenter's OpenAPI documents and the two servers behind them
 ``getConsensusBlock`` are not used: both answer 200 without any liteserver.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
@@ -25,15 +25,21 @@ from tonwatch.targets.toncenter_v2.envelope import Answer, Meaning, parse_answer
 from tonwatch.targets.toncenter_v2.errors import reason_for, reason_for_transactions
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell, boc
-from tonwatch.ton.contracts.accounts import AccountAt, MethodResult
+from tonwatch.ton.contracts.accounts import MAX_STATE_BYTES, AccountAt, MethodResult
 from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 from tonwatch.ton.errors import BadAnswer, ProviderError, Reason
-from tonwatch.ton.http import MAX_BODY, HttpClient, Timing
+from tonwatch.ton.http import MAX_BODY, HttpClient, Parse, Timing
+
+T = TypeVar("T")
 
 WHOLE_SHARD: Final = "-9223372036854775808"
 
-_MAX_HISTORY: Final = 1024 * 1024
-"""Bytes of an answer with transactions: one that sent 255 messages has some 300 KiB of JSON."""
+_MAX_ACCOUNT: Final = MAX_STATE_BYTES * 4 // 3 + MAX_BODY
+"""Bytes of an answer about an account: the largest code and data, in base64."""
+
+_MAX_HISTORY: Final = 4 * 1024 * 1024
+"""Bytes of an answer with transactions: one that sent 255 messages has some 300 KiB of JSON, and
+one of a message with 8,192 full cells 3 MiB."""
 
 
 class MasterchainInfo(BaseModel):
@@ -83,18 +89,24 @@ class ToncenterClient:
         Args:
             seqno: of the masterchain block to read it at; None for the provider's last.
         """
-        answer = await self.account_information(address, timeout, timing, seqno)
-        return answer.read(address, seqno)
+        _, account = await self.account_information(address, timeout, timing, seqno)
+        return account
 
     async def account_information(
         self, address: Address, timeout: float, timing: Timing, seqno: int | None = None
-    ) -> AddressInformation:
-        """The answer about an account; arguments as `account`."""
+    ) -> tuple[AddressInformation, AccountAt]:
+        """The answer about an account, and the account in it; arguments as `account`."""
         params = {"address": str(address)}
         if seqno is not None:
             params["seqno"] = str(seqno)
-        method = "getAddressInformation"
-        return await self._get(method, params, AddressInformation, timeout, timing)
+
+        def read(answer: AddressInformation) -> tuple[AddressInformation, AccountAt]:
+            return answer, answer.read(address, seqno)
+
+        parse = _parsed(AddressInformation, read)
+        return await self._http.get(
+            "getAddressInformation", params, parse, timeout, timing, max_body=_MAX_ACCOUNT
+        )
 
     async def transactions(
         self,
@@ -120,17 +132,16 @@ class ToncenterClient:
         count = min(count, MAX_TRANSACTIONS)
         attempt = timing
         while True:
+            read = partial(Transactions.read, address=address, last=last, count=count)
             try:
-                answer = await self._get(
+                return await self._http.get(
                     "getTransactions",
                     params | {"limit": str(count)},
-                    Transactions,
+                    _parsed(Transactions, read, reason_for_transactions),
                     timeout,
                     attempt,
                     max_body=_MAX_HISTORY,
-                    meaning=reason_for_transactions,
                 )
-                return answer.read(address, last, count)
             except ProviderError as error:
                 if error.reason is not Reason.PRUNED:
                     raise
@@ -161,10 +172,8 @@ class ToncenterClient:
             for item in arguments
         ]
         payload = {"address": str(address), "method": method, "stack": stack}
-        answer = await self._http.post(
-            "runGetMethod", payload, partial(parse_answer, model=RunResult), timeout, timing
-        )
-        return answer.read()
+        parse = _parsed(RunResult, RunResult.read)
+        return await self._http.post("runGetMethod", payload, parse, timeout, timing)
 
     async def send_message(self, message: bytes, timeout: float, timing: Timing) -> None:
         """Send an external message, a bag of cells. It is never sent twice.
@@ -188,9 +197,17 @@ class ToncenterClient:
         model: type[Answer],
         timeout: float,
         timing: Timing,
-        *,
-        max_body: int = MAX_BODY,
-        meaning: Meaning = reason_for,
     ) -> Answer:
-        parse = partial(parse_answer, model=model, meaning=meaning)
-        return await self._http.get(method, params, parse, timeout, timing, max_body=max_body)
+        parse = partial(parse_answer, model=model)
+        return await self._http.get(method, params, parse, timeout, timing)
+
+
+def _parsed(
+    model: type[Answer], read: Callable[[Answer], T], meaning: Meaning = reason_for
+) -> Parse[T]:
+    """Parses a body, and reads what is in the answer as well: that may take as long."""
+
+    def parse(status: int, body: bytes, secret: str | None) -> T:
+        return read(parse_answer(status, body, secret, model=model, meaning=meaning))
+
+    return parse

@@ -18,6 +18,11 @@ _CODES: Final = 10_000
 
 _PAYMENT_REQUIRED: Final = 402
 
+_LARGE: Final = 1024 * 1024
+_MOST_PARTS: Final = 16 * 1024
+"""Values of an answer of more than `_LARGE` bytes: a large account or message is few long texts.
+The parser of JSON holds the interpreter's lock, for 0.3 s where 10 MiB are all small parts."""
+
 Answer = TypeVar("Answer", bound=BaseModel)
 
 Meaning = Callable[[int, str, int | None], Reason]
@@ -37,6 +42,8 @@ def parse_answer(
     `secret`, the API key that was sent, is redacted from errors before any text is cut. Without
     one, a refused key means that requests without a key are forbidden.
     """
+    if len(body) > _LARGE and body.count(b",") + body.count(b"\\") > _MOST_PARTS:
+        raise BadAnswer(f"{len(body):,} bytes of small parts", Reason.ANSWER_TOO_LARGE)
     answer = _json_object(body)
     text = redacted(_error_text(answer, body), secret)
     # Some gateways refuse requests with a page that has status 200.

@@ -79,8 +79,8 @@ async def account(
     with Recording(target, Probe.ACCOUNT, wall) as probe:
         first, second = Timing(), Timing()
         try:
-            read = await client.account_information(NO_ACCOUNT, timeout, first)
-            block, at = read.block_id, read.read(NO_ACCOUNT, None)
+            read, at = await client.account_information(NO_ACCOUNT, timeout, first)
+            block = read.block_id
             probe.head = Head(seqno=block.seqno, root_hash=block.root_hash)
             probe.state_time = at.time
             await client.run_method(NO_ACCOUNT, "seqno", (), timeout, second)

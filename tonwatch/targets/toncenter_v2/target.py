@@ -22,7 +22,9 @@ class OpenToncenter(OpenTarget):
     def __init__(self, section: ToncenterV2, services: Services) -> None:
         self._name = section.name
         self._services = services
-        self._connection = Connection(section, services.files, services.resolve)
+        self._connection = Connection(
+            section, services.files, services.resolve, parsing=services.parsing
+        )
         self._client = ToncenterClient(self._connection.http)
         self.source = ToncenterSource(self._name, self._client, services.timeout)
 

@@ -3,6 +3,8 @@
 Source: TON's whitepaper 3.3 and the node's ``crypto/block/block.tlb``.
 """
 
+from collections.abc import Iterator
+
 from tonwatch.ton.cells.cell import Cell, Slice
 from tonwatch.ton.errors import BadAnswer
 
@@ -42,6 +44,32 @@ def find(root: Cell, key: int, bits: int) -> Slice | None:
         bits -= 1
         at = at.refs[key >> bits & 1]
         key &= (1 << bits) - 1
+
+
+def items(root: Cell, bits: int, most: int) -> Iterator[tuple[int, Slice]]:
+    """All keys, in ascending order, and their values; arguments and errors as of `find`.
+
+    Raises `BadAnswer` also where there are more than `most`: branches may be the same cell, so
+    that a few cells hold any number of keys.
+    """
+    left = [(root, 0, bits)]
+    while left:
+        if most < len(left):
+            raise BadAnswer("a dictionary of too many keys")
+        at, key, more = left.pop()
+        node = Slice(at)
+        label, length = _label(node, more)
+        more -= length
+        if more < 0:
+            raise BadAnswer("a dictionary's label is longer than its keys")
+        key = key << length | label
+        if not more:
+            yield key, node
+            most -= 1
+            continue
+        if len(at.refs) < 2:
+            raise BadAnswer("a dictionary's fork has less than two branches")
+        left += [(at.refs[side], key << 1 | side, more - 1) for side in (1, 0)]
 
 
 def _label(node: Slice, bits: int) -> tuple[int, int]:

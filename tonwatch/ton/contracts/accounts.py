@@ -5,12 +5,23 @@ Source: the node's ``crypto/block/block.tlb``.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell, Slice
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.errors import BadAnswer, ProofInvalid
+
+MAX_STATE_CELLS: Final = 1 << 16
+"""Cells of an account's code, data and libraries together: ``max_acc_state_cells``, as the node's
+``SizeLimitsConfig`` in ``crypto/block/mc-config.h`` has it where ConfigParam 43 sets no other. A
+highload v2 wallet that remembers 3,000 queries has 6,010."""
+
+MAX_ACCOUNT_CELLS: Final = MAX_STATE_CELLS + 1024
+"""As `MAX_STATE_CELLS`, with the account's own cell and its extra currencies."""
+
+MAX_STATE_BYTES: Final = MAX_ACCOUNT_CELLS * (2 + 128 + 4 * 3)
+"""Bytes of the bag of such a state: each cell's descriptors, data and references."""
 
 
 class AccountStatus(StrEnum):

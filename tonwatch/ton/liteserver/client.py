@@ -6,7 +6,6 @@ of its own, and reads accounts at whatever block the updater saw last. A monitor
 choose the block of every query and to see every failure.
 """
 
-import asyncio
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,13 @@ from tonwatch.ton.contracts.transactions import Transaction, TransactionId
 from tonwatch.ton.errors import BadAnswer, LiteServerError, Reason
 from tonwatch.ton.liteserver import tl
 from tonwatch.ton.liteserver.errors import classify, classify_transactions, last_known_seqno
-from tonwatch.ton.liteserver.proofs import KnownBlocks, account_at, header_time, linked_transactions
+from tonwatch.ton.liteserver.proofs import (
+    KnownBlocks,
+    header_time,
+    linked_transactions,
+    proven_account,
+)
+from tonwatch.ton.parsing import Parsing
 
 MASTERCHAIN: Final = -1
 WHOLE_SHARD: Final = -(1 << 63)
@@ -106,10 +111,15 @@ class LiteClient:
 
     All methods raise `LiteServerError` for an error answer, `BadAnswer` for an
     answer that cannot be parsed, and what `AdnlConnection.query` raises.
+
+    Args:
+        connection: to the liteserver.
+        parsing: parses answers that may be large.
     """
 
-    def __init__(self, connection: AdnlConnection) -> None:
+    def __init__(self, connection: AdnlConnection, parsing: Parsing | None = None) -> None:
         self.connection = connection
+        self._parsing = parsing or Parsing()
 
     async def version(self, timeout: float) -> ServerVersion:
         """``liteServer.getVersion``: the node's capabilities and clock."""
@@ -198,7 +208,9 @@ class LiteClient:
         Raises:
             ProofInvalid: the state does not follow from `block`.
         """
-        return account_at(await self._account_state(block, address, timeout), block, address, known)
+        fields = await self._account_state(block, address, timeout)
+        proven, state = proven_account(fields, block, address, known), fields["state"]
+        return await self._parsing.run(len(state), proven.read, state)
 
     async def transactions(
         self, address: Address, last: TransactionId, count: int, timeout: float
@@ -225,11 +237,9 @@ class LiteClient:
         query = tl.encode_query("getTransactions", arguments)
         answer, _ = await self._query(query, timeout, classify_transactions)
         bag = tl.decode_transaction_list(answer)
-        found: list[Transaction] = []
-        for transaction in linked_transactions(bag, address, last, count):
-            found.append(transaction)
-            await asyncio.sleep(0)  # do not block the event loop
-        return found
+        return await self._parsing.run(
+            len(bag), lambda: list(linked_transactions(bag, address, last, count))
+        )
 
     async def run_method(
         self,
@@ -261,7 +271,8 @@ class LiteClient:
             raise BadAnswer(f"asked at block {block.seqno}, got an answer at another block")
         # Without a compute phase there is no stack.
         result: bytes = fields.get("result") or b""
-        return MethodResult(fields["exit_code"], read_stack(read_one(result)) if result else ())
+        stack = await self._parsing.run(len(result), _stack, result)
+        return MethodResult(fields["exit_code"], stack)
 
     async def send_message(self, message: bytes, timeout: float) -> None:
         """``liteServer.sendMessage``: send an external message, a bag of cells.
@@ -306,6 +317,10 @@ class LiteClient:
             code, message = tl.decode_error(body)
             raise LiteServerError(meaning(code, message), code, message)
         return body, elapsed
+
+
+def _stack(result: bytes) -> tuple[int | Cell | None, ...]:
+    return read_stack(read_one(result)) if result else ()
 
 
 def _account_id(address: Address) -> dict[str, object]:

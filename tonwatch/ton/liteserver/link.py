@@ -8,9 +8,10 @@ from tonwatch.ton.adnl.connection import AdnlConnection
 from tonwatch.ton.kept import Kept
 from tonwatch.ton.liteserver.client import LiteClient
 from tonwatch.ton.names import Resolve, addresses_only
+from tonwatch.ton.parsing import Parsing
 
-_MAX_FRAME: Final = 1024 * 1024
-"""Bytes; the queries sent over a link have answers of a few KiB."""
+MAX_FRAME: Final = 1024 * 1024
+"""Bytes; the queries about blocks have answers of a few KiB."""
 
 _GRACE: Final = 30.0
 """Seconds for which a replaced connection stays open: queries may still use it."""
@@ -30,6 +31,8 @@ class Link:
             a node writes its key file only when it first starts. Raises
             `ConnectError` (``key_unavailable``) while there is none.
         resolve: finds the addresses of `host`; without it `host` must be an address.
+        max_frame: bytes of the longest answer.
+        parsing: parses answers that may be large.
     """
 
     def __init__(
@@ -38,7 +41,11 @@ class Link:
         port: int,
         server_key: Callable[[], bytes],
         resolve: Resolve = addresses_only,
+        max_frame: int = MAX_FRAME,
+        parsing: Parsing | None = None,
     ) -> None:
+        self._max_frame = max_frame
+        self._parsing = parsing
         self._host = host
         self._port = port
         self._server_key = server_key
@@ -63,7 +70,7 @@ class Link:
             self._port,
             self._server_key(),
             timeout=timeout,
-            max_frame=_MAX_FRAME,
+            max_frame=self._max_frame,
             resolve=self._resolve,
         )
 
@@ -86,7 +93,7 @@ class Link:
             await self._close_kept()
             self._connection = connection = await self.open(timeout)
             self.kept.opened(connection.opened)
-        return LiteClient(connection)
+        return LiteClient(connection, self._parsing)
 
     def saw(self, seqno: int | None) -> None:
         """The kept connection has reported this last block, or none: it may have to go."""

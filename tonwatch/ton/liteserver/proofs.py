@@ -17,7 +17,13 @@ from tonwatch.ton.address import Address
 from tonwatch.ton.cells.boc import read_boc, read_one
 from tonwatch.ton.cells.cell import MERKLE_PROOF, MERKLE_UPDATE, Cell, Slice
 from tonwatch.ton.cells.dictionary import find
-from tonwatch.ton.contracts.accounts import Account, AccountAt, missing, parse_account
+from tonwatch.ton.contracts.accounts import (
+    MAX_ACCOUNT_CELLS,
+    Account,
+    AccountAt,
+    missing,
+    parse_account,
+)
 from tonwatch.ton.contracts.transactions import Transaction, TransactionId, parse_transaction
 from tonwatch.ton.errors import BadAnswer, ProofInvalid
 from tonwatch.ton.liteserver import tl
@@ -29,9 +35,9 @@ _MAX_SPLIT: Final = 60
 _UNSIGNED: Final = (1 << 64) - 1
 _MAX_PROOF_CELLS: Final = 1024
 """Real proofs have under 200."""
-_MAX_TRANSACTION_CELLS: Final = 6144
-"""Cells of an answer with transactions; one that sends 254 messages has about 1,500. Reading
-as many hostile ones blocks the event loop for 50 ms."""
+_MAX_TRANSACTION_CELLS: Final = 1 << 16
+"""Cells of an answer with transactions. One that sends 254 messages has about 1,500, but each
+message may have 8,192: ``max_msg_cells`` in the node's ``SizeLimitsConfig``."""
 
 
 class _Shard(NamedTuple):
@@ -80,10 +86,53 @@ class KnownBlocks:
             del self._states[next(iter(self._states))]
 
 
-def account_at(
+class ProvenAccount(NamedTuple):
+    """What proofs say of an account.
+
+    Attributes:
+        address: the account.
+        hash: of its state; None where there is no such account.
+        last: its last transaction.
+        seqno: of the masterchain block.
+        time: generation time of the shard's block, Unix seconds.
+    """
+
+    address: Address
+    hash: bytes | None
+    last: TransactionId | None
+    seqno: int
+    time: int
+
+    def read(self, state: bytes) -> AccountAt:
+        """The account in `state`, which takes up to half a second.
+
+        Raises:
+            ProofInvalid: it is not the proven one.
+            BadAnswer: it cannot be parsed.
+        """
+        account = self._missing(state) if self.hash is None else self._account(state)
+        return AccountAt(account=account, seqno=self.seqno, time=self.time, proven=True)
+
+    def _missing(self, state: bytes) -> Account:
+        if state:
+            raise ProofInvalid("the state of an account that is proven to be missing")
+        return missing(self.address)
+
+    def _account(self, state: bytes) -> Account:
+        if not state:
+            raise ProofInvalid("no state of an account that is proven to exist")
+        root = read_one(state, max_cells=MAX_ACCOUNT_CELLS)
+        if root.hash != self.hash:
+            raise ProofInvalid("the account's state is not the proven one: hashes differ")
+        if root.level:
+            raise ProofInvalid("the account's state is pruned")
+        return parse_account(root, self.address, self.last)
+
+
+def proven_account(
     fields: tl.Fields, block: BlockIdExt, address: Address, known: KnownBlocks
-) -> AccountAt:
-    """Check ``liteServer.accountState`` and read the account.
+) -> ProvenAccount:
+    """Check the proofs of ``liteServer.accountState``; its ``state`` is read with the result.
 
     Args:
         fields: the answer.
@@ -92,7 +141,7 @@ def account_at(
         known: blocks whose proofs need not be checked again.
 
     Raises:
-        ProofInvalid: it does not follow from `block`, or is of another account.
+        ProofInvalid: it does not follow from `block`.
         BadAnswer: it cannot be parsed.
     """
     if BlockIdExt.from_dict(fields["id"]) != block:
@@ -103,8 +152,16 @@ def account_at(
     elif shard != block:
         raise ProofInvalid("a masterchain account's state is of another block")
     state = _state_of(shard, fields["proof"], known)
-    account = _account(state.accounts, fields["state"], address)
-    return AccountAt(account=account, seqno=block.seqno, time=state.gen_utime, proven=True)
+    dictionary = Slice(state.accounts).maybe_ref()
+    leaf = find(dictionary, int.from_bytes(address.hash, "big"), 256) if dictionary else None
+    if leaf is None:
+        return ProvenAccount(address, None, None, block.seqno, state.gen_utime)
+    leaf.uint(5)
+    leaf.currencies()
+    expected = leaf.ref().hash
+    hash_, lt = leaf.take(32), leaf.uint(64)
+    last = TransactionId(lt, hash_) if lt else None
+    return ProvenAccount(address, expected, last, block.seqno, state.gen_utime)
 
 
 def header_time(proof: bytes, block: BlockIdExt) -> int:
@@ -283,25 +340,3 @@ def _find_shard(state: _State, address: Address) -> tuple[int, _Shard]:
     seqno = node.uint(32)
     node.uint(32 + 64 + 64)
     return prefix - (prefix >> 63 << 64), _Shard(seqno, node.take(32), node.take(32))
-
-
-def _account(accounts: Cell, state: bytes, address: Address) -> Account:
-    """The account in `state`, checked against the shard's accounts."""
-    dictionary = Slice(accounts).maybe_ref()
-    leaf = find(dictionary, int.from_bytes(address.hash, "big"), 256) if dictionary else None
-    if leaf is None:
-        if state:
-            raise ProofInvalid("the state of an account that is proven to be missing")
-        return missing(address)
-    if not state:
-        raise ProofInvalid("no state of an account that is proven to exist")
-    leaf.uint(5)
-    leaf.currencies()
-    expected = leaf.ref()
-    hash_, lt = leaf.take(32), leaf.uint(64)
-    root = read_one(state)
-    if root.hash != expected.hash:
-        raise ProofInvalid("the account's state is not the proven one: hashes differ")
-    if root.level:
-        raise ProofInvalid("the account's state is pruned")
-    return parse_account(root, address, TransactionId(lt, hash_) if lt else None)

@@ -166,7 +166,8 @@ async def test_unsolicited_messages_are_not_kept(ask: Ask) -> None:
 
     async with Server(script) as server:
         sample = await checked(server, ask)
-    assert sample.reason is Reason.QUERY_TIMEOUT
+    # The peer shares the processor: its handshake may take too long as well.
+    assert sample.reason in {Reason.QUERY_TIMEOUT, Reason.HANDSHAKE_TIMEOUT}
 
 
 async def test_consecutive_queries_share_one_deadline() -> None:

@@ -307,6 +307,18 @@ class TestDamage:
             *(f"{NAME}.corrupt-{now - 10 * back}" for back in range(KEPT_ASIDE)),
         }
 
+    @pytest.mark.parametrize("step", [0.0, -3600.0], ids=["at once", "set back"])
+    def test_the_newest_are_kept(self, store: SqliteStore, clock: Clock, step: float) -> None:
+        """None takes the place of another one."""
+        for number in range(KEPT_ASIDE + 2):
+            store.close()
+            store.path.write_text(f"broken {number}")
+            with capture_logs():
+                store.checkpoint(KEY)
+            clock.advance(step)
+        kept = {each.read_text() for each in store.path.parent.glob("*.corrupt-*")}
+        assert kept == {f"broken {number}" for number in range(2, KEPT_ASIDE + 2)}
+
     def test_where_it_cannot_be_set_aside(
         self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -328,19 +340,22 @@ class TestDamage:
             store.write(Changes({KEY: b"1"}))
         assert store.checkpoint(KEY) == b"1"
 
-    @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_any_damage_ends_in_the_checkpoint_or_none(
         self, tmp_path: Path, data: st.DataObject
     ) -> None:
         """Never in another one; where it is unknown for now, it is said."""
-        directory = tmp_path / "damaged"
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir()
-        store = SqliteStore(directory)
         few = {account(number): b"%d" % number * 600 for number in range(20)}
-        store.write(Changes(few))
-        store.close()
+        whole, directory = tmp_path / "whole", tmp_path / "damaged"
+        if not whole.exists():
+            whole.mkdir()
+            store = SqliteStore(whole)
+            store.write(Changes(few))
+            store.close()
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.copytree(whole, directory)
+        store = SqliteStore(directory)
         size = store.path.stat().st_size
         place = data.draw(st.integers(0, 3 * 4096) | st.integers(0, size - 1))
         overwrite(store.path, place, data.draw(st.binary(min_size=1, max_size=20)))

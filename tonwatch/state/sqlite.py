@@ -279,8 +279,9 @@ class SqliteStore:
         with closing(_connect(new)) as connection:
             _migrate(connection)
             read = self._salvage(connection)
-        aside = self.path.with_name(f"{NAME}.corrupt-{int(self._wall())}")
-        aside.unlink(missing_ok=True)
+        # After those that are there, also where the clock was set back: the oldest are removed.
+        number = max([int(self._wall()), *(each + 1 for each, _ in _set_aside_before(self.path))])
+        aside = self.path.with_name(f"{NAME}.corrupt-{number}")
         try:
             aside.hardlink_to(self.path)  # there is a database at any moment
         except OSError:
@@ -403,13 +404,17 @@ def _checksum(name: str, asset: str, content: bytes) -> int:
     return zlib.crc32(content, zlib.crc32(f"{name}@{asset}".encode()))
 
 
-def _remove_oldest(path: Path) -> None:
-    found = [
+def _set_aside_before(path: Path) -> list[tuple[int, Path]]:
+    """The databases that are set aside, by number, the oldest first."""
+    return sorted(
         (int(match[1]), entry)
         for entry in path.parent.iterdir()
         if (match := re.fullmatch(re.escape(path.name) + r"\.corrupt-([0-9]{1,15})", entry.name))
-    ]
-    for _, entry in sorted(found)[:-KEPT_ASIDE]:
+    )
+
+
+def _remove_oldest(path: Path) -> None:
+    for _, entry in _set_aside_before(path)[:-KEPT_ASIDE]:
         entry.unlink()
         entry.with_name(f"{entry.name}-journal").unlink(missing_ok=True)
 

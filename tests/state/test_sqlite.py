@@ -5,8 +5,9 @@ import resource
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -318,6 +319,43 @@ class TestDamage:
             clock.advance(step)
         kept = {each.read_text() for each in store.path.parent.glob("*.corrupt-*")}
         assert kept == {f"broken {number}" for number in range(2, KEPT_ASIDE + 2)}
+
+    @pytest.mark.parametrize("step", range(3))
+    @pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+    def test_killed_while_it_is_set_aside(
+        self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch, links: bool, step: int
+    ) -> None:
+        """At each file that is moved; what can be read is kept."""
+        store.write(Changes(self.MANY))
+        pages = store.path.stat().st_size // 4096
+        store.close()
+        overwrite(store.path, pages // 2 * 4096, bytes(4096))
+        calls = iter(range(100))
+
+        def or_killed(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any) -> Any:
+                if next(calls) == step:
+                    raise KeyboardInterrupt
+                return real(*args)
+
+            return call
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        with monkeypatch.context() as patch, capture_logs():
+            patch.setattr(Path, "replace", or_killed(Path.replace))
+            patch.setattr(Path, "hardlink_to", or_killed(Path.hardlink_to) if links else refuse)
+            with suppress(KeyboardInterrupt):
+                for key in self.MANY:
+                    store.checkpoint(key)
+        restarted = SqliteStore(store.path.parent)
+        with capture_logs():
+            found = [key for key in self.MANY if restarted.checkpoint(key)]
+        assert len(found) > len(self.MANY) - 12
+        restarted.close()
+        assert names(store.path.parent) >= {NAME}
+        assert not store.path.with_name(f"{NAME}.new").exists()
 
     def test_where_it_cannot_be_set_aside(
         self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch

@@ -5,8 +5,9 @@ import resource
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -307,6 +308,55 @@ class TestDamage:
             *(f"{NAME}.corrupt-{now - 10 * back}" for back in range(KEPT_ASIDE)),
         }
 
+    @pytest.mark.parametrize("step", [0.0, -3600.0], ids=["at once", "set back"])
+    def test_the_newest_are_kept(self, store: SqliteStore, clock: Clock, step: float) -> None:
+        """None takes the place of another one."""
+        for number in range(KEPT_ASIDE + 2):
+            store.close()
+            store.path.write_text(f"broken {number}")
+            with capture_logs():
+                store.checkpoint(KEY)
+            clock.advance(step)
+        kept = {each.read_text() for each in store.path.parent.glob("*.corrupt-*")}
+        assert kept == {f"broken {number}" for number in range(2, KEPT_ASIDE + 2)}
+
+    @pytest.mark.parametrize("step", range(3))
+    @pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+    def test_killed_while_it_is_set_aside(
+        self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch, links: bool, step: int
+    ) -> None:
+        """At each file that is moved; what can be read is kept."""
+        store.write(Changes(self.MANY))
+        pages = store.path.stat().st_size // 4096
+        store.close()
+        overwrite(store.path, pages // 2 * 4096, bytes(4096))
+        calls = iter(range(100))
+
+        def or_killed(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any) -> Any:
+                if next(calls) == step:
+                    raise KeyboardInterrupt
+                return real(*args)
+
+            return call
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        with monkeypatch.context() as patch, capture_logs():
+            patch.setattr(Path, "replace", or_killed(Path.replace))
+            patch.setattr(Path, "hardlink_to", or_killed(Path.hardlink_to) if links else refuse)
+            with suppress(KeyboardInterrupt):
+                for key in self.MANY:
+                    store.checkpoint(key)
+        restarted = SqliteStore(store.path.parent)
+        with capture_logs():
+            found = [key for key in self.MANY if restarted.checkpoint(key)]
+        assert len(found) > len(self.MANY) - 12
+        restarted.close()
+        assert names(store.path.parent) >= {NAME}
+        assert not store.path.with_name(f"{NAME}.new").exists()
+
     def test_where_it_cannot_be_set_aside(
         self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -328,19 +378,22 @@ class TestDamage:
             store.write(Changes({KEY: b"1"}))
         assert store.checkpoint(KEY) == b"1"
 
-    @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_any_damage_ends_in_the_checkpoint_or_none(
         self, tmp_path: Path, data: st.DataObject
     ) -> None:
         """Never in another one; where it is unknown for now, it is said."""
-        directory = tmp_path / "damaged"
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir()
-        store = SqliteStore(directory)
         few = {account(number): b"%d" % number * 600 for number in range(20)}
-        store.write(Changes(few))
-        store.close()
+        whole, directory = tmp_path / "whole", tmp_path / "damaged"
+        if not whole.exists():
+            whole.mkdir()
+            store = SqliteStore(whole)
+            store.write(Changes(few))
+            store.close()
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.copytree(whole, directory)
+        store = SqliteStore(directory)
         size = store.path.stat().st_size
         place = data.draw(st.integers(0, 3 * 4096) | st.integers(0, size - 1))
         overwrite(store.path, place, data.draw(st.binary(min_size=1, max_size=20)))

@@ -10,10 +10,12 @@ from typing import Any, Final
 import pytest
 
 from tonwatch.samples.account import AccountKey
+from tonwatch.samples.incident import IncidentQuery
 from tonwatch.state import state as module
 from tonwatch.state.sqlite import NAME, SqliteStore
 from tonwatch.state.state import State
 from tonwatch.state.store import Changes, DiskHangs
+from tonwatch.system.executors import Busy
 
 KEY: Final = AccountKey("hot", "native")
 
@@ -141,6 +143,21 @@ class TestADiskThatHangs:
             while await state.write(Changes({KEY: b"new"})):
                 await asyncio.sleep(0.005)
         assert await state.checkpoint(KEY) == b"new"
+
+    async def test_incidents(
+        self, state: State, hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Clients get an answer soon, and many of them do not fill the queue."""
+        monkeypatch.setattr(module, "READ_WITHIN", 0.02)
+        query = IncidentQuery(network=bytes(32))
+        answers = await asyncio.gather(
+            *(state.incidents(query) for _ in range(100)), return_exceptions=True
+        )
+        assert {type(answer) for answer in answers} == {DiskHangs, Busy}
+        with pytest.raises(DiskHangs):
+            await state.incidents(query)
+        assert state._thread._calls <= 8
+        hanging.set()
 
     async def test_reading(self, state: State, hanging: threading.Event) -> None:
         """Beginning anew would lose what was counted."""

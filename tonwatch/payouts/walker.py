@@ -103,7 +103,7 @@ class TransactionWalker:
 
     def was_lost(self) -> None:
         """What was saved is lost: save it again at the next attempt."""
-        self._saved = False
+        self._saved = self._checkpoint is None
 
     async def save_again(self) -> None:
         """Save what is counted, where the last attempt failed."""

@@ -66,6 +66,7 @@ class SqliteStore:
     def __init__(self, state_dir: Path | None, wall: Callable[[], float] = time.time) -> None:
         self.path = Path(":memory:") if state_dir is None else state_dir / NAME
         self.lost = 0
+        self._new = self.path.with_name(f"{NAME}.new")
         self._dir = state_dir
         self._files = OlderFiles(state_dir)
         self._wall = wall
@@ -199,6 +200,9 @@ class SqliteStore:
             if file.is_symlink() and not file.exists():
                 raise Unreadable("a broken link")
             regular_file.ensure_regular_or_missing(file)
+        if not self.path.exists() and self._new.exists() and not _journal(self._new).exists():
+            # It ended after it had set a damaged one aside.
+            self._new.replace(self.path)
         try:
             with self.path.open("rb") as file_object:
                 header = file_object.read(_HEADER)
@@ -272,23 +276,23 @@ class SqliteStore:
             sqlite3.Error: the new one cannot be written.
         """
         self.close()
-        new = self.path.with_name(f"{NAME}.new")
+        new, journal = self._new, _journal(self.path)
         new.unlink(missing_ok=True)
-        journal, new_journal = (each.with_name(f"{each.name}-journal") for each in (self.path, new))
-        new_journal.unlink(missing_ok=True)
+        _journal(new).unlink(missing_ok=True)
         with closing(_connect(new)) as connection:
             _migrate(connection)
             read = self._salvage(connection)
-        aside = self.path.with_name(f"{NAME}.corrupt-{int(self._wall())}")
-        aside.unlink(missing_ok=True)
+        _journal(new).unlink()
+        # After those that are there, also where the clock was set back: the oldest are removed.
+        number = max([int(self._wall()), *(each + 1 for each, _ in _set_aside_before(self.path))])
+        aside = self.path.with_name(f"{NAME}.corrupt-{number}")
         try:
             aside.hardlink_to(self.path)  # there is a database at any moment
         except OSError:
             self.path.replace(aside)  # not every file system has hard links
-        new_journal.unlink()
         # SQLite would apply it to the new database.
         if journal.exists() and journal.stat().st_size:
-            journal.replace(f"{aside}-journal")
+            journal.replace(_journal(aside))
         new.replace(self.path)
         self.lost += 1
         reason = str(damage)
@@ -329,6 +333,11 @@ class SqliteStore:
             except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 if not _is_damaged(error) and not _is_without_table(error):
                     raise
+
+
+def _journal(database: Path) -> Path:
+    """SQLite finds it by its name."""
+    return database.with_name(f"{database.name}-journal")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -403,15 +412,19 @@ def _checksum(name: str, asset: str, content: bytes) -> int:
     return zlib.crc32(content, zlib.crc32(f"{name}@{asset}".encode()))
 
 
-def _remove_oldest(path: Path) -> None:
-    found = [
+def _set_aside_before(path: Path) -> list[tuple[int, Path]]:
+    """The databases that are set aside, by number, the oldest first."""
+    return sorted(
         (int(match[1]), entry)
         for entry in path.parent.iterdir()
         if (match := re.fullmatch(re.escape(path.name) + r"\.corrupt-([0-9]{1,15})", entry.name))
-    ]
-    for _, entry in sorted(found)[:-KEPT_ASIDE]:
+    )
+
+
+def _remove_oldest(path: Path) -> None:
+    for _, entry in _set_aside_before(path)[:-KEPT_ASIDE]:
         entry.unlink()
-        entry.with_name(f"{entry.name}-journal").unlink(missing_ok=True)
+        _journal(entry).unlink(missing_ok=True)
 
 
 def _row(connection: sqlite3.Connection, key: AccountKey) -> tuple[object, object] | None:

@@ -321,6 +321,6 @@ async def test_its_links_lead_somewhere(show: Open, client: Client, scene: Scene
     scene.healthy()
     page = await show([])
     links = await page.locator("a").evaluate_all("all => all.map(a => a.href)")
-    assert len(links) == 5
+    assert len(links) == 6
     for link in links:
         assert (await client.session.get(link)).status == 200, link

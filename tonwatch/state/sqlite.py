@@ -347,7 +347,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         for setting in ("journal_mode = TRUNCATE", "synchronous = FULL", "cell_size_check = ON"):
             connection.execute(f"PRAGMA {setting}")
-    except sqlite3.Error:
+    except BaseException:
+        # Not only SQLite's errors: a damaged name in one is not decoded.
         connection.close()
         raise
     return connection

@@ -145,6 +145,26 @@ async def test_a_wallet_of_unknown_code(config_file: Any, simulator: Simulator) 
     )
 
 
+async def test_an_extra_currency(tmp_path: Path) -> None:
+    async with Simulator(
+        wallets=["hot"], currencies={100: 5_500_000_000}, block_interval=0.1, backfill=10.0
+    ) as simulator:
+        wallets = simulator.config()["wallets"]
+        wallets[0]["extra_currencies"][0]["minimum"] = 6
+        wallets[0]["extra_currencies"].append({"name": "other", "id": 239, "decimals": 2})
+        file = tmp_path / "currencies.yaml"
+        state = {"state_dir": str(tmp_path / "state")}
+        file.write_text(yaml.safe_dump(simulator.config() | {"wallets": wallets} | state))
+        code, out, _ = await finished("check", "--config", str(file))
+    assert code == 1
+    assert "wallet_low: Wallet hot is low" in out
+    held = {row[1]: row[2:] for row in rows(out, "WALLET")}
+    amounts = ["5.5 extra-100", "6 extra-100"]
+    assert held["extra-100"] == ["active", *amounts, "yes", "node-1", "below the minimum"]
+    said = "extra currency 239: payouts of it are not counted"
+    assert held["other"] == ["active", "0 other", "-", "yes", "node-1", said]
+
+
 async def test_the_coin_has_its_configured_name(config_file: Any) -> None:
     code, out, _ = await finished("check", "--config", config_file(coin="Gram"))
     assert code == 0

@@ -35,6 +35,10 @@ def jetton(**more: object) -> dict[str, object]:
     return {"name": "usdt", "master": USDT, "decimals": 6} | more
 
 
+def currency(**more: object) -> dict[str, object]:
+    return {"name": "echidna", "id": 100, "decimals": 9} | more
+
+
 def contract(name: str, address: str) -> dict[str, object]:
     return {"name": name, "address": address, "code_hash": "ab" * 32}
 
@@ -101,6 +105,31 @@ OTHER_FORM = jetton(name="again", master=str(parse(USDT).address))
             {"wallets": [wallet(jettons=[jetton(name="native")])]},
             ["native is the name of the network's own coin"],
             id="a jetton called native",
+        ),
+        pytest.param(
+            {"wallets": [wallet(extra_currencies=[currency(name="native")])]},
+            ["wallets[0].extra_currencies[0]", "native is the name of the network's own coin"],
+            id="an extra currency named native",
+        ),
+        pytest.param(
+            {"wallets": [wallet(jettons=[jetton()], extra_currencies=[currency(name="usdt")])]},
+            ["two of its jettons or extra currencies have the same name"],
+            id="a jetton and an extra currency of the same name",
+        ),
+        pytest.param(
+            {"wallets": [wallet(extra_currencies=[currency(), currency(name="b")])]},
+            ["extra_currencies[0] and extra_currencies[1] have the same id, 100"],
+            id="an extra currency twice",
+        ),
+        pytest.param(
+            {"wallets": [wallet(extra_currencies=[currency(id=1 << 32)])]},
+            ["wallets[0].extra_currencies[0].id"],
+            id="no id of an extra currency",
+        ),
+        pytest.param(
+            {"wallets": [wallet(extra_currencies=[currency(minimum="0.0000000001")])]},
+            ["wallets[0].extra_currencies[0]", "more than 9 digits"],
+            id="a minimum of too many digits",
         ),
         pytest.param(
             {"wallets": [wallet(jettons=[jetton(), jetton()])]},

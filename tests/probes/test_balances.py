@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -177,6 +178,7 @@ class UnknownLayout:
             address=address,
             status=AccountStatus.ACTIVE,
             balance=0,
+            currencies={},
             last=None,
             code_hash=bytes(32),
             data=cell(b"whatever"),
@@ -201,6 +203,22 @@ class Silent(UnknownLayout):
         raise TonError(Reason.QUERY_TIMEOUT, "no answer within 2 s")
 
 
+class NoCurrencies(UnknownLayout):
+    """A source that does not report extra currencies, as older toncenter servers do not."""
+
+    async def account(self, address: Address) -> AccountAt:
+        at = await super().account(address)
+        return replace(at, account=replace(at.account, currencies=None))
+
+
+class Holder(UnknownLayout):
+    """A source of an account with an extra currency."""
+
+    async def account(self, address: Address) -> AccountAt:
+        at = await super().account(address)
+        return replace(at, account=replace(at.account, balance=7, currencies={100: 5}))
+
+
 OWNER, MASTER = Address(0, b"o" * 32), Address(0, b"m" * 32)
 UNKNOWN_LAYOUT = Watched(AccountKey("odd", "usdt"), OWNER, MASTER)
 
@@ -213,6 +231,23 @@ async def test_a_source_that_stops_answering_is_not_asked_for_all() -> None:
     assert silent.asked == Silent.at_once
     assert {reading.reason for reading in result.readings} == {Reason.QUERY_TIMEOUT}
     assert len(result.readings) == len(accounts)
+
+
+@pytest.mark.parametrize(("currency", "amount"), [(100, 5), (101, 0)])
+async def test_an_extra_currency_is_in_the_account_itself(currency: int, amount: int) -> None:
+    watched = Watched(AccountKey("odd", "echidna"), OWNER, currency=currency)
+    reading = await only(watched, Holder())
+    assert (reading.ok, reading.amount, reading.account) == (True, amount, OWNER)
+    assert (reading.proven, reading.kind, reading.jetton) == (True, None, None)
+
+
+async def test_a_source_that_does_not_report_extra_currencies_says_nothing_of_them() -> None:
+    watched = Watched(AccountKey("odd", "echidna"), OWNER, currency=100)
+    result = await batch(watched, of=[NoCurrencies()])
+    assert [each.reason for each in result.readings] == [Reason.METHOD_FAILED]
+    assert [each.ok for each in result.samples] == [True]
+    result = await batch(watched, of=[NoCurrencies(), Holder()])
+    assert [each.amount for each in result.readings] == [5]
 
 
 async def test_an_unknown_layout_is_read_by_a_get_method_and_unproven() -> None:

@@ -1,5 +1,6 @@
 """Which wallets can be sent a message that they must refuse, and why others cannot."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,3 +68,19 @@ def test_which_wallets_can_refuse(
 ) -> None:
     asked = wallet(observed)
     assert (planner.refusing(asked), planner.unprobed(asked)) == (kind, why)
+
+
+@pytest.mark.parametrize(
+    ("currency", "counted"),
+    [pytest.param(None, {NATIVE, "more"}, id="a jetton"), pytest.param(100, {NATIVE}, id="extra")],
+)
+def test_payouts_of_extra_currencies_are_not_counted(
+    currency: int | None, counted: set[str]
+) -> None:
+    """They are in the wallet's own account, which would be counted twice."""
+    native = wallet({"kind": WalletKind.V4R2}).holdings[NATIVE]
+    more = replace(native, asset="more", currency=currency)
+    asked = WalletVerdict(
+        name="payouts", account=Address(0, bytes(32)), holdings={NATIVE: native, "more": more}
+    )
+    assert {each.key.asset for each in planner.uncounted(asked)} == counted

@@ -20,7 +20,7 @@ from tonwatch.targets.cross_check import CrossCheck
 from tonwatch.targets.kind import OpenTarget
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.watch.findings import Cause, Finding
-from tonwatch.watch.planner import UNCLAIMED, UNKNOWN_CODE
+from tonwatch.watch.planner import NOT_COUNTED, UNCLAIMED, UNKNOWN_CODE
 from tonwatch.watch.sentences import duration
 from tonwatch.watch.verdicts import Verdict
 from tonwatch.watch.view import View
@@ -219,7 +219,7 @@ def _wallet_rows(wallet: WalletVerdict) -> Iterator[_Row]:
             _amount(holding, holding.amount),
             _amount(holding, holding.minimum),
             *_proven_and_source(reading),
-            "below the minimum" if holding.low else _detail(reading, holding.trouble),
+            "below the minimum" if holding.low else _detail(holding),
         )
 
 
@@ -242,13 +242,16 @@ def _proven_and_source(reading: Reading | None) -> tuple[str, str]:
     return "yes" if reading.proven else "no", reading.source
 
 
-def _detail(reading: Reading | None, trouble: str) -> str:
-    """Why a wallet's account is not known, or what cannot be done with it."""
-    if reading is not None and reading.kind is WalletKind.UNKNOWN:
+def _detail(holding: Holding) -> str:
+    """Why an asset is not known, or what cannot be done with it."""
+    reading = holding.reading
+    if reading is None:
+        return holding.trouble
+    if reading.kind is WalletKind.UNKNOWN:
         return UNKNOWN_CODE
-    if reading is not None and reading.claimed is False:
-        return UNCLAIMED
-    return _trouble(reading, trouble)
+    if holding.currency is not None:
+        return NOT_COUNTED.format(holding.currency)
+    return UNCLAIMED if reading.claimed is False else ""
 
 
 def _trouble(reading: Reading | None, trouble: str) -> str:

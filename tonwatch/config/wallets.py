@@ -39,6 +39,14 @@ AccountAddress = Annotated[str, AfterValidator(_address)]
 """An account's address in any form: EQ..., UQ..., or WORKCHAIN:HEX."""
 
 
+def _check_asset(name: str, decimals: int, minimum: Amount | None) -> None:
+    """Raise ValueError where a jetton or an extra currency cannot be so."""
+    if name == NATIVE:
+        raise ValueError(f"{NATIVE} is the name of the network's own coin; choose another")
+    if minimum is not None:
+        in_units(minimum, decimals)
+
+
 class Jetton(Section):
     """A jetton that a wallet holds."""
 
@@ -55,19 +63,38 @@ class Jetton(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> "Jetton":
-        if self.name == NATIVE:
-            raise ValueError(f"{NATIVE} is the name of the network's own coin; choose another")
-        if self.minimum is not None:
-            in_units(self.minimum, self.decimals)
+        _check_asset(self.name, self.decimals, self.minimum)
+        return self
+
+
+class ExtraCurrency(Section):
+    """An extra currency that a wallet holds in its own account, beside the network's coin."""
+
+    name: Name = Field(description="the label `asset`")
+    id: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(description="its number on the chain")
+    decimals: Annotated[int, Field(ge=0, le=30)] = Field(description="digits after the point")
+    minimum: Amount | None = Field(None, description="below it: wallet_low")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "ExtraCurrency":
+        _check_asset(self.name, self.decimals, self.minimum)
         return self
 
 
 class Asset(NamedTuple):
-    """An asset of a wallet: ``native`` or a jetton's name; its `minimum` in smallest units."""
+    """An asset of a wallet.
+
+    Attributes:
+        name: ``native``, or the configured name of a jetton or an extra currency.
+        decimals: digits after the point.
+        minimum: smallest units.
+        currency: id of an extra currency; None of others.
+    """
 
     name: str
     decimals: int
     minimum: int | None
+    currency: int | None = None
 
 
 class Wallet(Section):
@@ -77,6 +104,7 @@ class Wallet(Section):
     address: AccountAddress
     minimum: Amount | None = Field(None, description="coins; below it: wallet_low")
     jettons: tuple[Jetton, ...] = ()
+    extra_currencies: tuple[ExtraCurrency, ...] = ()
     payouts: bool = Field(False, description="count its transactions, from the first start on")
     write_probe: bool = Field(
         False, description="send a message that it must refuse, to prove that messages are accepted"
@@ -85,8 +113,16 @@ class Wallet(Section):
     @model_validator(mode="after")
     def _fits(self) -> "Wallet":
         names = [jetton.name for jetton in self.jettons]
+        names += [currency.name for currency in self.extra_currencies]
         if len(set(names)) < len(names):
-            raise ValueError("two of its jettons have the same name: rename one of them")
+            what = "jettons or extra currencies" if self.extra_currencies else "jettons"
+            raise ValueError(f"two of its {what} have the same name: rename one of them")
+        if twice := first_twice(currency.id for currency in self.extra_currencies):
+            one, other = twice
+            raise ValueError(
+                f"extra_currencies[{one}] and extra_currencies[{other}] have the same id,"
+                f" {self.extra_currencies[one].id}: keep one of them"
+            )
         if twice := first_twice(jetton.account for jetton in self.jettons):
             one, other = twice
             raise ValueError(
@@ -108,6 +144,10 @@ class Wallet(Section):
         return (
             _asset(NATIVE, NATIVE_DECIMALS, self.minimum),
             *(_asset(jetton.name, jetton.decimals, jetton.minimum) for jetton in self.jettons),
+            *(
+                _asset(each.name, each.decimals, each.minimum, each.id)
+                for each in self.extra_currencies
+            ),
         )
 
 
@@ -120,8 +160,9 @@ def first_twice(values: Iterable[Hashable]) -> tuple[int, int] | None:
     return None
 
 
-def _asset(name: str, decimals: int, minimum: Amount | None) -> Asset:
-    return Asset(name, decimals, None if minimum is None else in_units(minimum, decimals))
+def _asset(name: str, decimals: int, minimum: Amount | None, currency: int | None = None) -> Asset:
+    units = None if minimum is None else in_units(minimum, decimals)
+    return Asset(name, decimals, units, currency)
 
 
 class Contract(Section):

@@ -199,13 +199,16 @@ async def _read(
     address = owner if master is None else await jetton_wallets.find(reader, owner, master)
     at = await reader.account(address)
     amount, claimed, proven = at.account.balance, None, at.proven
+    if watched.currency is not None:
+        amount = _currency(at.account, watched.currency, source.name)
     if master is not None:
         try:
             (amount, claimed), proven = await _jettons(reader, at, owner, master)
         except BadAnswer:
             jetton_wallets.forget(owner, master)
             raise
-    kind = wallets.kind_of(at.account.code_hash) if master is None else None
+    is_own = master is None and watched.currency is None
+    kind = wallets.kind_of(at.account.code_hash) if is_own else None
     state = _wallet_data(kind, at.account, at.time if at.time is not None else int(started))
     return Reading(
         key=watched.key,
@@ -258,6 +261,13 @@ async def _jettons(
     if not isinstance(balance, int) or balance < 0 or named != [owner, master]:
         raise BadAnswer("get_wallet_data returned another owner or another jetton")
     return JettonData(balance), False
+
+
+def _currency(account: Account, currency: int, source: str) -> int:
+    """How much of an extra currency an account holds."""
+    if account.currencies is None:
+        raise TonError(Reason.METHOD_FAILED, f"{source} does not report extra currencies")
+    return account.currencies.get(currency, 0)
 
 
 def _wallet_data(

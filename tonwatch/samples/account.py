@@ -24,12 +24,14 @@ class Watched(NamedTuple):
     Attributes:
         key: its configured names.
         account: the wallet's or the contract's address.
-        master: of the jetton; None for the native asset and for a contract.
+        master: of the jetton; None for all else.
+        currency: id of the extra currency; None for all else.
     """
 
     key: AccountKey
     account: Address
     master: Address | None = None
+    currency: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

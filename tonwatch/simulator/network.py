@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import count, repeat
 from types import TracebackType
@@ -45,6 +45,7 @@ class Simulator:
         wallets: how many (``wallet-1``, ...), or their names.
         contracts: how many contracts besides wallets (``contract-1``, ...), or their names.
         payouts_per_minute: scheduled payouts of each wallet, 60 at most.
+        currencies: extra currencies that every wallet holds: smallest units by id.
         primaries: how many liteservers, from the first, have the role primary
             in `config`; the others and all providers are references.
         external: names of servers that `config` marks as not on this machine.
@@ -75,6 +76,7 @@ class Simulator:
         wallets: int | Sequence[str] = 0,
         contracts: int | Sequence[str] = 0,
         payouts_per_minute: float = 0.0,
+        currencies: Mapping[int, int] | None = None,
         primaries: int = 1,
         external: Collection[str] = (),
         seed: str = "tonwatch",
@@ -91,7 +93,9 @@ class Simulator:
             wallets=_names(wallets, "wallet"),
             contracts=_names(contracts, "contract"),
             payouts_per_minute=payouts_per_minute,
+            currencies=currencies,
         )
+        self._currencies = currencies or {}
         self.chain = Chain(
             seed,
             self.world,
@@ -268,11 +272,18 @@ class Simulator:
                         "minimum": "100",
                     }
                 ],
+                **self._currencies_of_wallets(),
                 "payouts": True,
                 **({"write_probe": True} if index == 0 else {}),
             }
             for index, wallet in enumerate(self.world.wallets)
         ]
+
+    def _currencies_of_wallets(self) -> dict[str, Any]:
+        if not self._currencies:
+            return {}
+        each = [{"name": f"extra-{id_}", "id": id_, "decimals": 9} for id_ in self._currencies]
+        return {"extra_currencies": each}
 
     def _contracts(self) -> list[dict[str, Any]]:
         return [

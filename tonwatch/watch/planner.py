@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from tonwatch.config.wallets import NATIVE
 from tonwatch.samples.account import AccountKey
 from tonwatch.ton.address import Address
 from tonwatch.ton.contracts.accounts import AccountStatus
@@ -147,6 +146,9 @@ UNKNOWN_CODE: Final = "unknown code: its seqno cannot be read, nor can it take a
 UNCLAIMED: Final = "mintless: what is not claimed yet is not in the balance"
 """Said of a mintless jetton whose airdrop is not claimed, or that has none for this wallet."""
 
+NOT_COUNTED: Final = "extra currency {}: payouts of it are not counted"
+"""Said of an extra currency, with its id."""
+
 
 class Unprobed(StrEnum):
     """Why a wallet cannot be sent a probe message."""
@@ -196,12 +198,13 @@ def uncounted(wallet: WalletVerdict) -> list[Account]:
     What is sent to the wallet's own jetton wallets is no payment in the native coin, so all of
     these must be known first; a jetton whose get method fails does not hold up the others.
     """
-    jettons = [holding for asset, holding in wallet.holdings.items() if asset != NATIVE]
+    jettons = [holding for holding in wallet.holdings.values() if holding.is_jetton]
     waiting = [h for h in jettons if h.reading is None and h.failure is not Reason.METHOD_FAILED]
     return [
         Account(AccountKey(wallet.name, asset), holding.reading.account, holding, wallet)
         for asset, holding in wallet.holdings.items()
-        if (asset != NATIVE or not waiting or holding.progress is not None)
+        if holding.currency is None
+        and (holding.is_jetton or not waiting or holding.progress is not None)
         and holding.reading is not None
         and holding.reading.account is not None
         and not _is_counted(holding)

@@ -31,8 +31,8 @@ class Holding:
     """One asset of a wallet.
 
     Attributes:
-        asset: ``native`` or the jetton's configured name.
-        unit: the native coin's or the jetton's configured name, for amounts that people read.
+        asset: ``native``, or the configured name of a jetton or an extra currency.
+        unit: the coin's configured name, or as `asset`, for amounts that people read.
         decimals: of the asset: one unit is 10 to the power of that smallest units.
         minimum: smallest units below which it is low; None where there is none.
         reading: the balance, where known and recent enough; None otherwise.
@@ -40,6 +40,7 @@ class Holding:
         failure: the reason of that; None likewise.
         progress: of its payouts; None where they are not counted, or not yet.
         gap: lately some of them could not be counted, since no source had them any more.
+        currency: id of an extra currency, whose payouts are not counted; None of others.
     """
 
     asset: str
@@ -51,6 +52,12 @@ class Holding:
     failure: Reason | None
     progress: PayoutProgress | None
     gap: bool = False
+    currency: int | None = None
+
+    @property
+    def is_jetton(self) -> bool:
+        """Whether it is held in an account of its own."""
+        return self.asset != NATIVE and self.currency is None
 
     @property
     def amount(self) -> int | None:
@@ -250,6 +257,7 @@ def _wallet(
             failure=record.failed.reason if record.failed is not None else None,
             progress=record.progress,
             gap=record.progress is not None and _gap_is_new(record.progress, snapshot.wall),
+            currency=asset.currency,
         )
         if record.progress is not None:
             troubles += record.progress.totals.recent

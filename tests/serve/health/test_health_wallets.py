@@ -83,6 +83,7 @@ def test_an_asset(wallet_scene: WalletScene) -> None:
     _, usdt = assets_of_hot(wallet_scene)
     assert usdt | {"payouts": 0} == {
         "asset": "usdt",
+        "currency": None,
         "decimals": 6,
         "amount": "5000250000",
         "balance": "5000.25",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Clock
-from tests.serve.rendering import render, text_of
+from tests.serve.rendering import described, render, text_of
 from tests.serve.scene import Scene
 from tests.serve.wallet_scene import HOT, MASTER, WalletScene
 from tonwatch.samples.sample import Probe
@@ -197,6 +197,20 @@ def test_an_airdrop(wallet_scene: WalletScene, claimed: bool | None, is_said: bo
     wallet_scene.read("hot", "usdt", claimed=claimed)
     said = "usdt mintless: what is not claimed yet is not in the balance"
     assert (said in words(wallet_scene)) is is_said
+
+
+def test_an_extra_currency(clock: Clock) -> None:
+    echidna = {"name": "echidna", "id": 100, "decimals": 9, "minimum": 2}
+    wallets = [{"name": "hot", "address": HOT.friendly(), "extra_currencies": [echidna]}]
+    scene = WalletScene(clock, wallets=wallets, contracts=[])
+    scene.all_healthy()
+    scene.read("hot", "echidna", amount=1_500_000_000)
+    scene.watcher.evaluate()
+    said = "echidna extra currency 100: payouts of it are not counted 1.5 echidna"
+    assert f"{said} below minimum 2 echidna" in words(scene)
+    hot = described(scene)["wallets"][0]
+    assert [asset["currency"] for asset in hot["assets"]] == [None, 100]
+    assert hot["assets"][1]["payouts"] is None
 
 
 def test_trouble_is_counted_within_the_window(wallet_scene: WalletScene) -> None:

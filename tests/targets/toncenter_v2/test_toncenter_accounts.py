@@ -278,6 +278,36 @@ PRUNED: Final = (
 )
 
 
+class TestExtraCurrencies:
+    @pytest.mark.parametrize(
+        ("reported", "read"),
+        [
+            pytest.param([], {}, id="none"),
+            pytest.param(
+                [{"@type": "extraCurrency", "id": 100, "amount": "5000000000"}],
+                {100: 5_000_000_000},
+                id="one",
+            ),
+            pytest.param([{"id": -1, "amount": 7}], {0xFFFFFFFF: 7}, id="a signed id"),
+            pytest.param(None, None, id="an older server does not report them"),
+        ],
+    )
+    async def test_they_are(self, reported: Any, read: Any) -> None:
+        answer = information(extra_currencies=reported)
+        if reported is None:
+            del answer["extra_currencies"]
+        async with answering(answer) as (_, client):
+            assert (await client.account(WALLET, TIMEOUT, Timing())).account.currencies == read
+
+    @pytest.mark.parametrize(
+        "reported", [[{"id": 100}], [{"id": 1 << 32, "amount": "1"}], [{"id": 1, "amount": "-1"}]]
+    )
+    async def test_invalid_ones(self, reported: Any) -> None:
+        async with answering(information(extra_currencies=reported)) as (_, client):
+            error = await error_of(client.account(WALLET, TIMEOUT, Timing()))
+        assert error.reason is R.BAD_ANSWER
+
+
 class TestLargeAnswers:
     async def read(self, data: Cell, threads: CountingThreads) -> AccountAt:
         answer = information(code=b64(HIGHLOAD_CODE), data=b64(data))

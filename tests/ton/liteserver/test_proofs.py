@@ -1,19 +1,23 @@
 """Accounts and their proofs: honest answers are read, false ones are refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytoniq_core.boc.address import Address as TheirAddress
+from pytoniq_core.boc.builder import Builder
 from pytoniq_core.boc.cell import Cell as Theirs
+from pytoniq_core.boc.hashmap.hashmap import HashMap
 from pytoniq_core.proof.check_proof import check_account_proof, check_shard_proof
 from pytoniq_core.tl.block import BlockIdExt
 from pytoniq_core.tlb.account import Account as TheirAccount
 
+from tests.effort import effort
 from tests.ton.liteserver.small_chain import LAST, SmallChain, account, active, prove
 from tests.ton.peers import recorded
+from tonwatch.simulator.chain.accounts import extra_currencies
 from tonwatch.simulator.chain.merkle import pruned
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.boc import read_boc, read_one
@@ -98,6 +102,7 @@ class TestRecorded:
             address=self.WALLET,
             status=AccountStatus.ACTIVE,
             balance=theirs.storage.balance.grams,
+            currencies={},
             last=TransactionId(leaf.last_trans_lt, leaf.last_trans_hash),
             code_hash=state.code.hash,
             data=found.account.data,
@@ -195,10 +200,12 @@ class TestParse:
         """Old and new storage information, debts, other currencies, a special contract."""
         root = account(
             WALLET, 7, "1" + "1" + "00101" + "1" + "10" + "1" + "1" + "1", (CODE, DATA, CODE),
-            storage_extra="001" + 256 * "1", due="1" + "0001" + "00000101", currencies=CODE,
+            storage_extra="001" + 256 * "1", due="1" + "0001" + "00000101",
+            currencies=extra_currencies({100: 5}),
         )  # fmt: skip
         found = parse_account(root, WALLET, None)
         assert (found.balance, found.code_hash, found.last) == (7, CODE.hash, None)
+        assert found.currencies == {100: 5}
         assert found.data is not None
         assert found.data.hash == DATA.hash
 
@@ -464,3 +471,38 @@ def test_an_accounts_data_is_what_it_stores(code: bytes, data: bytes) -> None:
     assert found.code_hash == cell(code).hash
     assert found.data is not None
     assert Slice(found.data).take(len(data)) == data
+
+
+CURRENCIES: Final = HashMap(32)
+for _id, _amount in {100: 5_000_000_000, 239: 1, 0xFFFFFFFF: (1 << 248) - 1}.items():
+    CURRENCIES.set_int_key(_id, Builder().store_var_uint(_amount, 5).end_cell())
+
+
+class TestExtraCurrencies:
+    @staticmethod
+    def read(currencies: Cell | None) -> Mapping[int, int] | None:
+        held = account(WALLET, 7, currencies=currencies)
+        chain = SmallChain({WALLET: held})
+        found = account_at(chain.answer(WALLET), chain.master.id, WALLET, KnownBlocks())
+        assert found.account.balance == 7
+        return found.account.currencies
+
+    def test_as_pytoniq_writes_them(self) -> None:
+        written: Any = CURRENCIES.serialize()
+        assert self.read(read_one(written.to_boc())) == {
+            100: 5_000_000_000,
+            239: 1,
+            0xFFFFFFFF: (1 << 248) - 1,
+        }
+
+    def test_none(self) -> None:
+        assert self.read(None) == {}
+
+    def test_more_than_there_can_be(self) -> None:
+        """Every key of 32 bits in 33 cells: both branches of each fork are the same."""
+        level = cell(b"", head="00" + "00001" + "00000001")
+        for _ in range(32):
+            level = cell(b"", level, level, head="00")
+        root = account(WALLET, 7, currencies=level)
+        with effort(20_000), pytest.raises(BadAnswer, match="too many keys"):
+            parse_account(root, WALLET, None)

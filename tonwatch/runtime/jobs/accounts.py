@@ -55,6 +55,9 @@ def watched(config: Config) -> Iterator[Watched]:
         for jetton in wallet.jettons:
             key = AccountKey(wallet.name, jetton.name)
             yield Watched(key, wallet.account, jetton.account)
+        for currency in wallet.extra_currencies:
+            key = AccountKey(wallet.name, currency.name)
+            yield Watched(key, wallet.account, currency=currency.id)
     for contract in config.contracts:
         yield Watched(AccountKey(contract.name, ""), contract.account)
 
@@ -157,7 +160,8 @@ class CompareAccounts:
 
     def job(self, config: Config) -> Job:
         """The job for these wallets. It starts when the head of every target is known."""
-        compared = [each for each in watched(config) if each.key.asset]
+        # Extra currencies are in the same account as the native coin.
+        compared = [each for each in watched(config) if each.key.asset and each.currency is None]
         self._turns = cycle(compared)
         if self._contradicted not in compared:
             self._contradicted = None

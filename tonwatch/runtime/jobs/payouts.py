@@ -139,6 +139,7 @@ def _count_of(account: Account) -> Count:
 
 
 def _jetton_wallets(wallet: WalletVerdict) -> Iterator[Address]:
-    for asset, holding in wallet.holdings.items():
-        if asset != NATIVE and holding.reading is not None and holding.reading.account is not None:
-            yield holding.reading.account
+    for holding in wallet.holdings.values():
+        reading = holding.reading
+        if holding.is_jetton and reading is not None and reading.account is not None:
+            yield reading.account

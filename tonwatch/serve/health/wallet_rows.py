@@ -11,7 +11,7 @@ from tonwatch.serve.health.wallet_status import age, friendly
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.wallets import WalletKind
 from tonwatch.watch.findings import Cause, Finding
-from tonwatch.watch.planner import UNCLAIMED, UNKNOWN_CODE
+from tonwatch.watch.planner import NOT_COUNTED, UNCLAIMED, UNKNOWN_CODE
 from tonwatch.watch.view import View
 from tonwatch.watch.wallet_verdicts import ContractVerdict, Holding, WalletVerdict
 
@@ -238,7 +238,7 @@ def _asset_row(holding: Holding, view: View, since: float) -> AssetRow:
         proof=_proof(proven=reading.proven) if reading else "",
         source=reading.source if reading else "",
         age=age(view, reading),
-        state=_asset_state(reading) if reading else "",
+        state=_asset_state(holding),
     )
     return row if holding.progress is None else _with_payouts(row, holding, holding.progress, since)
 
@@ -289,8 +289,13 @@ def _proof(*, proven: bool) -> str:
     return "proven" if proven else "not proven"
 
 
-def _asset_state(reading: Reading) -> str:
-    return _state(reading.status) or (UNCLAIMED if reading.claimed is False else "")
+def _asset_state(holding: Holding) -> str:
+    reading = holding.reading
+    if state := _state(reading.status) if reading else "":
+        return state
+    if holding.currency is not None:
+        return NOT_COUNTED.format(holding.currency)
+    return UNCLAIMED if reading is not None and reading.claimed is False else ""
 
 
 def _state(status: AccountStatus | None) -> str:

@@ -74,6 +74,7 @@ def _asset(holding: Holding, view: View) -> dict[str, Any]:
     account = reading.account if reading else None
     return {
         "asset": holding.asset,
+        "currency": holding.currency,
         "decimals": holding.decimals,
         "amount": _units(holding.amount),
         "balance": _decimal(holding.amount, holding.decimals),

@@ -49,7 +49,7 @@ base units; points in time are Unix time in seconds, so that age is `time() - me
 _VALUES: Final = f"""\
 - `phase` of a probe, such as `resolve`, `connect`, `handshake`, `ping`, `query`; one that was not
   needed or not reached is absent
-- `asset`: `native` for the network's coin, or the configured name of a jetton
+- `asset`: `native` for the network's coin, or the configured name of a jetton or an extra currency
 - `transaction_phase`: `compute`, `action`
 - `exit_code`: the exit code of that phase; `{OTHER}` for all further ones where too many different
   ones have occurred

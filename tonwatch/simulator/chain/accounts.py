@@ -4,6 +4,7 @@ Source: ``Account`` and ``ShardAccount`` in the node's ``crypto/block/block.tlb`
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from typing import Final, NamedTuple, Self
@@ -34,6 +35,7 @@ class SimAccount:
 
     Attributes:
         balance: nanocoins.
+        currencies: extra ones, as a dictionary, which no message moves; None for none.
         code, data: None where it is not active.
         last: its last transaction; None if it has had none.
         last_paid: until when its storage is paid, Unix seconds; 0 for never.
@@ -50,6 +52,7 @@ class SimAccount:
     last_paid: int = 0
     end_lt: int = 0
     frozen_hash: bytes = bytes(32)
+    currencies: Cell | None = None
 
     @cached_property
     def cell(self) -> Cell:
@@ -58,7 +61,7 @@ class SimAccount:
         builder = CellBuilder().uint(1, 1).address(self.address)
         builder.variable(used.cells, 3).variable(used.bits, 3).uint(0, 3)
         builder.uint(self.last_paid, 32).uint(0, 1)
-        builder.uint(self.end_lt, 64).currencies(self.balance)
+        builder.uint(self.end_lt, 64).coins(self.balance).maybe_ref(self.currencies)
         if self.status is AccountStatus.ACTIVE:
             builder.uint(0b1, 1)
             _write_init(builder, self.code, self.data)
@@ -77,17 +80,25 @@ class SimAccount:
     @cached_property
     def used(self) -> Used:
         """Cells and bits of its storage."""
-        code, data = (used_by(part) if part else Used(0, 0) for part in (self.code, self.data))
+        parts = (self.code, self.data, self.currencies)
+        code, data, others = (used_by(part) if part else Used(0, 0) for part in parts)
         # AccountStorage itself is one cell: time, balance and state.
         own = 64 + 8 * ((self.balance.bit_length() + 7) // 8) + 5
         own += {AccountStatus.ACTIVE: 6, AccountStatus.FROZEN: 258}.get(self.status, 2)
-        return Used(1 + code.cells + data.cells, own + code.bits + data.bits)
+        cells = 1 + code.cells + data.cells + others.cells
+        return Used(cells, own + code.bits + data.bits + others.bits)
 
     @cached_property
     def entry(self) -> bytes:
         """The bits of ``ShardAccount``: its last transaction."""
         last = self.last or TransactionId(0, bytes(32))
         return last.hash + last.lt.to_bytes(8, "big")
+
+
+def extra_currencies(amounts: Mapping[int, int]) -> Cell | None:
+    """``ExtraCurrencyCollection``: amounts in smallest units, by id."""
+    values = [(id_, CellBuilder().variable(amounts[id_], 5).cell()) for id_ in sorted(amounts)]
+    return dictionary.hashmap(values, 32, inline=True) if values else None
 
 
 class Accounts:

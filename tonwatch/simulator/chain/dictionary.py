@@ -140,17 +140,21 @@ def _write_label(builder: CellBuilder, label: int, bits: int, left: int) -> None
         builder.uint((1 << bits + 1) - 2, bits + 2).uint(label, bits)
 
 
-def hashmap(cells: list[tuple[int, Cell]], bits: int) -> Cell:
-    """A ``Hashmap`` of references that is not empty; keys have `bits` bits and rise."""
+def hashmap(cells: list[tuple[int, Cell]], bits: int, *, inline: bool = False) -> Cell:
+    """A ``Hashmap`` that is not empty; keys have `bits` bits and rise.
+
+    Its values are references; `inline` what these cells have in them.
+    """
     first, last = cells[0][0], cells[-1][0]
     common = bits - (first ^ last).bit_length()
     builder = CellBuilder()
     _write_label(builder, first >> bits - common, common, bits)
     if common == bits:
-        return builder.ref(cells[0][1]).cell()
+        value = cells[0][1]
+        return (builder.rest(value) if inline else builder.ref(value)).cell()
     below = bits - common - 1
     mask = (1 << below) - 1
     for branch in (0, 1):
         half = [(key & mask, cell) for key, cell in cells if key >> below & 1 == branch]
-        builder.ref(hashmap(half, below))
+        builder.ref(hashmap(half, below, inline=inline))
     return builder.cell()

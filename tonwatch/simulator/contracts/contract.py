@@ -1,9 +1,9 @@
 """What all simulated contracts have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from tonwatch.simulator.chain.accounts import SimAccount, state_init
+from tonwatch.simulator.chain.accounts import SimAccount, extra_currencies, state_init
 from tonwatch.simulator.chain.execution import Outcome, TransactionResult
 from tonwatch.simulator.chain.get_methods import GetMethodResult
 from tonwatch.simulator.chain.messages import SimMessage
@@ -20,13 +20,16 @@ class Contract(ABC):
     Args:
         code, data: its initial ones; they make its address.
         balance: its initial one, nanocoins.
+        currencies: amounts of extra currencies, by id.
 
     Attributes:
         address: of its account.
         initial: its account at the start.
     """
 
-    def __init__(self, code: Cell, data: Cell, balance: int) -> None:
+    def __init__(
+        self, code: Cell, data: Cell, balance: int, currencies: Mapping[int, int] | None = None
+    ) -> None:
         self.address = Address(0, state_init(code, data).hash)
         self.initial = SimAccount(
             address=self.address,
@@ -34,6 +37,7 @@ class Contract(ABC):
             balance=balance,
             code=code,
             data=data,
+            currencies=extra_currencies(currencies or {}),
         )
 
     @abstractmethod

@@ -5,7 +5,7 @@ accounts only fill the shard, or are `ExternalAccounts`.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -76,6 +76,7 @@ class World:
         wallets: their names.
         contracts: names of contracts besides wallets.
         payouts_per_minute: scheduled payouts of each wallet, in the chain's time.
+        currencies: extra currencies that every wallet holds: smallest units by id.
 
     Attributes:
         wallets, contracts: as above.
@@ -91,12 +92,15 @@ class World:
         wallets: Sequence[str] = (),
         contracts: Sequence[str] = (),
         payouts_per_minute: float = 0.0,
+        currencies: Mapping[int, int] | None = None,
     ) -> None:
         if not 0 <= payouts_per_minute <= MOST_PAYOUTS:
             raise ValueError(f"payouts_per_minute must be from 0 to {MOST_PAYOUTS}")
         supply = INITIAL_JETTONS * len(wallets) * 1_000
         master = JettonMaster(hashlib.sha256(f"jetton of {seed}".encode()).digest(), supply)
-        self.wallets = [Wallet(name, number, seed, master) for number, name in enumerate(wallets)]
+        self.wallets = [
+            Wallet(name, number, seed, master, currencies) for number, name in enumerate(wallets)
+        ]
         self.contracts = [UpgradableContract(name, seed) for name in contracts]
         self.master = master if self.wallets else None
         self.expected_totals: dict[str, dict[str, ExpectedTotals]] = {

@@ -37,6 +37,8 @@ from tonwatch.ton.errors import BadAnswer, ProofInvalid
 _PIECE: Final = 1 << 18
 """Characters of base64 that are decoded at once: for longer the interpreter's lock is held."""
 
+_MAX_CURRENCIES: Final = 256
+
 _NOT_THERE: Final = -1
 """The balance that tonlib gives to an account that does not exist."""
 
@@ -105,14 +107,25 @@ class TransactionName(BaseModel):
         return TransactionId(self.lt, self.hash)
 
 
+class ExtraCurrency(BaseModel):
+    """``extraCurrency``: an amount in smallest units."""
+
+    id: Annotated[int, BeforeValidator(_whole), Field(ge=-(1 << 31), lt=1 << 32)]
+    amount: Annotated[int, BeforeValidator(_whole), Field(ge=0, lt=1 << 248)]
+
+
 class AddressInformation(BaseModel):
     """``raw.fullAccountState`` with a `state`.
 
     `block_id` is the masterchain block that it was read at, in every workchain; `sync_utime` is
-    the `gen_utime` of the account's own shard block, Unix seconds.
+    the `gen_utime` of the account's own shard block, Unix seconds. Older servers have no
+    `extra_currencies`.
     """
 
     balance: _Balance
+    extra_currencies: Annotated[list[ExtraCurrency], Field(max_length=_MAX_CURRENCIES)] | None = (
+        None
+    )
     state: Literal["uninitialized", "active", "frozen"]
     code: _Bytes
     data: _Bytes
@@ -141,6 +154,7 @@ class AddressInformation(BaseModel):
             address=address,
             status=status,
             balance=max(self.balance, 0),
+            currencies=self._currencies(),
             last=last,
             code_hash=_cell("code", self.code).hash if active else None,
             # A contract without data is unusual and allowed.
@@ -148,6 +162,12 @@ class AddressInformation(BaseModel):
         )
         time = self.sync_utime or None
         return AccountAt(account=account, seqno=self.block_id.seqno, time=time, proven=False)
+
+    def _currencies(self) -> dict[int, int] | None:
+        if self.extra_currencies is None:
+            return None
+        # tonlib's ids are signed.
+        return {each.id & 0xFFFFFFFF: each.amount for each in self.extra_currencies}
 
 
 class TransactionItem(BaseModel):

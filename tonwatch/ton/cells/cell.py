@@ -165,7 +165,11 @@ class Slice:
 
     def coins(self) -> int:
         """``Coins`` (VarUInteger 16): nanocoins, or a jetton's smallest units."""
-        return self.uint(8 * self.uint(4))
+        return self.variable(4)
+
+    def variable(self, bits: int) -> int:
+        """``VarUInteger``, whose length in bytes has so many bits."""
+        return self.uint(8 * self.uint(bits))
 
     def currencies(self) -> int:
         """``CurrencyCollection``: its coins; other currencies are skipped."""

@@ -3,12 +3,14 @@
 Source: the node's ``crypto/block/block.tlb``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.cell import Cell, Slice
+from tonwatch.ton.cells.dictionary import items
 from tonwatch.ton.contracts.transactions import TransactionId
 from tonwatch.ton.errors import BadAnswer, ProofInvalid
 
@@ -22,6 +24,10 @@ MAX_ACCOUNT_CELLS: Final = MAX_STATE_CELLS + 1024
 
 MAX_STATE_BYTES: Final = MAX_ACCOUNT_CELLS * (2 + 128 + 4 * 3)
 """Bytes of the bag of such a state: each cell's descriptors, data and references."""
+
+
+_MAX_CURRENCIES: Final = 256
+"""Extra currencies of an account: each is made with the validators' consent, so there are few."""
 
 
 class AccountStatus(StrEnum):
@@ -41,6 +47,8 @@ class Account:
         address: of the account.
         status: where missing, all else is 0 or None.
         balance: nanocoins.
+        currencies: amounts of extra currencies that it holds, by their ids, in smallest units;
+            None where not reported.
         last: its last transaction; None where it had none.
         code_hash: of its contract's code; None without a contract.
         data: of the contract; None without a contract.
@@ -49,6 +57,7 @@ class Account:
     address: Address
     status: AccountStatus
     balance: int
+    currencies: Mapping[int, int] | None
     last: TransactionId | None
     code_hash: bytes | None
     data: Cell | None
@@ -89,6 +98,7 @@ def missing(address: Address) -> Account:
         address=address,
         status=AccountStatus.MISSING,
         balance=0,
+        currencies={},
         last=None,
         code_hash=None,
         data=None,
@@ -114,7 +124,7 @@ def parse_account(root: Cell, address: Address, last: TransactionId | None) -> A
         raise ProofInvalid("the state of another account")
     _skip_storage_info(data)
     data.uint(64)
-    balance = data.currencies()
+    balance, currencies = data.coins(), _currencies(data.maybe_ref())
     status, code_hash, own = AccountStatus.ACTIVE, None, None
     if data.bit():
         code, own = _state_init(data)
@@ -124,8 +134,21 @@ def parse_account(root: Cell, address: Address, last: TransactionId | None) -> A
     else:
         status = AccountStatus.UNINITIALIZED
     return Account(
-        address=address, status=status, balance=balance, last=last, code_hash=code_hash, data=own
+        address=address,
+        status=status,
+        balance=balance,
+        currencies=currencies,
+        last=last,
+        code_hash=code_hash,
+        data=own,
     )
+
+
+def _currencies(root: Cell | None) -> dict[int, int]:
+    """``ExtraCurrencyCollection``: amounts by ids; most accounts have none."""
+    if root is None:
+        return {}
+    return {id_: amount.variable(5) for id_, amount in items(root, 32, _MAX_CURRENCIES)}
 
 
 def _skip_storage_info(data: Slice) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import ClassVar, Final, NamedTuple
 
@@ -92,7 +92,14 @@ class Wallet(BreakableContract):
         {Fault.DRAIN, Fault.BOUNCE_PAYOUTS, Fault.FAILING_PAYOUTS, Fault.FROZEN}
     )
 
-    def __init__(self, name: str, number: int, seed: str, master: JettonMaster) -> None:
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        seed: str,
+        master: JettonMaster,
+        currencies: Mapping[int, int] | None = None,
+    ) -> None:
         Breakable.__init__(self, name)
         self.wallet_kind = KINDS[number % len(KINDS)]
         self.key = SigningKey(hashlib.sha256(f"key of {name} in {seed}".encode()).digest())
@@ -102,7 +109,8 @@ class Wallet(BreakableContract):
         self.random = Random(f"payouts of {name} in {seed}")
         self.totals = ExpectedTotals()
         self.pays_jettons_next = False
-        Contract.__init__(self, CODES[self.wallet_kind], self._data(0, 0), INITIAL_BALANCE)
+        data = self._data(0, 0)
+        Contract.__init__(self, CODES[self.wallet_kind], data, INITIAL_BALANCE, currencies)
         self.jettons = JettonWallet(master, self.address, INITIAL_JETTONS, ExpectedTotals())
 
     @property

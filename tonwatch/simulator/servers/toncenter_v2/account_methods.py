@@ -34,6 +34,7 @@ from tonwatch.simulator.servers.toncenter_v2.formats import (
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells.boc import read_one
 from tonwatch.ton.cells.cell import Cell, Slice, boc
+from tonwatch.ton.cells.dictionary import items
 from tonwatch.ton.contracts.accounts import AccountStatus
 from tonwatch.ton.contracts.transactions import Message, TransactionId, parse_transaction
 from tonwatch.ton.errors import TonError
@@ -44,6 +45,8 @@ BALANCE_ERROR: Final = 7_000_000_000
 _GAS: Final = 1000
 _NO_CONTRACT: Final = -13
 """The exit code of a get-method where there is no contract."""
+
+_MAX_CURRENCIES: Final = 256
 
 _STATES: Final = {
     AccountStatus.ACTIVE: "active",
@@ -62,7 +65,7 @@ def get_address_information(state: ProviderState, parameters: Parameters) -> Jso
     return {
         "@type": "raw.fullAccountState",
         "balance": balance,
-        "extra_currencies": [],
+        "extra_currencies": _currencies(account),
         "code": _bag(account.code if account else None),
         "data": _bag(account.data if account else None),
         "last_transaction_id": transaction_id(account.last if account else None),
@@ -71,6 +74,16 @@ def get_address_information(state: ProviderState, parameters: Parameters) -> Jso
         "sync_utime": _shard(block).gen_utime + state.time_error,
         "state": _STATES.get(account.status, "uninitialized") if account else "uninitialized",
     }
+
+
+def _currencies(account: SimAccount | None) -> list[Json]:
+    if account is None or account.currencies is None:
+        return []
+    # tonlib's ids are signed.
+    return [
+        {"@type": "extraCurrency", "id": id_ - (id_ >> 31 << 32), "amount": str(value.variable(5))}
+        for id_, value in items(account.currencies, 32, _MAX_CURRENCIES)
+    ]
 
 
 def get_transactions(state: ProviderState, parameters: Parameters) -> list[Json]:

@@ -347,7 +347,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         for setting in ("journal_mode = TRUNCATE", "synchronous = FULL", "cell_size_check = ON"):
             connection.execute(f"PRAGMA {setting}")
-    except sqlite3.Error:
+    except BaseException:
         connection.close()
         raise
     return connection

@@ -66,6 +66,11 @@ def cell(data: bytes = b"", *refs: Cell, head: str = "", tail: str = "") -> Cell
     return Cell(bytes((len(refs), size // 8 + length)) + number.to_bytes(length, "big"), refs)
 
 
+def library(code_hash: bytes) -> bytes:
+    """The hash of the library cell that stands for the code with this hash."""
+    return Cell(bytes((_EXOTIC, 2 * 33, LIBRARY)) + code_hash).hash
+
+
 def boc(*roots: Cell) -> bytes:
     """A bag of cells with one root or, as proofs have them, several."""
     done: dict[Cell, None] = {}

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells.cell import LIBRARY, Cell, Slice, cell
+from tonwatch.ton.cells.cell import Cell, Slice, cell, library
 from tonwatch.ton.errors import BadAnswer
 
 
@@ -59,11 +59,6 @@ class JettonKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-def _library(code_hash: bytes) -> bytes:
-    """The hash of a library cell that stands for this code."""
-    return Cell(bytes((8, 66, LIBRARY)) + code_hash).hash
-
-
 _CODES: Final[Mapping[bytes, JettonKind]] = {
     bytes.fromhex(code_hash): kind
     for code_hash, kind in (
@@ -86,7 +81,7 @@ _CODES: Final[Mapping[bytes, JettonKind]] = {
 
 CODE_HASHES: Final[Mapping[bytes, JettonKind]] = {
     **_CODES,
-    **{_library(code_hash): kind for code_hash, kind in _CODES.items()},
+    **{library(code_hash): kind for code_hash, kind in _CODES.items()},
 }
 """Representation hashes of the code, and of the library cells that stand for it: all but the
 first two are deployed with these, so that their code is stored only once."""

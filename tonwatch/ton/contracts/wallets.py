@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from tonwatch.ton.address import Address
-from tonwatch.ton.cells.cell import Cell, Slice, boc, cell
+from tonwatch.ton.cells.cell import Cell, Slice, boc, cell, library
 from tonwatch.ton.cells.dictionary import items
 from tonwatch.ton.errors import BadAnswer
 
@@ -51,7 +51,7 @@ class WalletKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-CODE_HASHES: Final[Mapping[bytes, WalletKind]] = {
+_CODES: Final[Mapping[bytes, WalletKind]] = {
     bytes.fromhex(code_hash): kind
     for code_hash, kind in (
         ("a0cfc2c48aee16a271f2cfc0b7382d81756cecb1017d077faaab3bb602f6868c", WalletKind.V1R1),
@@ -63,8 +63,7 @@ CODE_HASHES: Final[Mapping[bytes, WalletKind]] = {
         ("84dafa449f98a6987789ba232358072bc0f76dc4524002a5d0918b9a75d2d599", WalletKind.V3R2),
         ("64dd54805522c5be8a9db59cea0105ccf0d08786ca79beb8cb79e880a8d7322d", WalletKind.V4R1),
         ("feb5ff6820e2ff0d9483e7e0d62c817d846789fb4ae580c878866d959dabd5c0", WalletKind.V4R2),
-        # As a library cell, which is how it is deployed, and the code that the library has.
-        ("f3d7ca53493deedac28b381986a849403cbac3d2c584779af081065af0ac4b93", WalletKind.V5_BETA),
+        # Deployed as a library cell.
         ("e4cf3b2f4c6d6a61ea0f2b5447d266785b26af3637db2deee6bcd1aa826f3412", WalletKind.V5_BETA),
         ("20834b7b72b112147e1b2fb457b84e74d1a30f04f737d4f62a668e9552d2b72f", WalletKind.V5R1),
         (
@@ -107,7 +106,12 @@ CODE_HASHES: Final[Mapping[bytes, WalletKind]] = {
         ),
     )
 }
-"""Representation hashes of the code."""
+
+CODE_HASHES: Final[Mapping[bytes, WalletKind]] = {
+    **_CODES,
+    **{library(code_hash): kind for code_hash, kind in _CODES.items()},
+}
+"""Representation hashes of the code, and of the library cells that stand for it."""
 
 
 def kind_of(code_hash: bytes | None) -> WalletKind | None:

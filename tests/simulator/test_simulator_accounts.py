@@ -1,5 +1,6 @@
 """A simulated liteserver's answers about accounts; pytoniq checks the proofs."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytoniq_core.boc.cell import Cell as TlbCell
 from pytoniq_core.proof.check_proof import ProofError, check_shard_proof
+from pytoniq_core.tlb.account import Account as TlbAccount
 from pytoniq_core.tlb.block import ShardStateUnsplit
 
 from tests.simulator.node_queries import (
@@ -22,13 +24,13 @@ from tests.simulator.node_queries import (
 from tests.simulator.small_network import connect
 from tests.simulator.wallet_network import WalletNetwork
 from tonwatch.simulator.chain import accounts as trees
-from tonwatch.simulator.chain.accounts import EMPTY, SimAccount
+from tonwatch.simulator.chain.accounts import EMPTY, SimAccount, extra_currencies
 from tonwatch.simulator.contracts.wallets.wallet import COIN, INITIAL_BALANCE
 from tonwatch.simulator.faults.fault import Fault
 from tonwatch.simulator.servers.liteserver.server import LiteServer
 from tonwatch.ton.address import Address
 from tonwatch.ton.cells import cell as cells
-from tonwatch.ton.contracts.accounts import AccountStatus
+from tonwatch.ton.contracts.accounts import AccountStatus, parse_account
 from tonwatch.ton.liteserver import tl
 
 # States and proofs.
@@ -140,6 +142,19 @@ def holding(key: bytes, balance: int) -> SimAccount:
 
 def rebuilt(known: dict[bytes, int]) -> trees.Accounts:
     return EMPTY.put(*(holding(key, balance) for key, balance in sorted(known.items())))
+
+
+Amounts = st.dictionaries(st.integers(0, (1 << 32) - 1), st.integers(1, (1 << 248) - 1), max_size=9)
+
+
+@settings(max_examples=30)
+@given(Amounts)
+def test_extra_currencies_are_read_by_pytoniq_and_by_us(amounts: dict[int, int]) -> None:
+    held = replace(holding(bytes(32), 7), currencies=extra_currencies(amounts))
+    theirs = TlbAccount.deserialize(TlbCell.one_from_boc(cells.boc(held.cell)).begin_parse())
+    assert theirs.storage.balance.grams == 7
+    assert (theirs.storage.balance.other.dict or {}) == amounts
+    assert parse_account(held.cell, held.address, None).currencies == amounts
 
 
 # Over the wire.

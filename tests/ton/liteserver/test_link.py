@@ -10,6 +10,7 @@ from tests.ton.peers import HOST, SERVER_KEY, Peer, Server
 from tests.virtual_time import VirtualLoop
 from tonwatch.ton.adnl import wire
 from tonwatch.ton.adnl.wire import Message
+from tonwatch.ton.contracts.accounts import MAX_STATE_BYTES
 from tonwatch.ton.errors import ConnectError, ConnectionLost, Reason
 from tonwatch.ton.liteserver.link import Link
 
@@ -112,18 +113,29 @@ async def test_key_is_asked_at_each_connect() -> None:
     assert len(keys) == 2
 
 
-async def test_answers_are_bounded() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.accept()
-        query = await peer.query()
-        peer.send(Message(wire.ANSWER, query.id, bytes(1024 * 1024)))
-        await peer.until_closed()
+async def long_answer(peer: Peer) -> None:
+    await peer.accept()
+    query = await peer.query()
+    peer.send(Message(wire.ANSWER, query.id, bytes(1024 * 1024)))
+    await peer.until_closed()
 
-    async with Server(script) as server:
+
+async def test_answers_are_bounded() -> None:
+    async with Server(long_answer) as server:
         link = server.link()
         client = await link.client(TIMEOUT)
         with pytest.raises(Exception, match="answer_too_large"):
             await client.connection.query(b"question", TIMEOUT)
+        await link.drop()
+
+
+async def test_answers_about_accounts_may_be_longer() -> None:
+    """The bound is the largest account's, which a real one may need."""
+    async with Server(long_answer) as server:
+        link = Link(HOST, server.port, lambda: SERVER_KEY, max_frame=MAX_STATE_BYTES)
+        client = await link.client(TIMEOUT)
+        answer, _ = await client.connection.query(b"question", TIMEOUT)
+        assert len(answer) == 1024 * 1024
         await link.drop()
 
 

@@ -62,3 +62,23 @@ def test_it_waits_for_threads() -> None:
         return loop.time()
 
     assert virtual_time.run(main) < 0.001
+
+
+def test_a_rest_too_small_for_the_clock_does_not_stop_it() -> None:
+    """As rate limits compute it: the time from which on a waiter may go on is not reached yet."""
+
+    async def main(loop: VirtualLoop) -> float:
+        await asyncio.sleep(72.0)
+        until, done = loop.time() + 1e-7, asyncio.Event()
+
+        def wake() -> None:
+            if loop.time() >= until:
+                done.set()
+            else:
+                loop.call_at(loop.time() + 1e-17, wake)
+
+        wake()
+        await done.wait()
+        return loop.time()
+
+    assert abs(virtual_time.run(main) - 72.0) < 0.001

@@ -23,6 +23,10 @@ _OVERSHOOT: Final = 1e-6
 """Seconds by which a timer is late, as it always is on a real clock: what computes a rest of
 1e-17 s to wait from a clock that is never late would wait for ever."""
 
+_BUSY: Final = 1000
+"""Steps of the loop in a row in which something is due at once, after which the clock goes on by
+as much: a timer that is due is not late, and may set the next one for the same time."""
+
 T = TypeVar("T")
 
 
@@ -76,12 +80,17 @@ class _Selector(selectors.EpollSelector):
         super().__init__()
         self._loop = loop
         self._stirred = True
+        self._steps = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             self._stirred = self._stirred or bool(ready)
+            self._steps += 1
+            if self._steps % _BUSY == 0:
+                self._loop.jump(0.0)
             return ready
+        self._steps = 0
         if timeout is None or self._loop.busy:
             return super().select(None)
         # Within this machine bytes arrive before the sender's `send` returns, but for the

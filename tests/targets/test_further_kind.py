@@ -66,6 +66,11 @@ class Watched:
             while not await self.value("tonwatch_target_state", state=state):
                 await asyncio.sleep(0.05)
 
+    async def until_ready(self) -> None:
+        async with asyncio.timeout(20):
+            while await self.get("/ready") != "ready\n":
+                await asyncio.sleep(0.05)
+
 
 @pytest.fixture
 async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
@@ -94,7 +99,7 @@ async def test_it_is_probed_judged_exposed_and_shown(watched: Watched) -> None:
     [target] = health["targets"]
     assert (target["name"], target["kind"], target["state"]) == ("theirs", "toy", "ok")
     assert "theirs" in await watched.get("/health?format=html")
-    assert await watched.get("/ready") == "ready\n"
+    await watched.until_ready()
 
 
 async def test_its_failures_are_named_after_a_provider(watched: Watched) -> None:

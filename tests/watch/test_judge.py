@@ -461,6 +461,14 @@ class TestClock:
         )
         assert node(judgement).state is node_state
 
+    def test_a_block_made_while_a_slow_answer_was_waited_for(self, scene: Any) -> None:
+        """It is later than the question, and shows nothing about a clock."""
+        solo = scene(scene().targets[0])
+        tick = lambda: solo.answer(solo.targets[0], lag=-7.5, query=8.0, clock_offset=None)  # noqa: E731
+        judgement = solo.ticks(3, tick)
+        assert judgement.clock_offset is None
+        assert node(judgement).state is State.SLOW
+
     def test_false_block_times_of_one_source_do_not_decide(self, trio: Any) -> None:
         """The local clock is 20 s ahead; one block is as fresh by it as a true one would be."""
 

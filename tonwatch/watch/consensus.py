@@ -96,11 +96,17 @@ def age(sample: Sample, clock_offset: float | None) -> float | None:
     return sample.started + (clock_offset or 0.0) - sample.head.gen_utime
 
 
+def _age_at_answer(sample: Sample, clock_offset: float | None) -> float | None:
+    """Age of a sample's block when the answer was there: it may be made after the question."""
+    asked = age(sample, clock_offset)
+    return None if asked is None else asked + sample.duration
+
+
 def from_the_future(
     answers: Mapping[str, Sample], clock_offset: float | None, thresholds: Thresholds
 ) -> dict[str, float]:
     """Seconds by which targets' last blocks are later than the time: no true block is."""
-    ages = {name: age(sample, clock_offset) for name, sample in answers.items()}
+    ages = {name: _age_at_answer(sample, clock_offset) for name, sample in answers.items()}
     return {
         name: -block_age
         for name, block_age in ages.items()
@@ -266,7 +272,7 @@ def local_clock_offset(
         if sample.head is not None and sample.head.clock_offset is not None
     ]
     if not offsets:
-        ages = [made for each in answers.values() if (made := age(each, None)) is not None]
+        ages = [a for each in answers.values() if (a := _age_at_answer(each, None)) is not None]
         # A block is older than its answer, so this is the least offset.
         return -max(ages) if ages and -max(ages) >= thresholds.clock_warn else None
     middle = median(offsets)

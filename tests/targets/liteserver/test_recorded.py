@@ -258,7 +258,9 @@ class TestHeadProbe:
             assert sample.ok, sample.detail
             assert (sample.target, sample.probe) == ("node", Probe.HEAD)
             assert sample.head is not None
-            assert sample.head.clock_offset == pytest.approx(0.0, abs=1.0)
+            assert sample.head.clock_offset is not None
+            # By half of the time that the answer took, since the clocks of the test stand still.
+            assert -sample.duration / 2 <= sample.head.clock_offset <= 0.0
             assert replace(sample.head, clock_offset=None) == expected
 
     @pytest.mark.parametrize(
